@@ -1,0 +1,68 @@
+# Carnet: the small verbs. `make help` prints this file's own comments.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+TESTS ?=
+
+# The first Python on the path that is new enough; choose another with `make setup PYTHON=/path/to/python3.12`.
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench vectors lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv, with the carnet command in it, from the locked packages
+
+$(STAMP): requirements.lock pyproject.toml
+	@python="$(PYTHON)"; \
+	command -v "$$python" >/dev/null || { echo "carnet needs Python 3.11 or newer, and there is no $$python here" >&2; exit 1; }; \
+	"$$python" -c '$(IS_NEW_ENOUGH)' || { \
+		echo "carnet needs Python 3.11 or newer; $$python is $$("$$python" --version 2>&1)." >&2; \
+		echo "Name a newer one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || "$$python" -m venv --clear $(VENV) || { \
+		echo "Python could not make a virtual environment (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "Installing the locked packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## show the main job: a fleet, one passport, a proof checked elsewhere, a forgery refused
+	@$(BIN)/carnet demo
+
+test: setup ## run lint and every test; ends with what was left out and the runner's summary (TESTS="tests/tlog -k root")
+	@missing=; for tool in ruff mypy lint-imports; do [ -x $(BIN)/$$tool ] || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory lint || exit 1; \
+	else export CARNET_LEFT_OUT="lint: not installed in $(VENV):$$missing"; fi; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(TESTS)
+
+lint: setup ## check style, format, types and the directions of import
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "make format would change these files:"; $(BIN)/ruff format --check . ; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
+	@echo "lint: style, format, types and imports are clean"
+
+format: setup ## put the code into the one format
+	@$(BIN)/ruff check --quiet --select I --fix .
+	@$(BIN)/ruff format --quiet .
+
+bench: setup ## measure and print the table of speeds
+	@$(BIN)/python -m bench
+
+vectors: setup ## write docs/spec/vectors again, from fixed seeds
+	@$(BIN)/python -m tests.vectors
+
+lock: setup ## write requirements.lock again, with the newest packages that pyproject.toml allows
+	@$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--extra server --group dev --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" -o requirements.lock
+
+clean: ## remove .venv and everything that tools have made
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+"""What every test run shares: repeatable properties, and an honest list of what was left out.
+
+A run that skips something must say so at its end; with CARNET_NO_SKIP=1 (continuous integration) it must fail.
+This module knows nothing of Carnet itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine and every day, so that a red run can be repeated; to look further than that:
+# --hypothesis-profile=explore
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "explore", deadline=None, print_blob=True, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+
+
+def collect_left_out(reporter: pytest.TerminalReporter) -> dict[str, list[str]]:
+    """The tests that did not run, under each reason: skips, known failures, and what the Makefile had to leave out."""
+    left_out: dict[str, list[str]] = defaultdict(list)
+    if by_make := os.environ.get("CARNET_LEFT_OUT"):
+        left_out[by_make].append("make test")
+    for report in reporter.stats.get("skipped", []):
+        # A skip's longrepr is (file, line, "Skipped: reason").
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        left_out[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    for report in reporter.stats.get("xfailed", []):
+        left_out[f"known to fail: {getattr(report, 'wasxfail', '')}"].append(report.nodeid)
+    return dict(left_out)
+
+
+def get_reporter(config: pytest.Config) -> pytest.TerminalReporter | None:
+    """The terminal's reporter; a worker process has none."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter if isinstance(reporter, pytest.TerminalReporter) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With CARNET_NO_SKIP=1, a run that left anything out has failed, even when all that ran has passed."""
+    reporter = get_reporter(session.config)
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    if os.environ.get("CARNET_NO_SKIP") == "1" and exitstatus == pytest.ExitCode.OK and collect_left_out(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left out, and why, just above the runner's own last line."""
+    left_out = collect_left_out(terminalreporter)
+    if not left_out:
+        return
+    forbidden = os.environ.get("CARNET_NO_SKIP") == "1"
+    terminalreporter.section("left out" + (" (CARNET_NO_SKIP=1: this run fails)" if forbidden else ""))
+    for reason, tests in sorted(left_out.items()):
+        terminalreporter.write_line(f"{len(tests):4} x {reason}")
+        for test in tests[:5]:
+            terminalreporter.write_line(f"       {test}")
+        if len(tests) > 5:
+            terminalreporter.write_line(f"       ... and {len(tests) - 5} more")
