@@ -18,6 +18,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv, with the carnet command in it, from the locked packages
+	@:
 
 $(STAMP): requirements.lock pyproject.toml
 	@python="$(PYTHON)"; \
