@@ -1,0 +1,125 @@
+"""The error tree: three families, and the one list of reasons a request can be refused for.
+
+    CarnetError
+    ├── Refused          a request breaks a rule; nothing was changed
+    ├── Unverified       bytes, a signature or a proof are not what they claim to be
+    └── InvariantBroken  our own bug: stop, change nothing more
+
+This module knows no wording for people beyond one sentence per reason; the surfaces (command line, API) decide how to
+show it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stable codes of refusal, in their order of precedence (docs/reasons.md): when several apply, the first is given.
+
+    The value is what appears on the wire and in files of faulty rows; it is never renamed or reused.
+    """
+
+    # 1. The input cannot be read at all.
+    UNREADABLE_FILE = "unreadable_file"
+    WRONG_ENCODING = "wrong_encoding"
+    LINE_TOO_LONG = "line_too_long"
+    NOT_JSON = "not_json"
+    DUPLICATE_KEY = "duplicate_key"
+    NUMBER_OUT_OF_RANGE = "number_out_of_range"
+    TEXT_NOT_ALLOWED = "text_not_allowed"
+    NESTED_TOO_DEEP = "nested_too_deep"
+
+    # 2. It can be read, but is not of the shape asked for.
+    UNKNOWN_KIND = "unknown_kind"
+    UNKNOWN_FIELD = "unknown_field"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    NOT_IN_LIST = "not_in_list"
+    VALUE_OUT_OF_RANGE = "value_out_of_range"
+    TEXT_TOO_LONG = "text_too_long"
+    FIELDS_CONFLICT = "fields_conflict"
+
+    # 3. A value is not possible.
+    INVALID_VIN = "invalid_vin"
+    INVALID_PLATE = "invalid_plate"
+    INVALID_TIME = "invalid_time"
+    TIME_IN_FUTURE = "time_in_future"
+    ENDS_BEFORE_START = "ends_before_start"
+
+    # 4. Who may say it.
+    UNKNOWN_MEMBER = "unknown_member"
+    MEMBER_RETIRED = "member_retired"
+    UNKNOWN_KEY = "unknown_key"
+    KEY_REVOKED = "key_revoked"
+    WRONG_CUSTODY = "wrong_custody"
+    MAY_NOT_WRITE = "may_not_write"
+    NOT_ACCREDITED = "not_accredited"
+
+    # 5. Where it would stand.
+    UNKNOWN_PASSPORT = "unknown_passport"
+    SUBJECT_TAKEN = "subject_taken"
+    SUBJECT_MISMATCH = "subject_mismatch"
+    PASSPORT_CLOSED = "passport_closed"
+    WRONG_CHAIN = "wrong_chain"
+    STATEMENT_LINKED = "statement_linked"
+    UNKNOWN_TARGET = "unknown_target"
+    TARGET_IS_OPENING = "target_is_opening"
+    WRONG_MARK = "wrong_mark"
+    NOT_ALIAS = "not_alias"
+    ELSEWHERE_NOT_ALLOWED = "elsewhere_not_allowed"
+
+    # 6. The ledger.
+    WRONG_NETWORK = "wrong_network"
+    BAD_SIGNATURE = "bad_signature"
+    BATCH_EXPIRED = "batch_expired"
+    RULES_NOT_IN_FORCE = "rules_not_in_force"
+    UNKNOWN_CLASS = "unknown_class"
+    NOT_ENOUGH_ENDORSEMENTS = "not_enough_endorsements"
+    ALREADY_SEALED = "already_sealed"
+    CENSUS_NOT_AFTER = "census_not_after"
+    CENSUS_COUNT_FELL = "census_count_fell"
+    TIME_WENT_BACK = "time_went_back"
+    MEMBER_EXISTS = "member_exists"
+    KEY_EXISTS = "key_exists"
+    RECORD_TOO_LARGE = "record_too_large"
+
+    # 7. The node and its home.
+    NO_NODE = "no_node"
+    NODE_EXISTS = "node_exists"
+    WRITER_BUSY = "writer_busy"
+    WRONG_PASSPHRASE = "wrong_passphrase"
+    NODE_DAMAGED = "node_damaged"
+    NOTHING_SEALED = "nothing_sealed"
+    ERASED = "erased"
+
+
+class CarnetError(Exception):
+    """Root of every error that Carnet raises on purpose."""
+
+
+class Refused(CarnetError):
+    """A request breaks a rule. Nothing was changed.
+
+    `reason` is the stable code, `facts` are the values a person needs to mend it (never a secret), `could_retry` says
+    whether the same request may succeed later without being changed.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, could_retry: bool = False, **facts: object) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.could_retry = could_retry
+        self.facts = facts
+
+
+class Unverified(CarnetError):
+    """Bytes, a signature or a proof are not what they claim. `code` is one of docs/spec's stable verification codes."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(message or code)
+        self.code = code
+
+
+class InvariantBroken(CarnetError):
+    """Something that cannot happen did: a bug of ours. The process must stop writing."""

@@ -1,0 +1,78 @@
+"""A batch: links placed together under one root, and the header its home signs. Spec: 3.5, 3.6.
+
+Knows roots and counts, never what the links are about.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from carnet.encoding import MAX_INTEGER, tag, u32, u64
+from carnet.errors import Unverified
+
+BATCH_BYTES = 148
+
+_BATCH = tag("batch")
+_ENDORSE = tag("endorse")
+_RECEIPT = tag("receipt")
+_OFFSET = len(_BATCH)
+
+
+class Batch(NamedTuple):
+    """The parts of a batch header: net 32, home 16, key_digest 32, u8 class, u32 count, links root 32, u64 rules, u64 expires."""
+
+    net: bytes
+    home: bytes
+    key_digest: bytes
+    class_: int
+    count: int
+    root: bytes
+    rules: int
+    expires: int
+
+    def to_bytes(self) -> bytes:
+        """`bh`, 148 bytes, which the home node signs. Spec: 3.5."""
+        return b"".join(
+            (
+                _BATCH,
+                self.net,
+                self.home,
+                self.key_digest,
+                bytes((self.class_,)),
+                u32(self.count),
+                self.root,
+                u64(self.rules),
+                u64(self.expires),
+            )
+        )
+
+
+def parse_batch(data: bytes) -> Batch:
+    """Split `bh`; raises Unverified("malformed") unless size, tag and integer ranges hold."""
+    if len(data) != BATCH_BYTES or not data.startswith(_BATCH):
+        raise Unverified("malformed", "a batch has 148 bytes and begins with its tag")
+    at = _OFFSET
+    batch = Batch(
+        net=data[at : at + 32],
+        home=data[at + 32 : at + 48],
+        key_digest=data[at + 48 : at + 80],
+        class_=data[at + 80],
+        count=int.from_bytes(data[at + 81 : at + 85]),
+        root=data[at + 85 : at + 117],
+        rules=int.from_bytes(data[at + 117 : at + 125]),
+        expires=int.from_bytes(data[at + 125 : at + 133]),
+    )
+    if max(batch.rules, batch.expires) > MAX_INTEGER:
+        raise Unverified("malformed", "an integer of the batch is over 2^53-1")
+    return batch
+
+
+def compute_endorsement(message: bytes) -> bytes:
+    """What another node signs to endorse a batch header, or a census message. Spec: 3.6."""
+    return _ENDORSE + sha256(message).digest()
+
+
+def compute_receipt(net: bytes, key_digest: bytes, signed: bytes, accepted_ms: int, deadline_ms: int) -> bytes:
+    """What a node signs when it acknowledges a statement. Spec: 3.11."""
+    return _RECEIPT + net + key_digest + signed + u64(accepted_ms) + u64(deadline_ms)

@@ -1,0 +1,54 @@
+"""The census: at one log size, the heads of all the chains of one home, under one root. Spec: 3.8, 3.9.
+
+It is what proves that a history is complete, and that a chain is absent. Knows heads, never contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from carnet.encoding import b64, encode, tag, u32, u64
+
+_CENSUS = tag("census")
+_SLOT = tag("slot")
+_HEAD = tag("head")
+_TIP = tag("tip")
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """`home` 16 bytes; `previous` the log index of that home's latest census; `covers` a log size; counts of chains; `root` 32 bytes."""
+
+    home: bytes
+    previous: int | None
+    covers: int
+    count: int
+    erased: int
+    root: bytes
+
+    def to_document(self) -> dict[str, object]:
+        """The census object of clause 3.8."""
+        return {
+            "count": self.count,
+            "covers": self.covers,
+            "erased": self.erased,
+            "home": b64(self.home),
+            "previous": self.previous,
+            "root": b64(self.root),
+        }
+
+
+def compute_census_message(net: bytes, document: object) -> bytes:
+    """What the home signs. Spec: 3.8."""
+    return _CENSUS + net + encode(document)
+
+
+def compute_slot(chain: bytes) -> bytes:
+    """Where a chain stands in the census tree, 32 bytes. Spec: 3.9."""
+    return sha256(_SLOT + chain).digest()
+
+
+def compute_head_leaf(slot: bytes, chain: bytes, epoch: int, seq: int, link_id: bytes) -> bytes:
+    """The leaf that names a chain's head. Spec: 3.9."""
+    return _HEAD + slot + sha256(_TIP + chain + u32(epoch) + u64(seq) + link_id).digest()

@@ -1,0 +1,60 @@
+"""Which network this is: the genesis document and the identity that follows from it.
+
+Knows raw public keys and a name; refuses to know whether anybody trusts them (that is a reader's policy). Spec: 1.9.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from carnet.encoding import b64, encode, tag
+
+NETWORK_NAME = re.compile(r"[a-z0-9.-]{1,63}", re.ASCII)
+
+_GENESIS = tag("genesis")
+
+
+@dataclass(frozen=True, slots=True)
+class Founder:
+    """A founding node: its member id (16 bytes) and its node key (32 bytes, Ed25519)."""
+
+    member: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """The birth certificate of a network: everything that tells it from any other."""
+
+    name: str
+    nonce: bytes
+    log_key: bytes
+    founders: tuple[Founder, ...]
+    rules_root: bytes
+
+    def to_document(self) -> dict[str, object]:
+        """The genesis object of clause 1.9."""
+        return {
+            "founders": [{"key": b64(f.key), "member": b64(f.member)} for f in self.founders],
+            "log_key": b64(self.log_key),
+            "name": self.name,
+            "nonce": b64(self.nonce),
+            "rules_root": b64(self.rules_root),
+        }
+
+    @property
+    def net(self) -> bytes:
+        """The network's id, 32 bytes."""
+        return compute_net(self.to_document())
+
+    @property
+    def origin(self) -> str:
+        """The log's origin line."""
+        return f"{self.name}/{self.net.hex()}"
+
+
+def compute_net(document: dict[str, object]) -> bytes:
+    """`net` of a genesis object. Spec: 1.9."""
+    return sha256(_GENESIS + encode(document)).digest()

@@ -1,0 +1,95 @@
+"""What an author signs: a statement about one passport, and the submission that carries one or many of them.
+
+Knows bytes and their sizes; refuses to know whether the author may say it (`ledger.rules`) or where it will stand (`link`).
+Spec: docs/spec/2-entries.md, clauses 2.5, 2.6 and 2.10.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from carnet.encoding import tag, u32, u64
+from carnet.errors import Unverified
+
+NO_CHAIN = bytes(16)
+NO_TARGET = bytes(32)
+STATEMENT_BYTES = 182
+
+_STATEMENT = tag("statement")
+_SUBMISSION = tag("submission")
+_SIGNED = tag("signed")
+_OFFSET = len(_STATEMENT)
+
+
+class Statement(NamedTuple):
+    """The parts of a statement: net 32, chain 16, member 16, key_digest 32, three u8, target 32, fields_root 32 bytes."""
+
+    net: bytes
+    chain: bytes
+    member: bytes
+    key_digest: bytes
+    basis: int
+    class_: int
+    mark: int
+    target: bytes
+    fields_root: bytes
+
+    def to_bytes(self) -> bytes:
+        """`st`, 182 bytes. Spec: 2.5."""
+        return b"".join(
+            (
+                _STATEMENT,
+                self.net,
+                self.chain,
+                self.member,
+                self.key_digest,
+                bytes((self.basis, self.class_, self.mark)),
+                self.target,
+                self.fields_root,
+            )
+        )
+
+
+def compute_statement_prefix(net: bytes, chain: bytes, member: bytes, key_digest: bytes) -> bytes:
+    """The first 115 bytes of a statement, the same for every statement of one author in one chain (for `prepare`)."""
+    return _STATEMENT + net + chain + member + key_digest
+
+
+def parse_statement(data: bytes) -> Statement:
+    """Split `st`; raises Unverified("malformed") unless it has 182 bytes and the tag."""
+    if len(data) != STATEMENT_BYTES or not data.startswith(_STATEMENT):
+        raise Unverified("malformed", "a statement has 182 bytes and begins with its tag")
+    at = _OFFSET
+    basis, class_, mark = data[at + 96 : at + 99]
+    return Statement(
+        net=data[at : at + 32],
+        chain=data[at + 32 : at + 48],
+        member=data[at + 48 : at + 64],
+        key_digest=data[at + 64 : at + 96],
+        basis=basis,
+        class_=class_,
+        mark=mark,
+        target=data[at + 99 : at + 131],
+        fields_root=data[at + 131 : at + 163],
+    )
+
+
+def compute_sid(statement: bytes) -> bytes:
+    """`sid`: the statement's id, 32 bytes, of its bytes as they were signed."""
+    return sha256(statement).digest()
+
+
+def compute_submission(net: bytes, key_digest: bytes, created_ms: int, count: int, root: bytes) -> bytes:
+    """`sub`: what the author signs over the Merkle root of `count` statements. Spec: 2.10."""
+    return _SUBMISSION + net + key_digest + u64(created_ms) + u32(count) + root
+
+
+def compute_signed(sid: bytes, submission: bytes, signature: bytes) -> bytes:
+    """The digest that binds a link to the author's signature. Spec: 2.11."""
+    return sha256(_SIGNED + sid + submission + signature).digest()
+
+
+def compute_signed_prefix() -> bytes:
+    """The tag of `signed`, for writers that hash thousands of them in one loop."""
+    return _SIGNED
