@@ -12,6 +12,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from carnet.errors import InvariantBroken, Unverified
@@ -65,7 +66,7 @@ class SparseTree:
     @classmethod
     def build(cls, items: Iterable[tuple[bytes, bytes]]) -> SparseTree:
         """The tree of (slot, leaf) in any order; raises `InvariantBroken` for two leaves in one slot. No recursion."""
-        ordered = sorted(items)
+        ordered = sorted(items, key=itemgetter(0))
         slots = [slot for slot, _ in ordered]
         if any(len(slot) != SLOT_BYTES for slot in slots):
             raise ValueError("a slot has 32 bytes")
@@ -86,13 +87,14 @@ class SparseTree:
         while node >= count:
             at = node - count
             parting = self._depths[at]
-            common = _common_bits(wanted, self._some_slot(node))
-            if common < parting:
-                # The slot leaves the common stretch of this subtree: its own side of that node is empty.
-                siblings += [EMPTY] * (common - depth)
-                siblings.append(self._lifted(node, common + 1))
-                return Path(tuple(siblings), None)
-            siblings += [EMPTY] * (parting - depth)
+            if parting > depth:
+                common = _common_bits(wanted, self._some_slot(node))
+                if common < parting:
+                    # The slot leaves the common stretch of this subtree: its own side of that node is empty.
+                    siblings += [EMPTY] * (common - depth)
+                    siblings.append(self._lifted(node, common + 1))
+                    return Path(tuple(siblings), None)
+                siblings += [EMPTY] * (parting - depth)
             if wanted >> (SLOT_BITS - 1 - parting) & 1:
                 other, node = self._lefts[at], self._rights[at]
             else:
@@ -111,27 +113,37 @@ class SparseTree:
         if not self._slots:
             return 0
         numbers = [int.from_bytes(slot, "big") for slot in self._slots]
-        # Places where the open left parts hang, from shallow to deep: (depth of the parting, node on its left).
-        waiting: list[tuple[int, int]] = []
+        # Places where the open left parts hang, from shallow to deep: depth of the parting, node on its left.
+        waiting_depths, waiting_nodes = [-1], [-1]
         current = 0
         for leaf in range(1, len(numbers)):
             parting = SLOT_BITS - (numbers[leaf] ^ numbers[leaf - 1]).bit_length()
-            while waiting and waiting[-1][0] > parting:
-                current = self._joined(*waiting.pop(), current)
-            waiting.append((parting, current))
+            while waiting_depths[-1] > parting:
+                current = self._joined(waiting_depths.pop(), waiting_nodes.pop(), current)
+            waiting_depths.append(parting)
+            waiting_nodes.append(current)
             current = leaf
-        while waiting:
-            current = self._joined(*waiting.pop(), current)
+        while waiting_depths[-1] >= 0:
+            current = self._joined(waiting_depths.pop(), waiting_nodes.pop(), current)
         return current
 
     def _joined(self, parting: int, left: int, right: int) -> int:
-        digest = _sha256(b"\x01" + self._lifted(left, parting + 1) + self._lifted(right, parting + 1)).digest()
-        self._hashes.append(digest)
+        hashes, count = self._hashes, len(self._slots)
+        # A leaf, or a node that parts right below, stands there as it is: the common case, without a call.
+        first, left_digest = left, hashes[left]
+        if left >= count:
+            first = self._firsts[left - count]
+            if self._depths[left - count] != parting + 1:
+                left_digest = self._lifted(left, parting + 1)
+        right_digest = hashes[right]
+        if right >= count and self._depths[right - count] != parting + 1:
+            right_digest = self._lifted(right, parting + 1)
+        hashes.append(_sha256(b"\x01" + left_digest + right_digest).digest())
         self._depths.append(parting)
-        self._firsts.append(left if left < len(self._slots) else self._firsts[left - len(self._slots)])
+        self._firsts.append(first)
         self._lefts.append(left)
         self._rights.append(right)
-        return len(self._hashes) - 1
+        return len(hashes) - 1
 
     def _lifted(self, node: int, depth: int) -> bytes:
         """The hash of the subtree at `depth` that holds just what `node` holds, under a stretch of one-sided nodes."""
