@@ -82,6 +82,10 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    def is_by(self, key: VerifierKey) -> bool:
+        """Whether this line claims to be by `key`: the name and the key id, together, name the key."""
+        return self.name == key.name and self.key_id == key.key_id
+
     def format(self) -> str:
         """The line, with its newline."""
         return f"{_DASH}{self.name} {b64(self.key_id + self.signature)}\n"

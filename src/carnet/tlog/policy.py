@@ -56,9 +56,10 @@ class Policy:
                 return key
         return None
 
-    def get_witness_keys(self) -> tuple[VerifierKey, ...]:
-        """The keys of all witnesses, for opening a checkpoint."""
-        return tuple(witness.key for witness in self.witnesses)
+    def get_witness_keys(self, log: VerifierKey) -> tuple[VerifierKey, ...]:
+        """The keys whose cosignatures count for this log: those of all witnesses but one that holds the log's own key."""
+        # Spec 5.4.2: cosignatures are by a distinct key; else a log would witness itself.
+        return tuple(witness.key for witness in self.witnesses if witness.key.public != log.public)
 
     def get_names(self, keys: Iterable[VerifierKey]) -> frozenset[bytes]:
         """The policy's names of the witnesses with these keys; keys that it does not hold are left out."""
@@ -80,8 +81,7 @@ class Policy:
 def parse_policy(data: bytes) -> Policy:
     """Read a policy file; raises `Unverified("policy_malformed")` naming the line.
 
-    Beyond C2SP, a witness may not hold the key of a log (cosignatures are by distinct keys), and at most 1,000 lines in
-    64 KiB are read.
+    Limits: 1,000 lines, 64 KiB. Keys of logs are of type 0x01, keys of witnesses of type 0x04.
     """
     if len(data) > MAX_POLICY_BYTES:
         raise Unverified(
@@ -130,7 +130,7 @@ class _Draft:
         self.quorum: bytes | None = None
         self._names: set[bytes] = set()
         self._members: set[bytes] = set()
-        self._publics: set[bytes] = set()
+        self._publics: set[tuple[int, bytes]] = set()
 
     def add(self, words: list[bytes]) -> None:
         match words:
@@ -176,9 +176,9 @@ class _Draft:
             raise _wrong("a key's name is not UTF-8") from None
         if key.type != wanted_type:
             raise _wrong(f"a key of type 0x{key.type:02x} where 0x{wanted_type:02x} is needed")
-        if key.public in self._publics:
+        if (key.type, key.public) in self._publics:
             raise _wrong("this public key stands twice")
-        self._publics.add(key.public)
+        self._publics.add((key.type, key.public))
         return key
 
 
