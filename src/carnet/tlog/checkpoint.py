@@ -83,9 +83,10 @@ def log_key(origin: str, public: bytes) -> VerifierKey:
 def open_checkpoint(data: bytes, key: VerifierKey, witnesses: Iterable[VerifierKey] = ()) -> OpenedCheckpoint:
     """The checkpoint signed by the log's `key`, with its cosignatures by `witnesses`. Spec: 5.4.1 and 5.4.2.
 
-    Raises `Unverified`, in this order: "note_malformed", "checkpoint_malformed", "origin_mismatch" (the origin is not the
-    key's name), "log_signature_missing", "log_signature_invalid", "cosignature_invalid" (a line of a known witness that
-    does not verify). Every line of a known key is checked, also a second one by the same key; the others are ignored.
+    Raises `Unverified`, in this order: "note_malformed", "checkpoint_malformed", "origin_mismatch" (the origin is not
+    the key's name), "log_signature_missing", "log_signature_invalid", "cosignature_invalid" (a line of a known witness
+    that does not verify). Every line of a known key is checked, also a second one by the same key; the others are
+    ignored.
     """
     note = parse_note(data)
     checkpoint = parse_body(note.text)

@@ -57,7 +57,7 @@ class Policy:
         return None
 
     def get_witness_keys(self, log: VerifierKey) -> tuple[VerifierKey, ...]:
-        """The keys whose cosignatures count for this log: those of all witnesses but one that holds the log's own key."""
+        """The keys whose cosignatures count for this log: of all witnesses but one with the log's own key."""
         # Spec 5.4.2: cosignatures are by a distinct key; else a log would witness itself.
         return tuple(witness.key for witness in self.witnesses if witness.key.public != log.public)
 
