@@ -136,7 +136,7 @@ def parse_hex_id(text: str) -> bytes:
         raise Refused(
             Reason.WRONG_TYPE,
             f"{show(text)} is not an id: an id is 32 hexadecimal digits, 0-9 and a-f",
-            value=show(text),
+            value=brief(text),
         )
     return bytes.fromhex(text)
 
@@ -148,15 +148,22 @@ def is_plain_text(text: str) -> bool:
     return FORBIDDEN_TEXT.search(text) is None
 
 
-def show(value: object, limit: int = 60) -> str:
-    """A value as a message may quote it: short, printable, and cheap whatever came in (a giant number is described,
-    not written)."""
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
-        return f"a number of about {value.bit_length() * 30103 // 100000 + 1} digits"
+def brief(value: object, limit: int = 60) -> str:
+    """A value as a fact of a refusal: short, printable, and cheap whatever came in (a giant number is described, not
+    written)."""
     if isinstance(value, str):
         text = value if len(value) <= limit else value[:limit] + "…"
-        return '"' + FORBIDDEN_TEXT.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + '"'
+        return FORBIDDEN_TEXT.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int):
+        digit_count = value.bit_length() * 30103 // 100000 + 1
+        return str(int(value)) if digit_count <= limit else f"a number of about {digit_count} digits"
     if isinstance(value, (dict, list, tuple, set, frozenset)):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    text = value if isinstance(value, str) else "null" if value is None else repr(value)
-    return text if len(text) <= limit else text[:limit] + "…"
+    return str(value) if isinstance(value, float) else f"a {type(value).__name__}"
+
+
+def show(value: object, limit: int = 60) -> str:
+    """The same as a sentence quotes it: a text stands between quotation marks."""
+    return f'"{brief(value, limit)}"' if isinstance(value, str) else brief(value, limit)

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Literal, TypeAlias, cast
 
 from carnet.errors import Reason, Refused
-from carnet.types import Millis, show
+from carnet.types import Millis, brief, show
 
 Precision: TypeAlias = Literal["year", "month", "day", "minute", "second", "unknown"]
 PRECISIONS: tuple[Precision, ...] = ("year", "month", "day", "minute", "second", "unknown")
@@ -86,7 +86,9 @@ def check_occurred(value: object) -> Occurred:
             Reason.NOT_IN_LIST, f"has precision {show(precision)}; it is one of {', '.join(PRECISIONS)}", precision
         )
     occurred = Occurred(
-        at if at is None else str(at), cast("Precision", str(precision)), zone if zone is None else str(zone)
+        None if at is None else str.__str__(at),
+        cast("Precision", str.__str__(precision)),
+        None if zone is None else str.__str__(zone),
     )
     _check_moment(occurred)
     return occurred
@@ -116,18 +118,20 @@ def _check_moment(occurred: Occurred) -> None:
         check_zone(occurred.zone)
 
 
-def check_calendar(at: str) -> None:
+def check_calendar(at: str, *, field: str = "occurred") -> None:
     """Refuse a date that is in no calendar, or before the first motor car; `at` has already the shape of one of the
     precisions.
 
     Raises Refused INVALID_TIME, naming the value: "2021-02-30 does not exist: February 2021 has 28 days".
     """
     try:
-        moment = date.fromisoformat((at + "-01-01")[:10] if len(at) < 10 else at[:10])
+        moment = date.fromisoformat(at + "-01-01"[len(at) - 10 :] if len(at) < 10 else at[:10])
     except ValueError as error:
-        raise _refused(Reason.INVALID_TIME, f"is {at}, which does not exist in the calendar ({error})", at) from None
+        saying = f"{field} is {at}, which is in no calendar ({error})"
+        raise Refused(Reason.INVALID_TIME, saying, field=field, value=at) from None
     if moment.year < FIRST_YEAR:
-        raise _refused(Reason.INVALID_TIME, f"is {at}, before the first motor car ({FIRST_YEAR})", at)
+        saying = f"{field} is {at}, before the first motor car ({FIRST_YEAR})"
+        raise Refused(Reason.INVALID_TIME, saying, field=field, value=at)
 
 
 def check_zone(zone: str) -> None:
@@ -155,7 +159,7 @@ def compute_earliest_ms(occurred: Occurred) -> Millis | None:
     before 1970."""
     if occurred.at is None:
         return None
-    text = (occurred.at + "-01-01")[:10] if len(occurred.at) < 10 else occurred.at
+    text = occurred.at + "-01-01"[len(occurred.at) - 10 :] if len(occurred.at) < 10 else occurred.at
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1000
 
@@ -221,6 +225,4 @@ def join_occurred(day: str, clock: str | None, zone: str | None = None) -> Occur
 
 
 def _refused(reason: Reason, saying: str, value: object) -> Refused:
-    return Refused(
-        reason, f"occurred {saying}", field="occurred", value=value if isinstance(value, str) else show(value)
-    )
+    return Refused(reason, f"occurred {saying}", field="occurred", value=brief(value))

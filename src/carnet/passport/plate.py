@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carnet.errors import Reason, Refused
-from carnet.types import show
+from carnet.types import brief, show
 
 MAX_LENGTH = 16
 COUNTRY = re.compile(r"[A-Z]{2}")
@@ -99,7 +99,7 @@ def check_plate(country: str, value: str) -> str:
     """
     if COUNTRY.fullmatch(country) is None:
         raise Refused(
-            Reason.INVALID_PLATE, f"{show(country)} is not a country code of two capital letters", value=show(value)
+            Reason.INVALID_PLATE, f"{show(country)} is not a country code of two capital letters", value=brief(value)
         )
     text = value.strip().upper()
     if len(text) > MAX_LENGTH:
@@ -124,4 +124,4 @@ def check_plate(country: str, value: str) -> str:
 
 def _refused(country: str, value: str, saying: str) -> Refused:
     example = f": one is written {_EXAMPLE[country]}" if country in _EXAMPLE else ""
-    return Refused(Reason.INVALID_PLATE, f"{show(value)} {saying}{example}", value=show(value), country=country)
+    return Refused(Reason.INVALID_PLATE, f"{show(value)} {saying}{example}", value=brief(value), country=country)

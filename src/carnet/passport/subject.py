@@ -12,7 +12,7 @@ from functools import lru_cache
 from carnet.errors import Reason, Refused
 from carnet.passport.plate import check_plate
 from carnet.passport.vin import check_vin
-from carnet.types import SCHEME, SUBJECT_VALUE_MAX_LENGTH, Subject, is_plain_text, show
+from carnet.types import SCHEME, SUBJECT_VALUE_MAX_LENGTH, Subject, brief, is_plain_text, show
 
 # The anonymised files of HistoVec: HV (inspections) or HR (register), then a hexadecimal digest.
 _HISTOVEC = re.compile(r"H[VR][0-9a-f]{4,62}")
@@ -26,11 +26,11 @@ def check_subject(value: object, *, field: str = "subject") -> Subject:
     """
     if not isinstance(value, Mapping):
         raise Refused(
-            Reason.WRONG_TYPE, f"{field} must be an object with scheme and value", field=field, value=show(value)
+            Reason.WRONG_TYPE, f"{field} must be an object with scheme and value", field=field, value=brief(value)
         )
     for name in value:
         if name not in ("scheme", "value", "country"):
-            raise Refused(Reason.UNKNOWN_FIELD, f"{field} has no field {show(name)}", field=field, value=show(name))
+            raise Refused(Reason.UNKNOWN_FIELD, f"{field} has no field {show(name)}", field=field, value=brief(name))
     parts: dict[str, str | None] = {}
     for name in ("scheme", "value", "country"):
         part = value.get(name)
@@ -38,9 +38,9 @@ def check_subject(value: object, *, field: str = "subject") -> Subject:
             raise Refused(Reason.MISSING_FIELD, f"{field} lacks its {name}", field=f"{field}.{name}")
         if part is not None and not isinstance(part, str):
             raise Refused(
-                Reason.WRONG_TYPE, f"{field}.{name} must be a text", field=f"{field}.{name}", value=show(part)
+                Reason.WRONG_TYPE, f"{field}.{name} must be a text", field=f"{field}.{name}", value=brief(part)
             )
-        parts[name] = None if part is None else str(part)
+        parts[name] = None if part is None else str.__str__(part)
     try:
         return _check_parts(parts["scheme"] or "", parts["value"] or "", parts["country"])
     except Refused as refused:
@@ -61,6 +61,14 @@ def parse_subject(text: str) -> Subject:
     return _check_parts(scheme, rest, None)
 
 
+def find_subject(scheme: str, value: str, country: str | None) -> Subject | None:
+    """The subject in its normal writing, or None where `check_subject` would refuse it."""
+    try:
+        return _check_parts(scheme, value, country)
+    except Refused:
+        return None
+
+
 @lru_cache(maxsize=4096)
 def _check_parts(scheme: str, value: str, country: str | None) -> Subject:
     """The checks of each scheme; remembered, since a file says many things in a row about one vehicle."""
@@ -69,13 +77,13 @@ def _check_parts(scheme: str, value: str, country: str | None) -> Subject:
             raise Refused(
                 Reason.TEXT_NOT_ALLOWED,
                 f"the subject holds a hidden or control character: {show(part)}",
-                value=show(part),
+                value=brief(part),
             )
     if SCHEME.fullmatch(scheme) is None:
         raise Refused(
             Reason.VALUE_OUT_OF_RANGE,
             f"{show(scheme)} is not a scheme: small letters, digits and _, 32 at most",
-            value=show(scheme),
+            value=brief(scheme),
         )
     if country is not None and scheme != "plate":
         raise Refused(
@@ -83,7 +91,7 @@ def _check_parts(scheme: str, value: str, country: str | None) -> Subject:
         )
     if len(value) > SUBJECT_VALUE_MAX_LENGTH:
         raise Refused(
-            Reason.TEXT_TOO_LONG, f"the subject's value has {len(value)} characters, 64 at most", value=show(value)
+            Reason.TEXT_TOO_LONG, f"the subject's value has {len(value)} characters, 64 at most", value=brief(value)
         )
     if scheme == "vin":
         return Subject("vin", check_vin(value).value)
@@ -97,6 +105,6 @@ def _check_parts(scheme: str, value: str, country: str | None) -> Subject:
         raise Refused(
             Reason.VALUE_OUT_OF_RANGE,
             f"{show(value)} is not an id of the HistoVec files: HV or HR, then digits and a-f",
-            value=show(value),
+            value=brief(value),
         )
     return Subject(scheme, value)

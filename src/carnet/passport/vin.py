@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from carnet.errors import Reason, Refused
-from carnet.types import show
+from carnet.types import brief, show
 
 VIN_LENGTH = 17
 CheckDigit: TypeAlias = Literal["valid", "invalid", "not_used"]
@@ -97,7 +97,7 @@ def compute_check_digit(value: str) -> str:
 
 def _refuse_writing(text: str, value: str) -> Refused:
     if not value:
-        return Refused(Reason.INVALID_VIN, "the VIN is empty", value=show(text))
+        return Refused(Reason.INVALID_VIN, "the VIN is empty", value=brief(text))
     bare = re.sub(r"[\s.-]", "", value)
     if bare != value and _CHARACTER_TEXT.fullmatch(bare):
         saying = "a VIN is written without blanks, dots or hyphens"
@@ -114,12 +114,12 @@ def _refuse_writing(text: str, value: str) -> Refused:
             return Refused(
                 Reason.INVALID_VIN,
                 f"a VIN holds only letters and digits; its {_ordinal(position)} character is {show(character)}",
-                value=show(text),
+                value=brief(text),
             )
     return Refused(
         Reason.INVALID_VIN,
         f"a VIN has 17 characters (1 to 16 on old vehicles); this one has {len(value)}",
-        value=show(text),
+        value=brief(text),
     )
 
 
@@ -157,10 +157,10 @@ def _is_vin(value: str) -> bool:
 
 def _refuse_with_suggestion(text: str, saying: str, suggestion: str | None) -> Refused:
     if suggestion is None:
-        return Refused(Reason.INVALID_VIN, saying, value=show(text))
+        return Refused(Reason.INVALID_VIN, saying, value=brief(text))
     stop = "" if saying.endswith("?") else "."
     message = f"{saying}{stop} Did you mean {suggestion}?"
-    return Refused(Reason.INVALID_VIN, message, value=show(text), suggestion=suggestion)
+    return Refused(Reason.INVALID_VIN, message, value=brief(text), suggestion=suggestion)
 
 
 def _ordinal(position: int) -> str:

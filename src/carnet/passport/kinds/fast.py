@@ -1,0 +1,253 @@
+"""The typed fast path: a schema compiled once into a msgspec type and a few checks, for entries by the million.
+
+It only ever says yes. Whatever it does not recognise as already good and already normal, it hands to the general path,
+which mends or refuses it with a reason; so the two can differ in speed alone (a property test holds them together).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from carnet.errors import Refused
+from carnet.passport.kinds.general import CLOCK, DAY
+from carnet.passport.kinds.language import (
+    CODE_FORMS,
+    NATIONAL_CODE,
+    AtMostOne,
+    Choice,
+    Clock,
+    Code,
+    Day,
+    FieldSpec,
+    Flag,
+    InOrder,
+    Integer,
+    Items,
+    OneWhen,
+    Record,
+    Rule,
+    SchemaDocument,
+    SubjectField,
+    Text,
+    VinField,
+)
+from carnet.passport.occurred import AT, FIRST_YEAR, LENGTH_OF, ZONE
+from carnet.passport.subject import find_subject
+from carnet.passport.vin import check_vin
+from carnet.types import FORBIDDEN_TEXT, Subject
+
+# Only a shortcut past the pattern, which would say the same.
+_FREQUENT_ZONES = frozenset({"UTC", "Europe/Paris", "Europe/London", "Europe/Berlin"})
+
+Check: TypeAlias = Callable[[Any], bool]
+FastPath: TypeAlias = Callable[[object], dict[str, Any] | None]
+
+
+class _Occurred(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at: str | None
+    precision: Literal["year", "month", "day", "minute", "second", "unknown"]
+    zone: str | None
+
+
+class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    scheme: str
+    value: str
+    country: str | None = None
+
+
+def compile_fast_path(schema: SchemaDocument) -> FastPath:
+    """A function that gives the complete fields, in ascending name order, or None where the general path must look."""
+    named: dict[str, Any] = {spec.name: _as_field(spec) for spec in schema.fields}
+    kind_type: Any = Literal[schema.kind]
+    named |= {"kind": ("kind", kind_type), "occurred": ("occurred", _Occurred), "subject": ("subject", _Subject)}
+    entry_type = _define("Entry", [named[name] for name in sorted(named)])
+    checks = _compile_checks(schema.fields)
+    rules = [_compile_rule(rule) for rule in schema.rules]
+    lists = [spec.name for spec in schema.fields if isinstance(spec, Items)]
+    convert, to_builtins = msgspec.convert, msgspec.to_builtins
+
+    # Every line below runs once per entry: see the benchmark before adding one.
+    def read(fields: Any) -> dict[str, Any] | None:
+        try:
+            entry = convert(fields, entry_type)
+        except (msgspec.ValidationError, TypeError, ValueError, OverflowError):
+            return None
+        values: dict[str, Any] = to_builtins(entry)
+        occurred, given = values["occurred"], values["subject"]
+        if not _is_moment(occurred["at"], occurred["precision"], occurred["zone"]):
+            return None
+        subject = _find_plain_subject(given["scheme"], given["value"], given["country"])
+        if subject is None:
+            return None
+        values["subject"] = subject.to_json()
+        for name in lists:
+            # A set would be taken as a list, in an order that changes from one run to the next.
+            if not isinstance(fields.get(name), (list, tuple, type(None))):
+                return None
+        for name, check in checks:
+            value = values[name]
+            if value is not None and not check(value):
+                return None
+        for rule in rules:
+            if not rule(values):
+                return None
+        return values
+
+    return read
+
+
+def _define(name: str, fields: Sequence[Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(name, fields, frozen=True, forbid_unknown_fields=True, kw_only=True)
+
+
+def _as_field(spec: FieldSpec) -> tuple[Any, ...]:
+    """The field of a msgspec type: (name, type), with null for default where it is optional."""
+    kind = _as_type(spec)
+    return (spec.name, kind | None, None) if spec.optional else (spec.name, kind)
+
+
+def _as_type(spec: FieldSpec) -> Any:
+    if isinstance(spec, Integer):
+        return Annotated[int, msgspec.Meta(ge=spec.minimum, le=spec.maximum)]
+    if isinstance(spec, Flag):
+        return bool
+    if isinstance(spec, Text):
+        return Annotated[str, msgspec.Meta(min_length=1, max_length=spec.max_length)]
+    if isinstance(spec, Choice) and not spec.national:
+        return Literal[spec.choices]
+    if isinstance(spec, SubjectField):
+        return _Subject
+    if isinstance(spec, (Record, Items)):
+        record = _define("Record", [_as_field(each) for each in spec.fields])
+        return record if isinstance(spec, Record) else Annotated[list[record], msgspec.Meta(max_length=spec.max_items)]  # type: ignore[valid-type]
+    return str
+
+
+def _compile_checks(specs: Sequence[FieldSpec]) -> list[tuple[str, Check]]:
+    """What the msgspec type does not say by itself, by field name, in the order in which it is cheapest to find a
+    fault."""
+    found = [(spec.name, _compile_check(spec)) for spec in specs]
+    return [(name, check) for name, check in found if check is not None]
+
+
+def _compile_check(spec: FieldSpec) -> Check | None:
+    if isinstance(spec, Text):
+        return _is_normal_text
+    if isinstance(spec, Day):
+        return _is_day
+    if isinstance(spec, Clock):
+        return lambda value: type(value) is str and CLOCK.fullmatch(value) is not None
+    if isinstance(spec, VinField):
+        return _is_normal_vin
+    if isinstance(spec, SubjectField):
+        return _is_normal_subject
+    if isinstance(spec, Code):
+        return _compile_pattern(CODE_FORMS[spec.form][0])
+    if isinstance(spec, Choice) and spec.national:
+        choices, is_code = frozenset(spec.choices), _compile_pattern(NATIONAL_CODE)
+        return lambda value: type(value) is str and (value in choices or is_code(value))
+    if isinstance(spec, Record):
+        return _compile_record(spec.fields, spec.rules)
+    if isinstance(spec, Items):
+        is_item = _compile_record(spec.fields, ())
+        return lambda value: all(map(is_item, value))
+    return None
+
+
+def _compile_pattern(pattern: str) -> Check:
+    import re
+
+    fullmatch = re.compile(pattern).fullmatch
+    return lambda value: type(value) is str and fullmatch(value) is not None
+
+
+def _compile_record(specs: Sequence[FieldSpec], rules: Sequence[Rule]) -> Check:
+    checks = _compile_checks(specs)
+    holds = [_compile_rule(rule) for rule in rules]
+
+    def is_good(values: Mapping[str, Any]) -> bool:
+        for name, check in checks:
+            value = values[name]
+            if value is not None and not check(value):
+                return False
+        return all(rule(values) for rule in holds)
+
+    return is_good
+
+
+def _compile_rule(rule: Rule) -> Check:
+    if isinstance(rule, InOrder):
+        start, end = rule.start, rule.end
+        return lambda values: values[start] is None or values[end] is None or values[start] <= values[end]
+    names = rule.fields
+
+    def count(values: Mapping[str, Any]) -> int:
+        given = 0
+        for name in names:
+            if values[name] is not None:
+                given += 1
+        return given
+
+    if isinstance(rule, AtMostOne):
+        return lambda values: count(values) <= 1
+    if isinstance(rule, OneWhen):
+        field, wanted = rule.field, rule.value
+        return lambda values: count(values) == (1 if values[field] == wanted else 0)
+    return lambda values: count(values) in (0, len(names))
+
+
+def _is_moment(at: Any, precision: str, zone: Any) -> bool:
+    """The same rules as `occurred.check_occurred`, without a word to say."""
+    if type(at) is not str:
+        return at is None and zone is None and precision == "unknown"
+    if LENGTH_OF.get(precision) != len(at) or AT.fullmatch(at) is None:  # type: ignore[call-overload]
+        return False
+    if zone is not None and (type(zone) is not str or not _is_zone(zone)):
+        return False
+    return _is_in_calendar(at[:10] if len(at) >= 10 else at + "-01-01"[len(at) - 10 :])
+
+
+def _is_zone(zone: str) -> bool:
+    return zone in _FREQUENT_ZONES or ZONE.fullmatch(zone) is not None
+
+
+def _is_in_calendar(day: str) -> bool:
+    try:
+        return date.fromisoformat(day).year >= FIRST_YEAR
+    except ValueError:
+        return False
+
+
+def _is_day(value: Any) -> bool:
+    return type(value) is str and DAY.fullmatch(value) is not None and _is_in_calendar(value)
+
+
+def _is_normal_text(value: Any) -> bool:
+    if type(value) is not str:
+        return False
+    if value.isascii():
+        return value.isprintable()
+    return FORBIDDEN_TEXT.search(value) is None and unicodedata.is_normalized("NFC", value)
+
+
+def _is_normal_vin(value: Any) -> bool:
+    try:
+        return type(value) is str and check_vin(value).value == value
+    except Refused:
+        return False
+
+
+def _is_normal_subject(value: Mapping[str, Any]) -> bool:
+    subject = _find_plain_subject(value["scheme"], value["value"], value["country"])
+    return subject is not None and subject.to_json() == value
+
+
+def _find_plain_subject(scheme: Any, value: Any, country: Any) -> Subject | None:
+    if type(scheme) is not str or type(value) is not str or type(country) not in (str, type(None)):
+        return None
+    return find_subject(scheme, value, country)
