@@ -25,11 +25,20 @@ FIRST_YEAR = 1886
 ZONE_MAX_LENGTH = 64
 DAY_MS = 86_400_000
 
-# The length of `at` tells its precision, so one pattern and one look-up check the shape.
-AT = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?)?)?", re.ASCII)
-LENGTH_OF: dict[Precision, int] = {"year": 4, "month": 7, "day": 10, "minute": 16, "second": 19}
-_PRECISION_OF: dict[int, Precision] = {length: precision for precision, length in LENGTH_OF.items()}
-_SHAPE_OF = {
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_HOUR = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+AT: dict[Precision, re.Pattern[str]] = {
+    "year": re.compile(r"[0-9]{4}"),
+    "month": re.compile(r"[0-9]{4}-[0-9]{2}"),
+    "day": re.compile(_DATE),
+    "minute": re.compile(_DATE + _HOUR),
+    "second": re.compile(_DATE + _HOUR + r":[0-5][0-9]"),
+}
+"""How `at` is written, by precision; whether the date exists is another question (`check_calendar`)."""
+
+# Each shape has its own length, which tells the precision of what a file carries.
+_PRECISION_OF: dict[int, Precision] = {4: "year", 7: "month", 10: "day", 16: "minute", 19: "second"}
+_SHAPE_OF: dict[Precision, str] = {
     "year": "YYYY",
     "month": "YYYY-MM",
     "day": "YYYY-MM-DD",
@@ -108,7 +117,7 @@ def _check_moment(occurred: Occurred) -> None:
         raise _refused(
             Reason.INVALID_TIME, f'has precision "{occurred.precision}" but no at; say "unknown" if nobody knows', None
         )
-    if len(at) != LENGTH_OF[occurred.precision] or AT.fullmatch(at) is None:
+    if AT[occurred.precision].fullmatch(at) is None:
         shape = _SHAPE_OF[occurred.precision]
         raise _refused(
             Reason.INVALID_TIME, f'is {show(at)}; with precision "{occurred.precision}" it is written {shape}', at

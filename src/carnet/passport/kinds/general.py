@@ -35,12 +35,12 @@ from carnet.passport.kinds.language import (
     Together,
     VinField,
 )
-from carnet.passport.occurred import check_calendar, check_occurred
+from carnet.passport.occurred import AT, check_calendar, check_occurred
 from carnet.passport.subject import check_subject
 from carnet.passport.vin import check_vin
 from carnet.types import INT_MAX, brief, is_plain_text, show
 
-DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+DAY = AT["day"]
 CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
 
 _PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}

@@ -201,7 +201,10 @@ def _check_fields(
         if isinstance(spec, Integer) and spec.minimum > spec.maximum:
             raise _refused(schema, f"the limits of {spec.name} are the wrong way round")
     for rule in rules:
-        for name in _names_in(rule):
+        names_in_rule = list(_names_in(rule))
+        if len(names_in_rule) < 2 or len(set(names_in_rule)) != len(names_in_rule):
+            raise _refused(schema, "a rule names fewer than two fields, or one of them twice")
+        for name in names_in_rule:
             if name not in by_name:
                 raise _refused(schema, f"a rule names {name}, which is not a field")
         if isinstance(rule, InOrder) and not all(isinstance(by_name[name], Day) for name in (rule.start, rule.end)):
