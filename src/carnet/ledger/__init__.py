@@ -1,1 +1,2 @@
-"""The ledger: one deterministic state machine that knows organisations, never persons or vehicles. Spec: docs/spec/3-ledger.md."""
+"""The ledger: one deterministic state machine that knows organisations, never persons or vehicles. Spec:
+docs/spec/3-ledger.md."""

@@ -5,8 +5,8 @@ Knows roots and counts, never what the links are about.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from carnet.encoding import MAX_INTEGER, tag, u32, u64
 from carnet.errors import Unverified
@@ -19,8 +19,10 @@ _RECEIPT = tag("receipt")
 _OFFSET = len(_BATCH)
 
 
-class Batch(NamedTuple):
-    """The parts of a batch header: net 32, home 16, key_digest 32, u8 class, u32 count, links root 32, u64 rules, u64 expires."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch header: net 32, home 16, key_digest 32 bytes, u8 class, u32 count, links root 32 bytes, u64 rules, u64
+    expires."""
 
     net: bytes
     home: bytes

@@ -18,7 +18,8 @@ _TIP = tag("tip")
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """`home` 16 bytes; `previous` the log index of that home's latest census; `covers` a log size; counts of chains; `root` 32 bytes."""
+    """`home` 16 bytes; `previous` the log index of that home's latest census; `covers` a log size; counts of chains;
+    `root` 32 bytes."""
 
     home: bytes
     previous: int | None

@@ -13,7 +13,8 @@ from carnet.ledger.rules.members import Members
 
 @dataclass(frozen=True, slots=True)
 class CensusMark:
-    """A home's latest census: where it is logged, what it covered, and how many chains it accounts for (count + erased)."""
+    """A home's latest census: where it is logged, what it covered, and how many chains it accounts for (count +
+    erased)."""
 
     index: int
     covers: int
@@ -22,7 +23,8 @@ class CensusMark:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`size` counts log records; `sealed` maps (home, root) of batches that could still be sent again to their expiry height."""
+    """`size` counts log records; `sealed` maps (home, root) of batches that could still be sent again to their expiry
+    height."""
 
     genesis: Genesis
     net: bytes

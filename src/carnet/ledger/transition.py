@@ -1,6 +1,7 @@
 """`apply(state, block) → (state, results)`: the one place where the ledger changes, pure and deterministic.
 
-Each command has one `process_` function: it checks everything, then returns the new state with the record to log. What is refused changes
+Each command has one `process_` function: it checks everything, then returns the new state with the record to log.
+What is refused changes
 nothing and leaves no record. Spec: docs/spec/3-ledger.md; order of refusals: docs/reasons.md.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from carnet.encoding import MAX_INTEGER
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -65,7 +67,8 @@ Result = tuple[Logged, ...] | Refused
 def apply(state: State | None, block: Block) -> tuple[State, list[Result]]:
     """The state after the block, and for each command what was logged or why it was refused.
 
-    The first block of a network starts from `None` and begins with `FoundNetwork`. Raises Refused(TIME_WENT_BACK) for a block that is older
+    The first block of a network starts from `None` and begins with `FoundNetwork`. Raises Refused(TIME_WENT_BACK) for
+    a block that is older
     than the state.
     """
     results: list[Result] = []
@@ -85,11 +88,12 @@ def apply(state: State | None, block: Block) -> tuple[State, list[Result]]:
 
 
 def check_time(state: State, block: Block) -> None:
-    """Raise Refused(TIME_WENT_BACK) unless the block is later (height) and not earlier (time) than the state. Spec: 3.7."""
+    """Raise Refused(TIME_WENT_BACK) unless the block is later (height) and not earlier (time) than the state. Spec:
+    3.7."""
     if block.height <= state.height or block.at < state.at:
         raise Refused(
             Reason.TIME_WENT_BACK,
-            f"the ledger stands at height {state.height}, time {state.at}: a block of height {block.height}, time {block.at} is too early",
+            f"the ledger stands at height {state.height}, time {state.at}: height {block.height}, time {block.at} is early",
             height=state.height,
             at=state.at,
             could_retry=True,
@@ -300,8 +304,9 @@ def check_new_member(net: bytes, known: Members, rules: Rules, member: Member, h
 
 
 def check_accreditations(rules: Rules, member_kind: str, accreditations: Sequence[Accreditation]) -> None:
-    """Raise Refused(MAY_NOT_WRITE, FIELDS_CONFLICT) unless the writer table allows each, in strictly ascending order."""
-    if any(left >= right for left, right in zip(accreditations, accreditations[1:], strict=False)):
+    """Raise Refused(MAY_NOT_WRITE, FIELDS_CONFLICT) unless the writer table allows each, in strictly ascending
+    order."""
+    if any(left >= right for left, right in pairwise(accreditations)):
         raise Refused(Reason.FIELDS_CONFLICT, "accreditations stand in strictly ascending order")
     for kind, basis, class_ in accreditations:
         rules.check_may_write(member_kind, kind, basis)
@@ -329,7 +334,7 @@ def check_endorsements(
 ) -> None:
     """Raise Refused unless every endorsement is another node's, verifies, and there are enough. Spec: 3.6."""
     members = [endorsement.member for endorsement in endorsements]
-    if any(left >= right for left, right in zip(members, members[1:], strict=False)) or home in members:
+    if any(left >= right for left, right in pairwise(members)) or home in members:
         raise Refused(Reason.NOT_ENOUGH_ENDORSEMENTS, "endorsements come from other members, once each, in order of id")
     for endorsement in endorsements:
         key = state.members.get(endorsement.member).get_signing_key(endorsement.key, (KeyRole.NODE,))

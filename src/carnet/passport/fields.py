@@ -43,7 +43,8 @@ def _frame(names: tuple[str, ...]) -> tuple[bytes, tuple[bytes, ...]]:
 
 
 def seal_values(names: tuple[str, ...], values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
-    """(content key, fields_root) of canonical values in ascending name order: the hot path of `prepare`, one hash call per field."""
+    """(content key, fields_root) of canonical values in ascending name order: the hot path of `prepare`, one hash
+    call per field."""
     header, framed = _frame(names)
     stream = shake_256(_EXPAND + secret).digest(32 + SALT_BYTES * len(names))
     parts = [header]

@@ -1,6 +1,7 @@
 """What an author signs: a statement about one passport, and the submission that carries one or many of them.
 
-Knows bytes and their sizes; refuses to know whether the author may say it (`ledger.rules`) or where it will stand (`link`).
+Knows bytes and their sizes; refuses to know whether the author may say it (`ledger.rules`) or where it will stand
+(`link`).
 Spec: docs/spec/2-entries.md, clauses 2.5, 2.6 and 2.10.
 """
 
@@ -23,7 +24,8 @@ _OFFSET = len(_STATEMENT)
 
 
 class Statement(NamedTuple):
-    """The parts of a statement: net 32, chain 16, member 16, key_digest 32, three u8, target 32, fields_root 32 bytes."""
+    """The parts of a statement: net 32, chain 16, member 16, key_digest 32, three u8, target 32, fields_root 32
+    bytes."""
 
     net: bytes
     chain: bytes

@@ -1,6 +1,7 @@
 """The rules at genesis: classes and the writer table, as the consortium starts out with them.
 
-Data only. After genesis the code reads the document on the ledger, never these tables. Source: the design note on rules, §1–4.
+Data only. After genesis the code reads the document on the ledger, never these tables. Source: the design note on
+rules, §1–4.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ _SIGNED = (1, 2)
 _REPORTED = (3,)
 _HOLDER = (4,)
 
+_WORKSHOPS = "manufacturer dealer garage"
+_AUTHORITIES = "registration_authority public_authority"
+_MEASURERS = f"{_WORKSHOPS} registration_authority inspection_centre rental_company insurer damage_expert"
+_WITNESSES = f"{_MEASURERS} public_authority lender assistance_company dismantler"
+
 # Each row: kind of entry → (bases, member kinds). What is not listed is refused.
 _WRITERS: dict[str, list[tuple[tuple[int, ...], str]]] = {
     "passport.opened/1": [
@@ -48,18 +54,14 @@ _WRITERS: dict[str, list[tuple[tuple[int, ...], str]]] = {
         (_REPORTED, "data_service"),
     ],
     "vehicle.odometer/1": [
-        (
-            _SIGNED,
-            "registration_authority manufacturer dealer garage inspection_centre rental_company insurer damage_expert"
-            " assistance_company dismantler",
-        ),
+        (_SIGNED, f"{_MEASURERS} assistance_company dismantler"),
         ((1, 2, 3, 4), "data_service"),
         (_HOLDER, "platform"),
     ],
-    "vehicle.odometer_replacement/1": [(_SIGNED, "manufacturer dealer garage"), (_REPORTED, "data_service")],
+    "vehicle.odometer_replacement/1": [(_SIGNED, _WORKSHOPS), (_REPORTED, "data_service")],
     "vehicle.inspection/1": [(_SIGNED, "inspection_centre"), (_REPORTED, "data_service")],
-    "vehicle.service/1": [(_SIGNED, "manufacturer dealer garage"), ((3, 4), "data_service"), (_HOLDER, "platform")],
-    "vehicle.repair/1": [(_SIGNED, "manufacturer dealer garage"), ((3, 4), "data_service"), (_HOLDER, "platform")],
+    "vehicle.service/1": [(_SIGNED, _WORKSHOPS), ((3, 4), "data_service"), (_HOLDER, "platform")],
+    "vehicle.repair/1": [(_SIGNED, _WORKSHOPS), ((3, 4), "data_service"), (_HOLDER, "platform")],
     "vehicle.assistance/1": [(_SIGNED, "assistance_company"), (_REPORTED, "data_service")],
     "vehicle.accident/1": [(_SIGNED, "insurer damage_expert"), (_REPORTED, "data_service")],
     "vehicle.contract/1": [
@@ -71,20 +73,12 @@ _WRITERS: dict[str, list[tuple[tuple[int, ...], str]]] = {
     "passport.moved/1": [(_SIGNED, "data_service platform")],
     "passport.closed/1": [(_SIGNED, "registration_authority dismantler")],
     "passport.corrected/1": [
-        (
-            _SIGNED,
-            "registration_authority public_authority manufacturer dealer garage inspection_centre rental_company insurer"
-            " damage_expert lender assistance_company dismantler platform",
-        ),
+        (_SIGNED, f"{_WITNESSES} platform"),
         ((1, 2, 3, 4), "data_service"),
     ],
-    "passport.rectified/1": [(_SIGNED, "registration_authority public_authority")],
+    "passport.rectified/1": [(_SIGNED, _AUTHORITIES)],
     "passport.contested/1": [
-        (
-            _SIGNED,
-            "registration_authority public_authority manufacturer dealer garage inspection_centre rental_company insurer"
-            " damage_expert lender assistance_company dismantler",
-        ),
+        (_SIGNED, _WITNESSES),
         ((2, 4), "data_service platform"),
     ],
 }
@@ -101,7 +95,8 @@ def default_writer_lines() -> list[WriterLine]:
 
 
 def default_rules(kind_lines: Iterable[KindLine]) -> Rules:
-    """The rules document at genesis. One node alone can endorse nothing for itself, so every class asks for 0 endorsements."""
+    """The rules document at genesis. One node alone can endorse nothing for itself, so every class asks for 0
+    endorsements."""
     classes = [ClassLine(class_=class_, endorsements=0) for class_ in (CENSUS_CLASS, FACTS, TITLE, CORRECTION)]
     return Rules.of([*kind_lines, *classes, *default_writer_lines()])
 

@@ -73,7 +73,8 @@ class Rules:
 
     @classmethod
     def of(cls, lines: Iterable[Line]) -> Rules:
-        """Sort the lines; raises Refused(FIELDS_CONFLICT) if two say different things about the same kind, class or cell."""
+        """Sort the lines; raises Refused(FIELDS_CONFLICT) if two say different things about the same kind, class or
+        cell."""
         ordered = tuple(sorted(lines, key=compute_line_bytes))
         seen: set[tuple[object, ...]] = set()
         for line in ordered:
@@ -93,7 +94,8 @@ class Rules:
         return {_subject_of(line): position for position, line in enumerate(self.lines)}
 
     def find(self, *subject: object) -> tuple[int, Line] | None:
-        """(position, line) of `("kind", kind)`, `("class", class)` or `("writer", member kind, kind)`; None if there is none."""
+        """(position, line) of `("kind", kind)`, `("class", class)` or `("writer", member kind, kind)`; None if there
+        is none."""
         position = self._positions.get(subject)
         return None if position is None else (position, self.lines[position])
 

@@ -29,7 +29,8 @@ def compute_enrolment(net: bytes, member: bytes, role: int, custody: int) -> byt
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One public key of a member: raw key 32 bytes, enrolment signature 64 bytes, log indices of revocation and dispute."""
+    """One public key of a member: raw key 32 bytes, enrolment signature 64 bytes, log indices of revocation and
+    dispute."""
 
     key: bytes
     role: int

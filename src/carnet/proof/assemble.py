@@ -1,0 +1,287 @@
+"""Making a bundle: which links, records, leaves and lines a proof of one chain needs, and no more.
+
+Pure: everything is asked of a `ProofSource`, which a node's store implements (and an in-memory network in the
+tests). Spec: docs/spec/4-bundle.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, cast
+
+from carnet.encoding import b64, encode, unb64
+from carnet.errors import InvariantBroken
+from carnet.ledger.batch import parse_batch
+from carnet.ledger.rules.document import CENSUS_CLASS
+from carnet.passport.fields import compute_field_digest
+from carnet.passport.statement import parse_statement
+from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
+from carnet.types import Mark
+
+Document = dict[str, object]
+
+
+class PlacedLink(NamedTuple):
+    """One link of a chain as its home keeps it: sid 32, signed 32, mark, target 32 bytes; the seal's log index and the
+    place in its batch; the kind of the entry (never proved by it: the signed field is)."""
+
+    sid: bytes
+    signed: bytes
+    mark: int
+    target: bytes
+    seal: int
+    position: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEntry:
+    """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending."""
+
+    statement: bytes
+    fields: Mapping[str, tuple[bytes, object]]
+    created_ms: int
+    count: int
+    index: int
+    path: Sequence[bytes]
+    signature: bytes
+
+
+class ProofSource(Protocol):
+    """What a proof is made from. Paths are lists of 32-byte hashes; documents are the plain objects of the
+    specification."""
+
+    def get_genesis(self) -> Document:
+        """The genesis object."""
+
+    def get_checkpoint(self) -> tuple[int, bytes]:
+        """(size, signed note) of the checkpoint to prove against."""
+
+    def get_record(self, index: int) -> Document:
+        """A log record."""
+
+    def get_record_path(self, index: int, size: int) -> list[bytes]:
+        """Inclusion path of a record in the log of this size."""
+
+    def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
+        """Consistency path between two log sizes."""
+
+    def get_census_index(self) -> int:
+        """Log index of the newest census below the checkpoint's size."""
+
+    def get_census_path(self, chain: bytes) -> list[bytes]:
+        """Siblings from the root down to the chain's head in that census."""
+
+    def get_links(self, chain: bytes) -> list[PlacedLink]:
+        """All links of the chain, from seq 0 to the tip that the census names."""
+
+    def get_batch_path(self, seal: int, position: int) -> list[bytes]:
+        """Path of a link in the batch of the seal at this log index."""
+
+    def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
+        """The entry at this seq, contents opened; raises Refused(ERASED) when they are gone."""
+
+    def get_member(self, members: int, member: bytes) -> tuple[int, Document, list[bytes]]:
+        """(leaf index, leaf object, path) of a member in the members tree of the record at this log index."""
+
+    def get_line(self, rules: int, *subject: object) -> tuple[int, Document, list[bytes]]:
+        """(line index, line object, path) of `("kind", kind)` or `("class", class)` in the rules of the record at
+        this log index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to show. `is_shown(seq, kind)` chooses entries (seq 0 is always shown); `fields` restricts the fields
+    shown (None: all);
+    `since` is (size, root) of an older checkpoint to prove consistency with."""
+
+    is_shown: Callable[[int, str], bool] = lambda seq, kind: True
+    fields: frozenset[str] | None = None
+    since: tuple[int, bytes] | None = None
+
+
+IDENTITY = "vehicle.identity/1"
+ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
+
+
+def join_path(path: Sequence[bytes]) -> str:
+    """A path as it stands in a bundle. Spec: 1.4."""
+    return b64(b"".join(path))
+
+
+def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = Selection()) -> bytes:
+    """The bundle that proves the chain's selected entries, as `cj` bytes.
+
+    Raises Refused when an entry to show was erased, InvariantBroken if the bundle would be larger than a verifier
+    reads.
+    """
+    size, note = source.get_checkpoint()
+    links = source.get_links(chain)
+    draft = _Draft(source, chain, links)
+    shown = draft.choose(selection)
+    items = [draft.make_item(seq, shown, selection) for seq in range(len(links))]
+    census_index = source.get_census_index()
+    draft.need_census(census_index)
+    since = None
+    if selection.since is not None:
+        old_size, old_root = selection.since
+        since = {
+            "path": join_path(source.get_consistency_path(old_size, size)),
+            "root": b64(old_root),
+            "size": old_size,
+        }
+    bundle = encode(
+        {
+            "carnet": VERSION,
+            "census": {"path": join_path(source.get_census_path(chain)), "record": census_index},
+            "checkpoint": b64(note),
+            "genesis": source.get_genesis(),
+            "links": items,
+            "members": draft.make_groups(),
+            "records": draft.make_records(size),
+            "rules": draft.make_sections(),
+            "since": since,
+        }
+    )
+    if len(bundle) > MAX_BUNDLE_BYTES:
+        raise InvariantBroken(f"a bundle of {len(bundle):,} bytes: show fewer entries")
+    return bundle
+
+
+class _Draft:
+    """A bundle in the making: remembers which records, leaves and lines the items so far have asked for."""
+
+    def __init__(self, source: ProofSource, chain: bytes, links: Sequence[PlacedLink]) -> None:
+        self._source = source
+        self._chain = chain
+        self._links = links
+        self._opened: dict[int, OpenedEntry] = {}
+        self._records: dict[int, Document] = {}
+        self._members: dict[int, set[bytes]] = {}
+        self._lines: dict[int, set[tuple[object, ...]]] = {}
+        self._authors: set[bytes] = set()
+
+    def choose(self, selection: Selection) -> set[int]:
+        """The seqs to show: the selected ones, seq 0, and the identity entries whose aliases the selected ones use."""
+        shown = {0} | {seq for seq, link in enumerate(self._links) if selection.is_shown(seq, link.kind)}
+        subjects = {encode(self._value(seq, "subject")) for seq in shown} - {encode(self._value(0, "subject"))}
+        if subjects:
+            for seq, link in enumerate(self._links):
+                alias = self._value(seq, "alias") if link.kind == IDENTITY else None
+                if isinstance(alias, dict) and encode(alias["subject"]) in subjects:
+                    shown.add(seq)
+        return shown
+
+    def make_item(self, seq: int, shown: set[int], selection: Selection) -> object:
+        """One item of `links`. Spec: 4.5."""
+        link = self._links[seq]
+        if seq in shown:
+            names = selection.fields
+            return self._make_entry(seq, lambda name: names is None or name in names or self._is_kept(seq, name))
+        if link.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and any(self._links[s].sid == link.target for s in shown):
+            return self._make_entry(seq, None)
+        hidden = b64(link.sid + link.signed + (bytes((link.mark,)) + link.target if link.mark else b""))
+        if seq == len(self._links) - 1:
+            return {"link": hidden, "placement": self._make_placement(link)}
+        return hidden
+
+    def need_census(self, index: int) -> None:
+        """Ask for the census record, its home's leaf, its class line, and every author's leaf as of the census."""
+        record = self._need_record(index)
+        members = _index_of(record, "members")
+        census = cast("Document", record["census"])
+        self._members.setdefault(members, set()).update({unb64(str(census["home"])), *self._authors})
+        self._need_endorsers(members, record)
+        self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", CENSUS_CLASS))
+
+    def make_records(self, size: int) -> list[Document]:
+        """Spec: 4.2."""
+        return [
+            {
+                "index": index,
+                "path": join_path(self._source.get_record_path(index, size)),
+                "record": self._records[index],
+            }
+            for index in sorted(self._records)
+        ]
+
+    def make_groups(self) -> list[Document]:
+        """Spec: 4.3."""
+        groups: list[Document] = []
+        for index in sorted(self._members):
+            found = sorted(self._source.get_member(index, member) for member in self._members[index])
+            leaves = [{"index": at, "leaf": leaf, "path": join_path(path)} for at, leaf, path in found]
+            groups.append({"index": index, "leaves": leaves})
+        return groups
+
+    def make_sections(self) -> list[Document]:
+        """Spec: 4.4."""
+        sections: list[Document] = []
+        for index in sorted(self._lines):
+            found = sorted(self._source.get_line(index, *subject) for subject in self._lines[index])
+            lines = [{"index": at, "line": line, "path": join_path(path)} for at, line, path in found]
+            sections.append({"index": index, "lines": lines})
+        return sections
+
+    def _make_entry(self, seq: int, is_shown: Callable[[str], bool] | None) -> Document:
+        link, entry = self._links[seq], self._open(seq)
+        record = self._need_record(link.seal)
+        statement = parse_statement(entry.statement)
+        self._authors.add(statement.member)
+        self._members.setdefault(_index_of(record, "members"), set()).add(statement.member)
+        fields: Document | None = None
+        if is_shown is not None:
+            self._lines.setdefault(_index_of(record, "rules"), set()).add(("kind", entry.fields["kind"][1]))
+            fields = {
+                name: [b64(salt), value] if is_shown(name) else b64(compute_field_digest(salt, name, value))
+                for name, (salt, value) in entry.fields.items()
+            }
+        return {
+            "fields": fields,
+            "placement": self._make_placement(link),
+            "signature": b64(entry.signature),
+            "statement": b64(entry.statement),
+            "submission": {
+                "at": entry.created_ms,
+                "count": entry.count,
+                "index": entry.index,
+                "path": join_path(entry.path),
+            },
+        }
+
+    def _make_placement(self, link: PlacedLink) -> Document:
+        record = self._need_record(link.seal)
+        batch = parse_batch(unb64(str(record["batch"])))
+        members = _index_of(record, "members")
+        self._members.setdefault(members, set()).add(batch.home)
+        self._need_endorsers(members, record)
+        self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", batch.class_))
+        path = self._source.get_batch_path(link.seal, link.position)
+        return {"index": link.position, "path": join_path(path), "record": link.seal}
+
+    def _need_record(self, index: int) -> Document:
+        if index not in self._records:
+            self._records[index] = self._source.get_record(index)
+        return self._records[index]
+
+    def _need_endorsers(self, members: int, record: Document) -> None:
+        for endorsement in cast("Sequence[Document]", record["endorsements"]):
+            self._members.setdefault(members, set()).add(unb64(str(endorsement["member"])))
+
+    def _is_kept(self, seq: int, name: str) -> bool:
+        """Fields that are shown whatever was asked: those of every statement, and the alias of an identity entry."""
+        return name in ALWAYS_SHOWN or (name == "alias" and self._links[seq].kind == IDENTITY)
+
+    def _value(self, seq: int, name: str) -> object:
+        found = self._open(seq).fields.get(name)
+        return None if found is None else found[1]
+
+    def _open(self, seq: int) -> OpenedEntry:
+        if seq not in self._opened:
+            self._opened[seq] = self._source.get_entry(self._chain, seq)
+        return self._opened[seq]
+
+
+def _index_of(record: Document, name: str) -> int:
+    return cast("int", cast("Document", record[name])["index"])

@@ -1,0 +1,318 @@
+"""Authority: who signed, with which key, in whose custody, accredited for what – and whether the reader trusts this
+log. Spec: 5.5.
+
+Takes no key from the bundle on trust: a key counts because it stands in the members tree of a seal that stands in a
+log whose key is in
+the reader's own policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+from carnet.encoding import encode_trusted, tag, u8
+from carnet.errors import Unverified
+from carnet.ledger.batch import compute_endorsement
+from carnet.ledger.census import compute_census_message
+from carnet.ledger.rules.document import CENSUS_CLASS
+from carnet.ledger.rules.members import compute_enrolment
+from carnet.proof.bundle import EndorsementPart, EntryPart, Item, KeyPart, LeafPart
+from carnet.proof.integrity import Evidence
+from carnet.proof.shapes import find_written_date, is_date
+from carnet.signing import ALG_ED25519
+from carnet.tlog.policy import Policy
+from carnet.types import Basis, Custody, KeyRole, Mark
+
+Verify = Callable[[bytes, bytes, bytes], bool]
+
+OPENING_KINDS = {"passport.opened/1": "history", "journal.opened/1": "journal"}
+# Spec 2.8: kinds that bear one mark, and that mark borne by no other kind.
+_ONLY_MARK = {
+    "passport.transferred/1": Mark.TRANSFER,
+    "passport.moved/1": Mark.MOVE,
+    "passport.contested/1": Mark.CONTESTS,
+}
+_CORRECTIONS = {"passport.corrected/1", "passport.rectified/1"}
+_KEY = tag("key")
+
+
+class CannotTell(Unverified):
+    """Nothing is wrong, but this reader cannot judge it."""
+
+
+class Standing(NamedTuple):
+    """What later links say about an entry: the seq that supersedes it, and those that contest it. Spec: 2.9."""
+
+    superseded_by: int | None
+    contested_by: list[int]
+
+
+def check_authority(evidence: Evidence, policy: Policy | None, verify: Verify) -> None:
+    """Run the checks of clause 5.5 in their order; raises Unverified, or CannotTell."""
+    rights = Rights(evidence, verify)
+    check_seals(evidence, rights, verify)
+    check_entries(evidence, rights, verify)
+    check_tip(evidence)
+    check_subjects(evidence)
+    check_census(evidence, rights, verify)
+    check_trust(evidence, policy)
+
+
+class Rights:
+    """Looks keys up in the leaves of a bundle, each checked once. Spec: 5.5.1."""
+
+    def __init__(self, evidence: Evidence, verify: Verify) -> None:
+        self._evidence = evidence
+        self._verify = verify
+        self._counts: dict[int, dict[bytes, int]] = {}
+
+    def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
+        """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
+        leaf = self._evidence.leaves[group][member]
+        key = next((key for key in leaf.keys if compute_digest(key) == digest), None)
+        if key is None:
+            raise Unverified("unknown_key")
+        if key.alg != ALG_ED25519:
+            raise CannotTell("unknown_algorithm")
+        if key.role not in roles:
+            raise Unverified("wrong_role")
+        if self._count(group, digest) > 1:
+            raise Unverified("key_listed_twice")
+        if not self._verify(key.key, compute_enrolment(self._evidence.net, member, key.role, key.custody), key.sig):
+            raise Unverified("enrolment_invalid")
+        if leaf.retired is not None and leaf.retired <= index:
+            raise Unverified("member_retired")
+        if key.revoked is not None and key.revoked <= index:
+            raise Unverified("key_revoked")
+        return key
+
+    def _count(self, group: int, digest: bytes) -> int:
+        counts = self._counts.get(group)
+        if counts is None:
+            counts = self._counts[group] = {}
+            for leaf in self._evidence.leaves[group].values():
+                for key in leaf.keys:
+                    found = compute_digest(key)
+                    counts[found] = counts.get(found, 0) + 1
+        return counts.get(digest, 0)
+
+
+def compute_digest(key: KeyPart) -> bytes:
+    """Spec: 1.7, for any algorithm."""
+    return sha256(_KEY + u8(key.alg) + key.key).digest()
+
+
+def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
+    """Spec: 5.5.2."""
+    for seal in evidence.seals.values():
+        batch, group = seal.batch, seal.members.index
+        key = rights.check(group, batch.home, batch.key_digest, (KeyRole.NODE,), seal.index)
+        if not verify(key.key, seal.batch_bytes, seal.sig):
+            raise Unverified("batch_signature_invalid")
+        check_endorsements(rights, verify, seal.endorsements, batch.home, group, seal.index, seal.batch_bytes)
+        check_endorsed_enough(evidence, seal.rules.index, batch.class_, len(seal.endorsements))
+
+
+def check_endorsements(
+    rights: Rights,
+    verify: Verify,
+    endorsements: tuple[EndorsementPart, ...],
+    home: bytes,
+    group: int,
+    index: int,
+    message: bytes,
+) -> None:
+    """Spec: 5.5.2 and 5.5.6, the endorsements of a seal or census."""
+    for endorsement in endorsements:
+        if endorsement.member == home:
+            raise Unverified("endorsement_by_home")
+        key = rights.check(group, endorsement.member, endorsement.key, (KeyRole.NODE,), index)
+        if not verify(key.key, compute_endorsement(message), endorsement.sig):
+            raise Unverified("endorsement_invalid")
+
+
+def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: int) -> None:
+    """Spec: 5.5.2, the class line's count."""
+    wanted = evidence.lines[section][("class", class_)].document["endorsements"]
+    if not isinstance(wanted, int) or count < wanted:
+        raise Unverified("not_enough_endorsements")
+
+
+def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> None:
+    """Spec: 5.5.3."""
+    homes = compute_homes(evidence)
+    for seq, item, entry in evidence.entries():
+        seal, statement = evidence.seal_of(item), entry.statement
+        if not 1 <= statement.basis <= 4:
+            raise Unverified("basis_unknown")
+        role = KeyRole.HOLDER_AUTHOR if statement.basis == Basis.HOLDER else KeyRole.AUTHOR
+        key = rights.check(seal.members.index, statement.member, statement.key_digest, (role,), seal.index)
+        custody = {Basis.OWN_KEY: Custody.OWN, Basis.HOSTED: Custody.NODE}.get(Basis(statement.basis), key.custody)
+        if key.custody != custody:
+            raise Unverified("wrong_custody")
+        if not verify(key.key, evidence.submissions[seq], entry.signature):
+            raise Unverified("author_signature_invalid")
+        if seal.batch.home != homes[seq]:
+            raise Unverified("wrong_home")
+        if entry.is_shown:
+            check_shown(evidence, seq, item, entry)
+
+
+def check_shown(evidence: Evidence, seq: int, item: Item, entry: EntryPart) -> None:
+    """Spec: 5.5.3, what the kind of a shown entry asks for."""
+    seal, statement = evidence.seal_of(item), entry.statement
+    kind = entry.get_shown("kind")
+    leaf = evidence.leaves[seal.members.index][statement.member]
+    if (kind, statement.basis, statement.class_) not in leaf.accreditations:
+        raise Unverified("not_accredited")
+    line = evidence.lines[seal.rules.index][("kind", kind)].document
+    if line["chain"] != find_chain_type(evidence):
+        raise Unverified("wrong_chain")
+    if line["class"] != statement.class_:
+        raise Unverified("wrong_class")
+    if (kind in OPENING_KINDS) != (seq == 0):
+        raise Unverified("wrong_opening")
+    if not is_mark_of_kind(kind, statement.mark):
+        raise Unverified("wrong_mark")
+
+
+def is_mark_of_kind(kind: object, mark: int) -> bool:
+    """Spec: 2.8."""
+    if kind in _CORRECTIONS:
+        return mark == Mark.SUPERSEDES
+    if kind in OPENING_KINDS:
+        return mark == Mark.NONE
+    only = _ONLY_MARK.get(str(kind))
+    return mark == only if only is not None else mark in (Mark.NONE, Mark.SUPERSEDES)
+
+
+def find_chain_type(evidence: Evidence) -> str:
+    """Spec: 2.12."""
+    opening = evidence.bundle.items[0].entry
+    return "history" if opening is not None and opening.get_shown("kind") == "passport.opened/1" else "journal"
+
+
+def compute_homes(evidence: Evidence) -> list[bytes]:
+    """The home that must have sealed each link. Spec: 2.13."""
+    homes, home = [], evidence.seal_of(evidence.bundle.items[0]).batch.home
+    for item in evidence.bundle.items:
+        homes.append(home)
+        if item.mark == Mark.MOVE:
+            home = item.target[:16]
+    return homes
+
+
+def check_tip(evidence: Evidence) -> None:
+    """Spec: 5.5.4."""
+    item = evidence.bundle.items[-1]
+    if item.entry is None and evidence.seal_of(item).batch.home != compute_homes(evidence)[-1]:
+        raise Unverified("wrong_home")
+
+
+def check_subjects(evidence: Evidence) -> None:
+    """Spec: 2.14, 5.5.5."""
+    entries = [(seq, entry) for seq, _, entry in evidence.entries() if entry.is_shown]
+    passport = entries[0][1].get_shown("subject")
+    if isinstance(passport, dict) and passport.get("scheme") == "plate":
+        raise Unverified("subject_is_plate")
+    own = encode_trusted(passport)
+    for seq, entry in entries[1:]:
+        wanted = encode_trusted(entry.get_shown("subject"))
+        if wanted != own:
+            check_alias(evidence, entries, seq, entry, wanted)
+
+
+def check_alias(
+    evidence: Evidence, entries: list[tuple[int, EntryPart]], seq: int, entry: EntryPart, wanted: bytes
+) -> None:
+    """Raise the code of the first declaration tried unless one of them holds. Spec: 5.5.5."""
+    first: str | None = None
+    for declared_at, declaration in reversed(entries):
+        if declared_at >= seq or declaration.get_shown("kind") != "vehicle.identity/1":
+            continue
+        alias = declaration.get_shown("alias")
+        if not isinstance(alias, dict) or "subject" not in alias or encode_trusted(alias["subject"]) != wanted:
+            continue
+        code = find_alias_fault(evidence, declared_at, declaration, alias, entry)
+        if code is None:
+            return
+        first = first or code
+    raise Unverified(first or "subject_mismatch")
+
+
+def find_alias_fault(
+    evidence: Evidence, declared_at: int, declaration: EntryPart, alias: dict[str, object], entry: EntryPart
+) -> str | None:
+    """Why this declaration does not hold for the entry; None if it does."""
+    if declaration.statement.basis not in (Basis.OWN_KEY, Basis.HOSTED):
+        return "alias_unaccredited"
+    if compute_standing(evidence, declared_at).superseded_by is not None:
+        return "alias_superseded"
+    start, end = alias.get("from"), alias.get("until")
+    if set(alias) != {"from", "subject", "until"} or not is_date(start) or not (end is None or is_date(end)):
+        return "alias_malformed"
+    date = find_written_date(entry.get_shown("occurred"))
+    if date is None or not str(start) <= date or (end is not None and not date < str(end)):
+        return "alias_outside_interval"
+    return None
+
+
+def compute_standing(evidence: Evidence, seq: int) -> Standing:
+    """What the marks on the entry at this seq come to. Spec: 2.9, 5.10."""
+    sid, target = evidence.sids[seq], evidence.bundle.items[seq].entry
+    superseded_by: int | None = None
+    contested_by: list[int] = []
+    for later, item, entry in evidence.entries():
+        if item.mark not in (Mark.SUPERSEDES, Mark.CONTESTS) or item.target != sid or target is None:
+            continue
+        if item.mark == Mark.SUPERSEDES and is_correction_held(evidence, item, entry, target):
+            superseded_by = later
+        else:
+            contested_by.append(later)
+    return Standing(superseded_by, contested_by)
+
+
+def is_correction_held(evidence: Evidence, item: Item, correction: EntryPart, target: EntryPart) -> bool:
+    """Spec: 2.9."""
+    by, of = correction.statement, target.statement
+    if (by.member, by.basis) == (of.member, of.basis):
+        return True
+    leaf: LeafPart = evidence.leaves[evidence.seal_of(item).members.index][by.member]
+    return any(kind == "passport.rectified/1" and basis == by.basis for kind, basis, _ in leaf.accreditations)
+
+
+def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
+    """Spec: 5.5.6."""
+    census = evidence.get_census()
+    if census.home != evidence.seal_of(evidence.bundle.items[-1]).batch.home:
+        raise Unverified("census_wrong_home")
+    group = census.members.index
+    key = rights.check(group, census.home, census.key, (KeyRole.NODE,), census.index)
+    message = compute_census_message(evidence.net, census.census)
+    if not verify(key.key, message, census.sig):
+        raise Unverified("census_signature_invalid")
+    check_endorsements(rights, verify, census.endorsements, census.home, group, census.index, message)
+    check_endorsed_enough(evidence, census.rules.index, CENSUS_CLASS, len(census.endorsements))
+
+
+def check_trust(evidence: Evidence, policy: Policy | None) -> None:
+    """Spec: 5.5.7."""
+    if policy is None:
+        raise CannotTell("no_policy")
+    if policy.find_log(evidence.origin, evidence.bundle.log_key) is None:
+        raise CannotTell("other_network")
+    if not policy.is_quorum_met(evidence.cosigned_s):
+        raise CannotTell("quorum_unmet")
+
+
+def is_disputed(evidence: Evidence, item: Item, entry: EntryPart) -> bool:
+    """Whether the census's members tree calls this signature disputed. Spec: 3.4, 5.10."""
+    leaf = evidence.leaves[evidence.get_census().members.index][entry.statement.member]
+    key = next((key for key in leaf.keys if compute_digest(key) == entry.statement.key_digest), None)
+    seal = evidence.seal_of(item)
+    return key is not None and key.disputed_since is not None and key.disputed_since <= seal.index
+
+
+__all__ = ["CannotTell", "check_authority", "compute_standing", "is_disputed"]
