@@ -25,16 +25,24 @@ MOVED = declare(
     marks=(Mark.MOVE,),
 )
 
+_WHAT_WAS_WRONG = choice(
+    "reason",
+    "what was wrong",
+    "typing_error wrong_vehicle wrong_unit wrong_date duplicate did_not_happen other",
+    optional=False,
+)
+
+# An author withdraws its own entry; only a member accredited for it withdraws another's (docs/spec 2.8, 2.9).
 CORRECTED = declare(
-    "passport.corrected/1",
-    "entry corrected",
+    "passport.corrected/1", "entry withdrawn by its author", NOTE, _WHAT_WAS_WRONG, marks=(Mark.SUPERSEDES,)
+)
+
+RECTIFIED = declare(
+    "passport.rectified/1",
+    "entry withdrawn by a corrector",
     NOTE,
-    choice(
-        "reason",
-        "what was wrong",
-        "typing_error wrong_vehicle wrong_unit wrong_date duplicate did_not_happen other",
-        optional=False,
-    ),
+    _WHAT_WAS_WRONG,
+    Text(name="reference", label="reference of the decision", max_length=64),
     marks=(Mark.SUPERSEDES,),
 )
 
@@ -59,4 +67,4 @@ CLOSED = declare(
     choice("reason", "why", "destroyed exported merged holder_request other", optional=False),
 )
 
-KINDS = (TRANSFERRED, MOVED, CORRECTED, CONTESTED, CLOSED)
+KINDS = (TRANSFERRED, MOVED, CORRECTED, RECTIFIED, CONTESTED, CLOSED)
