@@ -132,19 +132,16 @@ def _refuse_check_digit(value: str) -> Refused:
 
 
 def _find_correction(value: str) -> str | None:
-    """The one VIN with a right check digit at one swap of neighbours or one look-alike from this one; None if there
-    are none or many."""
-    candidates = {value[:i] + value[i + 1] + value[i] + value[i + 2 :] for i in range(VIN_LENGTH - 1)}
-    candidates |= {
-        value[:i] + _LOOKALIKES[each] + value[i + 1 :] for i, each in enumerate(value) if each in _LOOKALIKES
-    }
-    # A candidate that leaves North America would lose its check digit, and anything would fit.
-    right = [
-        each
-        for each in candidates
-        if each != value and each[0] in _CHECK_DIGIT_MANDATORY and compute_check_digit(each) == each[_CHECK_POSITION]
-    ]
-    return right[0] if len(right) == 1 else None
+    """The one VIN with a right check digit at a swap of neighbours, or else at one look-alike; None if none or many
+    fit."""
+    swapped = {value[:i] + value[i + 1] + value[i] + value[i + 2 :] for i in range(VIN_LENGTH - 1)}
+    misread = {value[:i] + _LOOKALIKES[each] + value[i + 1 :] for i, each in enumerate(value) if each in _LOOKALIKES}
+    for candidates in (swapped - {value}, misread):
+        # A candidate that leaves North America would lose its check digit, and anything would fit.
+        right = [each for each in candidates if each[0] in _CHECK_DIGIT_MANDATORY and _is_vin(each)]
+        if right:
+            return right[0] if len(right) == 1 else None
+    return None
 
 
 def _is_vin(value: str) -> bool:

@@ -241,6 +241,9 @@ def _is_normal_vin(value: str) -> bool:
         return False
 
 
-def _is_normal_subject(value: Mapping[str, Any]) -> bool:
+def _is_normal_subject(value: dict[str, Any]) -> bool:
+    """Whether a subject inside a record is in its normal writing; takes out the country that only a plate has."""
     subject = find_subject(value["scheme"], value["value"], value["country"])
+    if value["country"] is None:
+        del value["country"]
     return subject is not None and subject.to_json() == value

@@ -158,7 +158,8 @@ class SchemaDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: objects, arrays, texts, integers, booleans."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
+        # By way of JSON, so that an array is a list here as it is for whoever reads the document.
+        document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return document
 
 
