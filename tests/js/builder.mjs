@@ -2,8 +2,8 @@
  * A small Carnet network that makes proof bundles for the tests of verify.mjs: a log, two nodes, a garage, one history.
  *
  * Written from docs/spec on node:crypto alone: it must not import the verifier, or both could be wrong together.
- * `hooks` change one thing on the way (a statement, a leaf, a record …) before it is hashed or signed, so that a forgery
- * is consistent in everything else.
+ * `hooks` change one thing on the way (a statement, a leaf, a record …) before it is hashed or signed, so that a
+ * forgery is consistent in everything else.
  */
 import { createHash, createPrivateKey, createPublicKey, sign as nodeSign } from "node:crypto";
 
@@ -11,7 +11,11 @@ export const NOW = 1_700_000_900_000;
 export const VIN = { scheme: "vin", value: "VF1AAAAA512345678" };
 export const PLATE = { country: "FR", scheme: "plate", value: "AB-123-CD" };
 
-export const H = (...parts) => createHash("sha256").update(Buffer.concat(parts.map((part) => Buffer.from(part)))).digest();
+export const H = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(Buffer.from(part));
+  return hash.digest();
+};
 export const T = (name) => Buffer.from(`carnet/1/${name}\n`);
 export const u8 = (n) => Buffer.from([n]);
 export const u32 = (n) => { const b = Buffer.alloc(4); b.writeUInt32BE(n); return b; };
@@ -76,7 +80,9 @@ export function sparse(heads, slot, depth = 0) {
 export const keys = Object.fromEntries(
   ["log", "witness", "home", "peer", "garage", "stranger", "hosted"].map((name) => [name, new Key(name)]),
 );
-export const ids = Object.fromEntries(["home", "peer", "garage", "stranger", "hosted"].map((name) => [name, H(`id ${name}`).subarray(0, 16)]));
+export const ids = Object.fromEntries(
+  ["home", "peer", "garage", "stranger", "hosted"].map((name) => [name, H(`id ${name}`).subarray(0, 16)]),
+);
 
 const kindLine = (kind, more = {}) =>
   ({ chain: "history", class: 1, kind, line: "kind", location: "vault", schema: b64(H(kind)), ...more });
@@ -84,7 +90,8 @@ const kindLine = (kind, more = {}) =>
 /** The rules of the network: every kind of these tests in class 1, and one endorsement for each seal and census. */
 export function defaultRules() {
   return [
-    ...["passport.opened/1", "passport.corrected/1", "passport.contested/1", "passport.transferred/1", "passport.moved/1",
+    ...["passport.opened/1", "passport.corrected/1", "passport.contested/1", "passport.transferred/1",
+      "passport.moved/1",
       "vehicle.identity/1", "vehicle.odometer/1"].map((kind) => kindLine(kind)),
     kindLine("journal.opened/1", { chain: "journal" }),
     { class: 0, endorsements: 1, line: "class" },
@@ -93,7 +100,8 @@ export function defaultRules() {
   ];
 }
 
-const ALL_KINDS = ["journal.opened/1", "passport.contested/1", "passport.corrected/1", "passport.moved/1", "passport.opened/1",
+const ALL_KINDS = ["journal.opened/1", "passport.contested/1", "passport.corrected/1", "passport.moved/1",
+  "passport.opened/1",
   "passport.transferred/1", "vehicle.identity/1", "vehicle.odometer/1"];
 
 function member(net, name, kind, role, custody, accreditations) {
@@ -121,7 +129,8 @@ const occurred = (at, precision = "day") => ({ at, precision, zone: null });
 /** The history of the tests; `show` is shown, judged or hidden, `seal` the batch that holds it. */
 export function defaultEntries() {
   const reading = (km, at, more = {}) => ({
-    kind: "vehicle.odometer/1", subject: VIN, occurred: occurred(at), fields: { odometer_km: km, note: null }, withheld: ["note"],
+    kind: "vehicle.odometer/1", subject: VIN, occurred: occurred(at), fields: { odometer_km: km, note: null },
+      withheld: ["note"],
     by: "garage", basis: 1, mark: 0, show: "shown", seal: 0, ...more,
   });
   return [
@@ -131,7 +140,8 @@ export function defaultEntries() {
     reading(10_000, "2020-06-01"),
     reading(15_000, "2020-09-01", { show: "hidden", seal: 1 }),
     reading(11_000, "2020-06-01", { kind: "passport.corrected/1", mark: 1, target: 2, show: "judged", seal: 1 }),
-    reading(20_000, "2021-06-01T10:00", { subject: PLATE, occurred: occurred("2021-06-01T10:00", "minute"), seal: 1, by: "hosted", basis: 2 }),
+    reading(20_000, "2021-06-01T10:00", { subject: PLATE, occurred: occurred("2021-06-01T10:00", "minute"), seal: 1,
+      by: "hosted", basis: 2 }),
     reading(25_000, "2022-06-01", { show: "hidden", seal: 1 }),
   ];
 }
@@ -146,7 +156,8 @@ function opened(hooks) {
   const ruleLines = rules.map((line) => ({ line, bytes: cj(line) })).sort((a, b) => Buffer.compare(a.bytes, b.bytes));
   const ruleLeaves = ruleLines.map(({ bytes }) => join(T("rule"), bytes));
   const genesis = {
-    founders: [{ key: b64(keys.home.public), member: b64(ids.home) }], log_key: b64(keys.log.public), name: "test.example",
+    founders: [{ key: b64(keys.home.public), member: b64(ids.home) }], log_key: b64(keys.log.public),
+      name: "test.example",
     nonce: b64(H("nonce")), rules_root: b64(mth(ruleLeaves)),
   };
   hooks.genesis(genesis);
@@ -154,7 +165,8 @@ function opened(hooks) {
   const members = defaultMembers(net);
   hooks.members(members, net);
   const memberLeaves = members.map((m) => join(T("member"), cj(m)));
-  return { genesis, net, origin: `${genesis.name}/${net.toString("hex")}`, members, memberLeaves, ruleLines, ruleLeaves };
+  return { genesis, net, origin: `${genesis.name}/${net.toString("hex")}`, members, memberLeaves, ruleLines,
+    ruleLeaves };
 }
 
 /** Statements, submissions (each of two entries: this one and a decoy) and links, in order. */
@@ -169,12 +181,15 @@ function chained(world, entries, hooks) {
       const digest = H(T("field"), salt, lp(Buffer.from(name)), cj(names[name]));
       return { name, salt, value: names[name], digest, isShown: !entry.withheld.includes(name) };
     });
-    const root = H(T("fields"), u32(fields.length), ...fields.flatMap(({ name, digest }) => [lp(Buffer.from(name)), digest]));
-    const target = entry.target === undefined ? Buffer.alloc(32) : Buffer.isBuffer(entry.target) ? entry.target : links[entry.target].sid;
-    const s = { seq, net, chain, member: ids[entry.by], key: keys[entry.by].digest, basis: entry.basis, class: entry.class ?? 1,
+    const digests = fields.flatMap(({ name, digest }) => [lp(Buffer.from(name)), digest]);
+    const root = H(T("fields"), u32(fields.length), ...digests);
+    const target = Buffer.isBuffer(entry.target) ? entry.target : links[entry.target]?.sid ?? Buffer.alloc(32);
+    const s = { seq, net, chain, member: ids[entry.by], key: keys[entry.by].digest, basis: entry.basis,
+      class: entry.class ?? 1,
       mark: entry.mark, target, root };
     hooks.statement(s);
-    const st = join(T("statement"), s.net, s.chain, s.member, s.key, u8(s.basis), u8(s.class), u8(s.mark), s.target, s.root);
+    const st = join(T("statement"), s.net, s.chain, s.member, s.key, u8(s.basis), u8(s.class), u8(s.mark), s.target,
+      s.root);
     const sid = H(st);
     if (seq === 0) chain = H(T("chain"), ids.home, sid).subarray(0, 16);
     const decoy = join(T("statement"), Buffer.alloc(163, seq));
@@ -186,7 +201,8 @@ function chained(world, entries, hooks) {
     const link = { seq, chain, epoch, previous, sid, mark: s.mark, target: s.target,
       signed: H(T("signed"), sid, signedBytes, signature) };
     hooks.link(link);
-    const bytes = join(T("link"), link.chain, u64(link.seq), u32(link.epoch), link.previous, link.sid, u8(link.mark), link.target, link.signed);
+    const bytes = join(T("link"), link.chain, u64(link.seq), u32(link.epoch), link.previous, link.sid, u8(link.mark),
+      link.target, link.signed);
     previous = H(bytes);
     links.push({ ...link, entry, fields, st, sub, signature, bytes, id: previous });
   });
@@ -202,10 +218,12 @@ function endorsed(key, digest) {
 function sealed(world, batchNumber, at, height, hooks) {
   const links = world.links.filter(({ entry }) => entry.seal === batchNumber);
   const leaves = [...links.map(({ bytes }) => bytes), Buffer.from("another chain's link")];
-  const batch = { number: batchNumber, net: world.net, home: ids.home, key: keys.home.digest, class: 1, count: leaves.length, root: mth(leaves),
+  const batch = { number: batchNumber, net: world.net, home: ids.home, key: keys.home.digest, class: 1,
+    count: leaves.length, root: mth(leaves),
     rules: 1, expires: 100, signer: keys.home };
   hooks.batch(batch);
-  const bh = join(T("batch"), batch.net, batch.home, batch.key, u8(batch.class), u32(batch.count), batch.root, u64(batch.rules), u64(batch.expires));
+  const bh = join(T("batch"), batch.net, batch.home, batch.key, u8(batch.class), u32(batch.count), batch.root,
+    u64(batch.rules), u64(batch.expires));
   const record = {
     at, batch: b64(bh), endorsements: endorsed(keys.peer, H(bh)), height, members: ref(2, world.memberLeaves),
     rules: ref(1, world.ruleLeaves), sig: b64(batch.signer.sign(bh)), type: "seal",
@@ -219,7 +237,9 @@ function counted(world, linkCount, covers, at, height, previous, hooks) {
   const other = H(T("slot"), Buffer.alloc(16, 7));
   const tip = world.links[linkCount - 1];
   const head = H(T("tip"), world.chain, u32(tip.epoch), u64(tip.seq), tip.id);
-  const heads = [{ slot, leaf: join(T("head"), slot, head) }, { slot: other, leaf: join(T("head"), other, H("other head")) }];
+  const heads = [
+    { slot, leaf: join(T("head"), slot, head) }, { slot: other, leaf: join(T("head"), other, H("other head")) },
+  ];
   hooks.heads(heads, linkCount);
   const tree = sparse(heads, slot);
   const census = { count: 2, covers, erased: 0, home: b64(ids.home), previous, root: b64(tree.root) };
@@ -227,7 +247,8 @@ function counted(world, linkCount, covers, at, height, previous, hooks) {
   const message = join(T("census"), world.net, cj(census));
   const record = {
     at, census, endorsements: endorsed(keys.peer, H(message)), height, key: b64(keys.home.digest),
-    members: ref(2, world.memberLeaves), rules: ref(1, world.ruleLeaves), sig: b64(keys.home.sign(message)), type: "census",
+    members: ref(2, world.memberLeaves), rules: ref(1, world.ruleLeaves), sig: b64(keys.home.sign(message)),
+      type: "census",
   };
   hooks.censusRecord(record, message, linkCount);
   return { record, path: tree.path };
@@ -246,7 +267,7 @@ function noteOf(world, leaves, hooks) {
     ["unknown.example", join([1, 2, 3, 4], Buffer.alloc(2420))],
   ] };
   hooks.note(note);
-  return note.raw ?? Buffer.from(`${note.text}\n${note.lines.map(([name, bytes]) => `— ${name} ${b64(bytes)}\n`).join("")}`);
+  return Buffer.from(`${note.text}\n${note.lines.map(([name, bytes]) => `— ${name} ${b64(bytes)}\n`).join("")}`);
 }
 
 function itemOf(link, linkCount, seals) {
@@ -259,7 +280,8 @@ function itemOf(link, linkCount, seals) {
   const index = seal.leaves.findIndex((leaf) => leaf.equals(link.bytes));
   const placement = { index, path: pathText(inclusion(index, seal.leaves)), record: seal.index };
   if (entry.show === "hidden") return { link: hidden, placement };
-  const shown = Object.fromEntries(link.fields.map((f) => [f.name, f.isShown ? [b64(f.salt), f.value] : b64(f.digest)]));
+  const valueOf = (field) => (field.isShown ? [b64(field.salt), field.value] : b64(field.digest));
+  const shown = Object.fromEntries(link.fields.map((field) => [field.name, valueOf(field)]));
   return {
     fields: entry.show === "judged" ? null : shown, placement, signature: b64(link.signature), statement: b64(link.st),
     submission: { at: sub.at, count: sub.count, index: sub.index, path: pathText(inclusion(sub.index, sub.leaves)) },
@@ -267,16 +289,19 @@ function itemOf(link, linkCount, seals) {
 }
 
 function groupOf(world, links) {
-  const wanted = new Set([b64(ids.home), b64(ids.peer), ...links.map(({ entry }) => entry).filter(({ show }) => show !== "hidden")
+  const wanted = new Set([b64(ids.home), b64(ids.peer),
+    ...links.map(({ entry }) => entry).filter(({ show }) => show !== "hidden")
     .map(({ by }) => b64(ids[by]))]);
-  const leaves = world.members.map((leaf, index) => ({ index, leaf, path: pathText(inclusion(index, world.memberLeaves)) }));
+  const leaves = world.members.map((leaf, index) =>
+    ({ index, leaf, path: pathText(inclusion(index, world.memberLeaves)) }));
   return [{ index: 2, leaves: leaves.filter(({ leaf }) => wanted.has(leaf.id)) }];
 }
 
 function sectionOf(world, links) {
   const kinds = new Set(links.filter(({ entry }) => entry.show === "shown").map(({ entry }) => entry.kind));
   const isWanted = (line) => (line.line === "kind" ? kinds.has(line.kind) : line.line === "class");
-  const lines = world.ruleLines.map(({ line }, index) => ({ index, line, path: pathText(inclusion(index, world.ruleLeaves)) }));
+  const lines = world.ruleLines.map(({ line }, index) =>
+    ({ index, line, path: pathText(inclusion(index, world.ruleLeaves)) }));
   return [{ index: 1, lines: lines.filter(({ line }) => isWanted(line)) }];
 }
 
@@ -291,9 +316,11 @@ export function build({ entries = defaultEntries(), isOlder = false, withSince =
   const firstCount = world.links.filter(({ entry }) => entry.seal === 0).length;
   const seals = [sealed(world, 0, NOW - 500_000, 10, hooks), sealed(world, 1, NOW - 300_000, 20, hooks)];
   const censuses = [
-    counted(world, firstCount, 4, NOW - 400_000, 15, null, hooks), counted(world, world.links.length, 6, NOW - 200_000, 30, 4, hooks),
+    counted(world, firstCount, 4, NOW - 400_000, 15, null, hooks), counted(world, world.links.length, 6, NOW - 200_000,
+      30, 4, hooks),
   ];
-  const records = [{ record: "genesis" }, { record: "rules" }, { record: "members" }, seals[0], censuses[0], seals[1], censuses[1],
+  const records = [{ record: "genesis" }, { record: "rules" }, { record: "members" }, seals[0], censuses[0], seals[1],
+    censuses[1],
     { record: "later" }];
   records.forEach((logged, index) => { logged.index = index; });
   const size = isOlder ? 5 : 8;
@@ -301,7 +328,8 @@ export function build({ entries = defaultEntries(), isOlder = false, withSince =
   const links = isOlder ? world.links.slice(0, firstCount) : world.links;
   const census = isOlder ? censuses[0] : censuses[1];
   const placed = links.filter(({ entry, seq }) => entry.show !== "hidden" || seq === links.length - 1);
-  const used = [...new Set([...placed.map(({ entry }) => seals[entry.seal].index), census.index])].sort((a, b) => a - b);
+  const needed = new Set([...placed.map(({ entry }) => seals[entry.seal].index), census.index]);
+  const used = [...needed].sort((a, b) => a - b);
   const bundle = {
     carnet: "proof/1",
     census: { path: pathText(census.path), record: census.index },

@@ -16,7 +16,7 @@ const HASH_SIZE = 32;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-// ---------------------------------------------------------------------------------------------------- verdicts (5.2)
+// Verdicts (5.2).
 
 /** What ends a finding: thrown by the first check that does not hold. Anything else that is thrown is our own bug. */
 class Ending {
@@ -40,7 +40,7 @@ async function judge(checks) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------- bytes
+// Bytes.
 
 function concat(...parts) {
   let size = 0;
@@ -127,7 +127,7 @@ export function fromBase64(text) {
   return pending & ((1 << bits) - 1) ? null : bytes;
 }
 
-// ----------------------------------------------------------------------------------------------------------- SHA-256
+// SHA-256.
 
 // FIPS 180-4, 4.2.2 and 5.3.3.
 const ROUND_CONSTANTS = Int32Array.of(
@@ -187,7 +187,7 @@ export function sha256(...parts) {
   return digest;
 }
 
-// ----------------------------------------------------------------------------------------- canonical JSON (1.1 to 1.3)
+// Canonical JSON (1.1 to 1.3).
 
 const NAME = /^[a-z][a-z0-9_]{0,39}$/;
 const INTEGER = /(?:0|-?[1-9][0-9]{0,15})(?![0-9.eE])/y;
@@ -336,7 +336,7 @@ export function canonical(value, depth = 0) {
 
 const cj = (value) => encoder.encode(canonical(value));
 
-// ----------------------------------------------------------------------------------------------- Ed25519 (1.7 and 1.8)
+// Ed25519 (1.7 and 1.8).
 
 const GROUP_ORDER = hexBytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
 const FIELD_PRIME = hexBytes("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
@@ -396,7 +396,7 @@ async function holdsEquation(key, message, signature) {
 
 const keyDigest = (alg, key) => sha256(tag("key"), u8(alg), key);
 
-// ---------------------------------------------------------------------------- Merkle trees (RFC 9162; census tree 3.9)
+// Merkle trees (RFC 9162; census tree 3.9).
 
 const LEAF_PREFIX = u8(0);
 const NODE_PREFIX = u8(1);
@@ -461,7 +461,7 @@ export function rootOfCensusPath(slot, leaf, path) {
   return node;
 }
 
-// ------------------------------------------------------------------------ signed notes and trust policies (3.10, 5.7)
+// Signed notes and trust policies (3.10, 5.7).
 
 const keyId = (name, type, key) => sha256(encoder.encode(`${name}\n`), u8(type), key).subarray(0, 4);
 const verifierKey = (name, type, key) => `${name}+${toHex(keyId(name, type, key))}+${toBase64(concat(u8(type), key))}`;
@@ -483,10 +483,13 @@ export function parseNote(bytes) {
   return signatures.includes(null) ? null : { text: note.slice(0, split + 1), signatures };
 }
 
+/** Names of keys: no plus and no Unicode White_Space, written out because JavaScript's own class is another set. */
+const KEY_NAME = /^[^+\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/;
+
 function parseSignatureLine(line) {
-  const match = /^\u2014 ([^ +]+) ([A-Za-z0-9+/=]+)$/u.exec(line);
+  const match = /^\u2014 ([^ ]+) ([A-Za-z0-9+/=]+)$/.exec(line);
   const bytes = match && fromBase64(match[2]);
-  if (!bytes || bytes.length < 5) return null;
+  if (!bytes || bytes.length < 5 || !KEY_NAME.test(match[1])) return null;
   return { name: match[1], id: bytes.subarray(0, 4), signature: bytes.subarray(4) };
 }
 
@@ -495,7 +498,7 @@ class PolicyError extends Error {}
 function parseVerifierKey(text, type, what) {
   const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text);
   const bytes = match && fromBase64(match[3]);
-  const isExpected = bytes?.length === 33 && bytes[0] === type;
+  const isExpected = bytes?.length === 33 && bytes[0] === type && KEY_NAME.test(match[1]);
   if (!isExpected) throw new PolicyError(`no Ed25519 key of a ${what}: ${text}`);
   const key = bytes.subarray(1);
   if (toHex(keyId(match[1], type, key)) !== match[2]) throw new PolicyError(`key id does not match: ${text}`);
@@ -575,7 +578,7 @@ function isQuorumMet(policy, cosigners) {
   return policy.quorum === "none" || met.has(policy.quorum);
 }
 
-// ------------------------------------------------------------------------------------ the shape of a bundle (4, 5.3.4)
+// The shape of a bundle (4, 5.3.4).
 
 const malformed = () => fail("malformed");
 const integer = (max, min = 0) => (value) =>
@@ -720,9 +723,9 @@ function hiddenLink(value) {
   return { ...link, mark: joined[64], target: joined.subarray(65) };
 }
 
-/** Fields by name, each withheld ({digest}) or shown ({salt, value}); the names were checked when reading (2.2). */
+/** Fields by name, at least one, each withheld ({digest}) or shown ({salt, value}); 1.1 has checked the names (2.2). */
 function fieldsOf(value) {
-  if (!isObject(value)) malformed();
+  if (!isObject(value) || Object.keys(value).length === 0) malformed();
   const fields = new Map();
   for (const name of Object.keys(value)) {
     const field = value[name];
@@ -782,7 +785,7 @@ function readBundle(data) {
   return bundle;
 }
 
-// ----------------------------------------------------------------------------------------------------- integrity (5.4)
+// Integrity (5.4).
 
 /** What the checks of one bundle share: each of them reads what the ones before it have established. */
 function openProof(bundle, question) {
@@ -1127,7 +1130,7 @@ function checkRulesNeeded(proof) {
   checkExactly(needed, proof.sections, "rule_missing", "surplus_rule");
 }
 
-// ----------------------------------------------------------------------------------------------------- authority (5.5)
+// Authority (5.5).
 
 const AUTHOR = 1;
 const HOLDER_AUTHOR = 2;
@@ -1291,7 +1294,7 @@ function checkTrust({ policy, isListed, cosignatures }) {
   if (!isQuorumMet(policy, cosignatures.map(({ witness }) => witness))) cannotTell("quorum_unmet");
 }
 
-// ------------------------------------------------------------------------------------ completeness, freshness, report
+// Completeness, freshness, report.
 
 /** 5.6; `older` is the examination of the bundle given as `since`, or null. */
 function checkCompleteness(proof, older) {
@@ -1440,7 +1443,7 @@ export function parseSubject(text) {
   return { country: first, scheme, value: rest.join(":") };
 }
 
-// ---------------------------------------------------------------------------------- the command line (5.11), Node only
+// The command line (5.11), Node only.
 
 const USAGE = `usage: node verify.mjs BUNDLE [POLICY] [--policy P] [--complete] [--max-age AGE] [--since OLD]
                        [--subject S] [--passport HEX] [--at MS] [--json]
