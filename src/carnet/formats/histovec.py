@@ -1,0 +1,297 @@
+"""The file of French roadworthiness inspections of HistoVec (anonymised): one vehicle a line, its inspections inside.
+
+One inspection is one row and one entry, its reading inside. A bad row never loses a good one: where a line cannot be
+read as a whole, its inspections are read one by one. It refuses to know who imports the file and what was imported
+before; and it judges nothing: an end before its start is written as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from carnet.encoding import encode_trusted, parse_json
+from carnet.errors import Reason, Refused
+from carnet.formats.faults import Fault, compute_raw
+from carnet.formats.histovec_columns import (
+    CENTRE_MAX_LENGTH,
+    COLUMNS,
+    KIND,
+    KM_MAX,
+    REPORT_MAX_LENGTH,
+    ZONE,
+    is_day,
+    read_columns,
+)
+from carnet.formats.json_items import find_members
+from carnet.formats.lines import MAX_LINE_BYTES, Line, split_lines
+from carnet.passport.occurred import DAY_MS
+from carnet.passport.subject import check_subject
+from carnet.types import Millis, Subject, brief, show
+
+_VEHICLE_COLUMNS = ("inspections", "vehicle")
+_PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
+_CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+class Row(NamedTuple):
+    """One good row: its line and number (both from 1), and the entry that it becomes.
+
+    `fields` are complete and normal under the schema of `kind`. `source_bytes` are the canonical JSON of the vehicle's
+    id and the inspection: equal for a row that is repeated, different for a look-alike that differs by `pv` alone.
+    """
+
+    line: int
+    row: int
+    subject: Subject
+    kind: str
+    fields: dict[str, Any]
+    source_bytes: bytes
+
+
+Item: TypeAlias = Row | Fault
+
+
+class _Inspection(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A row whose columns have the right types: what the fast path recognises, and the slow path explains."""
+
+    date: str
+    start: str | None
+    end: str | None
+    nature: Literal["VTP", "VTC", "CV", "CVC", ""]
+    result: Literal["A", "AP", "S", "SP", "R", "RP", "X", ""]
+    km: Annotated[int, msgspec.Meta(ge=0, le=KM_MAX)] | None
+    centre: Annotated[str, msgspec.Meta(max_length=CENTRE_MAX_LENGTH)]
+    pv: Annotated[str, msgspec.Meta(max_length=REPORT_MAX_LENGTH)]
+
+
+class _Vehicle(msgspec.Struct, forbid_unknown_fields=True):
+    vehicle: str
+    inspections: list[_Inspection]
+
+
+_decoder = msgspec.json.Decoder(_Vehicle)
+
+
+def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
+    """Every row of the file, good or faulty, in order; rows are numbered over the whole file, so the last number is
+    their count.
+
+    `chunks` are the file's bytes, unpacked, in pieces or lines of any size; `now` bounds dates. A line of which nothing
+    can be read counts as one faulty row; a blank line as none. Raises nothing for what the file holds.
+    """
+    # occurred.check_not_future: a day of tolerance covers every zone. Written moments compare as texts.
+    latest = datetime.fromtimestamp((now + DAY_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    row = 0
+    for line in split_lines(chunks):
+        if line.number == 1:
+            if line.data.startswith(_UTF8_BOM):
+                line = line._replace(data=line.data[3:], length=line.length - 3)
+            alien = _find_alien(line)
+            if alien is not None:
+                yield alien
+                return
+        if line.trouble is None and not line.is_too_long and not line.data.strip():
+            continue
+        for item in _read_line(line, row, latest):
+            row = item.row
+            yield item
+
+
+def _find_alien(line: Line) -> Fault | None:
+    """The one fault of a file that is no UTF-8 text at all, told by how it begins: each line of it would fail alike."""
+    head = line.data[:4]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" or head[:1] == b"\0":
+        saying = "this file is UTF-16 or UTF-32; save it as UTF-8"
+        return Fault(1, 1, None, Reason.WRONG_ENCODING, saying, compute_raw(line.data[:80]))
+    if head[:2] == b"\x1f\x8b":
+        saying = "this file is packed with gzip; unpack it, or give it a name that ends in .gz"
+        return Fault(1, 1, None, Reason.UNREADABLE_FILE, saying, compute_raw(line.data[:80]))
+    return None
+
+
+def _read_line(line: Line, row: int, latest: str) -> Iterator[Item]:
+    """The rows of one line, numbered after `row`."""
+    if line.trouble is not None:
+        saying = f"the file breaks off here and the rest cannot be read: {brief(line.trouble, 200)}"
+        yield Fault(line.number, row + 1, None, Reason.UNREADABLE_FILE, saying, compute_raw(line.data))
+        return
+    if line.is_too_long:
+        saying = f"the line has {line.length:,} bytes; a line of more than {MAX_LINE_BYTES:,} is not read"
+        yield Fault(line.number, row + 1, None, Reason.LINE_TOO_LONG, saying, compute_raw(line.data))
+        return
+    rows = _find_rows(line, row, latest)
+    if rows is not None:
+        yield from rows
+        return
+    try:
+        document = parse_json(line.data)
+    except Refused as refused:
+        yield from _read_piecewise(line, row, latest, refused)
+        return
+    yield from _read_vehicle(line, row, latest, document)
+
+
+# ---- the fast path: only ever says yes
+
+
+def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
+    """The rows of a line in which everything is already normal; None where the slow path must look."""
+    data = line.data
+    if b"\\" in data:
+        return None
+    try:
+        vehicle = _decoder.decode(data)
+        subject, shown = _check_vehicle(vehicle.vehicle)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, Refused):
+        return None
+    # The decoder keeps one of two equal names silently. Each name that was written has one colon outside texts, so as
+    # many colons as those of the names and texts that were kept mean that no name was dropped (as in parse_json).
+    colon_count = len(_VEHICLE_COLUMNS)
+    rows: list[Row] = []
+    for inspection in vehicle.inspections:
+        row += 1
+        fields = _find_fields(inspection, shown, latest)
+        if fields is None:
+            return None
+        colon_count += (
+            len(COLUMNS)
+            + (0 if inspection.start is None else 2)
+            + (0 if inspection.end is None else 2)
+            + inspection.centre.count(":")
+            + inspection.pv.count(":")
+        )
+        rows.append(Row(line.number, row, subject, KIND, fields, _compute_source(subject, inspection)))
+    return rows if colon_count == data.count(b":") else None
+
+
+def _find_fields(inspection: _Inspection, subject: dict[str, object], latest: str) -> dict[str, Any] | None:
+    """The entry's fields, names ascending, where everything is already normal; None where the slow path must look."""
+    at, start, end, km = inspection.date, inspection.start, inspection.end, inspection.km
+    centre, report = inspection.centre, inspection.pv
+    if not (centre.isascii() and centre.isprintable() and report.isascii() and report.isprintable()):
+        return None
+    if not is_day(at) or not (end is None or _CLOCK.fullmatch(end)):
+        return None
+    precision, zone = "day", None
+    if start is not None:
+        if _CLOCK.fullmatch(start) is None:
+            return None
+        at, precision, zone = f"{at}T{start}", "second", ZONE
+    if at > latest:
+        return None
+    return {
+        "centre": centre or None,
+        "defects": None,
+        "end_time": end,
+        "kind": KIND,
+        "nature": inspection.nature or None,
+        "occurred": {"at": at, "precision": precision, "zone": zone},
+        "odometer_km": km,
+        "odometer_mi": None,
+        "odometer_state": "not_stated" if km is None else "read",
+        "report_number": report or None,
+        "result": inspection.result or None,
+        "subject": subject,
+        "valid_until": None,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _check_vehicle(value: str) -> tuple[Subject, dict[str, object]]:
+    subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
+    return subject, subject.to_json()
+
+
+def _compute_source(subject: Subject, raw: object) -> bytes:
+    # A typed inspection is written as the object that it was read from: all its names, no others, in ascending order.
+    return encode_trusted({"inspection": raw, "vehicle": subject.value})
+
+
+# ---- the slow path: says what is wrong, and loses nothing that is good
+
+
+def _read_piecewise(line: Line, row: int, latest: str, refused: Refused) -> Iterator[Item]:
+    """The rows of a line that is not JSON as a whole: each inspection for itself, where its frame can be told."""
+    members = find_members(line.data)
+    names = [name for name, _ in members or ()]
+    if members is None or sorted(names) != sorted(set(names)) or not set(_VEHICLE_COLUMNS) <= set(names):
+        yield _fault(line, row + 1, None, refused, line.data)
+        return
+    document: dict[str, Any] = {}
+    for name, value in members:
+        if name == "inspections" and isinstance(value, list):
+            # Left as bytes: each is parsed where its fault can be given its own row.
+            document[name] = value
+            continue
+        try:
+            document[name] = parse_json(value if isinstance(value, bytes) else line.data)
+        except Refused as own:
+            yield _fault(line, row + 1, name, own, line.data)
+            return
+    yield from _read_vehicle(line, row, latest, document)
+
+
+def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterator[Item]:
+    """The rows of a line that the fast path did not take; a fault of the line itself is one row more."""
+    try:
+        if not isinstance(document, dict):
+            saying = f"a line is an object with vehicle and inspections, not {show(document)}"
+            raise Refused(Reason.WRONG_TYPE, saying)
+        for name in ("vehicle", "inspections"):
+            if document.get(name) is None:
+                raise Refused(Reason.MISSING_FIELD, f"the line lacks {name}", field=name)
+        if not isinstance(document["inspections"], list):
+            saying = f"inspections must be a list, not {show(document['inspections'])}"
+            raise Refused(Reason.WRONG_TYPE, saying, field="inspections")
+        if not isinstance(document["vehicle"], str):
+            raise Refused(
+                Reason.WRONG_TYPE, f"vehicle must be a text, not {show(document['vehicle'])}", field="vehicle"
+            )
+        subject, shown = _check_vehicle(document["vehicle"])
+    except Refused as refused:
+        field = refused.facts.get("field")
+        yield _fault(line, row + 1, field if isinstance(field, str) else None, refused, line.data)
+        return
+    for name in document:
+        if name not in _VEHICLE_COLUMNS:
+            # What the line says beyond its inspections is not understood; the inspections themselves still stand.
+            row += 1
+            saying = f"a vehicle has no column {show(name)}; its columns are vehicle and inspections"
+            yield _fault(line, row, brief(name), Refused(Reason.UNKNOWN_FIELD, saying), line.data)
+    for raw in document["inspections"]:
+        row += 1
+        yield _read_inspection(line.number, row, subject, shown, raw, latest)
+
+
+def _read_inspection(line: int, row: int, subject: Subject, shown: dict[str, object], raw: object, latest: str) -> Item:
+    """One inspection, as bytes or as a value, read column by column; of several faults the first in order is given."""
+    column: str | None = None
+    try:
+        value = parse_json(raw) if isinstance(raw, bytes) else raw
+        if not isinstance(value, dict):
+            raise Refused(Reason.WRONG_TYPE, f"an inspection is an object, not {show(value)}")
+        fields, faults = read_columns(value, shown, latest)
+        if faults:
+            column, fault = min(faults, key=lambda pair: _PRECEDENCE[pair[1].reason])
+            raise fault
+    except Refused as refused:
+        shown_raw = raw if isinstance(raw, bytes) else _spell(raw)
+        saying = f"{column}: {refused.message}" if column is not None else refused.message
+        return Fault(line, row, column, refused.reason, saying, compute_raw(shown_raw))
+    return Row(line, row, subject, KIND, fields, _compute_source(subject, value))
+
+
+def _fault(line: Line, row: int, column: str | None, refused: Refused, raw: bytes) -> Fault:
+    return Fault(line.number, row, column, refused.reason, refused.message, compute_raw(raw))
+
+
+def _spell(raw: object) -> bytes:
+    """A parsed row as its canonical JSON: parse_json lets no value through that could not be written again."""
+    return encode_trusted(raw)

@@ -1,0 +1,86 @@
+"""Lines out of chunks of bytes, in flat memory whatever comes in.
+
+A line longer than the limit is streamed past, never held; a source that breaks (a truncated archive, a disk that fails)
+ends the stream with a line that says so, and everything before it stands. It refuses to know what a line means.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+MAX_LINE_BYTES = 1024 * 1024
+KEPT_BYTES = 1024
+"""What is kept of a line that is too long, so that a person recognises it."""
+
+# A truncated gzip raises EOFError, a damaged one zlib.error or BadGzipFile, which is an OSError like a failing disk.
+_BROKEN = (EOFError, OSError, zlib.error)
+
+
+class Line(NamedTuple):
+    """One line: its number from 1, its bytes without the line's end, and its whole length in bytes.
+
+    `length > len(data)` says that the line was too long, and `data` only its beginning. `trouble` is what broke the
+    source in this line, which is then the last, and `data` the part of it that had arrived.
+    """
+
+    number: int
+    data: bytes
+    length: int
+    trouble: str | None = None
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the line was streamed past instead of held."""
+        return self.length > len(self.data)
+
+
+def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
+    """The lines of a stream of chunks, ended by LF or CR LF; the last one needs no end. Holds one chunk and one line.
+
+    EOFError, OSError and zlib.error of the source become a last line with `trouble`; nothing is raised for them.
+    """
+    held: list[bytes] = []
+    length = number = 0
+    source = iter(chunks)
+    while True:
+        try:
+            chunk = next(source, None)
+        except _BROKEN as error:
+            yield Line(number + 1, b"".join(held), length, str(error) or type(error).__name__)
+            return
+        if chunk is None:
+            break
+        first, *rest = chunk.split(b"\n")
+        length = _hold(held, length, first, max_bytes)
+        for piece in rest:
+            number += 1
+            yield _close(number, held, length, max_bytes)
+            held.clear()
+            length = _hold(held, 0, piece, max_bytes)
+    if length:
+        yield _close(number + 1, held, length, max_bytes)
+
+
+def _hold(held: list[bytes], length: int, piece: bytes, max_bytes: int) -> int:
+    """Add a piece to the line held so far; past the limit only its beginning is kept, and the rest is counted."""
+    total = length + len(piece)
+    # Two bytes of grace for CR and for the byte that tells "at the limit" from "beyond it".
+    if total <= max_bytes + 1:
+        if piece:
+            held.append(piece)
+    elif length <= max_bytes + 1:
+        kept = min(KEPT_BYTES, max_bytes)
+        held[:] = [(b"".join(held) + piece[:kept])[:kept]]
+    return total
+
+
+def _close(number: int, held: list[bytes], length: int, max_bytes: int) -> Line:
+    data = held[0] if len(held) == 1 else b"".join(held)
+    if length == len(data) and data.endswith(b"\r"):
+        data = data[:-1]
+        length -= 1
+    if length > max_bytes:
+        data = data[: min(KEPT_BYTES, max_bytes)]
+    return Line(number, data, length)
