@@ -141,7 +141,7 @@ test("ed25519__refused_small_order_points_are_the_eight_torsion_points", async (
     return result;
   };
   const d = ((p - 121665n) * power(121666n, p - 2n)) % p;
-  // An order-8 point doubles to (±sqrt(-1), 0): its y solves y^2 = x^2 and -x^2 + y^2 = 1 + d x^2 y^2 up to sign of x^2.
+  // An order-8 point doubles to one with y = 0, so y^2 = -x^2, and the curve's equation becomes d y^4 + 2 y^2 - 1 = 0.
   const isTorsionY = (y) => {
     const y2 = (y * y) % p;
     return y === 0n || y === 1n || y === p - 1n || (d * y2 * y2 + 2n * y2 - 1n + p * p) % p === 0n;
@@ -262,7 +262,8 @@ test("note__refused_malformed", () => {
     `text\r\n\n${LINE}`, `text\n\n${LINE.repeat(101)}`, `text\n\n- name AAAAAAA=\n`, "text\n\n— na+me AAAAAAA=\n",
       "text\n\n— AAAAAAA=\n",
     "text\n\n— name AAAAAA==\n", "text\n\n— name AAAAAAB=\n", "text\n\n— name  AAAAAAA=\n",
-    "text\n\n— na\u00a0me AAAAAAA=\n", "text\n\n— na\u0085me AAAAAAA=\n", "text\n\n— na\u3000me AAAAAAA=\n",
+    "text\n\n—  AAAAAAA=\n", "text\n\n— name\n", "text\n\n— na\u00a0me AAAAAAA=\n",
+    "text\n\n— na\u0085me AAAAAAA=\n", "text\n\n— na\u3000me AAAAAAA=\n",
       "text\n\n— name AAAAAAA= x\n"]) {
     assert.equal(verifier.parseNote(utf8(text)), null, JSON.stringify(text));
   }

@@ -225,6 +225,9 @@ const ALTERED = [
   ["kind_withheld", { entries: entriesWith(2, { withheld: ["kind"] }) }, "integrity: required_field_withheld"],
   ["precision", { entries: entriesWith(2, { occurred: { at: null, precision: "hour", zone: null } }) },
     "integrity: field_malformed"],
+  ...["vehicle/1", "vehicle.odometer/0", "vehicle.odometer/10000", "vehicle..odometer/1", "vehicle.1/1", ".odometer/1",
+    "Vehicle.odometer/1", "vehicle.odometer/1/1", "vehicle.odo-meter/1", "vehicle.odometer/", "/1", 1]
+    .map((kind) => [`kind_${kind}`, { entries: entriesWith(2, { kind }) }, "integrity: field_malformed"]),
   ["kind_without_version", { entries: entriesWith(2, { kind: "vehicle.odometer" }) }, "integrity: field_malformed"],
   ["submission_index", inBundle((b) => { b.links[2].submission.index = 2; }), "integrity: index_beyond_count"],
   ["submission_path", inBundle((b) => { b.links[2].submission.path = ""; }), "integrity: submission_path_mismatch"],
@@ -331,6 +334,41 @@ for (const [name, options, expected] of ALTERED) {
     assert.equal(report.report === null, report.exit === 10 || expected.startsWith("integrity"));
   });
 }
+
+/** Bundles of up to 32 MiB that would overflow a stack, or take minutes, where a check is written carelessly. */
+const HUGE = [
+  ["kind_of_a_million_words", (b) => { b.links[2].fields.kind[1] = `a${".a".repeat(1_000_000)}`; },
+    "integrity: fields_mismatch"],
+  ["many_fields", (b) => { for (let i = 0; i < 300_000; i++) b.links[2].fields[`a${i}`] = b64(Buffer.alloc(32)); },
+    "integrity: fields_mismatch"],
+  ["many_note_lines", (b) => { b.checkpoint = b64(Buffer.from(`a\n\n${"b\n".repeat(10_000_000)}`)); },
+    "integrity: note_malformed"],
+  ["many_text_lines", (b) => {
+    const note = Buffer.from(b.checkpoint, "base64").toString();
+    b.checkpoint = b64(Buffer.from("\n".repeat(10_000_000) + note));
+  }, "integrity: checkpoint_malformed"],
+  ["long_name_in_note", (b) => { b.checkpoint = b64(Buffer.from(`a\n\n— ${"b".repeat(10_000_000)} AAAAAAA=\n`)); },
+    "integrity: checkpoint_malformed"],
+  ["many_links", (b) => {
+    const strays = Array.from({ length: 100_000 }, (_, i) => b64(Buffer.alloc(64, u64(i))));
+    b.links.splice(3, 0, ...strays);
+  },
+    "integrity: batch_path_mismatch"],
+  ["long_path", (b) => { b.census.path = b64(Buffer.alloc(20_000_000)); }, "completeness: census_path_too_deep"],
+];
+
+for (const [name, change, expected] of HUGE) {
+  test(`verify__refused_huge_${name}`, { timeout: 60_000 }, async () => {
+    assert.equal(faultsOf(await verify(build(inBundle(change)))), expected);
+  });
+}
+
+test("verify__refused_huge_kind_that_is_well_sealed", async () => {
+  for (const [kind, expected] of [["a" + ".a".repeat(3_000_000), "integrity: field_malformed"],
+    [`a${".a".repeat(3_000_000)}/1`, "integrity: rule_missing"]]) {
+    assert.equal(faultsOf(await verify(build({ entries: entriesWith(2, { kind }) }))), expected);
+  }
+});
 
 test("verify__no_flipped_bit_of_a_bundle_verifies", async () => {
   const { bytes, policy } = build({ note: (n) => { n.lines.pop(); } });
