@@ -93,7 +93,7 @@ def check_time(state: State, block: Block) -> None:
     if block.height <= state.height or block.at < state.at:
         raise Refused(
             Reason.TIME_WENT_BACK,
-            f"the ledger stands at height {state.height}, time {state.at}: height {block.height}, time {block.at} is early",
+            f"the ledger stands at height {state.height}, time {state.at}: {block.height}, {block.at} is early",
             height=state.height,
             at=state.at,
             could_retry=True,

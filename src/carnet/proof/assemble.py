@@ -101,6 +101,7 @@ class Selection:
     since: tuple[int, bytes] | None = None
 
 
+EVERYTHING = Selection()
 IDENTITY = "vehicle.identity/1"
 ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
 
@@ -110,7 +111,7 @@ def join_path(path: Sequence[bytes]) -> str:
     return b64(b"".join(path))
 
 
-def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = Selection()) -> bytes:
+def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = EVERYTHING) -> bytes:
     """The bundle that proves the chain's selected entries, as `cj` bytes.
 
     Raises Refused when an entry to show was erased, InvariantBroken if the bundle would be larger than a verifier

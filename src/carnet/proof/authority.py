@@ -8,7 +8,6 @@ the reader's own policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -19,13 +18,11 @@ from carnet.ledger.census import compute_census_message
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import compute_enrolment
 from carnet.proof.bundle import EndorsementPart, EntryPart, Item, KeyPart, LeafPart
-from carnet.proof.integrity import Evidence
+from carnet.proof.integrity import Evidence, Verify
 from carnet.proof.shapes import find_written_date, is_date
 from carnet.signing import ALG_ED25519
 from carnet.tlog.policy import Policy
 from carnet.types import Basis, Custody, KeyRole, Mark
-
-Verify = Callable[[bytes, bytes, bytes], bool]
 
 OPENING_KINDS = {"passport.opened/1": "history", "journal.opened/1": "journal"}
 # Spec 2.8: kinds that bear one mark, and that mark borne by no other kind.

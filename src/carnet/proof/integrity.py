@@ -7,27 +7,29 @@ whether it is all
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.network import compute_net
-from carnet.ledger.records import Ref, compute_record_leaf
+from carnet.ledger.records import Ref, frame_record
 from carnet.ledger.rules.document import CENSUS_CLASS, compute_line_leaf
-from carnet.ledger.rules.members import compute_member_leaf_of
+from carnet.ledger.rules.members import frame_member
 from carnet.passport.fields import compute_field_digest, compute_fields_root
 from carnet.passport.link import Link, check_mark, compute_chain_id, compute_next_epoch
 from carnet.passport.statement import NO_CHAIN, compute_sid, compute_signed, compute_submission
 from carnet.proof.bundle import Bundle, CensusPart, EntryPart, Item, LeafPart, LinePart, SealPart
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
-from carnet.signing import verify
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
 from carnet.tlog.policy import Policy
 from carnet.tlog.tree import check_consistency, check_inclusion, compute_root_from_path, leaf_hash
 from carnet.types import Mark
+
+Verify = Callable[[bytes, bytes, bytes], bool]
 
 
 @dataclass
@@ -68,13 +70,13 @@ class Evidence:
         return [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry is not None]
 
 
-def check_integrity(bundle: Bundle, policy: Policy | None) -> Evidence:
+def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify) -> Evidence:
     """Run the checks of clause 5.4 in their order; raises Unverified with the code of the first that does not hold."""
     net = compute_net(bundle.genesis)
     origin = f"{bundle.name}/{net.hex()}"
     note = parse_note(bundle.checkpoint)
     evidence = Evidence(bundle, net, origin, read_checkpoint(note, origin))
-    check_log_signature(evidence, note)
+    check_log_signature(evidence, note, verify)
     check_cosignatures(evidence, note, policy)
     check_records(evidence)
     check_references(evidence)
@@ -106,7 +108,7 @@ def compute_log_key_id(origin: str, public: bytes) -> bytes:
     return sha256(origin.encode() + b"\n" + bytes((TYPE_ED25519,)) + public).digest()[:4]
 
 
-def check_log_signature(evidence: Evidence, note: Note) -> None:
+def check_log_signature(evidence: Evidence, note: Note, verify: Verify) -> None:
     """Spec: 5.4.2, the log's own line."""
     public = evidence.bundle.log_key
     key_id = compute_log_key_id(evidence.origin, public)
@@ -139,7 +141,7 @@ def check_records(evidence: Evidence) -> None:
     checkpoint = evidence.checkpoint
     at = height = 0
     for record in evidence.bundle.records:
-        leaf = leaf_hash(compute_record_leaf(record.document))
+        leaf = leaf_hash(frame_record(encode_trusted(record.document)))
         _check_path(checkpoint.root, checkpoint.size, record.index, leaf, record.path, "record_path_mismatch")
         if record.at < at:
             raise Unverified("record_time_goes_back")
@@ -182,7 +184,7 @@ def check_leaves_and_lines(evidence: Evidence) -> None:
             raise Unverified("surplus_member")
         by_id = evidence.leaves.setdefault(index, {})
         for leaf in group:
-            hashed = leaf_hash(compute_member_leaf_of(leaf.document))
+            hashed = leaf_hash(frame_member(encode_trusted(leaf.document)))
             _check_path(ref.root, ref.count, leaf.index, hashed, leaf.path, "member_path_mismatch")
             if leaf.id in by_id:
                 raise Unverified("member_twice")

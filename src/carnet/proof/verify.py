@@ -97,11 +97,11 @@ def verify_bundle(
 ) -> Verdict:
     """Judge the bytes of a bundle. `cache` may outlive the call, so that many bundles of one network cost fewer
     signature checks."""
-    cache = cache or SignatureCache(1024)
+    cache = SignatureCache(1024) if cache is None else cache
     verdict = Verdict()
     try:
         bundle = read_bundle(data)
-        evidence = check_integrity(bundle, policy)
+        evidence = check_integrity(bundle, policy, cache.verify)
     except UnknownVersion as error:
         verdict.integrity = Finding("cannot_tell", error.code)
         return verdict

@@ -167,9 +167,9 @@ def compute_member_leaf(member: Member) -> bytes:
     return _MEMBER + encode(member.to_document())
 
 
-def compute_member_leaf_of(document: object) -> bytes:
-    """The leaf bytes of a member document as it stands in a bundle."""
-    return _MEMBER + encode(document)
+def frame_member(encoded: bytes) -> bytes:
+    """The leaf bytes of a member from its `cj`, as a bundle carries it."""
+    return _MEMBER + encoded
 
 
 def check_enrolment(net: bytes, member: bytes, key: Key) -> None:
