@@ -91,7 +91,7 @@ const kindLine = (kind, more = {}) =>
 export function defaultRules() {
   return [
     ...["passport.opened/1", "passport.corrected/1", "passport.contested/1", "passport.transferred/1",
-      "passport.moved/1",
+      "passport.moved/1", "passport.rectified/1",
       "vehicle.identity/1", "vehicle.odometer/1"].map((kind) => kindLine(kind)),
     kindLine("journal.opened/1", { chain: "journal" }),
     { class: 0, endorsements: 1, line: "class" },
@@ -101,7 +101,7 @@ export function defaultRules() {
 }
 
 const ALL_KINDS = ["journal.opened/1", "passport.contested/1", "passport.corrected/1", "passport.moved/1",
-  "passport.opened/1",
+  "passport.opened/1", "passport.rectified/1",
   "passport.transferred/1", "vehicle.identity/1", "vehicle.odometer/1"];
 
 function member(net, name, kind, role, custody, accreditations) {

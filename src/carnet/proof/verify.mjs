@@ -1221,10 +1221,11 @@ async function checkEntry(proof, entry) {
 
 const OPENING_KINDS = ["passport.opened/1", "journal.opened/1"];
 const MARK_OF_KIND = new Map([
-  ["passport.contested/1", 2], ["passport.corrected/1", 1], ["passport.transferred/1", 3], ["passport.moved/1", 4],
+  ["passport.contested/1", 2], ["passport.corrected/1", 1], ["passport.rectified/1", 1], ["passport.transferred/1", 3],
+  ["passport.moved/1", 4],
 ]);
 
-/** 2.8: openings stand at seq 0 and nothing else does; four kinds have a mark of their own, all others bear 0 or 1. */
+/** 2.8: openings stand at seq 0 and nothing else does; some kinds have a mark of their own, all others bear 0 or 1. */
 function checkKindFits({ kind, mark, seq }) {
   if (OPENING_KINDS.includes(kind) !== (seq === 0)) fail("wrong_opening");
   const own = MARK_OF_KIND.get(kind);
@@ -1240,7 +1241,7 @@ function checkTip({ tip }) {
 function holds(proof, { statement, seal, targeted }) {
   if (equal(statement.member, targeted.statement.member) && statement.basis === targeted.statement.basis) return true;
   return leafOf(proof, seal, statement.member).accreditations.some(
-    (given) => given.kind === "passport.corrected/1" && given.basis === statement.basis,
+    (given) => given.kind === "passport.rectified/1" && given.basis === statement.basis,
   );
 }
 
