@@ -140,6 +140,7 @@ def test_get_schema__refused_unknown_kind(asked: object, suggestion: str | None)
         (INSPECTION, {"odometer_km": True}, Reason.WRONG_TYPE, "odometer_km"),
         (INSPECTION, {"odometer_km": float("nan")}, Reason.WRONG_TYPE, "odometer_km"),
         (INSPECTION, {"defects": {}}, Reason.WRONG_TYPE, "defects"),
+        (INSPECTION, {"defects": set()}, Reason.WRONG_TYPE, "defects"),
         (INSPECTION, {"defects": {"x"}}, Reason.WRONG_TYPE, "defects"),
         (INSPECTION, {"defects": ["x"]}, Reason.WRONG_TYPE, "defects[0]"),
         (INSPECTION, {"occurred": "2024-03-05"}, Reason.WRONG_TYPE, "occurred"),
