@@ -1,8 +1,11 @@
 """The golden vectors: one honest bundle or forgery for each answer that a verifier can give, from fixed seeds.
 
-`python -m tests.vectors` writes docs/spec/vectors/. Each scenario says by hand which clause it is about and what must be answered; the
-files then hold the bundle, the policy, the clock, and the whole report. Forgeries come in two kinds: those that anyone can make from a
-genuine bundle (`edit_…`), and those that only a dishonest home, log or member could make, who signs them anew (`is_lax` worlds).
+`python -m tests.vectors` writes docs/spec/vectors/. Each scenario says by hand which clause it is about and what must
+be answered; the
+files then hold the bundle, the policy, the clock, and the whole report. Forgeries come in two kinds: those that
+anyone can make from a
+genuine bundle (`edit_…`), and those that only a dishonest home, log or member could make, who signs them anew
+(`is_lax` worlds).
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class Scenario:
     name: str
     clause: str
     about: str
-    exit: int
+    exit_code: int
     finding: str | None
     code: str | None
     make: Callable[[], Vector]
@@ -68,7 +71,7 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    clause: str, exit: int, code: str | None = None, finding: str | None = "integrity"
+    clause: str, exit_code: int, code: str | None = None, finding: str | None = "integrity"
 ) -> Callable[[Callable[[], Vector]], Callable[[], Vector]]:
     """Register a scenario; its function's name and docstring are the vector's. `finding` is None for what was asked."""
 
@@ -76,7 +79,7 @@ def scenario(
         name = make.__name__
         assert name not in SCENARIOS
         about = " ".join((make.__doc__ or "").split())
-        SCENARIOS[name] = Scenario(name, clause, about, exit, finding, code, make)
+        SCENARIOS[name] = Scenario(name, clause, about, exit_code, finding, code, make)
         return make
 
     return register
@@ -170,7 +173,8 @@ def genuine_judged() -> Vector:
 
 @scenario("2.9", 0, finding=None)
 def genuine_correction_by_stranger() -> Vector:
-    """A stranger 'corrects' a reading of the garage: that is reported as a contest, and the reading is not superseded."""
+    """A stranger 'corrects' a reading of the garage: that is reported as a contest, and the reading is not
+    superseded."""
     set_ = scene()
     other = set_.world.enrol("garage", "Garage C")
     set_.world.append(set_.chain, other, "vehicle.odometer/1", read(21_000), mark=1, target=2)
@@ -233,7 +237,9 @@ def declare_alias(set_: Scene, by: Actor, start: str = "2020-01-01", until: str 
 
 def say_under_plate(set_: Scene, plate: Doc, at: str) -> None:
     occurred = {"at": at, "precision": "day", "zone": "Europe/Paris"}
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", {**read(60_000), "subject": plate}, occurred=occurred)
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", {**read(60_000), "subject": plate}, occurred=occurred
+    )
 
 
 @scenario("2.14", 0, finding=None)
@@ -392,7 +398,9 @@ def refused_base64_spelling() -> Vector:
 
     def edit(doc: Doc) -> None:
         text = doc["genesis"]["log_key"]
-        swapped = text[:-2] + {"A": "B", "E": "F", "I": "J", "M": "N", "Q": "R", "U": "V", "Y": "Z"}.get(text[-2], "9") + "="
+        swapped = (
+            text[:-2] + {"A": "B", "E": "F", "I": "J", "M": "N", "Q": "R", "U": "V", "Y": "Z"}.get(text[-2], "9") + "="
+        )
         doc["genesis"]["log_key"] = swapped
 
     return edit_scene(edit)
@@ -670,14 +678,18 @@ def hidden_of(set_: Scene, seq: int) -> str:
 def refused_opening_hidden() -> Vector:
     """The first link is hidden."""
     set_ = scene()
-    return set_.vector(edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(0, hidden_of(set_, 0))))
+    return set_.vector(
+        edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(0, hidden_of(set_, 0)))
+    )
 
 
 @scenario("5.4.6", 10, "tip_not_placed")
 def refused_tip_hidden() -> Vector:
     """The last link is hidden and not placed in a batch."""
     set_ = scene()
-    return set_.vector(edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(3, hidden_of(set_, 3))))
+    return set_.vector(
+        edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(3, hidden_of(set_, 3)))
+    )
 
 
 @scenario("5.4.7", 10, "placement_not_seal")
@@ -1400,7 +1412,9 @@ def refused_older_census() -> Vector:
 def refused_two_heads_in_one_slot() -> Vector:
     """A home puts two heads into one slot, below the last bit: the path would be too deep."""
     set_ = scene()
-    return set_.vector(edited(set_.world.bundle(set_.chain), lambda doc: doc["census"].update(path=b64(bytes([1]) * 32 * 257))))
+    return set_.vector(
+        edited(set_.world.bundle(set_.chain), lambda doc: doc["census"].update(path=b64(bytes([1]) * 32 * 257)))
+    )
 
 
 @scenario("5.6.1", 10, "census_path_empty_sibling", "completeness")

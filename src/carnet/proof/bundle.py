@@ -257,9 +257,10 @@ def _logged(value: object) -> SealPart | CensusPart:
     if kind == "seal":
         found = _object(record, ("at", "batch", "endorsements", "height", "members", "rules", "sig", "type"))
         batch_bytes = _bytes(found["batch"], 148)
-        return SealPart(
-            index, path, found, *_record_parts(found), batch=parse_batch(batch_bytes), batch_bytes=batch_bytes
-        )
+        batch = parse_batch(batch_bytes)
+        if batch.count < 1:
+            _malformed("a batch holds at least one link")
+        return SealPart(index, path, found, *_record_parts(found), batch=batch, batch_bytes=batch_bytes)
     if kind != "census":
         _malformed("a record is a seal or a census")
     names = ("at", "census", "endorsements", "height", "key", "members", "rules", "sig", "type")
@@ -301,7 +302,7 @@ def _record_parts(
 
 def _ref(value: object) -> Ref:
     part = _object(value, ("count", "index", "root"))
-    return Ref(_integer(part["index"]), _bytes(part["root"], 32), _integer(part["count"], high=_U32))
+    return Ref(_integer(part["index"]), _bytes(part["root"], 32), _integer(part["count"], low=1, high=_U32))
 
 
 def _groups(value: object) -> dict[int, tuple[LeafPart, ...]]:
@@ -417,7 +418,7 @@ def _item(value: object, is_last: bool) -> Item:
         statement=statement,
         statement_bytes=statement_bytes,
         created_ms=_integer(submission["at"]),
-        count=_integer(submission["count"], high=_U32),
+        count=_integer(submission["count"], low=1, high=_U32),
         index=_integer(submission["index"], high=_U32),
         path=_path(submission["path"], MAX_PATH),
     )

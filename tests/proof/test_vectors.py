@@ -1,0 +1,106 @@
+"""Every golden vector, by both verifiers; and every answer that the specification names has a vector."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carnet.proof.verify import Asked, verify_bundle
+from carnet.tlog.policy import parse_policy
+from tests.proof.javascript import make_job, run_batch
+from tests.shared import ROOT
+from tests.vectors import DIRECTORY, SCENARIOS, answer, to_document
+
+SPEC = ROOT / "docs" / "spec" / "5-verify.md"
+
+# Words in backquotes of chapter 5 that are not codes: states, members of the report, names of fields and options.
+NOT_CODES = set(
+    """
+    cj u64     alg alias asked at by cannot_tell carnet chain complete contested contested_by count covers custody d disputed
+    disputed_since epoch erased expires failed fields from group h height history journal kind links location log
+    m mark max_age name not_judged now null occurred ok passport plate precision quorum record report retired
+    revoked role roles s scheme shown sid sig since source stands state subject superseded superseded_by target
+    until vault withheld witness
+    """.split()
+)
+
+
+def load(path: Path) -> tuple[dict[str, Any], bytes, Asked]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    spelled, asked = document["bundle"], document["asked"]
+    if isinstance(spelled, dict):
+        bundle = spelled["character"].encode() * spelled["count"]
+    else:
+        bundle = base64.b64decode(spelled)
+    return (
+        document,
+        bundle,
+        Asked(
+            complete=asked["complete"],
+            max_age=asked["max_age"],
+            since=None if asked["since"] is None else base64.b64decode(asked["since"]),
+            subject=asked["subject"],
+            passport=None if asked["passport"] is None else bytes.fromhex(asked["passport"]),
+        ),
+    )
+
+
+def files() -> list[Path]:
+    return sorted(DIRECTORY.glob("bundle-*.json"))
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_vector__answers_as_the_specification_says(name: str) -> None:
+    found = SCENARIOS[name]
+    report = json.loads(answer(found.make()))
+    code = report["findings"][found.finding]["code"] if found.finding else next(iter(report["asked"]), None)
+    assert (report["exit"], code) == (found.exit_code, found.code)
+    assert (report["report"] is None) == (found.exit_code == 10 or code == "unknown_version")
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_vector__is_the_file_that_is_kept(name: str) -> None:
+    vector = SCENARIOS[name].make()
+    kept = json.loads((DIRECTORY / f"bundle-{name}.json").read_text(encoding="utf-8"))
+    assert to_document(SCENARIOS[name], vector, answer(vector)) == kept
+
+
+def test_vectors__python_reads_the_kept_files() -> None:
+    assert len(files()) == len(SCENARIOS)
+    for path in files():
+        document, bundle, asked = load(path)
+        policy = None if document["policy"] is None else parse_policy(document["policy"].encode())
+        assert verify_bundle(bundle, policy, document["now"], asked).to_document() == document["report"], path.name
+
+
+def test_vectors__javascript_agrees() -> None:
+    jobs, wanted = [], []
+    for path in files():
+        document, bundle, asked = load(path)
+        policy = None if document["policy"] is None else document["policy"].encode()
+        jobs.append(make_job(bundle, policy, document["now"], asked))
+        wanted.append((path.name, document["report"]))
+    answers = run_batch(jobs)
+    assert len(answers) == len(wanted)
+    for (name, report), line in zip(wanted, answers, strict=True):
+        assert json.loads(line) == report, name
+
+
+def test_specification__every_code_has_a_vector() -> None:
+    words = set(re.findall(r"`([a-z][a-z0-9_]+)`", SPEC.read_text(encoding="utf-8")))
+    codes = words - NOT_CODES
+    covered = {found.code for found in SCENARIOS.values()}
+    assert codes - covered == set()
+    assert covered - words - {None} == set()
+
+
+def test_specification__every_clause_that_a_vector_names_exists() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(SPEC.parent.glob("*.md")))
+    for found in SCENARIOS.values():
+        clause = ".".join(found.clause.split(".")[:2])
+        assert f"**{clause} " in text or f"**{clause}**" in text, found.clause
