@@ -48,6 +48,7 @@ class Reason(StrEnum):
     ENDS_BEFORE_START = "ends_before_start"
 
     # 4. Who may say it.
+    WRONG_NETWORK = "wrong_network"
     UNKNOWN_MEMBER = "unknown_member"
     MEMBER_RETIRED = "member_retired"
     UNKNOWN_KEY = "unknown_key"
@@ -70,7 +71,6 @@ class Reason(StrEnum):
     ELSEWHERE_NOT_ALLOWED = "elsewhere_not_allowed"
 
     # 6. The ledger.
-    WRONG_NETWORK = "wrong_network"
     BAD_SIGNATURE = "bad_signature"
     BATCH_EXPIRED = "batch_expired"
     RULES_NOT_IN_FORCE = "rules_not_in_force"

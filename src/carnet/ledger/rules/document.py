@@ -9,14 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 
 import msgspec
 
-from carnet.encoding import b64, encode, tag
-from carnet.errors import Reason, Refused
+from carnet.encoding import b64, check_text, encode, tag, unb64
+from carnet.errors import Reason, Refused, Unverified
 from carnet.tlog.tree import MerkleTree, leaf_hash
+from carnet.types import Basis
 
 CENSUS_CLASS = 0
+CHAINS = ("history", "journal")
+LOCATIONS = ("vault", "source")
+_U8_MAX = 255
 
 _RULE = tag("rule")
 _SCHEMA = tag("schema")
@@ -129,6 +134,67 @@ class Rules:
                 kind=kind,
                 basis=basis,
             )
+
+
+def check_rules(rules: Rules) -> None:
+    """Raise Refused unless the document is one that can be in force: each line of its shape, in order and without
+    duplicates, and every kind and class that a line names there. Spec: 3.1, 3.2."""
+    kinds = {line.kind for line in rules.lines if isinstance(line, KindLine)}
+    for line in rules.lines:
+        if not isinstance(line, ClassLine):
+            check_text(line.kind)
+        if isinstance(line, WriterLine) and line.kind not in kinds:
+            raise Refused(Reason.UNKNOWN_KIND, f"a writer line names {line.kind}, and no line does", kind=line.kind)
+    for check in (_check_digest, _check_words, _check_ranges):
+        for line in rules.lines:
+            check(line)
+    encoded = [compute_line_bytes(line) for line in rules.lines]
+    if any(left >= right for left, right in pairwise(encoded)):
+        raise Refused(Reason.FIELDS_CONFLICT, "rules lines stand in strictly ascending order of their bytes")
+    if len({_subject_of(line) for line in rules.lines}) != len(rules.lines):
+        raise Refused(Reason.FIELDS_CONFLICT, "two rules lines about the same kind, class or cell")
+    rules.get_class(CENSUS_CLASS)
+    for line in rules.lines:
+        if isinstance(line, KindLine):
+            rules.get_class(line.class_)
+
+
+def _check_digest(line: Line) -> None:
+    if isinstance(line, KindLine):
+        try:
+            unb64(line.schema, 32)
+        except Unverified:
+            raise Refused(Reason.WRONG_TYPE, f"the schema of {line.kind} is no digest", kind=line.kind) from None
+
+
+def _check_words(line: Line) -> None:
+    if isinstance(line, KindLine) and (line.chain not in CHAINS or line.location not in LOCATIONS):
+        raise Refused(
+            Reason.NOT_IN_LIST,
+            f"{line.kind} stands in a history or a journal, and its contents in the vault or at their source",
+            kind=line.kind,
+            chain=line.chain,
+            location=line.location,
+        )
+    if isinstance(line, WriterLine) and not set(line.bases) <= set(Basis):
+        raise Refused(Reason.NOT_IN_LIST, f"a basis is 1, 2, 3 or 4: {line.bases}", kind=line.kind, member=line.member)
+
+
+def _check_ranges(line: Line) -> None:
+    match line:
+        case KindLine() if not CENSUS_CLASS < line.class_ <= _U8_MAX:
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, f"{line.kind} has a class from 1 to 255", class_=line.class_)
+        case ClassLine() if not (0 <= line.class_ <= _U8_MAX and 0 <= line.endorsements <= _U8_MAX):
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, "class and endorsements lie within 0 to 255", class_=line.class_)
+        case WriterLine() if not line.bases or any(left >= right for left, right in pairwise(line.bases)):
+            raise Refused(
+                Reason.VALUE_OUT_OF_RANGE,
+                "a writer line has one basis or more, ascending",
+                kind=line.kind,
+                member=line.member,
+            )
+        case _:
+            return
 
 
 def _subject_of(line: Line) -> tuple[object, ...]:
