@@ -1,8 +1,8 @@
 /**
  * Altered bundles and the finding that each must fail with, in the order of chapter 5.
  *
- * The alteration happens inside builder.mjs, before hashing and signing: everything else of the bundle stays consistent,
- * so that only the named check can notice.
+ * The alteration happens inside builder.mjs, before hashing and signing: everything else of the bundle stays
+ * consistent, so that only the named check can notice.
  */
 import { H, NOW, PLATE, T, b64, cj, defaultEntries, ids, keys, u64, u8 } from "./builder.mjs";
 
@@ -112,6 +112,10 @@ export const ALTERED = [
     "Vehicle.odometer/1", "vehicle.odometer/1/1", "vehicle.odo-meter/1", "vehicle.odometer/", "/1", 1]
     .map((kind) => [`kind_${kind}`, { entries: entriesWith(2, { kind }) }, "integrity: field_malformed"]),
   ["kind_without_version", { entries: entriesWith(2, { kind: "vehicle.odometer" }) }, "integrity: field_malformed"],
+  ...[{ scheme: "plate", value: "AB-123-CD" }, { country: "FR", scheme: "vin", value: "X" }, { scheme: "vin" },
+    "vin:X", null, { scheme: "vin", value: 1 }, { more: "", scheme: "vin", value: "X" }]
+    .map((subject) => [`subject_${JSON.stringify(subject)}`, { entries: entriesWith(2, { subject }) },
+      "integrity: field_malformed"]),
   ["submission_index", inBundle((b) => { b.links[2].submission.index = 2; }), "integrity: index_beyond_count"],
   ["submission_path", inBundle((b) => { b.links[2].submission.path = ""; }), "integrity: submission_path_mismatch"],
   // 5.4.10 to 5.4.14
@@ -197,7 +201,7 @@ export const ALTERED = [
   // 5.6
   ["census_path_too_deep", inBundle((b) => { b.census.path = b64(Buffer.alloc(257 * 32, 1)); }),
     "completeness: census_path_too_deep"],
-  ["census_path_empty", inBundle((b) => { b.census.path = b64(Buffer.concat([Buffer.from(b.census.path, "base64"), Buffer.alloc(32)])); }),
+  ["census_path_empty", inBundle((b) => { b.census.path = b64(Buffer.alloc(96)); }),
     "completeness: census_path_empty_sibling"],
   ["tail_cut", inBundle((b) => { b.links.pop(); }), "completeness: census_path_mismatch"],
   ["older_head_in_census", { heads: (all) => { all[0].leaf = Buffer.alloc(70); } },

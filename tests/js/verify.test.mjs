@@ -17,8 +17,8 @@ const VECTORS = join(ROOT, "docs", "spec", "vectors");
 
 /** The findings that are not ok, as `integrity: code`, with the state where it is not `failed`. */
 function faultsOf({ findings }) {
-  return Object.entries(findings).filter(([, { state }]) => !["ok", "not_judged"].includes(state))
-    .map(([name, { state, code }]) => (state === "failed" ? `${name}: ${code}` : `${name}: ${state} ${code}`)).join(", ");
+  const faults = Object.entries(findings).filter(([, { state }]) => !["ok", "not_judged"].includes(state));
+  return faults.map(([name, { state, code }]) => `${name}: ${state === "failed" ? "" : `${state} `}${code}`).join(", ");
 }
 
 const verify = (built, more = {}) => verifyBundle(built.bytes, { policy: built.policy, now: NOW, ...more });

@@ -486,7 +486,7 @@ export function parseNote(bytes) {
   for (let i = 0; i < note.length; i++) if (note.charCodeAt(i) < 0x20 && note[i] !== "\n") return null;
   const split = note.lastIndexOf("\n\n");
   if (split < 0 || !note.endsWith("\n")) return null;
-  const lines = note.slice(split + 2).split("\n", 102).slice(0, -1); // the note ends in a newline: the last one is empty
+  const lines = note.slice(split + 2).split("\n", 102).slice(0, -1); // what follows the last newline is empty
   if (lines.length < 1 || lines.length > 100) return null;
   const signatures = lines.map(parseSignatureLine);
   return signatures.includes(null) ? null : { text: note.slice(0, split + 1), signatures };
@@ -1016,9 +1016,10 @@ function checkRequiredFields(entry) {
   }
   const { kind, subject, occurred } = entry;
   const isText = (value) => typeof value === "string";
-  const isPlate = hasExactly(subject, ["country", "scheme", "value"]) && subject.scheme === "plate";
+  // A plate says nothing without its country, so the shorter form is for every other scheme.
+  const members = subject?.scheme === "plate" ? ["country", "scheme", "value"] : ["scheme", "value"];
   if (!isText(kind) || !isKind(kind)) fail("field_malformed");
-  if (!isPlate && !hasExactly(subject, ["scheme", "value"])) fail("field_malformed");
+  if (!hasExactly(subject, members)) fail("field_malformed");
   if (!Object.values(subject).every(isText)) fail("field_malformed");
   if (!hasExactly(occurred, ["at", "precision", "zone"])) fail("field_malformed");
   if (!PRECISIONS.includes(occurred.precision)) fail("field_malformed");
