@@ -1525,6 +1525,24 @@ def other_subject() -> Vector:
     return scene().vector(subject={"scheme": "vin", "value": "VF1TEST0000000002"})
 
 
+@scenario("5.8", 12, "other_subject", None)
+def other_subject_reported_alias() -> Vector:
+    """A data service merely reports that this passport is another vehicle's: asked for that one, it does not answer."""
+    set_ = scene()
+    service = set_.world.enrol("data_service", "Data service", basis=3)
+    plate = declare_alias(set_, service)
+    return set_.vector(subject=plate)
+
+
+@scenario("5.8", 12, "other_subject", None)
+def other_subject_superseded_alias() -> Vector:
+    """The plate asked for was declared by mistake, and corrected."""
+    set_ = scene()
+    plate = declare_alias(set_, set_.centre)
+    set_.world.append(set_.chain, set_.centre, "vehicle.identity/1", {"colour": "blue"}, mark=1, target=4)
+    return set_.vector(subject=plate)
+
+
 @scenario("5.8", 12, "other_passport", None)
 def other_passport() -> Vector:
     """A genuine proof of another passport than the one asked for."""

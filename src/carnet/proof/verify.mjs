@@ -1280,12 +1280,14 @@ function aliasOf(entry) {
   return canonical(alias.value.subject);
 }
 
+/** 2.6: by the member's own key, or by the node for it; not merely reported, and not the holder's word. */
+const isSignedDirectly = ({ statement: { basis } }) => basis === 1 || basis === 2;
+
 const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 const isDate = (value) => typeof value === "string" && DATE.test(value);
 
 function faultOfAlias(proof, declaration, { occurred }) {
-  const { basis } = declaration.statement;
-  if (basis !== 1 && basis !== 2) return "alias_unaccredited";
+  if (!isSignedDirectly(declaration)) return "alias_unaccredited";
   if (marksOn(proof, declaration).superseding.length > 0) return "alias_superseded";
   const alias = declaration.fields.get("alias").value;
   if (!hasExactly(alias, ["from", "subject", "until"])) return "alias_malformed";
@@ -1373,7 +1375,9 @@ async function examine(data, question, older) {
 /** 5.8, second half: codes of what was asked and is not met. Nothing is known of a bundle without integrity. */
 function unmetWishes({ proof, findings }, wishes, older) {
   if (proof === null) return [];
-  const subjects = [proof.entries[0].subjectText, ...proof.entries.map(aliasOf)];
+  const declarations = proof.entries.filter((entry) => isSignedDirectly(entry) && aliasOf(entry) !== null);
+  const standing = declarations.filter((entry) => marksOn(proof, entry).superseding.length === 0);
+  const subjects = [proof.entries[0].subjectText, ...standing.map(aliasOf)];
   const unmet = [
     [wishes.complete && findings.completeness.state !== "ok", "not_complete"],
     [wishes.maxAge !== null && proof.now - proof.census.record.at > wishes.maxAge, "too_old"],

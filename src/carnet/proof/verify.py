@@ -13,13 +13,13 @@ from carnet.encoding import b64, encode, encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.census import compute_head_leaf, compute_slot
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
-from carnet.proof.bundle import Bundle, EntryPart, Item, UnknownVersion, read_bundle
+from carnet.proof.bundle import EntryPart, Item, UnknownVersion, read_bundle
 from carnet.proof.integrity import Evidence, check_integrity, compute_log_key_id
 from carnet.signing import SignatureCache
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy
 from carnet.tlog.smt import check_presence
-from carnet.types import Mark, Millis
+from carnet.types import Basis, Mark, Millis
 
 GENUINE, FAILED, CANNOT_TELL, NOT_AS_ASKED = 0, 10, 11, 12
 CLOCK_TOLERANCE_MS = 300_000
@@ -177,7 +177,7 @@ def compute_unmet(evidence: Evidence, verdict: Verdict, now: Millis, asked: Aske
         unmet.append("not_complete")
     if asked.max_age is not None and now - evidence.get_census().at > asked.max_age:
         unmet.append("too_old")
-    if asked.subject is not None and encode(asked.subject) not in find_subjects(evidence.bundle):
+    if asked.subject is not None and encode(asked.subject) not in find_subjects(evidence):
         unmet.append("other_subject")
     if asked.passport is not None and asked.passport != evidence.chain:
         unmet.append("other_passport")
@@ -186,16 +186,20 @@ def compute_unmet(evidence: Evidence, verdict: Verdict, now: Millis, asked: Aske
     return unmet
 
 
-def find_subjects(bundle: Bundle) -> set[bytes]:
-    """`cj` of the passport's subject, and of every alias in a shown identity entry."""
+def find_subjects(evidence: Evidence) -> set[bytes]:
+    """`cj` of the passport's subject, and of every alias that an accredited author declares in a shown entry that stands.
+
+    A merely reported alias does not count: whoever may report could otherwise make any passport answer for any vehicle.
+    """
     found = set()
-    for seq, item in enumerate(bundle.items):
-        if item.entry is None:
-            continue
+    for seq, _, entry in evidence.entries():
         if seq == 0:
-            found.add(encode_trusted(item.entry.get_shown("subject")))
-        alias = item.entry.get_shown("alias")
-        if item.entry.get_shown("kind") == "vehicle.identity/1" and isinstance(alias, dict) and "subject" in alias:
+            found.add(encode_trusted(entry.get_shown("subject")))
+        alias = entry.get_shown("alias")
+        if entry.get_shown("kind") != "vehicle.identity/1" or not isinstance(alias, dict) or "subject" not in alias:
+            continue
+        is_signed = entry.statement.basis in (Basis.OWN_KEY, Basis.HOSTED)
+        if is_signed and compute_standing(evidence, seq).superseded_by is None:
             found.add(encode_trusted(alias["subject"]))
     return found
 

@@ -264,9 +264,19 @@ def check_inclusion(root: bytes, size: int, index: int, leaf: bytes, path: Seque
 
     Raises `Unverified`: "index_beyond_count" when the index is not below the size, "path_mismatch" otherwise.
     """
+    _check_hashes("path_mismatch", root)
+    if compute_root_from_path(size, index, leaf, path) != root:
+        raise Unverified("path_mismatch", "the path leads to another root")
+
+
+def compute_root_from_path(size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """The root that the leaf hash `leaf`, number `index` of `size`, and its path lead to.
+
+    Raises `Unverified`: "index_beyond_count", or "path_mismatch" for a path that is longer or shorter than the tree is high.
+    """
     if not 0 <= index < size:
         raise Unverified("index_beyond_count", f"leaf {index} of a tree of {size}")
-    _check_hashes("path_mismatch", root, leaf, *path)
+    _check_hashes("path_mismatch", leaf, *path)
     node, at, last = leaf, index, size - 1
     sha256 = _sha256
     for sibling in path:
@@ -284,8 +294,7 @@ def check_inclusion(root: bytes, size: int, index: int, leaf: bytes, path: Seque
         last >>= 1
     if last != 0:
         raise Unverified("path_mismatch", "the path is shorter than the tree is high")
-    if node != root:
-        raise Unverified("path_mismatch", "the path leads to another root")
+    return node
 
 
 def check_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
