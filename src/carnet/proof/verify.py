@@ -187,7 +187,8 @@ def compute_unmet(evidence: Evidence, verdict: Verdict, now: Millis, asked: Aske
 
 
 def find_subjects(evidence: Evidence) -> set[bytes]:
-    """`cj` of the passport's subject, and of every alias that an accredited author declares in a shown entry that stands.
+    """`cj` of the passport's subject, and of every alias that an accredited author declares in a shown entry that
+    stands.
 
     A merely reported alias does not count: whoever may report could otherwise make any passport answer for any vehicle.
     """
