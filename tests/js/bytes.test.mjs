@@ -280,11 +280,11 @@ test("policy__reads_lines_groups_and_quorum", () => {
   assert.deepEqual(policy.logs.map(({ name }) => name), ["log.example"]);
   assert.deepEqual([...policy.witnesses.keys()], ["a", "b", "c"]);
   assert.equal(policy.quorum, "h");
-  verifier.parsePolicy("quorum none");
+  verifier.parsePolicy("\n quorum\tnone \n");
 });
 
 test("policy__refused_unreadable", () => {
-  const unreadable = ["", `log ${LOG}\n`, "quorum x\n", "quorum none\nquorum none\n", "quorum none x\n", "quorum\n",
+  const unreadable = ["", "quorum none", `log ${LOG}\n`, "quorum x\n", "quorum none\nquorum none\n", "quorum none x\n", "quorum\n",
     "log\nquorum none\n",
     `log ${LOG}\nlog ${LOG}\nquorum none\n`, `log ${W[0]}\nquorum none\n`, `witness a ${LOG}\nquorum a\n`,
       `witness none ${W[0]}\nquorum none\n`,

@@ -569,6 +569,7 @@ export function parsePolicy(text) {
     const unit = text.charCodeAt(i);
     if (unit === 0x7f || (unit < 0x20 && unit !== 0x09 && unit !== 0x0a)) throw new PolicyError("control character");
   }
+  if (!text.endsWith("\n")) throw new PolicyError("the last line does not end in a newline");
   for (const line of text.split("\n")) {
     const [verb, ...items] = line.split(/[ \t]+/).filter((item) => item !== "");
     if (verb === undefined || verb.startsWith("#")) continue;
