@@ -272,7 +272,7 @@ def check_inclusion(root: bytes, size: int, index: int, leaf: bytes, path: Seque
 def compute_root_from_path(size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """The root that the leaf hash `leaf`, number `index` of `size`, and its path lead to.
 
-    Raises `Unverified`: "index_beyond_count", or "path_mismatch" for a path that is longer or shorter than the tree is high.
+    Raises `Unverified`: "index_beyond_count", or "path_mismatch" for a path longer or shorter than the tree is high.
     """
     if not 0 <= index < size:
         raise Unverified("index_beyond_count", f"leaf {index} of a tree of {size}")
