@@ -307,9 +307,12 @@ def check_trust(evidence: Evidence, policy: Policy | None) -> None:
 def is_disputed(evidence: Evidence, item: Item, entry: EntryPart) -> bool:
     """Whether the census's members tree calls this signature disputed. Spec: 3.4, 5.10."""
     leaf = evidence.leaves[evidence.get_census().members.index][entry.statement.member]
-    key = next((key for key in leaf.keys if compute_digest(key) == entry.statement.key_digest), None)
-    seal = evidence.seal_of(item)
-    return key is not None and key.disputed_since is not None and key.disputed_since <= seal.index
+    index = evidence.seal_of(item).index
+    return any(
+        key.disputed_since is not None and key.disputed_since <= index
+        for key in leaf.keys
+        if compute_digest(key) == entry.statement.key_digest
+    )
 
 
 __all__ = ["CannotTell", "check_authority", "compute_standing", "is_disputed"]
