@@ -32,7 +32,8 @@ def check_new_member(net: bytes, known: Members, rules: Rules, member: Member, h
     if member.retired is not None:
         raise Refused(Reason.FIELDS_CONFLICT, "a new member is not retired")
     for key in member.keys:
-        check_key_is_new(member.kind, key)
+        check_key_is_new(key)
+        check_key_suits(member.kind, key)
     if (member.kind == NODE_KIND) != (member.host == member.id):
         raise Refused(Reason.FIELDS_CONFLICT, "a node hosts itself, and nobody else does", host=member.host.hex())
     if hosts.find_index(member.host) is not None and hosts.get(member.host).kind != NODE_KIND:
@@ -40,8 +41,7 @@ def check_new_member(net: bytes, known: Members, rules: Rules, member: Member, h
     check_accreditations_agree(rules, member.accreditations)
     if member.kind != NODE_KIND:
         check_not_retired(hosts.get(member.host))
-    for kind, basis, _ in member.accreditations:
-        rules.check_may_write(member.kind, kind, basis)
+    check_may_write_all(rules, member.kind, member.accreditations)
     for key in member.keys:
         check_enrolment(net, member.id, key)
     if known.find_index(member.id) is not None:
@@ -54,8 +54,9 @@ def check_new_member(net: bytes, known: Members, rules: Rules, member: Member, h
 def check_new_key(net: bytes, known: Members, member: bytes, key: Key) -> None:
     """Raise Refused unless this member of the network may list this key from now on."""
     check_key_shape(key)
+    check_key_is_new(key)
     found = known.get(member)
-    check_key_is_new(found.kind, key)
+    check_key_suits(found.kind, key)
     check_not_retired(found)
     check_enrolment(net, member, key)
     if known.is_key_listed(key.digest):
@@ -75,10 +76,14 @@ def check_key_shape(key: Key) -> None:
         )
 
 
-def check_key_is_new(member_kind: str, key: Key) -> None:
-    """Raise Refused(FIELDS_CONFLICT) if a key starts out revoked, or if one that is no node would seal and endorse."""
+def check_key_is_new(key: Key) -> None:
+    """Raise Refused(FIELDS_CONFLICT) if a key starts out revoked or disputed."""
     if key.revoked is not None or key.disputed_since is not None:
         raise Refused(Reason.FIELDS_CONFLICT, "a new key is neither revoked nor disputed")
+
+
+def check_key_suits(member_kind: str, key: Key) -> None:
+    """Raise Refused(FIELDS_CONFLICT) if a member that is no node would list a node key: it could seal and endorse."""
     # Otherwise a home could endorse its own batches through the members that it hosts.
     if key.role == KeyRole.NODE and member_kind != NODE_KIND:
         raise Refused(Reason.FIELDS_CONFLICT, f"only a node lists a node key, not a {member_kind}")
@@ -87,15 +92,21 @@ def check_key_is_new(member_kind: str, key: Key) -> None:
 def check_accreditations(rules: Rules, member_kind: str, accreditations: Sequence[Accreditation]) -> None:
     """Raise Refused(UNKNOWN_KIND, FIELDS_CONFLICT, MAY_NOT_WRITE) unless the writer table allows each, in strictly
     ascending order and with its kind's class."""
-    for kind, _, _ in accreditations:
-        rules.get_kind(kind)
     check_accreditations_agree(rules, accreditations)
+    check_may_write_all(rules, member_kind, accreditations)
+
+
+def check_may_write_all(rules: Rules, member_kind: str, accreditations: Sequence[Accreditation]) -> None:
+    """Raise Refused(MAY_NOT_WRITE) unless the writer table has a cell and basis for each."""
     for kind, basis, _ in accreditations:
         rules.check_may_write(member_kind, kind, basis)
 
 
 def check_accreditations_agree(rules: Rules, accreditations: Sequence[Accreditation]) -> None:
-    """Raise Refused(FIELDS_CONFLICT) unless accreditations ascend strictly and name the class of their kind."""
+    """Raise Refused(UNKNOWN_KIND, FIELDS_CONFLICT) unless accreditations ascend strictly and name the class of their
+    kind."""
+    for kind, _, _ in accreditations:
+        rules.get_kind(kind)
     if any(left >= right for left, right in pairwise(accreditations)):
         raise Refused(Reason.FIELDS_CONFLICT, "accreditations stand in strictly ascending order")
     for kind, _, class_ in accreditations:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 from carnet.encoding import MAX_INTEGER, decode, tag, unb64
 from carnet.errors import InvariantBroken, Refused, Unverified
-from carnet.ledger.admission import check_accreditations, check_key_is_new, check_key_shape
+from carnet.ledger.admission import check_accreditations, check_key_shape, check_key_suits
 from carnet.ledger.batch import parse_batch
 from carnet.ledger.census import Census
 from carnet.ledger.commands import (
@@ -122,7 +122,7 @@ def check_members(net: bytes, members: Members, rules: Rules, size: int) -> None
                 if key.revoked is not None and not (key.disputed_since or 0) <= key.revoked < size:
                     _broken(f"{member.name}: a key is revoked at {key.revoked}, disputed since {key.disputed_since}")
                 check_key_shape(key)
-                check_key_is_new(member.kind, replace(key, revoked=None, disputed_since=None))
+                check_key_suits(member.kind, key)
                 check_enrolment(net, member.id, key)
 
 

@@ -14,6 +14,8 @@ from carnet.encoding import MAX_INTEGER
 from carnet.errors import InvariantBroken, Reason, Refused, Unverified
 from carnet.ledger.admission import (
     check_accreditations,
+    check_accreditations_agree,
+    check_may_write_all,
     check_new_key,
     check_new_member,
     check_not_retired,
@@ -265,9 +267,10 @@ def process_enrol_member(state: State, command: EnrolMember, block: Block) -> tu
 
 def process_accredit_member(state: State, command: AccreditMember, block: Block) -> tuple[State, tuple[Logged, ...]]:
     """Replace a member's accreditations; only what the writer table allows to its kind."""
+    check_accreditations_agree(state.rules, command.accreditations)
     member = state.members.get(command.member)
     check_not_retired(member)
-    check_accreditations(state.rules, member.kind, command.accreditations)
+    check_may_write_all(state.rules, member.kind, command.accreditations)
     return _with_members(
         state, state.members.with_member(replace(member, accreditations=command.accreditations)), block
     )

@@ -72,11 +72,12 @@ class Member:
     def to_document(self) -> dict[str, object]:
         """The leaf object of clause 3.3."""
         return {
-            "accreditations": [list(accreditation) for accreditation in self.accreditations],
+            # Plain values: the encoder refuses the enumerations that callers may use.
+            "accreditations": [[kind, int(basis), int(class_)] for kind, basis, class_ in self.accreditations],
             "host": b64(self.host),
             "id": b64(self.id),
             "keys": [key.to_document() for key in self.keys],
-            "kind": self.kind,
+            "kind": str(self.kind),
             "name": self.name,
             "retired": self.retired,
         }
