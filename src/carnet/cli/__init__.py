@@ -1,0 +1,90 @@
+"""The command line: verbs for people and scripts, one module for each group, loaded only when it is used.
+
+`carnet --help` must be quick, so this module imports nothing but the parser of arguments. It knows how to say what went
+wrong; it refuses to know what a verb does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from carnet.cli.group import VERBS, LazyGroup
+from carnet.cli.session import Session, find_default_home
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+    examples=(
+        ("See the whole of it in half a minute", "carnet demo"),
+        ("Certify a file of inspections", "carnet import histovec odometer_histories.jsonl"),
+        ("Look at one vehicle", "carnet show VFZZZZ000J0000000"),
+        (
+            "Prove it to a stranger, who needs no account and no network",
+            "carnet export VFZZZZ000J0000000 -o car.carnet",
+        ),
+        ("Check what a stranger gave you", "carnet verify car.carnet --policy network.policy"),
+    ),
+)
+@click.option("--home", metavar="DIR", help=f"The node's folder.  [$CARNET_HOME, or {find_default_home()}]")
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def carnet(context: click.Context, home: str | None, version: bool) -> None:
+    """Certified histories of vehicles, which anyone can verify offline.
+
+    What happens to a vehicle becomes an entry of its passport, signed by whoever says it and sealed in a log. A proof is a
+    file: whoever receives it checks it without trusting the server, or even asking it.
+    """
+    if version:
+        from carnet import __version__
+
+        click.echo(f"carnet {__version__}")
+        context.exit()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit()
+    context.obj = Session.of(home)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the process's exit code: 0, 1 refused, 2 wrong usage, or `verify`'s own 10, 11, 12."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`carnet list | head`). Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return PIPE_CLOSED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = carnet.main(arguments, prog_name="carnet", standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. What was sealed stays sealed; the same command goes on from there.", err=True)
+        return INTERRUPTED
+    except click.exceptions.Exit as ended:
+        return int(ended.exit_code)
+    except click.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        # Everything that says what went wrong is loaded only now that something has.
+        from carnet.cli.failures import report
+
+        return report(error, is_json="--json" in arguments)
+    return result if isinstance(result, int) else 0
+
+
+__all__ = ["VERBS", "carnet", "main"]

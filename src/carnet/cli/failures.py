@@ -1,0 +1,131 @@
+"""What is said when something goes wrong: one sentence, what to do next, a stable code, and never a traceback for what
+is no bug.
+
+It refuses to judge: the reasons come from whoever refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from carnet.errors import Reason, Refused, Unverified
+
+REFUSED, USAGE = 1, 2
+SERVER_PACKAGES = frozenset({"alembic", "cryptography", "pysqlite3", "sqlalchemy"})
+STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
+
+NEXT_STEPS: dict[str, str] = {
+    Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
+    Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
+    Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.",
+    Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
+    Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
+    Reason.UNKNOWN_PASSPORT: "`carnet list` shows what there is, and `carnet find TEXT` looks by VIN, plate or id.",
+    Reason.UNKNOWN_MEMBER: "`carnet member list` shows the members.",
+    Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",
+    "policy_malformed": "Ask the network for its policy again; a node prints its own with `carnet policy`.",
+}
+
+
+def report(error: Exception, *, is_json: bool) -> int:
+    """Say on standard error what went wrong, and return the exit code."""
+    if isinstance(error, click.UsageError):
+        return _report_usage(error, is_json)
+    code, message, facts = describe(error)
+    if code is None:
+        return _report_bug(error, is_json)
+    if is_json:
+        write_json({"error": code, "facts": facts, "message": message})
+        return REFUSED
+    click.echo(f"{_emphasise('Refused' if not isinstance(error, OSError) else 'Failed')}: {_close(message)}", err=True)
+    advice = NEXT_STEPS.get(code)
+    if advice is not None:
+        click.echo(f"  {advice}", err=True)
+    click.echo(f"  (code: {code})", err=True)
+    return REFUSED
+
+
+def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
+    """(code, sentence, facts) of an error that is no bug; a code of None says that it is one."""
+    if isinstance(error, Refused):
+        return str(error.reason.value), error.message, {name: to_json(fact) for name, fact in error.facts.items()}
+    if isinstance(error, Unverified):
+        return error.code, str(error), {}
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in SERVER_PACKAGES:
+        message = f"this needs a node's packages ({error.name} is not installed): pip install 'carnet[server]'"
+        return "server_not_installed", message, {"package": error.name}
+    if isinstance(error, click.FileError):
+        return "unreadable_file", error.format_message(), {"file": error.filename}
+    if isinstance(error, OSError):
+        name = errno.errorcode.get(error.errno or 0, "EIO")
+        where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
+        saying = f"{where}{error.strerror or error}"
+        return "system_error", saying, {"errno": name, "file": str(error.filename) if error.filename else None}
+    if isinstance(error, click.ClickException):
+        return "refused", error.format_message(), {}
+    if type(error).__module__.split(".")[0] in STORE_MODULES:
+        saying = str(getattr(error, "orig", error)).splitlines()[0]
+        return str(Reason.NODE_DAMAGED.value), f"the store cannot be used: {saying}", {"what": saying}
+    return None, str(error), {}
+
+
+def to_json(fact: object) -> object:
+    """A fact as JSON: what is no plain value is described, never guessed."""
+    from carnet.types import brief
+
+    if fact is None or isinstance(fact, (bool, str)):
+        return fact
+    if isinstance(fact, int):
+        return int(fact) if abs(fact) < 2**53 else brief(fact)
+    if isinstance(fact, bytes):
+        return fact.hex()
+    if isinstance(fact, (list, tuple)):
+        return [to_json(item) for item in fact]
+    return brief(fact)
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """One JSON object on standard error."""
+    import json
+
+    click.echo(json.dumps(document, ensure_ascii=False, sort_keys=True), err=True)
+
+
+def _report_usage(error: click.UsageError, is_json: bool) -> int:
+    if is_json:
+        write_json({"error": "usage", "facts": {}, "message": error.format_message()})
+        return USAGE
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try `{error.ctx.command_path} --help`: it has examples.\n", err=True)
+    click.echo(f"{_emphasise('Wrong usage')}: {error.format_message()}", err=True)
+    return USAGE
+
+
+def _report_bug(error: Exception, is_json: bool) -> int:
+    """A bug of ours: short, unless CARNET_DEBUG asks for all of it."""
+    if os.environ.get("CARNET_DEBUG") == "1":
+        traceback.print_exception(error, file=sys.stderr)
+    message = f"{type(error).__name__}: {error}"
+    if is_json:
+        write_json({"error": "bug", "facts": {}, "message": message})
+        return REFUSED
+    click.echo(f"{_emphasise('Something went wrong that should not')}: {message}", err=True)
+    click.echo("  This is a bug in Carnet; nothing was half done. Please report it with what you typed,", err=True)
+    click.echo("  and the traceback that CARNET_DEBUG=1 shows: see CONTRIBUTING.md.", err=True)
+    return REFUSED
+
+
+def _emphasise(word: str) -> str:
+    return word if os.environ.get("NO_COLOR") else click.style(word, fg="red", bold=True)
+
+
+def _close(message: str) -> str:
+    message = message[:1].upper() + message[1:]
+    return message if message.endswith((".", "!", "?")) else message + "."

@@ -1,0 +1,107 @@
+"""How verbs are declared, found and explained: each teaches with examples, and none is loaded before it is used.
+
+It refuses to know what any of them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+Examples = Sequence[tuple[str, str]]
+"""What one wants, and the line to type."""
+
+
+class Place(NamedTuple):
+    """Where a verb lives and what the list of verbs says of it."""
+
+    section: str
+    module: str
+    summary: str
+
+
+VERBS: dict[str, Place] = {
+    "demo": Place("Start here", "carnet.cli.demo", "Tell the whole story on a generated fleet, in half a minute."),
+    "init": Place("Start here", "carnet.cli.init", "Make a node: keys, rules, log and an empty store."),
+    "import": Place("Passports", "carnet.cli.importing", "Certify a file of the field, row by row."),
+    "list": Place("Passports", "carnet.cli.reading", "List the passports that this node keeps."),
+    "find": Place("Passports", "carnet.cli.reading", "Find a passport by id, VIN, plate or other subject."),
+    "show": Place("Passports", "carnet.cli.showing", "Show a passport as a timeline."),
+    "export": Place("Proofs", "carnet.cli.exporting", "Write a proof of a passport, whole or in part."),
+    "verify": Place("Proofs", "carnet.cli.verifying", "Judge a proof, offline, under a policy that you chose."),
+    "policy": Place("Proofs", "carnet.cli.trust", "Print this node's public trust policy, for those who verify."),
+    "trust": Place("Proofs", "carnet.cli.trust", "Keep the policies of the networks that you trust."),
+    "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit, revoke and retire them."),
+    "keys": Place("The node", "carnet.cli.keys", "Look at this node's keys; put them under a passphrase."),
+    "fsck": Place("The node", "carnet.cli.fsck", "Check everything again from storage, down to the last bit."),
+}
+
+
+class Teaching(click.Command):
+    """A command whose help ends with examples, as lines that can be copied."""
+
+    def __init__(self, *args: Any, examples: Examples = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples where click would write an epilog."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for at, (purpose, line) in enumerate(self.examples):
+                    # Not written as text: an example that is broken over two lines cannot be copied.
+                    formatter.write(("\n" if at else "") + f"  # {purpose}\n  {line}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class TeachingGroup(Teaching, click.Group):
+    """A verb with verbs of its own (`member add`), each of which teaches too."""
+
+    command_class = Teaching
+
+
+class LazyGroup(TeachingGroup):
+    """The `carnet` command: knows the verbs by name, and imports the module of one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order in which a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb, loaded now."""
+        place = VERBS.get(cmd_name)
+        if place is None:
+            return None
+        verbs: dict[str, click.Command] = import_module(place.module).VERBS
+        return verbs[cmd_name]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a slip of the pen is answered with the verb that was meant."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, 1)
+            hint = f" Did you mean {near[0]}?" if near else " `carnet --help` lists the verbs."
+            raise click.UsageError(f"There is no verb {args[0]!a}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs under their sections, without loading any."""
+        width = max(map(len, VERBS))
+        for section in dict.fromkeys(place.section for place in VERBS.values()):
+            with formatter.section(section):
+                rows = [(name.ljust(width), p.summary) for name, p in VERBS.items() if p.section == section]
+                formatter.write_dl(rows)
+
+
+def verb(examples: Examples, **settings: Any) -> Callable[[Callable[..., Any]], Teaching]:
+    """Declare a verb that teaches with these examples."""
+    return click.command(cls=Teaching, examples=examples, **settings)
+
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")

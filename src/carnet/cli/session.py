@@ -1,0 +1,101 @@
+"""What a run of the command line has at hand: the home folder, the clock, randomness, and how to talk to a person.
+
+The only module of the command line that reads the environment. No question is ever asked unless a person sits at both
+ends of the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from carnet.node.home import Home
+    from carnet.types import Millis
+
+
+def find_default_home() -> str:
+    """Where a node lives if nobody says: `$XDG_DATA_HOME/carnet`, `~/.local/share/carnet`, or macOS's own folder. As a
+    person writes it."""
+    if sys.platform == "darwin":
+        return "~/Library/Application Support/Carnet"
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return f"{base}/carnet" if base.startswith("/") else "~/.local/share/carnet"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The home's path as it was chosen: by option, by CARNET_HOME, or by default."""
+
+    home_path: Path
+
+    @classmethod
+    def of(cls, home: str | None) -> Session:
+        """The session of a run with this `--home`."""
+        return cls(Path(home or os.environ.get("CARNET_HOME") or find_default_home()).expanduser())
+
+    @property
+    def home(self) -> Home:
+        """The node's folder; it may not exist."""
+        from carnet.node.home import Home
+
+        return Home(self.home_path)
+
+    @property
+    def command(self) -> str:
+        """What this process was asked to do, for whoever finds the lock taken. Options may hold names: only the verb."""
+        return "carnet " + " ".join(word for word in sys.argv[1:] if word.isalpha())
+
+    def find_passphrase(self, file: str | None) -> str | None:
+        """The passphrase from the given file or that of CARNET_PASSPHRASE_FILE; asked for only if a person can answer
+        and the keys are under one. None if there is none."""
+        chosen = file or os.environ.get("CARNET_PASSPHRASE_FILE")
+        if chosen:
+            return read_passphrase(Path(chosen))
+        from carnet.node.keyring import is_under_passphrase
+
+        if not (is_under_passphrase(self.home.keys) and is_interactive()):
+            return None
+        import click
+
+        return str(click.prompt("Passphrase of this node's keys", hide_input=True, err=True))
+
+
+def read_passphrase(path: Path) -> str:
+    """The first line of a file, without its end. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty."""
+    from carnet.errors import Reason, Refused
+
+    text = path.read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+    if not text:
+        raise Refused(
+            Reason.WRONG_PASSPHRASE, f"the first line of {path} is empty, and a passphrase is not", file=str(path)
+        )
+    return text
+
+
+def is_interactive() -> bool:
+    """Whether a person can be asked something."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def now_ms() -> Millis:
+    """The clock."""
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def stopwatch() -> Iterator[list[float]]:
+    """Seconds that the block took, as the one item of the list once it has ended."""
+    taken: list[float] = []
+    started = time.perf_counter()
+    try:
+        yield taken
+    finally:
+        taken.append(time.perf_counter() - started)

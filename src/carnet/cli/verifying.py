@@ -1,0 +1,196 @@
+"""`carnet verify`: a proof, judged; one verdict with a shape, four findings with a sentence each, and what is not proved.
+
+Needs no node and no network. It refuses to repeat anything that stands in an altered file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carnet.cli.group import as_json, verb
+from carnet.cli.session import Session, now_ms
+
+if TYPE_CHECKING:
+    from carnet.cli.terminal import Terminal
+    from carnet.services.verifying import Verification
+
+_AGE = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+SHAPE_OF_EXIT = {0: "good", 10: "bad", 11: "unsure", 12: "other"}
+SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved": "other", "not_judged": "none"}
+
+
+class Age(click.ParamType):
+    """A whole number and `s`, `m`, `h` or `d`; as milliseconds. Spec: 5.11."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The age in milliseconds."""
+        found = _AGE.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!a} is not an age: write a number and s, m, h or d, such as 30d", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
+
+
+@verb(
+    examples=(
+        (
+            "Judge a proof under a policy that you got from whom you trust",
+            "carnet verify car.carnet --policy network.policy",
+        ),
+        ("Ask for the whole passport, no older than thirty days", "carnet verify car.carnet --complete --max-age 30d"),
+        (
+            "Is it this vehicle, and does it continue the proof of last year?",
+            "carnet verify new.carnet --subject vin:VFZZZZ000J0000000 --since old.carnet",
+        ),
+        ("For a program", "carnet verify car.carnet --policy network.policy --json"),
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--policy", type=click.Path(path_type=Path), help="The trust policy. Without it: those you keep (carnet trust)."
+)
+@click.option("--complete", is_flag=True, help="Ask for the whole passport up to the census.")
+@click.option("--max-age", type=Age(), metavar="AGE", help="How old the census may be, such as 12h or 30d.")
+@click.option(
+    "--since", type=click.Path(path_type=Path), metavar="OLD", help="An older proof, which this one must continue."
+)
+@click.option("--subject", metavar="S", help="The vehicle you ask about: a VIN, scheme:value or plate:FR:AB-123-CD.")
+@click.option("--passport", metavar="ID", help="The passport you ask about.")
+@click.option(
+    "--at", type=click.IntRange(0, 2**53 - 1), metavar="MS", help="Judge as if it were this time (ms since 1970)."
+)
+@as_json
+@click.pass_obj
+def verify(
+    session: Session,
+    file: Path,
+    policy: Path | None,
+    complete: bool,
+    max_age: int | None,
+    since: Path | None,
+    subject: str | None,
+    passport: str | None,
+    at: int | None,
+    is_json: bool,
+) -> int:
+    """Judge a proof, offline, under a policy that you chose.
+
+    \b
+    Exit code   0  genuine, and it answers what you asked
+               10  altered: at least one check failed
+               11  cannot tell: no policy, another network, or a newer format
+               12  genuine, but not what you asked
+    """
+    from carnet.passport.subject import parse_subject
+    from carnet.proof.verify import Asked
+    from carnet.services.trusting import read_policy
+    from carnet.services.verifying import read_proof, verify_proof
+    from carnet.types import parse_hex_id
+
+    asked = Asked(
+        complete=complete,
+        max_age=max_age,
+        since=None if since is None else read_proof(since),
+        subject=None if subject is None else parse_subject(subject).to_json(),
+        passport=None if passport is None else parse_hex_id(passport.lower()),
+    )
+    chosen = None if policy is None else (str(policy), read_policy(policy))
+    data = read_proof(None if str(file) == "-" else file)
+    now = now_ms() if at is None else at
+    found = verify_proof(data, now, asked=asked, policy=chosen, home=session.home)
+    if is_json:
+        click.get_binary_stream("stdout").write(found.verdict.to_json())
+    else:
+        from carnet.cli.terminal import Terminal
+
+        show_verification(Terminal(), found, now)
+    return found.verdict.exit_code
+
+
+def show_verification(terminal: Terminal, found: Verification, now: int) -> None:
+    """The whole answer for a person."""
+    from carnet.services.explaining import FINDINGS, VERDICTS, get_sentence
+
+    verdict = found.verdict
+    word, sentence = VERDICTS[verdict.exit_code]
+    shape = terminal.shape(SHAPE_OF_EXIT[verdict.exit_code])
+    style = "bold" if isinstance(shape, str) else f"bold {shape[1]}"
+    terminal.say(shape, " ", (word.upper(), style), "  ", sentence)
+    terminal.say("")
+    for name, meaning in FINDINGS.items():
+        finding = verdict.findings[name]
+        said = (
+            meaning if finding.state == "ok" else "Not judged." if finding.code is None else get_sentence(finding.code)
+        )
+        code = f"  ({finding.code})" if finding.code else ""
+        terminal.say(
+            terminal.shape(SHAPE_OF_STATE[finding.state]), " ", (name.ljust(13), "bold"), said, (code, "dim"), indent=2
+        )
+    for code in verdict.asked:
+        terminal.say(
+            terminal.shape("other"),
+            " ",
+            ("asked".ljust(13), "bold"),
+            get_sentence(code),
+            (f"  ({code})", "dim"),
+            indent=2,
+        )
+    report = verdict.to_document()["report"]
+    if isinstance(report, dict):
+        _show_report(terminal, found, report, now)
+
+
+def _show_report(terminal: Terminal, found: Verification, report: dict[str, Any], now: int) -> None:
+    """What the proof shows, and what it leaves open. Never reached for an altered file: its report is null."""
+    from carnet.cli.terminal import format_age, format_moment
+    from carnet.cli.timeline import show_timeline
+    from carnet.services.explaining import NOT_PROVED
+
+    subject = report["subject"]
+    withheld = f", {report['withheld']:,} withheld" if report["withheld"] else ", none withheld"
+    terminal.say("")
+    terminal.facts(
+        (
+            ("subject", ":".join(str(subject[part]) for part in ("scheme", "country", "value") if part in subject)),
+            ("passport", report["passport"]),
+            ("network", report["network"]),
+            ("trusted by", found.policy_name or ""),
+            ("as of", f"{format_moment(report['as_of'])} ({format_age(now - report['as_of'])})"),
+            ("entries", f"{report['links']:,}: {report['shown']:,} shown{withheld}"),
+            ("holders", f"{report['epoch'] + 1:,} (holder {report['epoch'] + 1} now)"),
+        )
+    )
+    terminal.say("")
+    if found.verdict.exit_code == 11:
+        terminal.say(("What the file says, on nobody's word but its own:", "yellow"))
+    show_timeline(terminal, report["entries"])
+    if found.verdict.exit_code == 11:
+        _show_whom_to_ask(terminal, found, report)
+        return
+    terminal.say("")
+    terminal.say(("Not proved: ", "bold"), "; ".join(NOT_PROVED), ".")
+
+
+def _show_whom_to_ask(terminal: Terminal, found: Verification, report: dict[str, Any]) -> None:
+    codes = {finding.code for finding in found.verdict.findings.values()}
+    if not codes & {"no_policy", "other_network"}:
+        return
+    name = str(report["network"]).split("/")[0]
+    terminal.say("")
+    terminal.say(
+        ("Whose network is it? ", "bold"), f"The file says {report['network']}, and that its log has this key:"
+    )
+    terminal.say(report["log_key"], indent=4)
+    terminal.say(
+        f"Ask whoever answers for {name}, in a way that this file's sender does not control, for the policy that"
+    )
+    terminal.say("`carnet policy` prints there, and compare the key. Then keep it: carnet trust add FILE")
+
+
+VERBS: dict[str, click.Command] = {"verify": verify}
