@@ -1,0 +1,146 @@
+"""Founding a node: keys, rules, genesis, the node itself and its operator, as block 1 of a network of its own.
+
+Knows the defaults of a first day; refuses to touch a home that holds anything already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from carnet.errors import Reason, Refused
+from carnet.ledger.commands import FoundNetwork
+from carnet.ledger.network import NETWORK_NAME, Founder, Genesis
+from carnet.ledger.rules.default import CLASS_OF_KIND, default_accreditations, default_rules
+from carnet.ledger.rules.document import Rules, compute_kind_line
+from carnet.ledger.rules.members import NODE_KIND, Key, Member, compute_enrolment
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing, RandomBytes, save_key_ring
+from carnet.node.lock import WriterLock
+from carnet.node.logbook import write_block, write_checkpoint
+from carnet.passport.kinds import all_kinds, get_schema
+from carnet.signing import Signer
+from carnet.types import Custody, KeyRole, MemberKind
+from carnet.vault.ledger import write_schemas
+from carnet.vault.store import create_store
+
+NAME_MAX_LENGTH = 120
+
+
+def found_node(
+    path: Path,
+    *,
+    name: str,
+    operator_name: str,
+    operator_kind: str,
+    now: int,
+    random_bytes: RandomBytes,
+    passphrase: str | None = None,
+) -> Member:
+    """Make a node in the empty home `path`, at `now` (ms); returns its operator.
+
+    `name` is the network's (`[a-z0-9.-]`, 63 at most). The operator is a member of kind `operator_kind`, hosted by the node,
+    accredited for all that the writer table allows to it. Raises Refused(NODE_EXISTS), Refused(VALUE_OUT_OF_RANGE) for a name,
+    Refused(NOT_IN_LIST) for a kind.
+    """
+    home = Home(path)
+    home.check_empty()
+    if NETWORK_NAME.fullmatch(name) is None:
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, "a network's name is made of a-z, 0-9, dots and dashes, 63 at most", name=name
+        )
+    check_member(operator_name, operator_kind)
+    home.make()
+    lock = WriterLock(home.lock, "found")
+    try:
+        home.check_empty()
+        return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase)
+    finally:
+        lock.release()
+
+
+def check_member(name: str, kind: str) -> None:
+    """Raise Refused unless an organisation can have this name and kind (VALUE_OUT_OF_RANGE, NOT_IN_LIST)."""
+    if not 1 <= len(name) <= NAME_MAX_LENGTH:
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, f"a member's name has 1 to {NAME_MAX_LENGTH} characters", name=name[:60]
+        )
+    kinds = sorted(set(MemberKind) - {MemberKind.NODE})
+    if kind not in kinds:
+        raise Refused(Reason.NOT_IN_LIST, f"{kind} is no kind of member; the kinds are {', '.join(kinds)}", kind=kind)
+
+
+def make_default_rules() -> Rules:
+    """The rules of a new network: every built-in kind, and the writer table as the design starts out with it."""
+    return default_rules(
+        compute_kind_line(kind, get_schema(kind).chain, CLASS_OF_KIND[kind], get_schema(kind).document())
+        for kind in all_kinds()
+        if kind in CLASS_OF_KIND
+    )
+
+
+def enrol_key(signer: Signer, net: bytes, member: bytes, role: int, custody: int) -> Key:
+    """The key entry of a key that we hold, with its own signature on its enrolment. Spec: 3.3."""
+    return Key(signer.public, role, custody, signer.sign(compute_enrolment(net, member, role, custody)))
+
+
+def _found(
+    home: Home,
+    name: str,
+    operator_name: str,
+    operator_kind: str,
+    now: int,
+    random_bytes: Callable[[int], bytes],
+    passphrase: str | None,
+) -> Member:
+    author = random_bytes(32)
+    ring = KeyRing.of(random_bytes).with_author(author)
+    node_id, operator_id, nonce = random_bytes(16), random_bytes(16), random_bytes(32)
+    log, node = Signer(ring.log), Signer(ring.node)
+    rules = make_default_rules()
+    genesis = Genesis(name, nonce, log.public, (Founder(node_id, node.public),), rules.tree.root)
+    net = genesis.net
+    members = (
+        Member(
+            id=node_id,
+            name=name,
+            kind=NODE_KIND,
+            host=node_id,
+            keys=(enrol_key(node, net, node_id, KeyRole.NODE, Custody.NODE),),
+        ),
+        Member(
+            id=operator_id,
+            name=operator_name,
+            kind=operator_kind,
+            host=node_id,
+            accreditations=default_accreditations(rules, operator_kind),
+            keys=(enrol_key(Signer(author), net, operator_id, KeyRole.AUTHOR, Custody.NODE),),
+        ),
+    )
+    # The store takes its name last: a founding killed midway leaves no node, and never keys of a network that anybody has seen.
+    building = home.store.with_name("node.db.new")
+    _remove_store(building)
+    with create_store(building) as store:
+        connection = store.connection
+        connection.execute("BEGIN IMMEDIATE")
+        book, _ = write_block(connection, None, 1, now, [FoundNetwork(genesis, rules, members)])
+        write_schemas(
+            connection, [(kind, get_schema(kind).document()) for kind in all_kinds() if kind in CLASS_OF_KIND]
+        )
+        connection.executemany(
+            "INSERT INTO meta (key, value) VALUES (?, ?)", [("home", node_id.hex()), ("net", net.hex())]
+        )
+        connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+        write_checkpoint(connection, book.checkpoint, log)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _remove_store(building, only_side_files=True)
+    save_key_ring(ring, home.keys, passphrase, random_bytes)
+    building.replace(home.store)
+    return members[1]
+
+
+def _remove_store(path: Path, *, only_side_files: bool = False) -> None:
+    for suffix in ("-wal", "-shm") if only_side_files else ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""A home directory: where one node keeps its store, its keys, its lock and the policies it trusts.
+
+Knows names and permissions; refuses to read what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from carnet.errors import Reason, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The files of one node. Only their owner may read them: the directory is 0700, the keys 0600."""
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        """The SQLite file."""
+        return self.path / "node.db"
+
+    @property
+    def keys(self) -> Path:
+        """The key ring."""
+        return self.path / "keys.json"
+
+    @property
+    def lock(self) -> Path:
+        """What the one writer holds; says its pid and command."""
+        return self.path / "writer.lock"
+
+    @property
+    def trust(self) -> Path:
+        """Trust policies that the person keeps (for `carnet trust`)."""
+        return self.path / "trust"
+
+    def is_founded(self) -> bool:
+        """Whether a node lives here."""
+        return self.store.exists() and self.keys.exists()
+
+    def check_empty(self) -> None:
+        """Raise Refused(NODE_EXISTS) if there is a node, or a part of one: nothing is ever overwritten."""
+        for file in (self.store, self.keys):
+            if file.exists():
+                raise Refused(
+                    Reason.NODE_EXISTS, f"{self.path} already holds a node ({file.name})", home=str(self.path)
+                )
+
+    def make(self) -> None:
+        """Make the directories, readable by their owner alone."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        self.trust.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file of mode 0600 in one step: after a crash it is the old one or the new one, durably."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,112 @@
+"""The key ring: every secret of a node in one file of mode 0600, in clear or under a passphrase.
+
+Knows secrets and how to keep them; refuses to know what is signed with them. No secret appears in an error or a
+representation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, cast
+
+from carnet.encoding import b64, decode, encode, unb64
+from carnet.errors import Reason, Refused, Unverified
+from carnet.node.home import write_private
+from carnet.signing import Signer
+
+RandomBytes = Callable[[int], bytes]
+
+_PLAIN: Final = "keys/1"
+_SEALED: Final = "keys/1-passphrase"
+# RFC 9106 §4, second recommended option: 64 MiB, three passes.
+_ARGON2: Final = {"iterations": 3, "lanes": 4, "memory_cost": 64 * 1024}
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Seeds of 32 bytes: log, node, and the author keys of hosted members by key digest; the two storage keys."""
+
+    log: bytes = field(repr=False)
+    node: bytes = field(repr=False)
+    kek: bytes = field(repr=False)
+    index: bytes = field(repr=False)
+    authors: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, random_bytes: RandomBytes) -> KeyRing:
+        """New keys."""
+        return cls(*(random_bytes(32) for _ in range(4)))
+
+    def with_author(self, seed: bytes) -> KeyRing:
+        """With one more author key."""
+        return replace(self, authors={**self.authors, Signer(seed).digest: seed})
+
+    def find_seed(self, digest: bytes) -> bytes | None:
+        """The seed of an author key that this node keeps."""
+        return self.authors.get(digest)
+
+    def __repr__(self) -> str:
+        return f"KeyRing({len(self.authors)} author keys)"
+
+
+def save_key_ring(ring: KeyRing, path: Path, passphrase: str | None, random_bytes: RandomBytes) -> None:
+    """Write the ring, durably and in one step; under Argon2id and AES-256-GCM if there is a passphrase."""
+    secrets = {
+        "authors": sorted(b64(seed) for seed in ring.authors.values()),
+        "index": b64(ring.index),
+        "kek": b64(ring.kek),
+        "log": b64(ring.log),
+        "node": b64(ring.node),
+    }
+    if passphrase is None:
+        write_private(path, encode({"carnet": _PLAIN, **secrets}) + b"\n")
+        return
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    salt, nonce = random_bytes(16), random_bytes(12)
+    sealed = AESGCM(_derive(passphrase, salt)).encrypt(nonce, encode(secrets), _SEALED.encode())
+    document = {"argon2id": _ARGON2, "carnet": _SEALED, "nonce": b64(nonce), "salt": b64(salt), "sealed": b64(sealed)}
+    write_private(path, encode(document) + b"\n")
+
+
+def load_key_ring(path: Path, passphrase: str | None = None) -> KeyRing:
+    """Read the ring. Raises Refused(NO_NODE) if it is absent, Refused(WRONG_PASSPHRASE) if it does not open, and
+    Refused(NODE_DAMAGED) if it is no key ring."""
+    if not path.is_file():
+        raise Refused(Reason.NO_NODE, f"there is no node here: {path.name} is absent; make one with `carnet init`")
+    try:
+        document = cast("dict[str, object]", decode(path.read_bytes().removesuffix(b"\n")))
+        if document["carnet"] == _SEALED:
+            document = _open(document, passphrase)
+        authors = [unb64(seed, 32) for seed in cast("list[str]", document["authors"])]
+        keys = [unb64(cast("str", document[name]), 32) for name in ("log", "node", "kek", "index")]
+    except (Unverified, KeyError, TypeError, AttributeError):
+        raise Refused(Reason.NODE_DAMAGED, f"{path.name} is not a key ring of this program") from None
+    return KeyRing(*keys, authors={Signer(seed).digest: seed for seed in authors})
+
+
+def is_under_passphrase(path: Path) -> bool:
+    """Whether the ring asks for a passphrase."""
+    return path.is_file() and _SEALED.encode() in path.read_bytes()
+
+
+def _open(document: dict[str, object], passphrase: str | None) -> dict[str, object]:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    if passphrase is None:
+        raise Refused(Reason.WRONG_PASSPHRASE, "the keys are under a passphrase, and none was given")
+    salt, nonce, sealed = (unb64(cast("str", document[name])) for name in ("salt", "nonce", "sealed"))
+    try:
+        opened = AESGCM(_derive(passphrase, salt)).decrypt(nonce, sealed, _SEALED.encode())
+    except InvalidTag:
+        raise Refused(Reason.WRONG_PASSPHRASE, "the keys do not open with this passphrase") from None
+    return cast("dict[str, object]", decode(opened))
+
+
+def _derive(passphrase: str, salt: bytes) -> bytes:
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    return Argon2id(salt=salt, length=32, **_ARGON2).derive(passphrase.encode())

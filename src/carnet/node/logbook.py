@@ -1,0 +1,78 @@
+"""Writing a block of the ledger into the store: records, the nodes of the log's tree, and the state's own rows.
+
+One block is one height and one transaction. It refuses to know what the batches hold, and it neither begins nor commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carnet.errors import Refused
+from carnet.ledger.commands import Block, Command
+from carnet.ledger.state import State
+from carnet.ledger.transition import Logged, apply
+from carnet.signing import Signer
+from carnet.tlog.checkpoint import Checkpoint, sign_checkpoint
+from carnet.tlog.tree import Frontier, leaf_hash
+from carnet.vault.ledger import read_state, write_members, write_records, write_rules
+from carnet.vault.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Logbook:
+    """The ledger's state and the log's frontier, which always belong together."""
+
+    state: State
+    frontier: Frontier
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The head of the log."""
+        return Checkpoint(self.state.genesis.origin, self.frontier.size, self.frontier.root())
+
+
+def read_logbook(connection: Connection) -> Logbook:
+    """As stored; raises Refused(NODE_DAMAGED) if the store contradicts its log."""
+    state = read_state(connection)
+    return Logbook(state, Frontier.from_nodes(state.size, lambda level, index: read_node(connection, level, index)))
+
+
+def read_node(connection: Connection, level: int, index: int) -> bytes:
+    """A stored node of the log's tree; raises `IndexError` where it is missing."""
+    row = connection.execute("SELECT hash FROM log_node WHERE level = ? AND idx = ?", (level, index)).fetchone()
+    if row is None:
+        raise IndexError(f"log node ({level}, {index}) is missing")
+    found: bytes = row[0]
+    return found
+
+
+def write_block(
+    connection: Connection, before: Logbook | None, height: int, at: int, commands: Sequence[Command]
+) -> tuple[Logbook, list[Logged]]:
+    """Apply the commands and store what they log; raises the first refusal, whereupon the caller rolls back."""
+    state, results = apply(before.state if before else None, Block(height, at, tuple(commands)))
+    logged: list[Logged] = []
+    for result in results:
+        if isinstance(result, Refused):
+            raise result
+        logged += result
+    frontier = before.frontier if before else Frontier()
+    nodes: list[tuple[int, int, bytes]] = []
+    for one in logged:
+        frontier, completed = frontier.with_leaf_nodes(leaf_hash(one.leaf))
+        nodes += completed
+    write_records(connection, logged)
+    connection.executemany("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)", nodes)
+    old = before.state if before else None
+    if old is None or old.rules_ref != state.rules_ref:
+        write_rules(connection, state)
+    if old is None or old.members_ref != state.members_ref:
+        write_members(connection, old.members if old else None, state)
+    return Logbook(state, frontier), logged
+
+
+def write_checkpoint(connection: Connection, checkpoint: Checkpoint, signer: Signer) -> None:
+    """Sign and store a head whose size and root are durable already (clause 3.10); the same head gives the same note."""
+    note = sign_checkpoint(checkpoint, signer)
+    connection.execute("INSERT OR REPLACE INTO checkpoint (size, note) VALUES (?, ?)", (checkpoint.size, note))

@@ -1,0 +1,88 @@
+"""Finding chains and opening what is stored about them, for the reader and the writer alike.
+
+Knows the store and the key ring; refuses to know who asks. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from carnet.encoding import decode
+from carnet.errors import Reason, Refused
+from carnet.node.keyring import KeyRing
+from carnet.node.prepare import ChainRef
+from carnet.passport.fields import expand_secret
+from carnet.types import Subject
+from carnet.vault.sealing import compute_blind, decrypt_content, decrypt_subject, encode_subject, unpack_values, unwrap
+from carnet.vault.store import Connection
+
+Document = dict[str, Any]
+
+_CHAIN = "SELECT chain.id, chain16, type, subject, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id"
+
+
+class Kinds:
+    """The kinds by the small number that entries carry, and back."""
+
+    def __init__(self, schemas: Mapping[int, tuple[str, Document]]) -> None:
+        self.documents: dict[str, Document] = {kind: document for kind, document in schemas.values()}
+        self.names_of: dict[int, tuple[str, tuple[str, ...]]] = {
+            id_: (kind, tuple(sorted(["kind", "occurred", "subject", *(f["name"] for f in document["fields"])])))
+            for id_, (kind, document) in schemas.items()
+        }
+        self.id_of: dict[str, int] = {kind: id_ for id_, (kind, _) in schemas.items()}
+
+
+class Opened(NamedTuple):
+    """An entry's contents: complete fields, and one salt for each, in ascending name order."""
+
+    fields: dict[str, object]
+    salts: list[bytes]
+
+
+def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> ChainRef | None:
+    """The passport of a subject, by its blind index."""
+    blind = compute_blind(ring.index, encode_subject(subject.to_json()))
+    return _open_chain(ring, connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone())
+
+
+def find_chain_by_id(connection: Connection, ring: KeyRing, chain16: bytes) -> ChainRef | None:
+    """The chain with this 16-byte id."""
+    return _open_chain(ring, connection.execute(f"{_CHAIN} WHERE chain16 = ?", (chain16,)).fetchone())
+
+
+def get_chain_by_number(connection: Connection, ring: KeyRing, number: int) -> ChainRef:
+    """The chain with this number in the store; raises Refused(UNKNOWN_PASSPORT)."""
+    found = _open_chain(ring, connection.execute(f"{_CHAIN} WHERE chain.id = ?", (number,)).fetchone())
+    if found is None:
+        raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no chain number {number}")
+    return found
+
+
+def find_source_digests(connection: Connection, chain: int) -> set[bytes]:
+    """The keyed digests of the source rows that a chain holds already."""
+    return {row[0] for row in connection.execute("SELECT digest FROM source_row WHERE chain = ?", (chain,))}
+
+
+def _open_chain(ring: KeyRing, row: Any) -> ChainRef | None:
+    if row is None:
+        return None
+    number, chain16, type_, subject, wrapped = row
+    if wrapped is None or subject is None:
+        raise Refused(Reason.ERASED, "this passport was erased", passport=chain16.hex())
+    key = unwrap(ring.kek, wrapped)
+    return ChainRef(
+        number, chain16, type_, key, cast("dict[str, object]", decode(decrypt_subject(key, chain16, subject)))
+    )
+
+
+def open_content(
+    ref: ChainRef, kind: str, names: tuple[str, ...], sid: bytes, secret: bytes | None, content: bytes | None
+) -> Opened:
+    """Decrypt an entry; raises Refused(ERASED) when secret or contents are gone, Unverified when they do not open."""
+    if secret is None or content is None:
+        raise Refused(Reason.ERASED, "the contents of this entry are not here any more", passport=ref.chain16.hex())
+    content_key, salts = expand_secret(unwrap(ref.key, secret), len(names))
+    packed = decrypt_content(content_key, ref.chain16, sid, content)
+    return Opened(unpack_values(packed, names, kind, ref.subject), salts)

@@ -1,0 +1,474 @@
+"""Placing prepared statements: the checks that need the state in force, the links, and the batches they go into.
+
+One `Placing` is one transaction: it reads the store, keeps what is new in memory, and is thrown away if anything fails. It
+refuses to know how statements were prepared, and it neither seals nor commits. Spec: 2.7 to 2.14, 3.5.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from carnet.encoding import decode, tag
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.members import Member, check_custody, roles_for
+from carnet.ledger.state import State
+from carnet.node.aliases import Declaration, check_alias
+from carnet.node.keyring import KeyRing
+from carnet.node.lookup import Kinds, get_chain_by_number, open_content
+from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
+from carnet.passport.link import NO_PREV
+from carnet.passport.statement import NO_TARGET, compute_signed_prefix
+from carnet.signing import verify
+from carnet.types import Mark
+from carnet.vault.sealing import decrypt_subject, unwrap
+from carnet.vault.store import Connection
+from carnet.vault.tables import ELSEWHERE, IN_VAULT
+
+MAX_BATCH = 4096
+"""Links in one batch: a proof that is made cold reads the leaves of its batch, 32 bytes each."""
+
+CLOSING = "passport.closed/1"
+AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
+
+_LINK = tag("link")
+_SEQ_EPOCH = struct.Struct(">QI").pack
+_MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
+_ZERO_MARK = bytes(1) + NO_TARGET
+
+
+class Receipt(NamedTuple):
+    """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32 bytes and
+    the time of acceptance (ms)."""
+
+    place: int
+    chain16: bytes
+    seq: int
+    sid: bytes
+    seal: int
+    signed: bytes
+    accepted_ms: int
+
+
+class Outcome(NamedTuple):
+    """What became of one submission: a receipt or a refusal for each item; `refused` when all of it was refused as a whole."""
+
+    receipts: list[Receipt]
+    refusals: list[Refusal]
+    refused: Refused | None = None
+
+
+@dataclass(slots=True)
+class Head:
+    """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it, -1 at
+    first; `stored_…` the head before it, None for a new chain."""
+
+    number: int
+    chain16: bytes
+    type: int
+    blind: bytes | None
+    closed: int
+    seq: int
+    epoch: int
+    id: bytes
+    home: bytes | None = None
+    ordinal: int = -1
+    stored: tuple[int, int, bytes, int] | None = None
+    wrapped_key: bytes = b""
+    subject: bytes = b""
+
+
+@dataclass(slots=True)
+class OpenBatch:
+    """Links that will be sealed together: their class and their leaf hashes in order."""
+
+    class_: int
+    leaves: list[bytes] = field(default_factory=list)
+
+
+class Right(NamedTuple):
+    """What a submission's author may do now: the member's leaf, and the class or the refusal for each kind asked so far."""
+
+    member: Member
+    basis: int
+    kinds: dict[str, Refused | int]
+
+
+class Placing:
+    """The statements of one transaction, linked and put into batches; the first batch gets the log index `state.size`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        ring: KeyRing,
+        kinds: Kinds,
+        state: State,
+        home: bytes,
+        at: int,
+        next_chain: int,
+        next_submission: int,
+        key_ids: dict[bytes, int],
+    ) -> None:
+        self._connection = connection
+        self._ring = ring
+        self._kinds = kinds
+        self._state = state
+        self._home = home
+        self._at = at
+        self._key_ids = key_ids
+        self.next_chain = next_chain
+        self.next_submission = next_submission
+        self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
+        self.heads: dict[int, Head] = {}
+        self.batches: list[OpenBatch] = []
+        self.entries: list[tuple[object, ...]] = []
+        self.submissions: list[tuple[object, ...]] = []
+        self.sources: list[tuple[int, bytes]] = []
+        self._latest: dict[int, int] = {}
+        self._blinds: dict[bytes, bytes] = {}
+        self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
+
+    # ---- one submission
+
+    def place(self, prepared: Prepared) -> Outcome:
+        """Link what can be linked; what cannot is refused by itself, and a submission without right as a whole."""
+        try:
+            right = self._check_submission(prepared)
+        except Refused as refused:
+            return Outcome([], prepared.refusals, refused)
+        submission, number = prepared.submission, self.next_submission
+        tail = submission + prepared.sig
+        receipts: list[Receipt] = []
+        refusals = list(prepared.refusals)
+        self._load_heads(group.chain for group in prepared.groups if group.chain)
+        is_first = True
+        for group in prepared.groups:
+            try:
+                rows, head = self._enter_group(group, right, is_first or not prepared.is_signed_here, refusals)
+            except Refused as refused:
+                refusals += [_refusal(row.place, refused) for row in group.rows]
+                continue
+            if group.chain:
+                is_first = False
+            self._link_rows(rows, head, right, tail, number, receipts, refusals)
+        if receipts:
+            self.next_submission += 1
+            key = self._get_key_id(prepared)
+            leaves = prepared.leaves or None
+            self.submissions.append(
+                (number, key, prepared.created_ms, prepared.count, prepared.root, prepared.sig, leaves)
+            )
+        refusals.sort(key=lambda refusal: refusal.place)
+        return Outcome(receipts, refusals)
+
+    def _check_submission(self, prepared: Prepared) -> Right:
+        state = self._state
+        if prepared.net != state.net:
+            raise Refused(Reason.WRONG_NETWORK, "the submission belongs to another network")
+        if prepared.rules != state.rules_ref.index:
+            raise Refused(
+                Reason.RULES_NOT_IN_FORCE,
+                "the rules changed since this was prepared: prepare it again",
+                could_retry=True,
+            )
+        member = state.members.get(prepared.member)
+        key = member.get_signing_key(prepared.key_digest, roles_for(prepared.basis))
+        check_custody(prepared.basis, key)
+        # Our own workers' signatures were made from the seed a moment ago; any other is verified before it is stored.
+        if not prepared.is_signed_here and not verify(key.key, prepared.submission, prepared.sig):
+            raise Refused(Reason.BAD_SIGNATURE, "the submission's signature does not verify")
+        return Right(member, prepared.basis, {})
+
+    def _get_key_id(self, prepared: Prepared) -> int:
+        digest = prepared.key_digest
+        found = self._key_ids.get(digest) or (self.new_keys[digest][0] if digest in self.new_keys else None)
+        if found is None:
+            found = len(self._key_ids) + len(self.new_keys) + 1
+            self.new_keys[digest] = (found, prepared.member, digest, prepared.public)
+        return found
+
+    # ---- one chain of it
+
+    def _load_heads(self, numbers: Iterable[int]) -> None:
+        """Read many heads with few questions: one for each would cost more than the links."""
+        missing = sorted(set(numbers) - self.heads.keys())
+        for at in range(0, len(missing), 500):
+            chunk = missing[at : at + 500]
+            marks = ",".join("?" * len(chunk))
+            query = (
+                "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal"
+                f" FROM chain WHERE id IN ({marks})"
+            )
+            for id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal in self._connection.execute(
+                query, chunk
+            ):
+                stored = (seq, epoch, link_id, seal)
+                self.heads[id_] = Head(id_, chain16, type_, blind, closed, seq, epoch, link_id, home, stored=stored)
+
+    def _enter_group(
+        self, group: PreparedGroup, right: Right, is_checked_twice: bool, refusals: list[Refusal]
+    ) -> tuple[Sequence[Row], Head]:
+        """The head to link after, and the rows that may follow it."""
+        if not group.chain:
+            self._check_kind(group.rows[0], right)
+            return group.rows, self._open_chain(group)
+        head = self.heads.get(group.chain)
+        if head is None or head.chain16 != group.chain16 or head.blind != group.blind:
+            raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=group.chain16.hex())
+        if head.home is not None:
+            raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
+        rows: Sequence[Row] = group.rows
+        if is_checked_twice:
+            # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
+            rows = [row for row in rows if not self._is_linked(head, row, refusals)]
+        if any(row.source is not None for row in rows):
+            rows = self._without_known(head, rows, refusals)
+        return rows, head
+
+    def _open_chain(self, group: PreparedGroup) -> Head:
+        blind = group.blind
+        if blind is not None:
+            taken = self._blinds.get(blind)
+            if taken is None:
+                row = self._connection.execute("SELECT chain16 FROM chain WHERE blind = ?", (blind,)).fetchone()
+                taken = None if row is None else row[0]
+            if taken is not None:
+                raise Refused(
+                    Reason.SUBJECT_TAKEN,
+                    f"this subject has a passport already: {taken.hex()}",
+                    passport=taken.hex(),
+                )
+            self._blinds[blind] = group.chain16
+        head = Head(
+            number=self.next_chain,
+            chain16=group.chain16,
+            type=group.type,
+            blind=blind,
+            closed=0,
+            seq=-1,
+            epoch=0,
+            id=NO_PREV,
+            wrapped_key=group.wrapped_key,
+            subject=group.subject,
+        )
+        self.heads[head.number] = head
+        self.next_chain += 1
+        return head
+
+    def _is_linked(self, head: Head, row: Row, refusals: list[Refusal]) -> bool:
+        if self._find_target(head, row.sid) is None:
+            return False
+        refusals.append(
+            _refusal(row.place, Refused(Reason.STATEMENT_LINKED, "this statement stands in the chain already"))
+        )
+        return True
+
+    def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
+        query = "SELECT digest FROM source_row WHERE chain = ?"
+        known = {row[0] for row in self._connection.execute(query, (head.number,))}
+        known |= {digest for number, digest in self.sources if number == head.number}
+        kept = []
+        for row in rows:
+            if row.source is not None and row.source in known:
+                refusals.append(
+                    _refusal(row.place, Refused(Reason.ALREADY_SEALED, "this source row is sealed already"))
+                )
+            else:
+                kept.append(row)
+        return kept
+
+    # ---- its statements
+
+    def _link_rows(
+        self,
+        rows: Sequence[Row],
+        head: Head,
+        right: Right,
+        tail: bytes,
+        submission: int,
+        receipts: list[Receipt],
+        refusals: list[Refusal],
+    ) -> None:
+        signed_prefix, link_prefix = compute_signed_prefix(), _LINK + head.chain16
+        number, chain16, basis = head.number, head.chain16, right.basis
+        id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
+        entries, placed = self.entries, self._rows_of.setdefault(number, [])
+        for row in rows:
+            place, kind, class_, mark, target, sid, sub_index, secret, content, source, alias = row
+            if right.kinds.get(kind) != class_ or mark or alias is not None or head.closed or kind == CLOSING:
+                try:
+                    self._check_row(row, head, right)
+                except Refused as refused:
+                    refusals.append(_refusal(place, refused))
+                    continue
+            seq = head.seq + 1
+            if mark == Mark.TRANSFER:
+                head.epoch += 1
+            signed = sha256(signed_prefix + sid + tail).digest()
+            marks = _MARK_BYTES[mark] + target if mark else _ZERO_MARK
+            link = b"".join((link_prefix, _SEQ_EPOCH(seq, head.epoch), head.id, sid, marks, signed))
+            ordinal, batch = self._choose_batch(class_, head.ordinal)
+            position = len(batch.leaves)
+            batch.leaves.append(sha256(b"\x00" + link).digest())
+            head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
+            entries.append(
+                (
+                    number, seq, id_of[kind], basis, class_, mark, target if mark else None, sid, submission, sub_index,
+                    first_seal + ordinal, position, IN_VAULT if content is not None else ELSEWHERE, secret, content,
+                )
+            )  # fmt: skip
+            if source is not None:
+                self.sources.append((number, source))
+            if mark or kind == IDENTITY or kind == CLOSING:
+                self._note_special(row, head, right)
+            placed.append((row, seq, right))
+            receipts.append(Receipt(place, chain16, seq, sid, first_seal + ordinal, signed, at))
+
+    def _choose_batch(self, class_: int, ordinal: int) -> tuple[int, OpenBatch]:
+        """The newest batch of this class, unless a link of the same chain already stands in a later one: seals of one chain
+        never go back (5.4.11)."""
+        latest = self._latest.get(class_, -1)
+        if latest >= 0 and latest >= ordinal and len(self.batches[latest].leaves) < MAX_BATCH:
+            return latest, self.batches[latest]
+        batch = OpenBatch(class_)
+        self.batches.append(batch)
+        self._latest[class_] = len(self.batches) - 1
+        return len(self.batches) - 1, batch
+
+    def _check_row(self, row: Row, head: Head, right: Right) -> None:
+        """Everything that needs the state, in the order of docs/reasons.md."""
+        self._check_kind(row, right)
+        if row.alias is not None:
+            check_alias(row.alias[0], row.alias[1], self._read_declarations(head))
+        if head.closed and row.kind not in AFTER_CLOSING:
+            raise Refused(Reason.PASSPORT_CLOSED, "this passport is closed", passport=head.chain16.hex())
+        if head.home is not None:
+            raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
+        if row.mark in (Mark.SUPERSEDES, Mark.CONTESTS):
+            seq = self._find_target(head, row.target)
+            if seq is None:
+                raise Refused(
+                    Reason.UNKNOWN_TARGET, "no earlier entry of this passport has this id", target=row.target.hex()
+                )
+            if seq == 0:
+                raise Refused(Reason.TARGET_IS_OPENING, "the opening of a passport is neither superseded nor contested")
+
+    def _check_kind(self, row: Row, right: Right) -> None:
+        """The writer table, the member's accreditation, and the class in force; asked once for each kind of a submission."""
+        found = right.kinds.get(row.kind)
+        if found is None:
+            found = self._find_right(row.kind, right)
+            right.kinds[row.kind] = found
+        if isinstance(found, Refused):
+            raise found
+        if found != row.class_:
+            raise Refused(Reason.UNKNOWN_CLASS, f"{row.kind} has class {found} now, not {row.class_}", kind=row.kind)
+
+    def _find_right(self, kind: str, right: Right) -> Refused | int:
+        rules, member = self._state.rules, right.member
+        try:
+            class_ = rules.get_kind(kind).class_
+            rules.check_may_write(member.kind, kind, right.basis)
+            member.check_accredited(kind, right.basis, class_)
+        except Refused as refused:
+            return refused
+        return class_
+
+    # ---- what only some statements need
+
+    def _note_special(self, row: Row, head: Head, right: Right) -> None:
+        """What an entry does to its chain: closing, reopening by a correction that holds, moving away."""
+        if row.kind == CLOSING:
+            head.closed = 1
+        elif row.mark == Mark.MOVE:
+            head.home = row.target[:16]
+        elif row.mark == Mark.SUPERSEDES and head.closed:
+            found = self._find_entry(head, row.target)
+            if found is not None and found[0] == CLOSING and self._is_held(right, found[1], found[2]):
+                head.closed = 0
+
+    def _is_held(self, right: Right, member: bytes, basis: int) -> bool:
+        """Whether a correction by this author holds on an entry of that member and basis. Spec: 2.9."""
+        if right.member.id == member and right.basis == basis:
+            return True
+        return is_corrector(right.member, right.basis)
+
+    def _find_target(self, head: Head, sid: bytes) -> int | None:
+        for row, seq, _ in self._rows_of.get(head.number, ()):
+            if row.sid == sid:
+                return seq
+        query = "SELECT seq FROM entry WHERE chain = ? AND sid = ?"
+        found = self._connection.execute(query, (head.number, sid)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _find_entry(self, head: Head, sid: bytes) -> tuple[str, bytes, int] | None:
+        """(kind, member, basis) of an entry of this chain."""
+        for row, _, right in self._rows_of.get(head.number, ()):
+            if row.sid == sid:
+                return row.kind, right.member.id, right.basis
+        query = (
+            "SELECT kind, member, basis FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND sid = ?"
+        )
+        found = self._connection.execute(query, (head.number, sid)).fetchone()
+        return None if found is None else (self._kinds.names_of[found[0]][0], found[1], found[2])
+
+    def _read_declarations(self, head: Head) -> list[Declaration]:
+        """The aliases that the chain's identity entries declare, from the highest seq down."""
+        ref = self._get_ref(head)
+        kind_id = self._kinds.id_of.get(IDENTITY, 0)
+        names = self._kinds.names_of[kind_id][1]
+        query = (
+            "SELECT sid, basis, secret, content FROM entry WHERE chain = ? AND kind = ? AND content IS NOT NULL"
+            " ORDER BY seq DESC"
+        )
+        stored = self._connection.execute(query, (head.number, kind_id)).fetchall()
+        pending = [
+            (row.sid, right.basis, row.secret, row.content)
+            for row, _, right in reversed(self._rows_of.get(head.number, ()))
+            if row.kind == IDENTITY and row.content is not None
+        ]
+        return [
+            Declaration(
+                open_content(ref, IDENTITY, names, sid, secret, content).fields["alias"],
+                basis,
+                self._is_superseded(head, sid),
+            )
+            for sid, basis, secret, content in [*pending, *stored]
+        ]
+
+    def _is_superseded(self, head: Head, sid: bytes) -> bool:
+        found = self._find_entry(head, sid)
+        if found is None:
+            return False
+        for row, _, right in self._rows_of.get(head.number, ()):
+            if row.mark == Mark.SUPERSEDES and row.target == sid and self._is_held(right, found[1], found[2]):
+                return True
+        query = (
+            "SELECT member, basis FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND mark = 1 AND target = ?"
+        )
+        for member, basis in self._connection.execute(query, (head.number, sid)):
+            # The accreditation in force is asked, not that of the old seal: a stricter answer for an author who lost it.
+            if (member, basis) == found[1:] or is_corrector(self._state.members.get(member), basis):
+                return True
+        return False
+
+    def _get_ref(self, head: Head) -> ChainRef:
+        if head.stored is not None:
+            return get_chain_by_number(self._connection, self._ring, head.number)
+        key = unwrap(self._ring.kek, head.wrapped_key)
+        subject = decode(decrypt_subject(key, head.chain16, head.subject))
+        return ChainRef(head.number, head.chain16, head.type, key, subject)  # type: ignore[arg-type]
+
+
+def is_corrector(member: Member, basis: int) -> bool:
+    """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
+    return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)
+
+
+def _refusal(place: int, refused: Refused) -> Refusal:
+    return Refusal(place, refused.reason, refused.message, dict(refused.facts))

@@ -1,0 +1,416 @@
+"""`prepare`: the heavy half of an append – validation, digests, encryption, signature – as a pure function of its job.
+
+It runs in any process and in any number of them: keys, time and randomness come in with the job, and the same job gives
+the same bytes. It refuses to know where in the log anything will stand; that is the writer's half. Spec: 2.1 to 2.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from carnet.encoding import encode_trusted
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.document import KindLine, Rules
+from carnet.passport.fields import SECRET_BYTES, seal_values
+from carnet.passport.kinds import Schema, read_schema
+from carnet.passport.link import compute_chain_id
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_statement_prefix, compute_submission
+from carnet.signing import Signer, key_digest
+from carnet.tlog.tree import compute_root
+from carnet.types import Mark
+from carnet.vault.sealing import (
+    compute_blind,
+    encrypt_content,
+    encrypt_subject,
+    pack_values,
+    wrap,
+)
+from carnet.vault.tables import HISTORY, JOURNAL
+
+OPENINGS = {"passport.opened/1": HISTORY, "journal.opened/1": JOURNAL}
+"""The kinds that stand at seq 0 and nowhere else, with the chain that each opens. Spec: 2.8."""
+
+IDENTITY = "vehicle.identity/1"
+
+
+class ChainRef(NamedTuple):
+    """An existing chain, for more entries in it: store id, chain16, type, the passport's key and the subject (both secret)."""
+
+    id: int
+    chain16: bytes
+    type: int
+    key: bytes
+    subject: dict[str, object]
+
+
+class Item(NamedTuple):
+    """One statement to make. `fields` as its kind's schema asks; `target` a sid (or a member id for mark 4);
+    `source` the keyed digest of the row it was read from; `is_elsewhere` leaves the contents at their source."""
+
+    kind: str
+    fields: Mapping[str, object]
+    mark: int = Mark.NONE
+    target: bytes = NO_TARGET
+    source: bytes | None = None
+    is_elsewhere: bool = False
+
+
+class Group(NamedTuple):
+    """Items of one chain, in order. Without a `chain` the first item opens a new one."""
+
+    items: Sequence[Item]
+    chain: ChainRef | None = None
+
+
+class Job(NamedTuple):
+    """One submission of one author key. `seed` is its secret, or None when the signature is made elsewhere;
+    `randomness` holds 32 bytes for each item and 32 for each new chain."""
+
+    member: bytes
+    public: bytes
+    seed: bytes | None
+    basis: int
+    created_ms: int
+    groups: Sequence[Group]
+    randomness: bytes
+
+
+class Row(NamedTuple):
+    """A prepared statement. `place` counts the job's items; `alias` is (cj of the subject, written date) where that is not
+    the passport's own."""
+
+    place: int
+    kind: str
+    class_: int
+    mark: int
+    target: bytes
+    sid: bytes
+    sub_index: int
+    secret: bytes
+    content: bytes | None
+    source: bytes | None
+    alias: tuple[bytes, str | None] | None
+
+
+class PreparedGroup(NamedTuple):
+    """Rows of one chain. `chain` is 0 for a new one, whose wrapped key and encrypted subject come along."""
+
+    chain: int
+    chain16: bytes
+    type: int
+    blind: bytes | None
+    wrapped_key: bytes
+    subject: bytes
+    rows: list[Row]
+
+
+class Refusal(NamedTuple):
+    """Why the item at `place` of a job was left out. An exception taken apart, because it crosses processes."""
+
+    place: int
+    reason: Reason
+    message: str
+    facts: dict[str, object]
+
+    def to_error(self) -> Refused:
+        """The same as an exception."""
+        return Refused(self.reason, self.message, **self.facts)
+
+
+class Prepared(NamedTuple):
+    """A submission ready for the writer: signed (`sig` empty when it is still to be signed elsewhere), sealed and in order.
+
+    `leaves` are the statements' leaf hashes, 32 bytes each. `item_count` counts the job's items, refused ones too;
+    `rules` is the log index of the rules that it was prepared under.
+    """
+
+    net: bytes
+    member: bytes
+    key_digest: bytes
+    public: bytes
+    basis: int
+    created_ms: int
+    count: int
+    root: bytes
+    sig: bytes
+    leaves: bytes
+    groups: list[PreparedGroup]
+    refusals: list[Refusal]
+    item_count: int
+    is_signed_here: bool
+    rules: int
+
+    @property
+    def submission(self) -> bytes:
+        """`sub`, what the author's key signs. Spec: 2.10."""
+        return compute_submission(self.net, self.key_digest, self.created_ms, self.count, self.root)
+
+    def with_signature(self, sig: bytes) -> Prepared:
+        """With a signature that was made elsewhere; the writer verifies it."""
+        return self._replace(sig=sig)
+
+
+class Context(NamedTuple):
+    """What every job shares: the network, the node, the two storage keys, and the kinds that the rules in force name
+    (kind line, schema document)."""
+
+    net: bytes
+    home: bytes
+    kek: bytes
+    index_key: bytes
+    rules: int
+    kinds: tuple[tuple[KindLine, Mapping[str, object]], ...]
+
+
+def make_context(
+    net: bytes,
+    home: bytes,
+    kek: bytes,
+    index_key: bytes,
+    rules_index: int,
+    rules: Rules,
+    documents: Mapping[str, object],
+) -> Context:
+    """The context of rules in force at a log index, with the schema documents that their kind lines name."""
+    lines = [line for line in rules.lines if isinstance(line, KindLine)]
+    kinds = tuple((line, documents[line.kind]) for line in lines if isinstance(documents.get(line.kind), Mapping))
+    return Context(net, home, kek, index_key, rules_index, kinds)  # type: ignore[arg-type]
+
+
+class _Kind:
+    """A kind compiled for the hot loop."""
+
+    __slots__ = ("chain_type", "class_", "has_source", "kind", "kind_at", "marks", "names", "schema", "subject_at")
+
+    def __init__(self, line: KindLine, document: Mapping[str, object]) -> None:
+        schema: Schema = read_schema(document)
+        self.schema = schema
+        self.kind = line.kind
+        self.class_ = line.class_
+        self.names = schema.names
+        self.kind_at = schema.names.index("kind")
+        self.subject_at = schema.names.index("subject")
+        self.marks = frozenset(int(mark) for mark in schema.marks)
+        self.chain_type = HISTORY if line.chain == "history" else JOURNAL
+        self.has_source = line.location == "source"
+
+
+class Preparer:
+    """Prepares jobs under one context; its kinds are compiled once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._kinds = {line.kind: _Kind(line, document) for line, document in context.kinds}
+
+    def prepare(self, job: Job) -> Prepared:
+        """The job's submission: every good item signed and sealed, every bad one refused with its reason."""
+        draft = _Submission(self._context, self._kinds, job)
+        place = 0
+        for group in job.groups:
+            draft.add_group(group, place)
+            place += len(group.items)
+        return draft.finish(place)
+
+
+class _Submission:
+    """One job in the making."""
+
+    def __init__(self, context: Context, kinds: Mapping[str, _Kind], job: Job) -> None:
+        self._context = context
+        self._kinds = kinds
+        self._job = job
+        self._signer = Signer(job.seed) if job.seed is not None else None
+        self._key_digest = key_digest(job.public) if self._signer is None else self._signer.digest
+        self._leaves: list[bytes] = []
+        self._groups: list[PreparedGroup] = []
+        self._refusals: list[Refusal] = []
+        self._random_at = 0
+
+    def add_group(self, group: Group, place: int) -> None:
+        """Prepare the items of one chain; a new one is named by its first statement (2.12)."""
+        validated = [self._validate(item, place + at) for at, item in enumerate(group.items)]
+        if group.chain is not None:
+            ref, wrapped, subject = group.chain, b"", encode_trusted(group.chain.subject)
+            rows: list[Row] = []
+            sealed_subject = b""
+        else:
+            opening = self._open(group, validated, place)
+            if opening is None:
+                return
+            ref, subject, wrapped, sealed_subject, rows = opening
+        rows += self._seal_rows(group, validated, ref, subject, place, len(rows))
+        if rows:
+            blind = compute_blind(self._context.index_key, subject) if ref.type == HISTORY else None
+            self._groups.append(PreparedGroup(ref.id, ref.chain16, ref.type, blind, wrapped, sealed_subject, rows))
+
+    def finish(self, item_count: int) -> Prepared:
+        """Sign what was added. A job of which nothing is left is signed over nothing and has count 0."""
+        job, leaves = self._job, self._leaves
+        prepared = Prepared(
+            net=self._context.net,
+            member=job.member,
+            key_digest=self._key_digest,
+            public=job.public,
+            basis=job.basis,
+            created_ms=job.created_ms,
+            count=len(leaves),
+            root=compute_root(leaves),
+            sig=b"",
+            leaves=b"".join(leaves) if len(leaves) > 1 else b"",
+            groups=self._groups,
+            refusals=sorted(self._refusals, key=lambda refusal: refusal.place),
+            item_count=item_count,
+            is_signed_here=self._signer is not None,
+            rules=self._context.rules,
+        )
+        if self._signer is None or not leaves:
+            return prepared
+        return prepared.with_signature(self._signer.sign(prepared.submission))
+
+    def _validate(self, item: Item, place: int) -> tuple[_Kind, dict[str, object]] | None:
+        """The kind, and the complete fields in ascending name order."""
+        try:
+            kind = self._kinds.get(item.kind)
+            if kind is None:
+                raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {item.kind!a}", kind=item.kind)
+            fields = kind.schema.validate(item.fields)
+            if item.mark not in kind.marks:
+                raise Refused(Reason.WRONG_MARK, f"{item.kind} does not bear mark {item.mark}", mark=item.mark)
+            if len(item.target) != 32 or (item.mark in (0, 3) and item.target != NO_TARGET):
+                raise Refused(Reason.WRONG_MARK, "this mark has no such target")
+            if item.mark == Mark.MOVE and item.target[16:] != bytes(16):
+                raise Refused(Reason.WRONG_MARK, "the target of a move is a member id and 16 zero bytes")
+            if item.is_elsewhere and not kind.has_source:
+                raise Refused(
+                    Reason.ELSEWHERE_NOT_ALLOWED, f"the rules keep the contents of {item.kind} in the home vault"
+                )
+        except Refused as refused:
+            self._refuse(place, refused)
+            return None
+        return kind, fields
+
+    def _open(
+        self, group: Group, validated: Sequence[tuple[_Kind, dict[str, object]] | None], place: int
+    ) -> tuple[ChainRef, bytes, bytes, bytes, list[Row]] | None:
+        """The new chain and its first row, or None when the opening was refused, and all that would follow it with it."""
+        first = validated[0] if validated else None
+        if first is None or first[0].kind not in OPENINGS:
+            why = "the passport was not opened" if first is None else f"{first[0].kind} opens no chain"
+            for at in range(len(group.items)):
+                if validated[at] is not None:
+                    self._refuse(place + at, Refused(Reason.UNKNOWN_PASSPORT, why))
+            return None
+        kind, fields = first
+        subject_value: dict[str, object] = fields["subject"]  # type: ignore[assignment]
+        subject = encode_trusted(subject_value)
+        if subject_value["scheme"] == "plate":
+            for at in range(len(group.items)):
+                if validated[at] is not None:
+                    self._refuse(
+                        place + at,
+                        Refused(Reason.SUBJECT_MISMATCH, "a passport's own subject is never a plate (2.14)"),
+                    )
+            return None
+        key = self._take_random()
+        row, sid = self._seal_row(group.items[0], kind, fields, NO_CHAIN, key, subject, place, home=self._context.home)
+        chain16 = compute_chain_id(self._context.home, sid)
+        ref = ChainRef(0, chain16, OPENINGS[kind.kind], key, subject_value)
+        return ref, subject, wrap(self._context.kek, key), encrypt_subject(key, chain16, subject), [row]
+
+    def _seal_rows(
+        self,
+        group: Group,
+        validated: Sequence[tuple[_Kind, dict[str, object]] | None],
+        ref: ChainRef,
+        subject: bytes,
+        place: int,
+        skip: int,
+    ) -> list[Row]:
+        rows: list[Row] = []
+        sources: set[bytes] = set()
+        for at in range(skip, len(group.items)):
+            found = validated[at]
+            if found is None:
+                continue
+            item, (kind, fields) = group.items[at], found
+            if kind.chain_type != ref.type or kind.kind in OPENINGS:
+                self._refuse(place + at, Refused(Reason.WRONG_CHAIN, f"{kind.kind} cannot stand in this chain"))
+                continue
+            if item.source is not None:
+                if item.source in sources:
+                    self._refuse(place + at, Refused(Reason.ALREADY_SEALED, "this source row stands twice in the job"))
+                    continue
+                sources.add(item.source)
+            rows.append(self._seal_row(item, kind, fields, ref.chain16, ref.key, subject, place + at)[0])
+        return rows
+
+    def _seal_row(
+        self,
+        item: Item,
+        kind: _Kind,
+        fields: dict[str, object],
+        chain: bytes,
+        passport_key: bytes,
+        subject: bytes,
+        place: int,
+        home: bytes | None = None,
+    ) -> tuple[Row, bytes]:
+        """One statement: digests, id, leaf, contents under their key. `home` names the chain that an opening makes."""
+        values = [encode_trusted(value) for value in fields.values()]
+        secret = self._take_random()
+        content_key, root = seal_values(kind.names, values, secret)
+        context = self._context
+        prefix = compute_statement_prefix(context.net, chain, self._job.member, self._key_digest)
+        statement = b"".join((prefix, bytes((self._job.basis, kind.class_, item.mark)), item.target, root))
+        sid = sha256(statement).digest()
+        index = len(self._leaves)
+        self._leaves.append(sha256(b"\x00" + statement).digest())
+        own = values[kind.subject_at] == subject
+        alias = None if own else (values[kind.subject_at], _find_date(fields["occurred"]))
+        content = None
+        if not item.is_elsewhere:
+            packed = pack_values(values, kind.kind_at, kind.subject_at, own)
+            named = chain if home is None else compute_chain_id(home, sid)
+            content = encrypt_content(content_key, named, sid, packed)
+        return (
+            Row(
+                place,
+                kind.kind,
+                kind.class_,
+                item.mark,
+                item.target,
+                sid,
+                index,
+                wrap(passport_key, secret),
+                content,
+                item.source,
+                alias,
+            ),
+            sid,
+        )
+
+    def _take_random(self) -> bytes:
+        at = self._random_at
+        self._random_at = at + SECRET_BYTES
+        taken = self._job.randomness[at : at + SECRET_BYTES]
+        if len(taken) != SECRET_BYTES:
+            raise ValueError("a job brings 32 random bytes for each item and for each new chain")
+        return taken
+
+    def _refuse(self, place: int, refused: Refused) -> None:
+        self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
+
+
+def count_random_bytes(groups: Sequence[Group]) -> int:
+    """How much randomness a job of these groups needs."""
+    return sum(SECRET_BYTES * (len(group.items) + (group.chain is None)) for group in groups)
+
+
+def _find_date(occurred: object) -> str | None:
+    """The written date, where the precision is a day or finer. Spec: 2.14."""
+    if not isinstance(occurred, dict) or occurred.get("precision") not in ("day", "minute", "second"):
+        return None
+    at = occurred.get("at")
+    return at[:10] if isinstance(at, str) else None

@@ -1,0 +1,457 @@
+"""Reading a home: find and list passports, open their entries, and be the source that proofs are made from.
+
+It takes no lock and writes nothing, also while a writer runs. It sees one moment of the store, from its opening or its last
+`refresh`. It refuses to know who may read what: whoever holds a reader holds the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, cast
+
+from carnet.encoding import decode
+from carnet.errors import Reason, Refused
+from carnet.ledger.census import compute_slot
+from carnet.ledger.rules.document import Rules, compute_line_leaf
+from carnet.ledger.state import State
+from carnet.node.census import read_census_tree
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing, load_key_ring
+from carnet.node.logbook import read_node
+from carnet.node.lookup import (
+    Kinds,
+    Opened,
+    find_chain_by_id,
+    find_chain_by_subject,
+    find_source_digests,
+    get_chain_by_number,
+    open_content,
+)
+from carnet.node.prepare import ChainRef
+from carnet.passport.fields import compute_field_digest, compute_fields_root
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed, compute_submission
+from carnet.passport.subject import parse_subject
+from carnet.proof.assemble import Document, OpenedEntry, PlacedLink
+from carnet.tlog.checkpoint import log_key
+from carnet.tlog.note import VerifierKey
+from carnet.tlog.policy import Policy, format_policy
+from carnet.tlog.tree import HASH_BYTES, MerkleTree, consistency_path_from, inclusion_path_from, leaf_hash
+from carnet.types import Subject, parse_hex_id
+from carnet.vault.ledger import (
+    parse_line,
+    parse_member,
+    parse_record,
+    read_leaf,
+    read_lines,
+    read_member_leaves,
+    read_schemas,
+    read_state,
+)
+from carnet.vault.store import open_store
+from carnet.vault.tables import HISTORY
+
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+class Passport(NamedTuple):
+    """One line of a list: id, subject in its signed form (None when it was erased), number of entries, whether it is closed."""
+
+    chain16: bytes
+    subject: dict[str, object] | None
+    entry_count: int
+    is_closed: bool
+
+
+class ShownEntry(NamedTuple):
+    """An entry for people: place, who (16-byte member id), ground, what. `fields` is None when the contents are not here."""
+
+    seq: int
+    kind: str
+    member: bytes
+    basis: int
+    mark: int
+    target: bytes
+    sid: bytes
+    sealed_at: int
+    created_ms: int
+    fields: dict[str, object] | None
+
+
+class Submission(NamedTuple):
+    """What an entry's author signed: member, key digest, created, count, the signed bytes, the signature, the statements' tree."""
+
+    member: bytes
+    key_digest: bytes
+    created_ms: int
+    count: int
+    sub: bytes
+    sig: bytes
+    tree: MerkleTree | None
+
+
+class Reader:
+    """Open it with `open_reader`, and close it. For one thread."""
+
+    def __init__(self, home: Home, ring: KeyRing) -> None:
+        self._ring = ring
+        self._store = open_store(home.store, is_read_only=True)
+        self._connection = self._store.connection
+        try:
+            self.refresh()
+        except BaseException:
+            self._store.close()
+            raise
+
+    def refresh(self) -> None:
+        """See the store as it is now; caches start anew where they could be of another moment."""
+        connection = self._connection
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+        connection.execute("BEGIN")
+        self._state = read_state(connection)
+        self._kinds = Kinds(read_schemas(connection))
+        self._home = self._state.genesis.founders[0].member
+        self._checkpoint = self._read_checkpoint()
+        self._census = self._read_census()
+        self._cache()
+
+    def _cache(self) -> None:
+        """Wrap what is asked again and again. The caches belong to this reader and this moment, and end with them."""
+        self._record = lru_cache(8192)(self._read_record)
+        self._record_at = lru_cache(8192)(lambda index: cast("int", self._record(index)["at"]))
+        self._node = lru_cache(65536)(self._read_node)
+        self._record_path = lru_cache(8192)(self._read_record_path)
+        self._batch = lru_cache(64)(self._read_batch)
+        self._submission = lru_cache(1024)(self._read_submission)
+        self._members = lru_cache(16)(self._read_members)
+        self._rules = lru_cache(16)(self._read_rules)
+        self._line = lru_cache(256)(self._read_line)
+        self._member = lru_cache(256)(self._read_member)
+        self._ref = lru_cache(1024)(self._read_ref)
+        self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
+
+    def close(self) -> None:
+        """End the view; idempotent."""
+        self._store.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # ---- the node at large
+
+    @property
+    def state(self) -> State:
+        """The ledger's state at this moment: network, rules, members."""
+        return self._state
+
+    @property
+    def kinds(self) -> Mapping[str, Mapping[str, object]]:
+        """The schema document of each kind."""
+        return self._kinds.documents
+
+    def get_log_key(self) -> VerifierKey:
+        """The key that a trust policy names."""
+        return log_key(self._state.genesis.origin, self._state.genesis.log_key)
+
+    def get_policy(self) -> bytes:
+        """The node's public trust policy: its log, and no witness yet."""
+        return format_policy(Policy((self.get_log_key(),), (), (), b"none"))
+
+    def count_entries(self) -> int:
+        """How many entries this node keeps."""
+        return cast("int", self._connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0])
+
+    def count_passports(self) -> int:
+        """How many passports this node keeps."""
+        return cast("int", self._connection.execute("SELECT count(*) FROM chain WHERE type = 1").fetchone()[0])
+
+    # ---- passports
+
+    def find(self, text: str) -> bytes | None:
+        """The passport that a person names: its id in hexadecimal, a VIN, or `scheme:value`. Raises as `parse_subject` does."""
+        if len(text) == 32 and set(text) <= _HEX_DIGITS:
+            ref = find_chain_by_id(self._connection, self._ring, parse_hex_id(text))
+            return None if ref is None else ref.chain16
+        return self.find_subject(parse_subject(text))
+
+    def get(self, text: str) -> bytes:
+        """As `find`; raises Refused(UNKNOWN_PASSPORT)."""
+        found = self.find(text)
+        if found is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {text[:80]!a} here", passport=text[:80])
+        return found
+
+    def find_subject(self, subject: Subject) -> bytes | None:
+        """The passport of a subject."""
+        ref = find_chain_by_subject(self._connection, self._ring, subject)
+        return None if ref is None else ref.chain16
+
+    def find_chain(self, subject: Subject) -> ChainRef | None:
+        """The passport of a subject, ready for a job."""
+        return find_chain_by_subject(self._connection, self._ring, subject)
+
+    def find_source_digests(self, chain: int) -> set[bytes]:
+        """The source rows that a chain (by its number in the store) holds already."""
+        return find_source_digests(self._connection, chain)
+
+    def list_passports(self) -> Iterator[Passport]:
+        """All passports in the order of their opening, read as they are asked for."""
+        last = 0
+        query = "SELECT id, chain16, head_seq, closed FROM chain WHERE id > ? AND type = ? ORDER BY id LIMIT 500"
+        while rows := self._connection.execute(query, (last, HISTORY)).fetchall():
+            for number, chain16, seq, closed in rows:
+                yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))
+            last = rows[-1][0]
+
+    def get_subject(self, chain: bytes) -> dict[str, object]:
+        """The subject of a passport, in its signed form."""
+        return self._ref(chain).subject
+
+    def read_entries(self, chain: bytes) -> Iterator[ShownEntry]:
+        """The entries of a chain in order, contents opened."""
+        ref = self._ref(chain)
+        query = (
+            "SELECT seq, kind, basis, mark, target, sid, submission, seal, secret, content FROM entry WHERE chain = ?"
+            " ORDER BY seq"
+        )
+        for seq, kind_id, basis, mark, target, sid, number, seal, secret, content in self._connection.execute(
+            query, (ref.id,)
+        ).fetchall():
+            kind, names = self._kinds.names_of[kind_id]
+            submission = self._submission(number)
+            fields = None
+            if secret is not None and content is not None:
+                fields = open_content(ref, kind, names, sid, secret, content).fields
+            yield ShownEntry(
+                seq,
+                kind,
+                submission.member,
+                basis,
+                mark,
+                target or NO_TARGET,
+                sid,
+                self._record_at(seal),
+                submission.created_ms,
+                fields,
+            )
+
+    # ---- what a proof is made from (carnet.proof.assemble.ProofSource)
+
+    def get_genesis(self) -> Document:
+        """The genesis object."""
+        return cast("Document", self._record(0)["genesis"])
+
+    def get_checkpoint(self) -> tuple[int, bytes]:
+        """(size, note) of the newest stored checkpoint; raises Refused(NOTHING_SEALED) where there is none."""
+        if self._checkpoint is None:
+            raise Refused(Reason.NOTHING_SEALED, "this node has signed no checkpoint yet")
+        return self._checkpoint
+
+    def get_record(self, index: int) -> Document:
+        """A log record."""
+        return self._record(index)
+
+    def get_record_path(self, index: int, size: int) -> list[bytes]:
+        """Inclusion path of a record in the log of this size."""
+        return self._record_path(index, size)
+
+    def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
+        """Consistency path between two log sizes; raises Refused(VALUE_OUT_OF_RANGE) for an old one that is larger."""
+        if not 1 <= old_size <= size:
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, f"the older checkpoint has size {old_size}, this log has {size}")
+        return consistency_path_from(self._node, old_size, size)
+
+    def get_census_index(self) -> int:
+        """Log index of the newest census below the checkpoint; raises Refused(NOTHING_SEALED) where there is none."""
+        return self._get_census()[0]
+
+    def get_census_path(self, chain: bytes) -> list[bytes]:
+        """Siblings from the root down to the chain's head in that census."""
+        return list(self._census_tree(self._get_census()[1]).path(compute_slot(chain)).siblings)
+
+    def get_links(self, chain: bytes) -> list[PlacedLink]:
+        """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
+        covers = self._get_census()[1]
+        query = "SELECT sid, mark, target, seal, position, kind, submission FROM entry WHERE chain = ? AND seal < ? ORDER BY seq"
+        links = []
+        for sid, mark, target, seal, position, kind, number in self._connection.execute(
+            query, (self._ref(chain).id, covers)
+        ).fetchall():
+            submission = self._submission(number)
+            signed = compute_signed(sid, submission.sub, submission.sig)
+            links.append(
+                PlacedLink(sid, signed, mark, target or NO_TARGET, seal, position, self._kinds.names_of[kind][0])
+            )
+        if not links:
+            raise Refused(
+                Reason.NOTHING_SEALED,
+                "no census knows this passport yet: take one, then prove",
+                passport=chain.hex(),
+                could_retry=True,
+            )
+        return links
+
+    def get_batch_path(self, seal: int, position: int) -> list[bytes]:
+        """Path of a link in the batch of the seal at this log index."""
+        return self._batch(seal).path(position)
+
+    def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
+        """An entry, contents opened; raises Refused(ERASED) when they are not here."""
+        ref = self._ref(chain)
+        query = (
+            "SELECT kind, basis, class, mark, target, sid, submission, sub_index, secret, content FROM entry"
+            " WHERE chain = ? AND seq = ?"
+        )
+        row = self._connection.execute(query, (ref.id, seq)).fetchone()
+        if row is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
+        kind_id, basis, class_, mark, target, sid, number, sub_index, secret, content = row
+        kind, names = self._kinds.names_of[kind_id]
+        opened = open_content(ref, kind, names, sid, secret, content)
+        submission = self._submission(number)
+        statement = Statement(
+            net=self._state.net,
+            chain=ref.chain16 if seq else NO_CHAIN,
+            member=submission.member,
+            key_digest=submission.key_digest,
+            basis=basis,
+            class_=class_,
+            mark=mark,
+            target=target or NO_TARGET,
+            fields_root=compute_opened_root(opened),
+        )
+        return OpenedEntry(
+            statement=statement.to_bytes(),
+            fields={
+                name: (salt, value) for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
+            },
+            created_ms=submission.created_ms,
+            count=submission.count,
+            index=sub_index,
+            path=submission.tree.path(sub_index) if submission.tree is not None else [],
+            signature=submission.sig,
+        )
+
+    def get_member(self, members: int, member: bytes) -> tuple[int, Document, list[bytes]]:
+        """(leaf index, leaf object, path) of a member in the members tree of the record at this log index."""
+        return self._member(members, member)
+
+    def get_line(self, rules: int, *subject: object) -> tuple[int, Document, list[bytes]]:
+        """(line index, line object, path) in the rules of the record at this log index."""
+        return self._line(rules, subject)
+
+    # ---- reading, behind the caches
+
+    def _read_checkpoint(self) -> tuple[int, bytes] | None:
+        row = self._connection.execute("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _read_census(self) -> tuple[int, int] | None:
+        """(index, covers) of the newest census below the checkpoint.
+
+        A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint proves;
+        the heads of the one before it are gone by then, so the reader says "not yet".
+        """
+        query = "SELECT idx, leaf FROM log_record WHERE type = 'census' AND type != 'seal' ORDER BY idx DESC LIMIT 1"
+        row = self._connection.execute(query).fetchone()
+        if row is None or self._checkpoint is None or row[0] >= self._checkpoint[0]:
+            return None
+        census = cast("Document", parse_record(row[1])["census"])
+        return row[0], cast("int", census["covers"])
+
+    def _get_census(self) -> tuple[int, int]:
+        if self._census is None:
+            raise Refused(Reason.NOTHING_SEALED, "there is no census under a checkpoint yet: take one, then prove")
+        return self._census
+
+    def _read_record(self, index: int) -> Document:
+        return parse_record(read_leaf(self._connection, index))
+
+    def _read_node(self, level: int, index: int) -> bytes:
+        return read_node(self._connection, level, index)
+
+    def _read_record_path(self, index: int, size: int) -> list[bytes]:
+        return inclusion_path_from(self._node, index, size)
+
+    def _read_batch(self, seal: int) -> MerkleTree:
+        row = self._connection.execute("SELECT leaves FROM seal WHERE idx = ?", (seal,)).fetchone()
+        if row is None:
+            raise Refused(Reason.NODE_DAMAGED, f"the batch of seal {seal} is missing: run `carnet fsck`")
+        return MerkleTree(split_hashes(row[0]))
+
+    def _read_submission(self, number: int) -> Submission:
+        row = self._connection.execute(
+            "SELECT member, digest, created_ms, count, root, sig, leaves FROM submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id = ?",
+            (number,),
+        ).fetchone()
+        if row is None:
+            raise Refused(Reason.NODE_DAMAGED, f"submission {number} is missing: run `carnet fsck`")
+        member, digest, created_ms, count, root, sig, leaves = row
+        sub = compute_submission(self._state.net, digest, created_ms, count, root)
+        tree = MerkleTree(split_hashes(leaves)) if leaves is not None else None
+        return Submission(member, digest, created_ms, count, sub, sig, tree)
+
+    def _read_members(self, index: int) -> tuple[dict[bytes, int], list[bytes], MerkleTree]:
+        leaves = read_member_leaves(self._connection, index)
+        ids = {parse_member(leaf).id: at for at, leaf in enumerate(leaves)}
+        return ids, leaves, MerkleTree([leaf_hash(leaf) for leaf in leaves])
+
+    def _read_member(self, index: int, member: bytes) -> tuple[int, Document, list[bytes]]:
+        ids, leaves, tree = self._members(index)
+        if member not in ids:
+            raise Refused(Reason.UNKNOWN_MEMBER, f"no member {member.hex()}", member=member.hex())
+        at = ids[member]
+        return at, cast("Document", parse_member(leaves[at]).to_document()), tree.path(at)
+
+    def _read_rules(self, index: int) -> tuple[Rules, list[bytes], MerkleTree]:
+        lines = read_lines(self._connection, index)
+        tree = MerkleTree([leaf_hash(compute_line_leaf(line)) for line in lines])
+        return Rules(tuple(parse_line(line) for line in lines)), lines, tree
+
+    def _read_line(self, index: int, subject: tuple[object, ...]) -> tuple[int, Document, list[bytes]]:
+        rules, lines, tree = self._rules(index)
+        found = rules.find(*subject)
+        if found is None:
+            raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
+        return found[0], cast("Document", decode(lines[found[0]])), tree.path(found[0])
+
+    def _read_ref(self, chain: bytes) -> ChainRef:
+        ref = find_chain_by_id(self._connection, self._ring, chain)
+        if ref is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {chain.hex()} here", passport=chain.hex())
+        return ref
+
+    def _find_subject_of(self, number: int) -> dict[str, object] | None:
+        try:
+            return get_chain_by_number(self._connection, self._ring, number).subject
+        except Refused as refused:
+            if refused.reason is not Reason.ERASED:
+                raise
+            return None
+
+
+def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
+    """A reader of a home. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED."""
+    home = Home(path)
+    return Reader(home, load_key_ring(home.keys, passphrase))
+
+
+def compute_opened_root(opened: Opened) -> bytes:
+    """The fields root of opened contents. Spec: 2.2."""
+    digests = [
+        (name, compute_field_digest(salt, name, value))
+        for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
+    ]
+    return compute_fields_root(digests, len(digests))
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """The 32-byte hashes of a blob."""
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

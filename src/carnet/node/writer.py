@@ -1,0 +1,532 @@
+"""The one writer of a home: it owns the lock and the signing keys, and turns prepared submissions into durable receipts.
+
+Everything of one commit – entries, contents, seals, log nodes, ledger state – is one transaction: acknowledged means on the disk. It
+refuses to know where submissions come from, and to write on when the disk has failed it once.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TypeVar
+
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.ledger.batch import Batch, compute_receipt
+from carnet.ledger.commands import (
+    AccreditMember,
+    AddKey,
+    ChangeRules,
+    Command,
+    EnrolMember,
+    RetireMember,
+    RevokeKey,
+    SealBatch,
+    TakeCensus,
+)
+from carnet.ledger.rules.default import default_accreditations
+from carnet.ledger.rules.document import Rules
+from carnet.ledger.rules.members import Accreditation, Key, Member
+from carnet.ledger.state import State
+from carnet.ledger.transition import Logged
+from carnet.node.census import make_census
+from carnet.node.found import check_member, enrol_key
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing, RandomBytes, load_key_ring, save_key_ring
+from carnet.node.lock import WriterLock
+from carnet.node.logbook import read_logbook, write_block, write_checkpoint
+from carnet.node.lookup import Kinds, find_chain_by_id, find_chain_by_subject, find_source_digests
+from carnet.node.placing import Outcome, Placing, Receipt
+from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared, Preparer, count_random_bytes, make_context
+from carnet.node.selfcheck import check_store
+from carnet.signing import Signer
+from carnet.tlog.tree import MerkleTree
+from carnet.types import Custody, KeyRole, Subject
+from carnet.vault.ledger import read_schemas, write_schemas
+from carnet.vault.store import Connection, Error, open_store
+
+MAX_CLOCK_STEP_MS = 60_000
+"""How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
+
+MAX_GROUP = 512
+"""Submissions that one group commit gathers."""
+
+T = TypeVar("T")
+
+_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_NEW_CHAIN = "INSERT INTO chain VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL)"
+_GROWN_CHAIN = (
+    "UPDATE chain SET closed=?, home=?, head_seq=?, head_epoch=?, head_id=?, head_seal=?"
+    ", census_seq=?, census_epoch=?, census_id=? WHERE id=?"
+)
+_GROWN_SINCE = "UPDATE chain SET closed=?, home=?, head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
+
+
+class Writer:
+    """Open it with `open_writer`, and close it: it holds the home's lock. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        home: Home,
+        ring: KeyRing,
+        lock: WriterLock,
+        *,
+        clock: Callable[[], int],
+        random_bytes: RandomBytes,
+        passphrase: str | None,
+    ) -> None:
+        self._home, self._ring, self._file_lock = home, ring, lock
+        self._clock, self._random_bytes, self._passphrase = clock, random_bytes, passphrase
+        self._store = open_store(home.store)
+        try:
+            connection = self._store.connection
+            self._connection = connection
+            self._log, self._node = Signer(ring.log), Signer(ring.node)
+            self._book = read_logbook(connection)
+            self._node_id = self._book.state.genesis.founders[0].member
+            self._kinds = Kinds(read_schemas(connection))
+            check_store(connection, self._book, self._log.public)
+            self._key_ids: dict[bytes, int] = dict(connection.execute("SELECT digest, id FROM author_key").fetchall())
+            self._next_chain = _next(connection, "chain")
+            self._next_submission = _next(connection, "submission")
+        except BaseException:
+            self._store.close()
+            raise
+        self._is_note_due = not self._has_note()
+        self._mutex = threading.RLock()
+        self._failure: str | None = None
+        self._preparer: tuple[int, Preparer] | None = None
+        self._queue: SimpleQueue[tuple[Prepared, Future[Outcome]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    # ---- what it knows
+
+    @property
+    def state(self) -> State:
+        """The ledger's state in force."""
+        return self._book.state
+
+    @property
+    def node_id(self) -> bytes:
+        """This node's member id, the home of its chains."""
+        return self._node_id
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys; for `make_job` and tests."""
+        return self._ring
+
+    def context(self) -> Context:
+        """What worker processes need to prepare jobs under the rules in force."""
+        state, ring = self._book.state, self._ring
+        return make_context(
+            state.net, self._node_id, ring.kek, ring.index, state.rules_ref.index, state.rules, self._kinds.documents
+        )
+
+    def find_chain(self, subject: Subject) -> ChainRef | None:
+        """The passport of a subject, ready for more entries; raises Refused(ERASED) for one whose key is gone."""
+        with self._mutex:
+            return find_chain_by_subject(self._connection, self._ring, subject)
+
+    def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
+        """The chain with this id, ready for more entries."""
+        with self._mutex:
+            return find_chain_by_id(self._connection, self._ring, chain16)
+
+    def find_source_digests(self, chain: int) -> set[bytes]:
+        """The source rows that a chain (by its number in the store) holds already."""
+        with self._mutex:
+            return find_source_digests(self._connection, chain)
+
+    # ---- appending
+
+    def make_job(
+        self,
+        member: bytes,
+        basis: int,
+        groups: Sequence[Group],
+        *,
+        created_ms: int | None = None,
+        public: bytes | None = None,
+    ) -> Job:
+        """A job in the name of a member: signed by its key in our ring, or by `public` elsewhere.
+
+        Raises Refused(UNKNOWN_KEY) if neither is there.
+        """
+        seed = None
+        if public is None:
+            seed = self._get_seed(member)
+            public = Signer(seed).public
+        return Job(
+            member,
+            public,
+            seed,
+            basis,
+            self._clock() if created_ms is None else created_ms,
+            groups,
+            self._random_bytes(count_random_bytes(groups)),
+        )
+
+    def prepare(self, job: Job) -> Prepared:
+        """Prepare in this process, under the rules in force."""
+        with self._mutex:
+            index = self._book.state.rules_ref.index
+            if self._preparer is None or self._preparer[0] != index:
+                self._preparer = (index, Preparer(self.context()))
+            preparer = self._preparer[1]
+        return preparer.prepare(job)
+
+    def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
+        """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole submission."""
+        outcome = self.commit([self.prepare(self.make_job(member, basis, groups))])[0]
+        if outcome.refused is not None:
+            raise outcome.refused
+        return outcome
+
+    def submit(self, prepared: Prepared) -> Future[Outcome]:
+        """Hand over one submission from any thread; those that wait together share one transaction and one fsync."""
+        future: Future[Outcome] = Future()
+        with self._mutex:
+            self._check_alive()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="carnet-writer", daemon=True)
+                self._thread.start()
+        self._queue.put((prepared, future))
+        return future
+
+    def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Place, seal and store the submissions in one transaction; when it returns, they are on the disk.
+
+        What is refused is refused by itself. Raises Refused(TIME_WENT_BACK, NODE_DAMAGED) for all of them; then nothing was
+        written.
+        """
+        with self._mutex:
+            return self._transact(lambda at: self._place(prepared, at))
+
+    def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
+        """The node's signature of clause 3.11 on a receipt."""
+        message = compute_receipt(
+            self._book.state.net, self._node.digest, receipt.signed, receipt.accepted_ms, deadline_ms
+        )
+        return self._node.sign(message)
+
+    # ---- the ledger's other commands
+
+    def run(self, command: Command) -> Logged:
+        """One command of the ledger in a block of its own; raises its refusal."""
+        with self._mutex:
+            return self._transact(lambda at: self._write_block(at, [command]))[-1]
+
+    def enrol_member(
+        self,
+        name: str,
+        kind: str,
+        *,
+        accreditations: Sequence[Accreditation] | None = None,
+        member_id: bytes | None = None,
+        key: Key | None = None,
+    ) -> Member:
+        """Enrol an organisation hosted by this node, by default accredited for all that the writer table allows to its kind.
+
+        Without `key` the node makes one and keeps it (custody node, basis 2). With `key`, an own key that has signed its
+        enrolment for `member_id`, the node never sees the secret (custody own, basis 1).
+        """
+        check_member(name, kind)
+        member_id = member_id or self._random_bytes(16)
+        state = self._book.state
+        if key is None:
+            seed = self._random_bytes(32)
+            # The key is on the disk before the ledger lists it: a listed key that nobody has is lost for ever.
+            self._keep_key(seed)
+            key = enrol_key(Signer(seed), state.net, member_id, KeyRole.AUTHOR, Custody.NODE)
+        if accreditations is None:
+            accreditations = default_accreditations(state.rules, kind)
+        member = Member(member_id, name, kind, self._node_id, tuple(accreditations), (key,))
+        self.run(EnrolMember(member))
+        return member
+
+    def accredit(self, member: bytes, accreditations: Sequence[Accreditation]) -> None:
+        """Replace a member's accreditations."""
+        self.run(AccreditMember(member, tuple(sorted(accreditations))))
+
+    def add_key(self, member: bytes, key: Key | None = None, *, role: int = KeyRole.AUTHOR) -> Key:
+        """List one more key of a member: an own one, or one that the node makes and keeps."""
+        if key is None:
+            seed = self._random_bytes(32)
+            self._keep_key(seed)
+            key = enrol_key(Signer(seed), self._book.state.net, member, role, Custody.NODE)
+        self.run(AddKey(member, key))
+        return key
+
+    def revoke_key(self, member: bytes, digest: bytes, disputed_since: int | None = None) -> None:
+        """End a key from now on; what it signed since a log index is disputed."""
+        self.run(RevokeKey(member, digest, disputed_since))
+
+    def retire(self, member: bytes) -> None:
+        """A member leaves the network."""
+        self.run(RetireMember(member))
+
+    def change_rules(self, rules: Rules, documents: Mapping[str, object] | None = None) -> None:
+        """Put other rules in force, with the schema documents of kinds that are new."""
+        new = [(kind, document) for kind, document in (documents or {}).items() if kind not in self._kinds.id_of]
+        with self._mutex:
+
+            def change(at: int) -> list[Logged]:
+                logged = self._write_block(at, [ChangeRules(rules)])
+                write_schemas(self._connection, new)
+                return logged
+
+            self._transact(change)
+            self._kinds = Kinds(read_schemas(self._connection))
+
+    def take_census(self) -> Logged:
+        """Seal the heads of all chains (3.8), then sign and keep the checkpoint that proofs are made against."""
+        with self._mutex:
+
+            def take(at: int) -> list[Logged]:
+                state = self._book.state
+                census, sig = make_census(self._connection, state, self._node_id, self._node)
+                return self._write_block(at, [TakeCensus(census, self._node.digest, sig)])
+
+            logged = self._transact(take)[-1]
+            self.keep_checkpoint()
+            return logged
+
+    def keep_checkpoint(self) -> None:
+        """Sign and store the head of the log, which is durable by now, unless it is stored already."""
+        with self._mutex:
+            if self._is_note_due:
+                self._transact(lambda at: None)
+
+    # ---- ending
+
+    def close(self) -> None:
+        """Finish what waits, keep the last checkpoint, and let the next writer in; idempotent."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        try:
+            if self._failure is None:
+                self.keep_checkpoint()
+        finally:
+            self._failure = self._failure or "the writer was closed"
+            self._store.close()
+            self._file_lock.release()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # ---- one transaction
+
+    def _transact(self, work: Callable[[int], T]) -> T:
+        """Run `work(at)` in one transaction; on any error nothing has happened, in the store or in memory."""
+        self._check_alive()
+        at = self._now()
+        before = (self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due)
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if self._is_note_due:
+                # The head of the last commit: its size and root are on the disk, so it may be signed (3.10).
+                write_checkpoint(connection, self._book.checkpoint, self._log)
+                self._is_note_due = False
+            result = work(at)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
+            self._roll_back(error)
+            raise
+        return result
+
+    def _roll_back(self, error: BaseException) -> None:
+        """After an error of the disk nobody knows what is on it: this process writes no more, and the next one re-checks."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except Error as second:
+            self._failure = f"{type(second).__name__}: {second}"
+        if isinstance(error, (Error, InvariantBroken)):
+            self._failure = f"{type(error).__name__}: {error}"
+
+    def _place(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
+        state = self._book.state
+        placing = Placing(
+            self._connection,
+            self._ring,
+            self._kinds,
+            state,
+            self._node_id,
+            at,
+            self._next_chain,
+            self._next_submission,
+            self._key_ids,
+        )
+        outcomes = [placing.place(one) for one in prepared]
+        if placing.entries:
+            self._seal(placing, at)
+        return outcomes
+
+    def _seal(self, placing: Placing, at: int) -> None:
+        state, connection = self._book.state, self._connection
+        height = state.height + 1
+        commands: list[Command] = []
+        seals = []
+        for ordinal, batch in enumerate(placing.batches):
+            root = MerkleTree(batch.leaves).root
+            header = Batch(
+                state.net,
+                self._node_id,
+                self._node.digest,
+                batch.class_,
+                len(batch.leaves),
+                root,
+                state.rules_ref.index,
+                height,
+            ).to_bytes()
+            commands.append(SealBatch(header, self._node.sign(header)))
+            seals.append((state.size + ordinal, batch.class_, len(batch.leaves), b"".join(batch.leaves)))
+        self._write_block(at, commands)
+        connection.executemany("INSERT INTO seal VALUES (?,?,?,?)", seals)
+        connection.executemany("INSERT INTO author_key VALUES (?,?,?,?)", placing.new_keys.values())
+        connection.executemany("INSERT INTO submission VALUES (?,?,?,?,?,?,?)", placing.submissions)
+        self._write_chains(placing, state)
+        # In the order of the tree they go into: neighbours share a page.
+        placing.entries.sort(key=_by_chain)
+        connection.executemany(_ENTRY, placing.entries)
+        connection.executemany("INSERT INTO source_row VALUES (?,?)", sorted(placing.sources))
+        self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
+        self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
+
+    def _write_chains(self, placing: Placing, before: State) -> None:
+        census = before.censuses.get(self._node_id)
+        covers = census.covers if census is not None else 0
+        new, keys, grown, grown_since = [], [], [], []
+        for head in placing.heads.values():
+            if head.ordinal < 0:
+                continue
+            seal = before.size + head.ordinal
+            now = (head.seq, head.epoch, head.id, seal)
+            if head.stored is None:
+                new.append(
+                    (head.number, head.chain16, head.type, head.home, head.blind, head.subject, head.closed, *now)
+                )
+                keys.append((head.number, head.wrapped_key))
+            elif head.stored[3] < covers:
+                grown.append((head.closed, head.home, *now, *head.stored[:3], head.number))
+            else:
+                grown_since.append((head.closed, head.home, *now, head.number))
+        self._connection.executemany(_NEW_CHAIN, new)
+        self._connection.executemany("INSERT INTO passport_key VALUES (?,?)", keys)
+        self._connection.executemany(_GROWN_CHAIN, grown)
+        self._connection.executemany(_GROWN_SINCE, grown_since)
+
+    def _write_block(self, at: int, commands: Sequence[Command]) -> list[Logged]:
+        self._book, logged = write_block(self._connection, self._book, self._book.state.height + 1, at, commands)
+        self._is_note_due = True
+        return logged
+
+    # ---- the rest
+
+    def _run(self) -> None:
+        """The group-commit thread: takes all that waits, commits it at once, answers everyone."""
+        is_open = True
+        while is_open:
+            waiting = [self._queue.get()]
+            while len(waiting) < MAX_GROUP and not self._queue.empty():
+                waiting.append(self._queue.get())
+            is_open = None not in waiting
+            group = [item for item in waiting if item is not None]
+            if group:
+                self._answer(group)
+
+    def _answer(self, group: Sequence[tuple[Prepared, Future[Outcome]]]) -> None:
+        try:
+            outcomes = self.commit([prepared for prepared, _ in group])
+        except BaseException as error:
+            for _, future in group:
+                future.set_exception(error)
+            return
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            if outcome.refused is not None:
+                future.set_exception(outcome.refused)
+            else:
+                future.set_result(outcome)
+
+    def _check_alive(self) -> None:
+        if self._failure is not None:
+            raise Refused(
+                Reason.NODE_DAMAGED, f"this writer has stopped ({self._failure}): start again, and run `carnet fsck`"
+            )
+
+    def _now(self) -> int:
+        now, last = self._clock(), self._book.state.at
+        if now < last - MAX_CLOCK_STEP_MS:
+            raise Refused(
+                Reason.TIME_WENT_BACK,
+                f"the clock says {now}, and the log's last record is of {last}: set the clock, then try again",
+                could_retry=True,
+                now=now,
+                last=last,
+            )
+        return max(now, last)
+
+    def _get_seed(self, member: bytes) -> bytes:
+        leaf = self._book.state.members.get(member)
+        revoked = None
+        for key in reversed(leaf.keys):
+            seed = self._ring.find_seed(key.digest)
+            if seed is not None and key.revoked is None:
+                return seed
+            revoked = revoked or (key if seed is not None else None)
+        if revoked is not None:
+            raise Refused(Reason.KEY_REVOKED, f"the key of {leaf.name} was revoked", member=leaf.name)
+        raise Refused(Reason.UNKNOWN_KEY, f"this node keeps no key of {leaf.name}", member=leaf.name)
+
+    def _keep_key(self, seed: bytes) -> None:
+        self._ring = self._ring.with_author(seed)
+        save_key_ring(self._ring, self._home.keys, self._passphrase, self._random_bytes)
+
+    def _has_note(self) -> bool:
+        query = "SELECT 1 FROM checkpoint WHERE size = ?"
+        return self._connection.execute(query, (self._book.state.size,)).fetchone() is not None
+
+
+def open_writer(
+    path: Path,
+    *,
+    clock: Callable[[], int],
+    random_bytes: RandomBytes,
+    passphrase: str | None = None,
+    command: str | None = None,
+) -> Writer:
+    """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy.
+
+    Raises Refused NO_NODE, WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of the store first).
+    """
+    home = Home(path)
+    if not home.store.is_file():
+        raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
+    lock = WriterLock(home.lock, command or " ".join(sys.argv))
+    try:
+        ring = load_key_ring(home.keys, passphrase)
+        return Writer(home, ring, lock, clock=clock, random_bytes=random_bytes, passphrase=passphrase)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _by_chain(row: tuple[object, ...]) -> tuple[object, object]:
+    return row[0], row[1]
+
+
+def _next(connection: Connection, table: str) -> int:
+    row = connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()
+    return int(row[0])

@@ -1,0 +1,24 @@
+"""How Alembic meets the store: over the connection it is given, in one transaction, and never by a URL of its own."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from carnet.vault.tables import metadata
+
+
+def run() -> None:
+    """Apply the steps that are missing; killed midway, none of them has happened."""
+    connection = context.config.attributes["connection"]
+    # The driver is in autocommit, so that DDL is transactional only if the transaction is said.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)
+    try:
+        context.run_migrations()
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+run()

@@ -1,0 +1,116 @@
+"""How contents are kept: each passport under its own key, each entry under the key that its own secret gives.
+
+    key-encryption key ─wraps─▶ passport key ─wraps─▶ statement secret ─expands to─▶ content key, salts   (clause 2.1)
+
+Every key encrypts one message only, so the nonce is fixed. What is destroyed on one line makes all to its right
+unreadable: that is how a passport, or an entry, is erased. It refuses to know where any of it is stored.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from hashlib import blake2b, sha256
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from carnet.encoding import encode, encode_trusted
+from carnet.errors import Unverified
+
+KEY_BYTES: Final = 32
+BLIND_BYTES: Final = 16
+SOURCE_BYTES: Final = 16
+
+_NONCE: Final = bytes(12)
+_SUBJECT_KEY: Final = b"carnet/vault/subject\n"
+_SAME_SUBJECT: Final = b"null"
+"""In stored contents, "the passport's own subject": a subject is never null, and most entries need not repeat it."""
+
+_reader = msgspec.json.Decoder(list[object])
+
+
+def wrap(key: bytes, secret: bytes) -> bytes:
+    """`secret` (32 bytes) under `key`, by RFC 3394: 40 bytes."""
+    return aes_key_wrap(key, secret)
+
+
+def unwrap(key: bytes, wrapped: bytes) -> bytes:
+    """The secret that `wrap` took; raises Unverified("unwrap_failed") for any other key or bytes."""
+    try:
+        secret = aes_key_unwrap(key, wrapped)
+    except (InvalidUnwrap, ValueError):
+        raise Unverified("unwrap_failed", "a wrapped key does not open") from None
+    if len(secret) != KEY_BYTES:
+        raise Unverified("unwrap_failed", "a wrapped key has another size")
+    return secret
+
+
+def compute_blind(index_key: bytes, subject: bytes) -> bytes:
+    """The blind index of a subject, from its `cj` bytes: 16 bytes that say nothing without the node's index key."""
+    return hmac.digest(index_key, subject, "sha256")[:BLIND_BYTES]
+
+
+def compute_source_digest(index_key: bytes, row: bytes) -> bytes:
+    """The keyed digest (16 bytes) by which a source row is known again; of the row's bytes as they were read."""
+    return blake2b(row, digest_size=SOURCE_BYTES, key=index_key, person=b"carnet/source").digest()
+
+
+def encrypt_subject(passport_key: bytes, chain: bytes, subject: bytes) -> bytes:
+    """The subject's `cj` under a key of its own, derived from the passport's; bound to the chain's id."""
+    return AESGCM(sha256(_SUBJECT_KEY + passport_key).digest()).encrypt(_NONCE, subject, chain)
+
+
+def decrypt_subject(passport_key: bytes, chain: bytes, data: bytes) -> bytes:
+    """The subject's `cj`; raises Unverified("decrypt_failed")."""
+    return _decrypt(sha256(_SUBJECT_KEY + passport_key).digest(), data, chain)
+
+
+def pack_values(values: Sequence[bytes], kind_at: int, subject_at: int, is_own_subject: bool) -> bytes:
+    """Canonical values in ascending name order as one array: without the kind (its row has it), and with null for the
+    passport's own subject."""
+    kept = list(values)
+    if is_own_subject:
+        kept[subject_at] = _SAME_SUBJECT
+    del kept[kind_at]
+    return b"[" + b",".join(kept) + b"]"
+
+
+def unpack_values(data: bytes, names: Sequence[str], kind: str, subject: object) -> dict[str, object]:
+    """The complete fields of an entry of this kind and passport; raises Unverified("content_malformed")."""
+    try:
+        values = _reader.decode(data)
+    except (msgspec.DecodeError, UnicodeError):
+        raise Unverified("content_malformed", "the contents are no array") from None
+    if len(values) != len(names) - 1 or encode_trusted(values) != data:
+        raise Unverified("content_malformed", "the contents are not those of this kind")
+    values.insert(names.index("kind"), kind)
+    at = names.index("subject")
+    if values[at] is None:
+        values[at] = subject
+    return dict(zip(names, values, strict=True))
+
+
+def encrypt_content(content_key: bytes, chain: bytes, sid: bytes, content: bytes) -> bytes:
+    """The packed values under the statement's content key, bound to chain and statement."""
+    return AESGCM(content_key).encrypt(_NONCE, content, chain + sid)
+
+
+def decrypt_content(content_key: bytes, chain: bytes, sid: bytes, data: bytes) -> bytes:
+    """The packed values; raises Unverified("decrypt_failed")."""
+    return _decrypt(content_key, data, chain + sid)
+
+
+def encode_subject(subject: object) -> bytes:
+    """`cj` of a subject in its signed form, by which subjects are compared (clause 2.14)."""
+    return encode(subject)
+
+
+def _decrypt(key: bytes, data: bytes, context: bytes) -> bytes:
+    try:
+        return AESGCM(key).decrypt(_NONCE, data, context)
+    except (InvalidTag, ValueError):
+        raise Unverified("decrypt_failed", "encrypted contents do not open") from None

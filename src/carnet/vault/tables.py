@@ -1,0 +1,196 @@
+"""The tables of a node's store: clustered, with small integers inside and nothing random-keyed for each entry.
+
+An entry is one row of one tree, next to its neighbours in the chain. What thousands of entries share (an author, a
+signature, the leaves of a batch) is one row that they point to. It refuses to know how anything is encrypted
+(`sealing`), and which values are right (`node.fsck`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BLOB,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+HISTORY: Final = 1
+"""`chain.type` of a vehicle's history, which is the passport."""
+
+JOURNAL: Final = 2
+"""`chain.type` of a holder's journal."""
+
+IN_VAULT: Final = 0
+"""`entry.location`: the contents are in the row itself (or were erased)."""
+
+ELSEWHERE: Final = 1
+"""`entry.location`: the contents stay at their source; the row keeps the secret that opens their digests."""
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+"""What the store is about: the network and the node, as hexadecimal."""
+
+log_record = Table(
+    "log_record",
+    metadata,
+    Column("idx", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("leaf", BLOB, nullable=False),
+)
+"""Every leaf of the log, as it was hashed. `type` repeats the record's own, so that the few that are not seals are found."""
+
+Index("log_record_by_type", log_record.c.type, log_record.c.idx, sqlite_where=log_record.c.type != "seal")
+
+log_node = Table(
+    "log_node",
+    metadata,
+    Column("level", Integer, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("hash", BLOB, nullable=False),
+    PrimaryKeyConstraint("level", "idx"),
+    sqlite_with_rowid=False,
+)
+"""Hashes of the log's complete subtrees; once written they never change."""
+
+checkpoint = Table(
+    "checkpoint", metadata, Column("size", Integer, primary_key=True), Column("note", BLOB, nullable=False)
+)
+"""Signed notes of the log's head. Written after the records they speak of."""
+
+rules_line = Table(
+    "rules_line",
+    metadata,
+    Column("record", Integer, ForeignKey("log_record.idx"), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("bytes", BLOB, nullable=False),
+    PrimaryKeyConstraint("record", "line"),
+    sqlite_with_rowid=False,
+)
+"""The lines of each rules document, under the record that put it in force."""
+
+member_leaf = Table(
+    "member_leaf",
+    metadata,
+    Column("member", Integer, nullable=False),
+    Column("since", Integer, ForeignKey("log_record.idx"), nullable=False),
+    Column("leaf", BLOB, nullable=False),
+    PrimaryKeyConstraint("member", "since"),
+    sqlite_with_rowid=False,
+)
+"""Each member's leaf, once for each record that changed it."""
+
+schema = Table(
+    "schema",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False, unique=True),
+    Column("document", BLOB, nullable=False),
+)
+"""The schema document of each kind; `id` is the small number that entries carry."""
+
+author_key = Table(
+    "author_key",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("member", BLOB, nullable=False),
+    Column("digest", BLOB, nullable=False, unique=True),
+    Column("public", BLOB, nullable=False),
+)
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("author_key", Integer, ForeignKey("author_key.id"), nullable=False),
+    Column("created_ms", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("root", BLOB, nullable=False),
+    Column("sig", BLOB, nullable=False),
+    Column("leaves", BLOB),
+)
+"""What an author signed at once; `leaves` are the statements' leaf hashes, 32 bytes each, where there are several."""
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain16", BLOB, nullable=False, unique=True),
+    Column("type", Integer, nullable=False),
+    Column("home", BLOB),
+    Column("blind", BLOB, unique=True),
+    Column("subject", BLOB),
+    Column("closed", Integer, nullable=False),
+    Column("head_seq", Integer, nullable=False),
+    Column("head_epoch", Integer, nullable=False),
+    Column("head_id", BLOB, nullable=False),
+    Column("head_seal", Integer, nullable=False),
+    Column("census_seq", Integer),
+    Column("census_epoch", Integer),
+    Column("census_id", BLOB),
+    CheckConstraint("type IN (1, 2)"),
+)
+"""One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index that keeps
+one vehicle to one passport; `subject` is encrypted. `census_…` is the head in the latest census, where it is no longer
+the head now: it is written when a chain grows for the first time after a census, so that a census itself writes nothing."""
+
+passport_key = Table(
+    "passport_key",
+    metadata,
+    Column("chain", Integer, ForeignKey("chain.id"), primary_key=True),
+    Column("wrapped", BLOB, nullable=False),
+)
+"""The key of each chain, wrapped. In a table of its own: to destroy it is to erase the passport."""
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("chain", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("basis", Integer, nullable=False),
+    Column("class", Integer, nullable=False),
+    Column("mark", Integer, nullable=False),
+    Column("target", BLOB),
+    Column("sid", BLOB, nullable=False),
+    Column("submission", Integer, nullable=False),
+    Column("sub_index", Integer, nullable=False),
+    Column("seal", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("location", Integer, nullable=False),
+    Column("secret", BLOB),
+    Column("content", BLOB),
+    PrimaryKeyConstraint("chain", "seq"),
+    CheckConstraint("location = 0 OR (location = 1 AND content IS NULL)"),
+    sqlite_with_rowid=False,
+)
+"""One entry: who and where it stands in the log in small integers; `secret` is wrapped under the passport's key, `content`
+encrypted under the key that the secret gives. No foreign keys: their checks would cost more than the insert; fsck looks."""
+
+seal = Table(
+    "seal",
+    metadata,
+    Column("idx", Integer, ForeignKey("log_record.idx"), primary_key=True),
+    Column("class", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("leaves", BLOB, nullable=False),
+)
+"""The leaf hashes of a batch's links, 32 bytes each, under the log index of its seal."""
+
+source_row = Table(
+    "source_row",
+    metadata,
+    Column("chain", Integer, nullable=False),
+    Column("digest", BLOB, nullable=False),
+    PrimaryKeyConstraint("chain", "digest"),
+    sqlite_with_rowid=False,
+)
+"""A keyed digest of each imported source row, to know a duplicate."""
