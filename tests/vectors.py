@@ -26,7 +26,7 @@ from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import NODE_KIND, Key, Member, Members
 from carnet.passport.statement import NO_TARGET
 from carnet.proof.assemble import Selection
-from carnet.proof.bundle import MAX_BUNDLE_BYTES
+from carnet.proof.bundle import MAX_BUNDLE_BYTES, MAX_BUNDLE_VALUES
 from carnet.proof.verify import Asked, verify_bundle
 from carnet.signing import Signer
 from carnet.tlog.note import TYPE_COSIGNATURE, VerifierKey
@@ -320,14 +320,20 @@ def checkpoint_of(bundle: bytes) -> tuple[int, bytes]:
 
 @scenario("5.3.1", 10, "too_large")
 def refused_too_large() -> Vector:
-    """One byte more than 32 MiB, of nested brackets."""
-    return Vector(b"[" * (MAX_BUNDLE_BYTES + 1), None, 0, repeat="[")
+    """One byte more than 32 MiB."""
+    return Vector(b"0" * (MAX_BUNDLE_BYTES + 1), None, 0, repeat="0")
+
+
+@scenario("5.3.1", 10, "too_large")
+def refused_too_many_values() -> Vector:
+    """32 MiB of nested brackets: more values than any bundle has."""
+    return Vector(b"[" * MAX_BUNDLE_BYTES, None, 0, repeat="[")
 
 
 @scenario("5.3.2", 10, "not_canonical")
 def refused_nested_brackets() -> Vector:
-    """32 MiB of nested brackets."""
-    return Vector(b"[" * MAX_BUNDLE_BYTES, None, 0, repeat="[")
+    """As many nested brackets as there may be values."""
+    return Vector(b"[" * MAX_BUNDLE_VALUES, None, 0, repeat="[")
 
 
 @scenario("5.3.2", 10, "not_canonical")

@@ -18,6 +18,7 @@ from carnet.passport.statement import NO_TARGET, Statement, parse_statement
 from carnet.signing import ALG_ED25519
 
 MAX_BUNDLE_BYTES = 32 * 1024 * 1024
+MAX_BUNDLE_VALUES = 2_000_000
 VERSION = "proof/1"
 MAX_PATH = 64
 MAX_CONSISTENCY_PATH = 128
@@ -189,6 +190,9 @@ def read_bundle(data: bytes) -> Bundle:
     5.3."""
     if len(data) > MAX_BUNDLE_BYTES:
         raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_BYTES:,} bytes, this file has {len(data):,}")
+    # Each value begins the document or follows one of these, so their number bounds the memory that decoding takes.
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_BUNDLE_VALUES:
+        raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_VALUES:,} values")
     document = decode(data)
     if isinstance(document, dict):
         version = document.get("carnet")

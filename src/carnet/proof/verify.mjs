@@ -9,6 +9,7 @@
  */
 
 const MAX_BUNDLE_BYTES = 33_554_432;
+const MAX_BUNDLE_VALUES = 2_000_000;
 const MAX_DEPTH = 16;
 const MAX_U64 = Number.MAX_SAFE_INTEGER;
 const HASH_SIZE = 32;
@@ -779,9 +780,16 @@ const BUNDLE = object({
   since: nullable(object({ path: path(128), root: bytes(32), size: integer(MAX_U64, 1) })),
 }); // 4.1 to 4.8
 
+/** 5.3.1: each value begins the document or follows one of `,` `[` `{`, so this bounds the memory that decoding takes. */
+function countValues(data) {
+  let count = 0;
+  for (const byte of data) if (byte === 0x2c || byte === 0x5b || byte === 0x7b) count += 1;
+  return count;
+}
+
 /** Clause 5.3: bytes to a bundle of known shape. */
 function readBundle(data) {
-  if (data.length > MAX_BUNDLE_BYTES) fail("too_large");
+  if (data.length > MAX_BUNDLE_BYTES || countValues(data) > MAX_BUNDLE_VALUES) fail("too_large");
   let value;
   try {
     value = decodeCanonical(data);
