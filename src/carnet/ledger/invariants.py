@@ -237,7 +237,7 @@ def replay(leaves: Iterable[bytes], get_rules: Callable[[int], Rules], get_membe
         if state is None:
             founding.append(leaf)
             if index == 2:
-                state = _refound(founding, get_rules(1), get_members(2))
+                state = _refound(founding, get_rules, get_members)
             continue
         block = Block(record["height"], record["at"], ())
         if block.height < state.height or block.at < state.at:
@@ -271,12 +271,12 @@ def check_replayed(state: State, replayed: State) -> None:
         _broken("the state remembers a batch that the log does not hold")
 
 
-def _refound(founding: list[bytes], rules: Rules, members: Members) -> State:
+def _refound(founding: list[bytes], get_rules: Callable[[int], Rules], get_members: Callable[[int], Members]) -> State:
     records = [parse_record(leaf) for leaf in founding]
     if [record["type"] for record in records] != list(_BEGINNING):
         _broken("a log begins with genesis, rules and members")
     with _as_broken("the founding"):
-        command = FoundNetwork(parse_genesis(records[0]["genesis"]), rules, members.all)
+        command = FoundNetwork(parse_genesis(records[0]["genesis"]), get_rules(1), get_members(2).all)
         state, logged = process(None, command, Block(records[0]["height"], records[0]["at"], (command,)))
     if [one.leaf for one in logged] != founding:
         _broken("records 0 to 2 are not what founding this network writes")
