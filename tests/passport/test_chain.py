@@ -111,7 +111,7 @@ def test_statement__any_bit_makes_another_or_none(statement: Statement, bit: int
     data[bit // 8] ^= 1 << bit % 8
     assert compute_sid(bytes(data)) != compute_sid(statement.to_bytes())
     if bit // 8 < len(b"carnet/1/statement\n"):
-        with pytest.raises(Unverified, match="malformed|tag"):
+        with pytest.raises(Unverified, match=r"malformed|tag"):
             parse_statement(bytes(data))
     else:
         assert parse_statement(bytes(data)) != statement
