@@ -16,21 +16,8 @@ RETRY = {"no", "yes", "sometimes"}
 # it false (the last test of this file says so); none is added without its reason.
 PENDING = {
     Reason.UNKNOWN_PASSPORT: "tests/node: appending to a chain that the home does not keep",
-    Reason.SUBJECT_TAKEN: "tests/node: a second opening of one subject",
-    Reason.SUBJECT_MISMATCH: "tests/node: a passport of a plate; a statement about another subject",
-    Reason.PASSPORT_CLOSED: "tests/node: appending after closed or moved",
-    Reason.WRONG_CHAIN: "tests/node: prepare, a history kind in a journal",
-    Reason.STATEMENT_LINKED: "tests/node: the same signed submission twice",
-    Reason.UNKNOWN_TARGET: "tests/node: a correction of what is not in the chain",
-    Reason.TARGET_IS_OPENING: "tests/node: a correction of seq 0",
-    Reason.WRONG_MARK: "tests/node: prepare, a kind under another's mark",
-    Reason.NOT_ALIAS: "tests/node: a plate outside its interval",
     Reason.ELSEWHERE_NOT_ALLOWED: "tests/node: prepare, contents at their source",
-    Reason.NO_NODE: "tests/node: opening an empty home",
-    Reason.WRITER_BUSY: "tests/node: two writers",
     Reason.WRONG_PASSPHRASE: "tests/node: the key ring",
-    Reason.NODE_DAMAGED: "tests/node: self-check and fsck",
-    Reason.NOTHING_SEALED: "tests/node: proving without a census",
     Reason.ERASED: "tests/node: proving what was erased",
 }
 
