@@ -30,7 +30,7 @@ def refuse(of_kind: str, /, **changes: Any) -> Refused:
 
 def test_all_kinds__are_those_of_the_first_release() -> None:
     assert set(KINDS) == set(all_kinds())
-    assert len(KINDS) == 18
+    assert len(KINDS) == 37
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,7 +97,11 @@ def test_marks__are_those_that_the_kind_means() -> None:
     assert marks["passport.corrected/1"] == marks["passport.rectified/1"] == {Mark.SUPERSEDES}
     others = [each for kind, each in marks.items() if kind.startswith("vehicle.")] + [marks["passport.closed/1"]]
     assert all(each == {Mark.NONE, Mark.SUPERSEDES} for each in others)
-    assert [kind for kind in KINDS if get_schema(kind).chain == "journal"] == ["journal.opened/1"]
+    # An agreement is never rewritten, and an access never taken back: their ends are entries of their own.
+    journal = {kind for kind in KINDS if kind.startswith("journal.")}
+    assert all(marks[kind] == {Mark.NONE} for kind in journal)
+    assert {kind for kind in KINDS if get_schema(kind).chain == "journal"} == journal
+    assert len(journal) == 5
 
 
 @pytest.mark.parametrize(
@@ -182,6 +186,35 @@ def test_get_schema__refused_unknown_kind(asked: object, suggestion: str | None)
         ("vehicle.contract/1", {"end_date": "2023-12-31"}, Reason.ENDS_BEFORE_START, "end_date"),
         ("journal.opened/1", {"passport": "AB" * 16}, Reason.VALUE_OUT_OF_RANGE, "passport"),
         ("passport.moved/1", {"new_home": ...}, Reason.MISSING_FIELD, "new_home"),
+        ("vehicle.trip/1", {"consent_sha256": ...}, Reason.MISSING_FIELD, "consent_sha256"),
+        ("vehicle.trip/1", {"place": "Lille"}, Reason.UNKNOWN_FIELD, "place"),
+        ("vehicle.trip/1", {"speeding_permille": 1_001}, Reason.VALUE_OUT_OF_RANGE, "speeding_permille"),
+        ("vehicle.end_of_life/1", {"certificate": ...}, Reason.MISSING_FIELD, "certificate"),
+        ("vehicle.fault/1", {"state": "fixed"}, Reason.NOT_IN_LIST, "state"),
+        (
+            "vehicle.fault/1",
+            {"freeze_frame": {"coolant_temperature_c": -61}},
+            Reason.VALUE_OUT_OF_RANGE,
+            "freeze_frame.coolant_temperature_c",
+        ),
+        (
+            "vehicle.reminder/1",
+            {"due": {"earliest": "2024-12-02", "date": "2024-12-01"}},
+            Reason.ENDS_BEFORE_START,
+            "due.date",
+        ),
+        ("vehicle.insurance_claims/1", {"period_end": "2019-03-04"}, Reason.ENDS_BEFORE_START, "period_end"),
+        ("vehicle.damage/1", {"estimate_cents": 5}, Reason.FIELDS_CONFLICT, "estimate_cents"),
+        ("vehicle.declared/1", {"odometer_mi": 5}, Reason.FIELDS_CONFLICT, "odometer_km"),
+        ("vehicle.odometer_judgement/1", {"code": "08"}, Reason.NOT_IN_LIST, "code"),
+        ("journal.granted/1", {"assignee_member": ...}, Reason.FIELDS_CONFLICT, "assignee_type"),
+        ("journal.granted/1", {"assignee_person": "0a" * 32}, Reason.FIELDS_CONFLICT, "assignee_member"),
+        ("journal.granted/1", {"assignee_type": "person"}, Reason.FIELDS_CONFLICT, "assignee_member"),
+        ("journal.granted/1", {"use_until": "2024-06-04"}, Reason.ENDS_BEFORE_START, "use_until"),
+        ("journal.granted/1", {"retention_until": "2024-07-04"}, Reason.ENDS_BEFORE_START, "retention_until"),
+        ("journal.accessed/1", {"legal_basis": "x", "case_number": "y"}, Reason.FIELDS_CONFLICT, "grant"),
+        ("journal.accessed/1", {"grant": None, "legal_basis": "x"}, Reason.FIELDS_CONFLICT, "legal_basis"),
+        ("journal.withdrawn/1", {"reason": ...}, Reason.MISSING_FIELD, "reason"),
     ],
 )
 def test_validate__refused(kind: str, changes: dict[str, Any], reason: Reason, field: str) -> None:

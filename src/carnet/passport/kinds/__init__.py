@@ -8,13 +8,41 @@ to know who may write a kind and how many must endorse it.
 from __future__ import annotations
 
 from carnet.errors import Reason, Refused
-from carnet.passport.kinds import accident, inspection, opening, papers, passport, vehicle, workshop
+from carnet.passport.kinds import (
+    accident,
+    claims,
+    holder,
+    inspection,
+    journal,
+    life,
+    measured,
+    opening,
+    papers,
+    passport,
+    upkeep,
+    vehicle,
+    workshop,
+)
 from carnet.passport.kinds.schema import Schema, read_schema
 from carnet.types import brief, show
 
 __all__ = ["Schema", "all_kinds", "get_schema", "read_schema"]
 
-_FAMILIES = (opening, vehicle, inspection, workshop, accident, papers, passport)
+_FAMILIES = (
+    opening,
+    life,
+    vehicle,
+    inspection,
+    workshop,
+    upkeep,
+    measured,
+    accident,
+    claims,
+    papers,
+    holder,
+    passport,
+    journal,
+)
 _SCHEMAS: dict[str, Schema] = {schema.kind: schema for family in _FAMILIES for schema in family.KINDS}
 
 
@@ -30,10 +58,19 @@ def get_schema(kind: object) -> Schema:
         return schema
     near = _find_nearest(kind) if isinstance(kind, str) else None
     if near is None:
-        message = f"there is no kind {show(kind)}; the kinds are {', '.join(all_kinds())}"
+        message = f"there is no kind {show(kind)}; one is written like vehicle.odometer/1; there are {_list_kinds()}"
         raise Refused(Reason.UNKNOWN_KIND, message, field="kind", value=brief(kind))
     message = f"there is no kind {show(kind)}; did you mean {near}?"
     raise Refused(Reason.UNKNOWN_KIND, message, field="kind", value=brief(kind), suggestion=near)
+
+
+def _list_kinds() -> str:
+    """Every kind once, by family: "passport (closed, opened, …), vehicle (…)"."""
+    families: dict[str, list[str]] = {}
+    for name in all_kinds():
+        family, _, word = name.partition("/")[0].partition(".")
+        families.setdefault(family, []).append(word)
+    return ", ".join(f"{family} ({', '.join(words)})" for family, words in families.items())
 
 
 def _find_nearest(kind: str) -> str | None:

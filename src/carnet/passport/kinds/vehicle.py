@@ -106,4 +106,17 @@ ODOMETER_REPLACEMENT = declare(
     ),
 )
 
-KINDS = (IDENTITY, ODOMETER, ODOMETER_REPLACEMENT)
+# A register's verdict over readings that it does not show. The codes are the RDW's (domain.md §3); another register
+# writes its own under its country.
+ODOMETER_JUDGEMENT = declare(
+    "vehicle.odometer_judgement/1",
+    "odometer judged",
+    choice("code", "the register's code", "00 01 02 03 04 05 06 07 NG", national=True),
+    COUNTRY,
+    choice("judgement", "judgement", "logical illogical no_judgement not_registered", optional=False),
+    Integer(name="last_reading_year", label="year of the last reading judged", minimum=1886, maximum=2999),
+    NOTE,
+    Text(name="text", label="the judgement, as written", max_length=400),
+)
+
+KINDS = (IDENTITY, ODOMETER, ODOMETER_REPLACEMENT, ODOMETER_JUDGEMENT)

@@ -11,6 +11,22 @@ INVOICE_TEXT = Text(name="invoice_text", label="the invoice's own words", max_le
 LABOUR = Integer(name="labour_minutes", label="labour, minutes", minimum=0, maximum=100_000)
 # EU roadworthiness package: a garage records the mileage of repairs that last longer than one hour.
 OVER_ONE_HOUR = Flag(name="over_one_hour", label="longer than one hour")
+NEXT_DUE = Record(
+    name="next_due",
+    label="next service due",
+    fields=(
+        Day(name="date", label="by this day"),
+        Integer(name="odometer_km", label="at this odometer, kilometres", minimum=0, maximum=ODOMETER_MAX),
+        Integer(name="odometer_mi", label="at this odometer, miles", minimum=0, maximum=ODOMETER_MAX),
+    ),
+    rules=(AtMostOne(("odometer_km", "odometer_mi")),),
+)
+FAULT_CODES = Items(
+    name="fault_codes",
+    label="fault codes read",
+    max_items=50,
+    fields=(Text(name="code", label="code, such as P0420", max_length=16, optional=False),),
+)
 
 SERVICE = declare(
     "vehicle.service/1",
@@ -20,16 +36,7 @@ SERVICE = declare(
     INVOICE,
     INVOICE_TEXT,
     LABOUR,
-    Record(
-        name="next_due",
-        label="next service due",
-        fields=(
-            Day(name="date", label="by this day"),
-            Integer(name="odometer_km", label="at this odometer, kilometres", minimum=0, maximum=ODOMETER_MAX),
-            Integer(name="odometer_mi", label="at this odometer, miles", minimum=0, maximum=ODOMETER_MAX),
-        ),
-        rules=(AtMostOne(("odometer_km", "odometer_mi")),),
-    ),
+    NEXT_DUE,
     KM,
     MI,
     OVER_ONE_HOUR,
@@ -57,12 +64,7 @@ ASSISTANCE = declare(
     "vehicle.assistance/1",
     "breakdown assistance",
     Text(name="cause", label="cause found", max_length=400),
-    Items(
-        name="fault_codes",
-        label="fault codes read",
-        max_items=50,
-        fields=(Text(name="code", label="code, such as P0420", max_length=16, optional=False),),
-    ),
+    FAULT_CODES,
     KM,
     MI,
     choice("outcome", "outcome", "repaired_on_site towed not_repaired not_found cancelled other"),
