@@ -87,6 +87,7 @@ class Reason(StrEnum):
     # 7. The node and its home.
     NO_NODE = "no_node"
     NODE_EXISTS = "node_exists"
+    FILE_EXISTS = "file_exists"
     WRITER_BUSY = "writer_busy"
     WRONG_PASSPHRASE = "wrong_passphrase"
     NODE_DAMAGED = "node_damaged"

@@ -40,8 +40,8 @@ PIPE_CLOSED = 141
 def carnet(context: click.Context, home: str | None, version: bool) -> None:
     """Certified histories of vehicles, which anyone can verify offline.
 
-    What happens to a vehicle becomes an entry of its passport, signed by whoever says it and sealed in a log. A proof is a
-    file: whoever receives it checks it without trusting the server, or even asking it.
+    What happens to a vehicle becomes an entry of its passport, signed by whoever says it and sealed in a log. A proof
+    is a file: whoever receives it checks it without trusting the server, or even asking it.
     """
     if version:
         from carnet import __version__

@@ -105,3 +105,9 @@ def verb(examples: Examples, **settings: Any) -> Callable[[Callable[..., Any]], 
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")
+passphrase_file = click.option(
+    "--passphrase-file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where the passphrase of the keys stands, if they are under one.  [$CARNET_PASSPHRASE_FILE]",
+)

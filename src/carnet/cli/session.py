@@ -50,7 +50,9 @@ class Session:
 
     @property
     def command(self) -> str:
-        """What this process was asked to do, for whoever finds the lock taken. Options may hold names: only the verb."""
+        """What this process was asked to do, for whoever finds the lock taken. Options may hold names: only the
+        verb.
+        """
         return "carnet " + " ".join(word for word in sys.argv[1:] if word.isalpha())
 
     def find_passphrase(self, file: str | None) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from carnet.cli.group import TeachingGroup, as_json, verb
+from carnet.cli.group import TeachingGroup, as_json, passphrase_file, verb
 from carnet.cli.session import Session
 
 
@@ -20,22 +20,21 @@ from carnet.cli.session import Session
         ("For a program", "carnet policy --json"),
     )
 )
+@passphrase_file
 @as_json
 @click.pass_obj
-def policy(session: Session, is_json: bool) -> None:
+def policy(session: Session, passphrase_file: str | None, is_json: bool) -> None:
     """Print this node's public trust policy (C2SP tlog-policy), for those who verify.
 
     It holds the log's public key and no secret. Publish it where your readers already trust you.
     """
     from carnet.cli.terminal import write_json_line
     from carnet.services.reading import open_reader
-    from carnet.tlog.policy import format_policy
 
-    with open_reader(session.home) as reader:
-        found = reader.get_policy()
-    text = format_policy(found).decode()
+    with open_reader(session.home, session.find_passphrase(passphrase_file)) as reader:
+        key, text = reader.get_log_key(), reader.get_policy().decode()
     if is_json:
-        write_json_line({"log_key": found.logs[0].format(), "network": found.logs[0].name, "policy": text})
+        write_json_line({"log_key": key.format(), "network": key.name, "policy": text})
     else:
         click.echo(text, nl=False)
 

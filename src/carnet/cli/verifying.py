@@ -1,4 +1,5 @@
-"""`carnet verify`: a proof, judged; one verdict with a shape, four findings with a sentence each, and what is not proved.
+"""`carnet verify`: a proof, judged; one verdict with a shape, four findings with a sentence each, and what is not
+proved.
 
 Needs no node and no network. It refuses to repeat anything that stands in an altered file.
 """
@@ -6,6 +7,7 @@ Needs no node and no network. It refuses to repeat anything that stands in an al
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ SHAPE_OF_EXIT = {0: "good", 10: "bad", 11: "unsure", 12: "other"}
 SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved": "other", "not_judged": "none"}
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[int]):
     """A whole number and `s`, `m`, `h` or `d`; as milliseconds. Spec: 5.11."""
 
     name = "age"
@@ -105,7 +107,7 @@ def verify(
     now = now_ms() if at is None else at
     found = verify_proof(data, now, asked=asked, policy=chosen, home=session.home)
     if is_json:
-        click.get_binary_stream("stdout").write(found.verdict.to_json())
+        sys.stdout.buffer.write(found.verdict.to_json())
     else:
         from carnet.cli.terminal import Terminal
 

@@ -46,13 +46,21 @@ RESULTS: Final[dict[str, str]] = {
 }
 """What the results of an inspection mean; those with a P beside the letter are shown as they stand."""
 
+NATURES: Final[dict[str, str]] = {
+    "VTP": "periodic",
+    "VTC": "complementary",
+    "CV": "re-visit",
+    "CVC": "complementary re-visit",
+}
+"""The French natures of an inspection."""
+
 _READING = ("odometer_km", "odometer_mi", "odometer_state", "new_odometer_km", "new_odometer_mi", "old_odometer_km")
 _COMMON = ("kind", "occurred", "subject")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`label` says what it is, `when` the date at its own precision, `odometer` the reading or "", `details` the rest."""
+    """`label` says what it is, `when` the date at its precision, `odometer` the reading or "", `details` the rest."""
 
     label: str
     when: str
@@ -99,7 +107,7 @@ def format_when(occurred: object) -> str:
 
 
 def format_odometer(fields: Fields) -> str:
-    """The reading with its unit, thousands apart; old and new of a replacement; why there is none, where that is said."""
+    """The reading with its unit, thousands apart; old and new of a replacement; why there is none, where it is said."""
     for old, new, unit in (("old_odometer_km", "new_odometer_km", "km"), ("old_odometer_mi", "new_odometer_mi", "mi")):
         pair = [fields.get(old), fields.get(new)]
         if any(isinstance(value, int) for value in pair):
@@ -140,6 +148,10 @@ def _format(kind: str, name: str, value: object, fields: Fields) -> str:
         return (
             f"{RESULTS[value]} ({value})" if value in RESULTS and value not in ("PASSED", "FAILED") else value.lower()
         )
+    if name == "nature" and value in NATURES:
+        return f"{NATURES[str(value)]} ({value})"
+    if name == "centre":
+        return f"centre {value}"
     if name == "next_due" and isinstance(value, dict):
         parts = [str(value[part]) for part in ("date",) if value.get(part)]
         parts += [f"{value[f'odometer_{unit}']:,} {unit}" for unit in ("km", "mi") if value.get(f"odometer_{unit}")]

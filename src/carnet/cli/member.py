@@ -1,0 +1,218 @@
+"""`carnet member`: who takes part: enrolling, accrediting, revoking, retiring.
+
+Each change is a record of the log, and cannot be undone by editing anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carnet.cli.group import TeachingGroup, as_json, passphrase_file
+from carnet.cli.session import Session
+
+if TYPE_CHECKING:
+    from carnet.ledger.rules.members import Member
+    from carnet.node.writer import Writer
+
+
+@click.group(
+    cls=TeachingGroup,
+    examples=(
+        ("Enrol a garage, for which this node signs", 'carnet member add --kind garage --name "Garage des Tilleuls"'),
+        ("See everyone", "carnet member list"),
+        ("What one may write", 'carnet member show "Garage des Tilleuls"'),
+    ),
+)
+def member() -> None:
+    """Enrol organisations; accredit, revoke and retire them."""
+
+
+def _open(session: Session, passphrase_file: str | None) -> Writer:
+    from carnet.services.founding import open_writer_at
+
+    return open_writer_at(session.home, session.find_passphrase(passphrase_file), session.command)
+
+
+@member.command(
+    examples=(
+        ("The node keeps its key and signs for it", 'carnet member add --kind garage --name "Garage des Tilleuls"'),
+        ("It keeps its own key", "carnet member add --kind insurer --name Mutuelle --id ID --own-key PUBLIC:SIGNATURE"),
+    )
+)
+@click.option("--name", required=True, help="What the organisation is called.")
+@click.option("--kind", required=True, help="What kind it is, such as garage, inspection_centre or insurer.")
+@click.option(
+    "--own-key", metavar="PUBLIC:SIGNATURE", help="Its own public key and its signature on the enrolment, in Base64."
+)
+@click.option(
+    "--id", "member_id", metavar="ID", help="The member id under which the own key signed (32 hexadecimal digits)."
+)
+@passphrase_file
+@as_json
+@click.pass_obj
+def add(
+    session: Session,
+    name: str,
+    kind: str,
+    own_key: str | None,
+    member_id: str | None,
+    passphrase_file: str | None,
+    is_json: bool,
+) -> None:
+    """Enrol an organisation, accredited for what the rules allow to its kind.
+
+    Without --own-key the node makes a key and signs for the member (basis 2). With it, only the member can sign
+    (basis 1): the signature is over the enrolment of clause 3.3, role 1, custody 1.
+    """
+    from carnet.services.members import enrol
+
+    with _open(session, passphrase_file) as writer:
+        enrolled = enrol(writer, name, kind, own_key=own_key, member_id=member_id)
+    _tell(enrolled, f"Enrolled {enrolled.name} ({enrolled.kind}), id {enrolled.id.hex()}", is_json)
+
+
+@member.command("list", examples=(("Everyone, in the order of their enrolment", "carnet member list"),))
+@passphrase_file
+@as_json
+@click.pass_obj
+def list_(session: Session, passphrase_file: str | None, is_json: bool) -> None:
+    """List the members of the network."""
+    from carnet.cli.terminal import Piece, Terminal, write_json_line
+    from carnet.services.members import to_document
+    from carnet.services.reading import open_reader
+
+    with open_reader(session.home, session.find_passphrase(passphrase_file)) as reader:
+        members = reader.state.members.all
+    if is_json:
+        for one in members:
+            write_json_line(to_document(one))
+        return
+    rows: list[list[Piece]] = [
+        [
+            one.name,
+            str(one.kind),
+            one.id.hex(),
+            f"{len(one.accreditations)}",
+            ("retired", "yellow") if one.retired is not None else "",
+        ]
+        for one in members
+    ]
+    Terminal().table(("name", "kind", "id", "may write", ""), rows, right=(3,))
+
+
+@member.command(examples=(("By name, or by the beginning of its id", 'carnet member show "Garage des Tilleuls"'),))
+@click.argument("which")
+@passphrase_file
+@as_json
+@click.pass_obj
+def show(session: Session, which: str, passphrase_file: str | None, is_json: bool) -> None:
+    """Show one member: its keys, and what it may write on which basis."""
+    from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.services.explaining import BASES
+    from carnet.services.founding import find_member
+    from carnet.services.members import list_keys, to_document
+    from carnet.services.reading import open_reader
+
+    with open_reader(session.home, session.find_passphrase(passphrase_file)) as reader:
+        found = find_member(reader.state.members.all, which)
+    if is_json:
+        write_json_line(to_document(found))
+        return
+    terminal = Terminal()
+    terminal.say((found.name, "bold"), f"  {found.kind}", "  (retired)" if found.retired is not None else "")
+    terminal.facts((("id", found.id.hex()), ("host", found.host.hex())))
+    for listed in list_keys((found,)):
+        revoked = f", revoked at record {listed.key.revoked}" if listed.key.revoked is not None else ""
+        terminal.facts(((f"{listed.role} key", f"{listed.key.digest.hex()} (custody {listed.custody}{revoked})"),))
+    terminal.say("")
+    rows: list[list[Any]] = [[kind, BASES[basis]] for kind, basis, _ in found.accreditations]
+    terminal.table(("may write", "basis"), rows)
+
+
+@member.command(
+    examples=(
+        (
+            "Let a garage replace odometers",
+            'carnet member accredit "Garage des Tilleuls" --kind vehicle.odometer_replacement/1 --basis 2',
+        ),
+        (
+            "No longer",
+            'carnet member accredit "Garage des Tilleuls" --kind vehicle.odometer_replacement/1 --basis 2 --withdraw',
+        ),
+    )
+)
+@click.argument("which")
+@click.option("--kind", required=True, help="The kind of entry, such as vehicle.odometer/1.")
+@click.option(
+    "--basis", required=True, type=click.IntRange(1, 4), help="1 own key, 2 certified, 3 reported, 4 declared."
+)
+@click.option("--withdraw", is_flag=True, help="Take it back; what was sealed before stays as it is.")
+@passphrase_file
+@as_json
+@click.pass_obj
+def accredit(
+    session: Session, which: str, kind: str, basis: int, withdraw: bool, passphrase_file: str | None, is_json: bool
+) -> None:
+    """Let a member write a kind of entry on a basis, or no longer."""
+    from carnet.services.members import accredit as accredit_member
+
+    with _open(session, passphrase_file) as writer:
+        changed = accredit_member(writer, which, kind, basis, is_withdrawn=withdraw)
+    verb = "may no longer write" if withdraw else "may write"
+    _tell(changed, f"{changed.name} {verb} {kind} on basis {basis}", is_json)
+
+
+@member.command(
+    "revoke-key",
+    examples=(("A stolen key", 'carnet member revoke-key "Garage des Tilleuls" 3fa81c --disputed-since 120'),),
+)
+@click.argument("which")
+@click.argument("digest")
+@click.option(
+    "--disputed-since",
+    type=click.IntRange(0),
+    metavar="RECORD",
+    help="What it signed since this log record is disputed.",
+)
+@passphrase_file
+@as_json
+@click.pass_obj
+def revoke_key(
+    session: Session, which: str, digest: str, disputed_since: int | None, passphrase_file: str | None, is_json: bool
+) -> None:
+    """End a key, for ever: it signs nothing from now on. DIGEST is the beginning of the key's digest."""
+    from carnet.services.members import revoke_key as revoke
+
+    with _open(session, passphrase_file) as writer:
+        changed = revoke(writer, which, digest, disputed_since)
+    _tell(changed, f"Revoked a key of {changed.name}", is_json)
+
+
+@member.command(examples=(("A garage that closes", 'carnet member retire "Garage des Tilleuls"'),))
+@click.argument("which")
+@passphrase_file
+@as_json
+@click.pass_obj
+def retire(session: Session, which: str, passphrase_file: str | None, is_json: bool) -> None:
+    """Let a member leave: it signs nothing from now on, and what it signed stays valid."""
+    from carnet.services.members import retire as retire_member
+
+    with _open(session, passphrase_file) as writer:
+        changed = retire_member(writer, which)
+    _tell(changed, f"{changed.name} has left the network", is_json)
+
+
+def _tell(changed: Member, sentence: str, is_json: bool) -> None:
+    from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.services.members import to_document
+
+    if is_json:
+        write_json_line(to_document(changed))
+        return
+    terminal = Terminal()
+    terminal.say(terminal.shape("good"), f" {sentence}")
+
+
+VERBS: dict[str, click.Command] = {"member": member}

@@ -1,0 +1,64 @@
+"""`carnet show`: a passport of this node as a timeline.
+
+It refuses to call anything proved: that is for `carnet verify` to say, about a file.
+"""
+
+from __future__ import annotations
+
+import click
+
+from carnet.cli.group import as_json, passphrase_file, verb
+from carnet.cli.session import Session, now_ms
+
+
+@verb(
+    examples=(
+        ("By VIN", "carnet show VFZZZZ000J0000000"),
+        ("Only inspections and odometer readings", "carnet show VFZZZZ000J0000000 --only inspection,odometer"),
+        ("By id, for a program", "carnet show 3fa8 --json"),
+    )
+)
+@click.argument("which")
+@click.option("--only", metavar="KIND,…", help="Only entries of these kinds, such as odometer,inspection.")
+@passphrase_file
+@as_json
+@click.pass_obj
+def show(session: Session, which: str, only: str | None, passphrase_file: str | None, is_json: bool) -> None:
+    """Show a passport as a timeline, newest first.
+
+    WHICH is a passport's id (or its beginning), a VIN, scheme:value or plate:COUNTRY:value. Corrections stand beside
+    what they correct; nothing is ever overwritten.
+    """
+    from carnet.cli.terminal import Terminal, format_age, format_moment, write_json_line
+    from carnet.cli.timeline import show_timeline
+    from carnet.services.exporting import resolve_kinds
+    from carnet.services.reading import format_subject, open_reader
+    from carnet.services.showing import open_passport
+
+    with open_reader(session.home, session.find_passphrase(passphrase_file)) as reader:
+        kinds = None if only is None else resolve_kinds(reader, only.split(","))
+        found = open_passport(reader, which, kinds)
+    if is_json:
+        write_json_line(found.to_document())
+        return
+    terminal, now = Terminal(), now_ms()
+    terminal.say((format_subject(found.subject), "bold"), "  (closed)" if found.is_closed else "")
+    counted = (
+        "not yet"
+        if found.census_at is None
+        else f"{format_moment(found.census_at)} ({format_age(now - found.census_at)})"
+    )
+    terminal.facts(
+        (
+            ("passport", found.passport),
+            ("entries", f"{found.entry_count:,}" + (f", {len(found.entries):,} shown" if kinds else "")),
+            ("holder", f"{found.epoch + 1}" + (f" (changed hands {found.epoch} times)" if found.epoch > 1 else "")),
+            ("sealed", f"{format_moment(found.sealed_at)} (newest entry)"),
+            ("census", counted),
+        )
+    )
+    terminal.say("")
+    show_timeline(terminal, found.entries)
+
+
+VERBS: dict[str, click.Command] = {"show": show}

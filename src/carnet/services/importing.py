@@ -1,0 +1,357 @@
+"""Importing a file of the field: parsed as a stream, prepared by workers, sealed in order, and never twice.
+
+    file ─▶ rows and faults ─▶ jobs of about a thousand rows ─▶ prepared ─▶ one transaction each ─▶ receipts
+
+A row is known again by a keyed digest of its source, so an import that was killed is resumed by running it again.
+Memory does not grow with the file. It refuses to know how a format is parsed, and to lose a good row because of a bad
+one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+from carnet.encoding import b64, encode_trusted
+from carnet.errors import Reason
+from carnet.formats.faults import Fault, write_fault
+from carnet.formats.histovec import Item, Row, read_inspections
+from carnet.ledger.rules.members import Member
+from carnet.node.placing import Outcome, Receipt
+from carnet.node.pool import PreparePool
+from carnet.node.prepare import ChainRef, Group, Prepared
+from carnet.node.prepare import Item as Statement
+from carnet.node.writer import Writer
+from carnet.types import Basis, Millis, Subject
+from carnet.vault.sealing import compute_source_digest
+
+OPENING = "passport.opened/1"
+INSPECTION = "vehicle.inspection/1"
+
+BATCH_ROWS = 1_000
+MAX_BATCH_ROWS = 4 * BATCH_ROWS
+"""A vehicle is not split between batches, unless it alone has as many rows as this."""
+
+KNOWN_CHAINS = 4_096
+SHOWN_FAULTS = 10
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the rows: `rows_read` = sealed + duplicate + faulty. `passports` are those that the file is about;
+    openings are entries, but not rows."""
+
+    rows_read: int = 0
+    sealed: int = 0
+    duplicate: int = 0
+    faulty: int = 0
+    passports: int = 0
+    opened: int = 0
+    first_faults: list[Fault] = field(default_factory=list)
+
+    def to_document(self) -> dict[str, object]:
+        """The object with which `import --json` ends."""
+        names = ("rows_read", "sealed", "duplicate", "faulty", "passports")
+        return {name: getattr(self, name) for name in names}
+
+
+Progress = Callable[[Summary], None]
+
+
+class Sinks(NamedTuple):
+    """Where faulty rows and receipts are written, if anywhere; both are NDJSON."""
+
+    faults: IO[bytes] | None = None
+    receipts: IO[bytes] | None = None
+
+
+NOWHERE = Sinks()
+
+
+def validate_histovec(chunks: Iterable[bytes], now: Millis, sinks: Sinks, progress: Progress) -> Summary:
+    """Read the whole file as an import would, and write nothing but the faults. `sealed` counts what would be sealed at
+    most: what is sealed already is not looked up."""
+    summary, subjects = Summary(), set[int]()
+    for item in read_inspections(chunks, now):
+        summary.rows_read += 1
+        if isinstance(item, Fault):
+            _note_fault(summary, item, sinks)
+        else:
+            # 64 bits of the subject are enough to count with, and are all that is kept of it.
+            subjects.add(hash(item.subject))
+        if summary.rows_read % BATCH_ROWS == 0:
+            progress(summary)
+    summary.passports = len(subjects)
+    progress(summary)
+    return summary
+
+
+def import_histovec(
+    writer: Writer,
+    member: Member,
+    chunks: Iterable[bytes],
+    now: Millis,
+    *,
+    sinks: Sinks = NOWHERE,
+    progress: Progress = lambda summary: None,
+    worker_count: int = 0,
+    batch_rows: int = BATCH_ROWS,
+) -> Summary:
+    """Seal every good row that is not sealed yet, reported by `member` (basis 3), and take a census at the end.
+
+    Raises Refused(NOT_ACCREDITED) before anything is read if the member may not report inspections. A receipt is
+    written only after its commit.
+    """
+    for kind in (OPENING, INSPECTION):
+        member.check_accredited(kind, Basis.REPORTED, writer.state.rules.get_kind(kind).class_)
+    with PreparePool(writer.context(), worker_count) as pool:
+        run = _Run(writer, member, pool, now, sinks, progress, window=2 * worker_count)
+        try:
+            for batch in _make_batches(read_inspections(chunks, now), run, batch_rows):
+                run.add(batch)
+            run.drain()
+        except BaseException:
+            run.forget()
+            raise
+    take_census_if_due(writer)
+    progress(run.summary)
+    return run.summary
+
+
+def take_census_if_due(writer: Writer) -> bool:
+    """Take a census if anything was logged after the last one, or there is none; whether one was taken."""
+    latest = writer.state.censuses.get(writer.node_id)
+    if latest is not None and latest.index == writer.state.size - 1:
+        writer.keep_checkpoint()
+        return False
+    writer.take_census()
+    return True
+
+
+def choose_worker_count(byte_count: int | None) -> int:
+    """How many workers a file is worth: starting one takes as long as some thousands of rows. None: size unknown."""
+    if byte_count is not None and byte_count < 4_000_000:
+        return 0
+    return max(1, min(8, (os.cpu_count() or 2) - 1))
+
+
+# ---- batches
+
+
+def _make_batches(items: Iterable[Item], run: _Run, batch_rows: int) -> Iterator[list[Row]]:
+    """Good rows in batches that end between vehicles; faults are noted on the way."""
+    batch: list[Row] = []
+    for item in items:
+        run.summary.rows_read += 1
+        if isinstance(item, Fault):
+            _note_fault(run.summary, item, run.sinks)
+            continue
+        is_full = len(batch) >= batch_rows and item.subject != batch[-1].subject
+        if is_full or len(batch) >= MAX_BATCH_ROWS:
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
+    summary.faulty += 1
+    if len(summary.first_faults) < SHOWN_FAULTS:
+        summary.first_faults.append(fault)
+    if sinks.faults is not None:
+        sinks.faults.write(write_fault(fault))
+
+
+class _Flight(NamedTuple):
+    """A job in preparation: the rows of its items by place (None: an opening), and the subjects that it opens."""
+
+    prepared: Future[Prepared]
+    rows: list[Row | None]
+    opens: frozenset[Subject]
+
+
+class _Run:
+    """One import while it runs."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        member: Member,
+        pool: PreparePool,
+        now: Millis,
+        sinks: Sinks,
+        progress: Progress,
+        *,
+        window: int,
+    ) -> None:
+        self._writer, self._member, self._pool, self._now = writer, member, pool, now
+        self._progress, self._window = progress, window
+        self._index_key = writer.ring.index
+        self._flights: deque[_Flight] = deque()
+        self._opening: set[Subject] = set()
+        self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
+        self._touched = bytearray()
+        self._new_numbers: set[int] = set()
+        self.sinks = sinks
+        self.summary = Summary()
+
+    def add(self, rows: list[Row]) -> None:
+        """Send one batch on its way, and commit those that are ready."""
+        by_subject: dict[Subject, list[Row]] = {}
+        for row in rows:
+            by_subject.setdefault(row.subject, []).append(row)
+        if not self._opening.isdisjoint(by_subject):
+            # A vehicle whose passport is being opened: its chain is known only after that commit.
+            self.drain()
+        groups: list[Group] = []
+        order: list[Row | None] = []
+        opens = set[Subject]()
+        for subject, own in by_subject.items():
+            self._add_group(subject, own, groups, order, opens)
+        if groups:
+            job = self._writer.make_job(self._member.id, Basis.REPORTED, groups, created_ms=self._now)
+            self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
+            self._opening |= opens
+        while len(self._flights) > self._window:
+            self._land()
+        self._progress(self.summary)
+
+    def drain(self) -> None:
+        """Commit all that is in flight."""
+        while self._flights:
+            self._land()
+
+    def forget(self) -> None:
+        """Drop what is in flight: it was not acknowledged, and the next run will find it in the file again."""
+        while self._flights:
+            self._flights.popleft().prepared.cancel()
+
+    def _add_group(
+        self, subject: Subject, rows: list[Row], groups: list[Group], order: list[Row | None], opens: set[Subject]
+    ) -> None:
+        chain = self._find_chain(subject)
+        known: set[bytes] = set()
+        items: list[Statement] = []
+        places: list[Row | None] = []
+        if chain is None:
+            items.append(Statement(OPENING, _make_opening(subject, self._now)))
+            places.append(None)
+        else:
+            known = self._writer.find_source_digests(chain.id)
+            self._touch(chain.id)
+        for row in rows:
+            source = compute_source_digest(self._index_key, row.source_bytes)
+            if source in known:
+                self.summary.duplicate += 1
+                continue
+            known.add(source)
+            items.append(Statement(row.kind, row.fields, source=source))
+            places.append(row)
+        if items:
+            groups.append(Group(items, chain))
+            order += places
+            if chain is None:
+                opens.add(subject)
+
+    def _find_chain(self, subject: Subject) -> ChainRef | None:
+        found = self._chains.get(subject)
+        if found is None:
+            found = self._writer.find_chain(subject)
+            if found is None:
+                return None
+            self._chains[subject] = found
+            if len(self._chains) > KNOWN_CHAINS:
+                self._chains.popitem(last=False)
+        return found
+
+    def _touch(self, number: int) -> None:
+        """Count a passport that the file is about, once: one bit for each passport of the node."""
+        at, bit = divmod(number, 8)
+        if at >= len(self._touched):
+            self._touched.extend(bytes(at + 1 - len(self._touched)))
+        if not self._touched[at] >> bit & 1:
+            self._touched[at] |= 1 << bit
+            self.summary.passports += 1
+
+    def _land(self) -> None:
+        """Commit the oldest flight; only when this returns is any of it acknowledged."""
+        flight = self._flights[0]
+        outcome = self._writer.commit([flight.prepared.result()])[0]
+        self._flights.popleft()
+        if outcome.refused is not None:
+            raise outcome.refused
+        self._opening -= flight.opens
+        self._account(flight, outcome)
+        _write_receipts(self._writer, flight, outcome, self.sinks)
+
+    def _account(self, flight: _Flight, outcome: Outcome) -> None:
+        summary = self.summary
+        for receipt in outcome.receipts:
+            row = flight.rows[receipt.place]
+            if row is None:
+                summary.opened += 1
+            else:
+                summary.sealed += 1
+        for refusal in outcome.refusals:
+            row = flight.rows[refusal.place]
+            if row is None:
+                continue
+            if refusal.reason == Reason.ALREADY_SEALED:
+                summary.duplicate += 1
+                continue
+            raw = row.source_bytes.decode("utf-8", "backslashreplace")
+            _note_fault(summary, Fault(row.line, row.row, None, refusal.reason, refusal.message, raw), self.sinks)
+        for subject in flight.opens:
+            # Asked of the store, not remembered: only there has an opened chain its number.
+            chain = self._find_chain(subject)
+            if chain is not None:
+                self._touch(chain.id)
+
+
+def _make_opening(subject: Subject, now: Millis) -> dict[str, object]:
+    from datetime import UTC, datetime
+
+    day = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
+    return {
+        "after_erasure": None,
+        "kind": OPENING,
+        "occasion": "file",
+        "occurred": {"at": day, "precision": "day", "zone": "UTC"},
+        "source": None,
+        "subject": subject.to_json(),
+    }
+
+
+def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
+    """One line for each sealed row, on the disk's side of its commit."""
+    if sinks.receipts is None:
+        return
+    node_key = writer.state.members.get(writer.node_id).keys[0].digest
+    for receipt in outcome.receipts:
+        row = flight.rows[receipt.place]
+        if row is not None:
+            line = _make_receipt(writer, receipt, row, node_key)
+            sinks.receipts.write(encode_trusted(line) + b"\n")
+    sinks.receipts.flush()
+
+
+def _make_receipt(writer: Writer, receipt: Receipt, row: Row, node_key: bytes) -> dict[str, object]:
+    """Clause 3.11: what is sealed already has its acceptance as its deadline."""
+    deadline = receipt.accepted_ms
+    return {
+        "accepted_ms": receipt.accepted_ms,
+        "deadline_ms": deadline,
+        "key": b64(node_key),
+        "passport": receipt.chain16.hex(),
+        "record": receipt.seal,
+        "row": row.row,
+        "seq": receipt.seq,
+        "sig": b64(writer.sign_receipt(receipt, deadline)),
+        "signed": b64(receipt.signed),
+        "statement": receipt.sid.hex(),
+    }

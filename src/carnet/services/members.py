@@ -1,0 +1,124 @@
+"""Members: organisations enrolled, accredited, retired, their keys listed and revoked, as commands of the ledger.
+
+It refuses to hold a secret that a member keeps itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from carnet.encoding import unb64
+from carnet.errors import Reason, Refused, Unverified
+from carnet.ledger.rules.members import Key, Member
+from carnet.node.writer import Writer
+from carnet.services.founding import find_member
+from carnet.types import Basis, Custody, KeyRole
+
+
+class ListedKey(NamedTuple):
+    """A key as it is listed: whose, for what, who holds the secret, and the log index of its revocation if any."""
+
+    member: Member
+    key: Key
+    role: str
+    custody: str
+
+
+ROLE_NAMES = {KeyRole.AUTHOR: "author", KeyRole.HOLDER_AUTHOR: "holder's author", KeyRole.NODE: "node"}
+CUSTODY_NAMES = {Custody.OWN: "own", Custody.NODE: "node"}
+
+
+def enrol(writer: Writer, name: str, kind: str, *, own_key: str | None = None, member_id: str | None = None) -> Member:
+    """Enrol an organisation that this node hosts.
+
+    Without `own_key` the node makes a key and signs with it (basis 2). `own_key` is `PUBLIC:SIGNATURE` in Base64: 32
+    bytes, and the key's signature over its enrolment under `member_id` (clause 3.3, role 1, custody 1); then only the
+    member can sign (basis 1). Raises Refused(MEMBER_EXISTS, BAD_SIGNATURE, NOT_IN_LIST, VALUE_OUT_OF_RANGE).
+    """
+    if any(member.name == name and member.retired is None for member in writer.state.members.all):
+        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
+    if own_key is None:
+        return writer.enrol_member(name, kind)
+    if member_id is None:
+        raise Refused(Reason.MISSING_FIELD, "an own key signs its enrolment under a member id: give it with --id")
+    return writer.enrol_member(name, kind, member_id=_parse_id(member_id), key=parse_own_key(own_key))
+
+
+def parse_own_key(text: str) -> Key:
+    """A key with its enrolment signature, as `PUBLIC:SIGNATURE` in Base64; Refused(WRONG_TYPE) otherwise."""
+    public, _, signature = text.partition(":")
+    try:
+        return Key(unb64(public, 32), KeyRole.AUTHOR, Custody.OWN, unb64(signature, 64))
+    except Unverified:
+        raise Refused(
+            Reason.WRONG_TYPE, "an own key is written PUBLIC:SIGNATURE, both in Base64 (32 and 64 bytes)"
+        ) from None
+
+
+def accredit(writer: Writer, which: str, kind: str, basis: int, *, is_withdrawn: bool = False) -> Member:
+    """Let a member say a kind of entry on a basis, or no longer. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KIND,
+    MAY_NOT_WRITE).
+    """
+    member = find_member(writer.state.members.all, which)
+    wanted = (kind, int(Basis(basis)), writer.state.rules.get_kind(kind).class_)
+    kept = {one for one in member.accreditations if one != wanted}
+    writer.accredit(member.id, sorted(kept if is_withdrawn else kept | {wanted}))
+    return writer.state.members.get(member.id)
+
+
+def revoke_key(writer: Writer, which: str, digest: str, disputed_since: int | None) -> Member:
+    """End a member's key, named by its digest or the beginning of one. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KEY,
+    KEY_REVOKED).
+    """
+    member = find_member(writer.state.members.all, which)
+    found = [key for key in member.keys if len(digest) >= 6 and key.digest.hex().startswith(digest.lower())]
+    if len(found) != 1:
+        raise Refused(
+            Reason.UNKNOWN_KEY, f"{member.name} has {len(found)} keys that begin with {digest[:64]!a}", key=digest[:64]
+        )
+    writer.revoke_key(member.id, found[0].digest, disputed_since)
+    return writer.state.members.get(member.id)
+
+
+def retire(writer: Writer, which: str) -> Member:
+    """A member leaves: it signs nothing from now on. Raises Refused(UNKNOWN_MEMBER, MEMBER_RETIRED)."""
+    member = find_member(writer.state.members.all, which)
+    writer.retire(member.id)
+    return writer.state.members.get(member.id)
+
+
+def list_keys(members: tuple[Member, ...]) -> Iterator[ListedKey]:
+    """Every key that is listed, revoked ones too: a key stays listed for ever."""
+    for member in members:
+        for key in member.keys:
+            yield ListedKey(member, key, ROLE_NAMES[KeyRole(key.role)], CUSTODY_NAMES[Custody(key.custody)])
+
+
+def to_document(member: Member) -> dict[str, object]:
+    """A member as JSON."""
+    return {
+        "accreditations": [
+            {"basis": basis, "class": class_, "kind": kind} for kind, basis, class_ in member.accreditations
+        ],
+        "id": member.id.hex(),
+        "keys": [
+            {
+                "custody": CUSTODY_NAMES[Custody(key.custody)],
+                "digest": key.digest.hex(),
+                "disputed_since": key.disputed_since,
+                "revoked": key.revoked,
+                "role": ROLE_NAMES[KeyRole(key.role)],
+            }
+            for key in member.keys
+        ],
+        "kind": str(member.kind),
+        "name": member.name,
+        "retired": member.retired,
+    }
+
+
+def _parse_id(text: str) -> bytes:
+    from carnet.types import parse_hex_id
+
+    return parse_hex_id(text.lower())
