@@ -18,7 +18,6 @@ PENDING = {
     Reason.UNKNOWN_PASSPORT: "tests/node: appending to a chain that the home does not keep",
     Reason.ELSEWHERE_NOT_ALLOWED: "tests/node: prepare, contents at their source",
     Reason.FILE_EXISTS: "tests/cli: an export onto an existing file",
-    Reason.WRONG_PASSPHRASE: "tests/node: the key ring",
     Reason.ERASED: "tests/node: proving what was erased",
 }
 
