@@ -37,7 +37,8 @@ class KeyRing:
     @classmethod
     def of(cls, random_bytes: RandomBytes) -> KeyRing:
         """New keys."""
-        return cls(*(random_bytes(32) for _ in range(4)))
+        log, node, kek, index = (random_bytes(32) for _ in range(4))
+        return cls(log, node, kek, index)
 
     def with_author(self, seed: bytes) -> KeyRing:
         """With one more author key."""
@@ -81,10 +82,10 @@ def load_key_ring(path: Path, passphrase: str | None = None) -> KeyRing:
         if document["carnet"] == _SEALED:
             document = _open(document, passphrase)
         authors = [unb64(seed, 32) for seed in cast("list[str]", document["authors"])]
-        keys = [unb64(cast("str", document[name]), 32) for name in ("log", "node", "kek", "index")]
+        log, node, kek, index = (unb64(cast("str", document[name]), 32) for name in ("log", "node", "kek", "index"))
     except (Unverified, KeyError, TypeError, AttributeError):
         raise Refused(Reason.NODE_DAMAGED, f"{path.name} is not a key ring of this program") from None
-    return KeyRing(*keys, authors={Signer(seed).digest: seed for seed in authors})
+    return KeyRing(log, node, kek, index, authors={Signer(seed).digest: seed for seed in authors})
 
 
 def is_under_passphrase(path: Path) -> bool:
@@ -109,4 +110,10 @@ def _open(document: dict[str, object], passphrase: str | None) -> dict[str, obje
 def _derive(passphrase: str, salt: bytes) -> bytes:
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-    return Argon2id(salt=salt, length=32, **_ARGON2).derive(passphrase.encode())
+    return Argon2id(
+        salt=salt,
+        length=32,
+        iterations=_ARGON2["iterations"],
+        lanes=_ARGON2["lanes"],
+        memory_cost=_ARGON2["memory_cost"],
+    ).derive(passphrase.encode())

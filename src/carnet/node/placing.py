@@ -159,7 +159,7 @@ class Placing:
             key = self._get_key_id(prepared)
             leaves = prepared.leaves or None
             self.submissions.append(
-                (number, key, prepared.created_ms, prepared.count, prepared.root, prepared.sig, leaves)
+                (number, key, prepared.created_ms, prepared.statement_count, prepared.root, prepared.sig, leaves)
             )
         refusals.sort(key=lambda refusal: refusal.place)
         return Outcome(receipts, refusals)

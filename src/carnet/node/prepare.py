@@ -116,7 +116,9 @@ class Refusal(NamedTuple):
 
     def to_error(self) -> Refused:
         """The same as an exception."""
-        return Refused(self.reason, self.message, **self.facts)
+        error = Refused(self.reason, self.message)
+        error.facts = dict(self.facts)
+        return error
 
 
 class Prepared(NamedTuple):
@@ -132,7 +134,7 @@ class Prepared(NamedTuple):
     public: bytes
     basis: int
     created_ms: int
-    count: int
+    statement_count: int
     root: bytes
     sig: bytes
     leaves: bytes
@@ -145,7 +147,7 @@ class Prepared(NamedTuple):
     @property
     def submission(self) -> bytes:
         """`sub`, what the author's key signs. Spec: 2.10."""
-        return compute_submission(self.net, self.key_digest, self.created_ms, self.count, self.root)
+        return compute_submission(self.net, self.key_digest, self.created_ms, self.statement_count, self.root)
 
     def with_signature(self, sig: bytes) -> Prepared:
         """With a signature that was made elsewhere; the writer verifies it."""
@@ -255,7 +257,7 @@ class _Submission:
             public=job.public,
             basis=job.basis,
             created_ms=job.created_ms,
-            count=len(leaves),
+            statement_count=len(leaves),
             root=compute_root(leaves),
             sig=b"",
             leaves=b"".join(leaves) if len(leaves) > 1 else b"",

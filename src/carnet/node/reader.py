@@ -86,7 +86,7 @@ class Submission(NamedTuple):
     member: bytes
     key_digest: bytes
     created_ms: int
-    count: int
+    statement_count: int
     sub: bytes
     sig: bytes
     tree: MerkleTree | None
@@ -332,7 +332,7 @@ class Reader:
                 name: (salt, value) for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
             },
             created_ms=submission.created_ms,
-            count=submission.count,
+            count=submission.statement_count,
             index=sub_index,
             path=submission.tree.path(sub_index) if submission.tree is not None else [],
             signature=submission.sig,

@@ -25,7 +25,7 @@ def check_store(connection: Connection, book: Logbook, log_public: bytes) -> Non
         _check_log(connection)
         _check_checkpoint(connection, book, log_public)
         _check_last_seal(connection)
-    except (Unverified, IndexError, KeyError, ValueError) as error:
+    except (Unverified, LookupError, ValueError, TypeError, AttributeError) as error:
         raise _damaged("log", str(error)) from error
 
 

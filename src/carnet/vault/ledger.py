@@ -50,7 +50,7 @@ def parse_genesis(document: Document) -> Genesis:
 def parse_line(data: bytes) -> Line:
     """A rules line from its `cj`; raises Unverified("malformed") for other bytes."""
     try:
-        line = _line_reader.decode(data)
+        line: Line = _line_reader.decode(data)
     except msgspec.DecodeError as error:
         raise Unverified("malformed", f"not a rules line: {error}") from None
     if compute_line_bytes(line) != data:
@@ -128,7 +128,7 @@ def read_state(connection: Connection) -> State:
     """The ledger's state after the last record; raises Refused(NODE_DAMAGED) if what is stored contradicts the log."""
     try:
         return _read_state(connection)
-    except (Unverified, KeyError, TypeError) as error:
+    except (Unverified, LookupError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(f"the ledger's state cannot be read: {error}") from error
 
 

@@ -1,0 +1,61 @@
+"""`fsck`: verify a whole store again from what was signed, and name the table, row and column that is not what it was.
+
+It believes nothing but the signatures and its own keys: each part is checked against what the part before it has proved. It
+writes nothing, and its memory does not grow with the number of entries. It refuses to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from carnet.errors import CarnetError
+from carnet.node.fsck.chains import check_chains
+from carnet.node.fsck.findings import Finding, Findings, Progress
+from carnet.node.fsck.log import check_log
+from carnet.node.fsck.placed import check_seals, check_submissions
+from carnet.node.fsck.replay import check_ledger
+from carnet.node.home import Home
+from carnet.node.keyring import load_key_ring
+from carnet.vault.store import SCHEMA_VERSION, Connection, Error, open_store
+
+__all__ = ["Finding", "check_home"]
+
+
+def check_home(
+    path: Path, *, passphrase: str | None = None, progress: Callable[[Progress], None] | None = None
+) -> list[Finding]:
+    """Everything that is wrong with the store of a home; empty when all of it is what was signed.
+
+    It reads one moment, also while a writer runs. `progress` is told now and then what is being checked, how far, of how
+    much. At most a thousand findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file that cannot
+    be opened at all.
+    """
+    home = Home(path)
+    ring = load_key_ring(home.keys, passphrase)
+    found = Findings(progress)
+    with open_store(home.store, is_read_only=True) as store:
+        connection = store.connection
+        connection.execute("BEGIN")
+        try:
+            _check_file(connection, found)
+            log = check_log(connection, ring, found)
+            history = check_ledger(connection, log, found)
+            seals = check_seals(connection, log, found)
+            submissions = check_submissions(connection, history, found)
+            check_chains(connection, ring, history, seals, submissions, found)
+        except (Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
+            # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as that,
+            # beside all that was found until then.
+            found.add("store", None, None, f"checking could not go on: {type(error).__name__}: {error}")
+    return found.all
+
+
+def _check_file(connection: Connection, found: Findings) -> None:
+    for (line,) in connection.execute("PRAGMA quick_check(20)").fetchall():
+        # A value that breaks a CHECK is the business of its own table below.
+        if line != "ok" and not line.startswith("CHECK constraint"):
+            found.add("store", None, None, f"SQLite: {line}")
+    versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    if versions != [SCHEMA_VERSION]:
+        found.add("alembic_version", None, "version_num", f"the schema is said to be {versions}, not {SCHEMA_VERSION}")

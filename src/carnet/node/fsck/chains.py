@@ -1,0 +1,366 @@
+"""The chains: every entry opened, digested, linked and found at its place; every head, key, index row and census again.
+
+Entries are read in the order of their chains, so that nothing but the present chain is kept. Spec: 2.1 to 2.14, 3.9.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, cast
+
+from carnet.encoding import decode, encode, unb64
+from carnet.errors import CarnetError, Refused, Unverified
+from carnet.ledger.rules.members import Members, check_custody, roles_for
+from carnet.node.census import read_census_tree
+from carnet.node.fsck.findings import Findings
+from carnet.node.fsck.placed import Seals, Signed, Submissions
+from carnet.node.fsck.replay import History
+from carnet.node.keyring import KeyRing
+from carnet.node.lookup import Kinds, open_content
+from carnet.node.placing import AFTER_CLOSING, CLOSING, is_corrector
+from carnet.node.prepare import OPENINGS, ChainRef
+from carnet.node.reader import compute_opened_root
+from carnet.passport.link import NO_PREV, Link, check_mark, compute_chain_id, compute_next_epoch
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement
+from carnet.types import Mark
+from carnet.vault.ledger import read_schemas
+from carnet.vault.sealing import compute_blind, decrypt_subject, unwrap
+from carnet.vault.store import Connection
+from carnet.vault.tables import HISTORY
+
+_CHAINS = (
+    "SELECT id, chain16, type, home, blind, subject, closed, head_seq, head_epoch, head_id, head_seal, census_seq,"
+    " census_epoch, census_id, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id ORDER BY id"
+)
+_ENTRIES = (
+    "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret, content"
+    " FROM entry ORDER BY chain, seq"
+)
+
+
+def check_chains(
+    connection: Connection, ring: KeyRing, history: History, seals: Seals, submissions: Submissions, found: Findings
+) -> None:
+    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken, and the census."""
+    checker = _Chains(connection, ring, history, seals, submissions, found)
+    total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
+    entries = groupby(connection.execute(_ENTRIES), key=itemgetter(0))
+    number, rows = next(entries, (None, iter(())))
+    for row in connection.execute(_CHAINS):
+        while number is not None and number < row[0]:
+            found.add("entry", number, "chain", "there is no such chain")
+            number, rows = next(entries, (None, iter(())))
+        own = rows if number == row[0] else iter(())
+        checker.check_chain(row, own)
+        if number == row[0]:
+            number, rows = next(entries, (None, iter(())))
+        found.tell("entry", checker.entry_count, total)
+    while number is not None:
+        found.add("entry", number, "chain", "there is no such chain")
+        number, rows = next(entries, (None, iter(())))
+    checker.check_all_placed()
+    _check_orphans(connection, found)
+    _check_census(connection, history, found)
+
+
+@dataclass
+class _State:
+    """A chain while its entries go by."""
+
+    seq: int = -1
+    epoch: int = 0
+    id: bytes = NO_PREV
+    seal: int = -1
+    home: bytes | None = None
+    closed: int = 0
+    sids: dict[bytes, int] = field(default_factory=dict)
+    # (kind, member, basis) of entries that may still be withdrawn with an effect on the chain itself.
+    closings: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    census: tuple[int, int, bytes] | None = None
+    # The head that the chain row keeps beside the present one: its seq, and what it was when it went by.
+    kept_seq: object = None
+    kept: tuple[int, int, bytes] | None = None
+
+
+class _Chains:
+    def __init__(
+        self,
+        connection: Connection,
+        ring: KeyRing,
+        history: History,
+        seals: Seals,
+        submissions: Submissions,
+        found: Findings,
+    ) -> None:
+        self._ring, self._history, self._seals, self._submissions = ring, history, seals, submissions
+        self._found = found
+        self._kinds = Kinds(read_schemas(connection))
+        self._placed: Counter[int] = Counter()
+        self._covers = history.census[1]["covers"] if history.census is not None else 0
+        self._judged: dict[tuple[bytes, bytes, str, int, int, int, int], str | None] = {}
+        self._in_force: dict[int, Members] = {}
+        self.entry_count = 0
+
+    def check_chain(self, row: Any, entries: Iterator[Any]) -> None:
+        """One chain with its entries."""
+        number, chain16, type_ = row[:3]
+        ref = self._open_chain(row)
+        state = _State(kept_seq=row[11])
+        for entry in entries:
+            self.entry_count += 1
+            if entry[1] != state.seq + 1:
+                self._found.add("entry", (number, entry[1]), "seq", f"entry {state.seq + 1} is missing")
+                return
+            if not self._check_entry(entry, state, chain16, type_, ref):
+                # Every later link rests on this one.
+                return
+        if state.seq < 0:
+            self._found.add("chain", number, None, "a chain without entries")
+            return
+        self._check_head(row, state)
+
+    def _open_chain(self, row: Any) -> ChainRef | None:
+        """The chain's key and subject, or None where they do not open; blind index and subject agree."""
+        number, chain16, type_, _, blind, sealed = row[:6]
+        wrapped = row[14]
+        if wrapped is None or sealed is None:
+            self._found.add(
+                "passport_key" if wrapped is None else "chain", number, None, "the passport's key or subject is missing"
+            )
+            return None
+        try:
+            key = unwrap(self._ring.kek, wrapped)
+        except Unverified as error:
+            self._found.add("passport_key", number, "wrapped", str(error))
+            return None
+        try:
+            subject = decrypt_subject(key, chain16, sealed)
+            value = cast("dict[str, object]", decode(subject))
+        except Unverified as error:
+            self._found.add("chain", number, "subject", f"{error} (or it is another passport's key)")
+            return None
+        if blind != (compute_blind(self._ring.index, subject) if type_ == HISTORY else None):
+            self._found.add("chain", number, "blind", "not the blind index of the subject")
+        return ChainRef(number, chain16, type_, key, value)
+
+    def _check_entry(self, entry: Any, state: _State, chain16: bytes, type_: int, ref: ChainRef | None) -> bool:
+        number, seq, kind_id, basis, class_, mark, target, sid, submission, sub_index, seal, position = entry[:12]
+        key = (number, seq)
+        signed = self._submissions.find(submission)
+        if signed is None:
+            return self._wrong(key, "submission", "there is no such submission")
+        if kind_id not in self._kinds.names_of:
+            return self._wrong(key, "kind", "there is no such kind")
+        kind = self._kinds.names_of[kind_id][0]
+        statement = self._open_entry(entry, kind, signed, chain16, ref)
+        if seq == 0 and compute_chain_id(self._history.home, sid) != chain16:
+            self._found.add("chain", number, "chain16", "not the id that the opening statement gives")
+            return False
+        if seq == 0 and OPENINGS.get(kind) != type_:
+            self._found.add("chain", number, "type", f"opened by {kind}")
+        if statement is not None and sha256(statement).digest() != sid:
+            return self._wrong(
+                key, "sid", "contents, author, basis, class, mark, target and secret do not give this statement's id"
+            )
+        if statement is not None and not self._is_submitted(signed, submission, sub_index, statement):
+            return self._wrong(key, "sub_index", "the author's submission does not hold this statement there")
+        fault = self._find_mark_fault(state, seq, kind, mark, target)
+        if fault is not None:
+            return self._wrong(key, "mark", fault)
+        return self._place(entry, state, kind, signed, chain16, seal, position, class_, basis, sid, mark, target)
+
+    def _open_entry(self, entry: Any, kind: str, signed: Signed, chain16: bytes, ref: ChainRef | None) -> bytes | None:
+        """The statement's bytes, from the contents; None where they are erased, elsewhere, or do not open."""
+        number, seq, kind_id, basis, class_, mark, target, sid = entry[:8]
+        location, secret, content = entry[12:15]
+        key = (number, seq)
+        if location not in (0, 1) or (location == 1) != (content is None and secret is not None):
+            self._wrong(key, "location", "does not say where the contents are")
+        if content is None or secret is None or ref is None:
+            if (content is None) != (secret is None) and location == 0:
+                self._wrong(key, "content" if content is None else "secret", "gone, while the other half is here")
+            return None
+        try:
+            opened = open_content(ref, kind, self._kinds.names_of[kind_id][1], sid, secret, content)
+        except Refused:
+            return None
+        except Unverified as error:
+            self._wrong(key, "secret" if error.code == "unwrap_failed" else "content", str(error))
+            return None
+        if seq == 0 and encode(opened.fields["subject"]) != encode(ref.subject):
+            self._found.add("chain", number, "subject", "not the subject of the opening entry")
+        try:
+            return Statement(
+                self._history.net,
+                chain16 if seq else NO_CHAIN,
+                signed.member,
+                signed.key_digest,
+                basis,
+                class_,
+                mark,
+                target or NO_TARGET,
+                compute_opened_root(opened),
+            ).to_bytes()
+        except (ValueError, TypeError) as error:
+            self._wrong(key, "basis", f"basis, class, mark or target is out of range: {error}")
+            return None
+
+    def _is_submitted(self, signed: Signed, submission: int, sub_index: int, statement: bytes) -> bool:
+        leaf = sha256(b"\x00" + statement).digest()
+        if signed.statement_count == 1:
+            return sub_index == 0 and signed.root == leaf
+        return self._submissions.leaves.find(submission, sub_index) == leaf
+
+    def _place(
+        self,
+        entry: Any,
+        state: _State,
+        kind: str,
+        signed: Signed,
+        chain16: bytes,
+        seal: int,
+        position: int,
+        class_: int,
+        basis: int,
+        sid: bytes,
+        mark: int,
+        target: bytes | None,
+    ) -> bool:
+        """The link at its place in its batch, the author's right at that seal, and the head after it."""
+        key = (entry[0], entry[1])
+        if self._seals.classes.get(seal) != class_:
+            return self._wrong(key, "seal", "no batch of this class stands at this log index")
+        if seal < state.seal:
+            return self._wrong(key, "seal", "sealed before the entry before it")
+        epoch = compute_next_epoch(state.epoch, mark) if state.seq >= 0 else 0
+        signed_digest = sha256(b"carnet/1/signed\n" + sid + signed.tail).digest()
+        link = Link(chain16, state.seq + 1, epoch, state.id, sid, mark, target or NO_TARGET, signed_digest).to_bytes()
+        if self._seals.leaves.find(seal, position) != sha256(b"\x00" + link).digest():
+            return self._wrong(key, "position", "its link does not stand there in the batch")
+        self._placed[seal] += 1
+        fault = self._find_right_fault(seal, signed, kind, basis, class_)
+        if fault is not None:
+            return self._wrong(key, "basis", fault)
+        if state.closed and kind not in AFTER_CLOSING:
+            return self._wrong(key, "kind", "stands after the passport was closed")
+        self._follow(state, seal, kind, signed, basis, sid, mark, target)
+        state.seq, state.epoch, state.id, state.seal = state.seq + 1, epoch, sha256(link).digest(), seal
+        state.sids[sid] = state.seq
+        if state.seq == state.kept_seq:
+            state.kept = (state.seq, state.epoch, state.id)
+        if seal < self._covers:
+            state.census = (state.seq, state.epoch, state.id)
+        return True
+
+    def _follow(
+        self,
+        state: _State,
+        seal: int,
+        kind: str,
+        signed: Signed,
+        basis: int,
+        sid: bytes,
+        mark: int,
+        target: bytes | None,
+    ) -> None:
+        """What an entry does to its chain, as the writer did it."""
+        if kind == CLOSING:
+            state.closed = 1
+            state.closings[sid] = (signed.member, basis)
+        elif mark == Mark.MOVE:
+            state.home = (target or NO_TARGET)[:16]
+        elif mark == Mark.SUPERSEDES and state.closed and target in state.closings:
+            author = self._get_members(seal).get(signed.member)
+            if state.closings[target] == (signed.member, basis) or is_corrector(author, basis):
+                state.closed = 0
+
+    def _find_mark_fault(self, state: _State, seq: int, kind: str, mark: int, target: bytes | None) -> str | None:
+        try:
+            check_mark(seq, mark, target or NO_TARGET, state.sids.get(target) if target is not None else None)
+        except Unverified as error:
+            return str(error)
+        if (kind in OPENINGS) != (seq == 0):
+            return f"{kind} stands at seq {seq}"
+        return None
+
+    def _find_right_fault(self, seal: int, signed: Signed, kind: str, basis: int, class_: int) -> str | None:
+        """What the author lacked under the members and rules of the seal; asked once for each author, kind and members tree."""
+        members = self._get_members(seal)
+        asked = (signed.member, signed.key_digest, kind, basis, class_, id(members), 0)
+        if asked not in self._judged:
+            try:
+                member = members.get(signed.member)
+                check_custody(basis, member.get_signing_key(signed.key_digest, roles_for(basis)))
+                member.check_accredited(kind, basis, class_)
+                self._judged[asked] = None
+            except (CarnetError, ValueError) as error:
+                self._judged[asked] = str(error)
+        return self._judged[asked]
+
+    def _get_members(self, seal: int) -> Members:
+        if seal not in self._in_force:
+            if len(self._in_force) > 4096:
+                self._in_force.clear()
+            self._in_force[seal] = self._history.get_members_at(seal)
+        return self._in_force[seal]
+
+    def _check_head(self, row: Any, state: _State) -> None:
+        number = row[0]
+        stored = {
+            "home": (row[3], state.home),
+            "closed": (row[6], state.closed),
+            "head_seq": (row[7], state.seq),
+            "head_epoch": (row[8], state.epoch),
+            "head_id": (row[9], state.id),
+            "head_seal": (row[10], state.seal),
+        }
+        for column, (said, truth) in stored.items():
+            if said != truth:
+                self._found.add("chain", number, column, "not what its entries give")
+        self._check_census_head(row, state)
+
+    def _check_census_head(self, row: Any, state: _State) -> None:
+        """Where the head has moved since the census, the old one stands beside it; where it has not, what stands there is of
+        an older census, and must still be a head that this chain had."""
+        number, said = row[0], row[11:14]
+        if state.seal >= self._covers and self._covers:
+            if said != (state.census if state.census is not None else (None, None, None)):
+                self._found.add("chain", number, "census_id", "not the head at the latest census")
+        elif said != (None, None, None) and (said != state.kept or said[0] >= state.seq):
+            self._found.add("chain", number, "census_seq", "not a head that this chain had")
+
+    def check_all_placed(self) -> None:
+        """As many entries as places in each batch: since each link stands where it says, every place is taken once."""
+        for seal, count in self._seals.counts.items():
+            if self._placed[seal] != count:
+                self._found.add(
+                    "entry", f"seal {seal}", None, f"{self._placed[seal]} entries, where the batch holds {count} links"
+                )
+
+    def _wrong(self, key: tuple[int, int], column: str, what: str) -> bool:
+        self._found.add("entry", key, column, what)
+        return False
+
+
+def _check_orphans(connection: Connection, found: Findings) -> None:
+    for table in ("passport_key", "source_row"):
+        query = f"SELECT DISTINCT chain FROM {table} WHERE chain NOT IN (SELECT id FROM chain)"
+        for (number,) in connection.execute(query):
+            found.add(table, number, "chain", "there is no such chain")
+    query = "SELECT id FROM submission WHERE id NOT IN (SELECT submission FROM entry)"
+    for (number,) in connection.execute(query):
+        found.add("submission", number, "id", "no entry belongs to it")
+
+
+def _check_census(connection: Connection, history: History, found: Findings) -> None:
+    if history.census is None:
+        return
+    index, census = history.census
+    tree = read_census_tree(connection, census["covers"])
+    if tree.root != unb64(census["root"]) or len(tree) != census["count"]:
+        found.add("chain", None, "census_id", f"the heads do not give the root of census {index}")

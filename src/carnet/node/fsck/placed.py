@@ -1,0 +1,168 @@
+"""What many entries share: the leaves of each batch, and what each author signed.
+
+Both are checked against signatures here, so that an entry that does not fit them later is itself what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from carnet.encoding import unb64
+from carnet.errors import Refused, Unverified
+from carnet.ledger.batch import parse_batch
+from carnet.node.fsck.findings import Findings
+from carnet.node.fsck.log import CheckedLog
+from carnet.node.fsck.replay import History
+from carnet.passport.statement import compute_submission
+from carnet.signing import key_digest, verify
+from carnet.tlog.tree import HASH_BYTES, MerkleTree
+from carnet.vault.ledger import parse_record
+from carnet.vault.store import Connection
+
+CACHE_BYTES = 64 * 1024 * 1024
+
+
+class Blobs:
+    """Leaf hashes by number, read when they are asked for; at most 64 MiB are kept, whatever the store's size."""
+
+    def __init__(self, read: Callable[[int], bytes | None]) -> None:
+        self._read = read
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._size = 0
+
+    def find(self, number: int, position: int) -> bytes | None:
+        """The hash at this position, or None."""
+        blob = self._kept.get(number)
+        if blob is None:
+            blob = self._read(number) or b""
+            self._kept[number] = blob
+            self._size += len(blob)
+            while self._size > CACHE_BYTES and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1])
+        else:
+            self._kept.move_to_end(number)
+        at = position * HASH_BYTES
+        return blob[at : at + HASH_BYTES] if position >= 0 and at + HASH_BYTES <= len(blob) else None
+
+
+class Seals(NamedTuple):
+    """Batches that agree with their seals: class and count by log index, and their leaves."""
+
+    classes: dict[int, int]
+    counts: dict[int, int]
+    leaves: Blobs
+
+
+class Signed(NamedTuple):
+    """One submission that its author's key signed."""
+
+    member: bytes
+    key_digest: bytes
+    statement_count: int
+    root: bytes
+    tail: bytes
+
+
+class Submissions:
+    """Submissions as they are asked for; a few thousand are kept."""
+
+    def __init__(self, connection: Connection, net: bytes) -> None:
+        self._connection = connection
+        self._net = net
+        self._kept: OrderedDict[int, Signed | None] = OrderedDict()
+        self.leaves = Blobs(self._read_leaves)
+
+    def find(self, number: int) -> Signed | None:
+        """The submission with this number."""
+        if number not in self._kept:
+            self._kept[number] = self._read(number)
+            if len(self._kept) > 4096:
+                self._kept.popitem(last=False)
+        return self._kept[number]
+
+    def _read(self, number: int) -> Signed | None:
+        row = self._connection.execute(
+            "SELECT member, digest, created_ms, count, root, sig FROM submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id = ?",
+            (number,),
+        ).fetchone()
+        if row is None:
+            return None
+        member, digest, created_ms, count, root, sig = row
+        return Signed(member, digest, count, root, compute_submission(self._net, digest, created_ms, count, root) + sig)
+
+    def _read_leaves(self, number: int) -> bytes | None:
+        row = self._connection.execute("SELECT leaves FROM submission WHERE id = ?", (number,)).fetchone()
+        return None if row is None else row[0]
+
+
+def check_seals(connection: Connection, log: CheckedLog, found: Findings) -> Seals:
+    """Each batch's leaves give the root that its home signed and the ledger sealed."""
+
+    def read(index: int) -> bytes | None:
+        row = connection.execute("SELECT leaves FROM seal WHERE idx = ?", (index,)).fetchone()
+        return None if row is None else row[0]
+
+    seals = Seals({}, {}, Blobs(read))
+    for index, leaf in connection.execute("SELECT idx, leaf FROM log_record ORDER BY idx"):
+        record = parse_record(leaf)
+        if record["type"] != "seal":
+            continue
+        batch = parse_batch(unb64(record["batch"]))
+        seals.classes[index], seals.counts[index] = batch.class_, batch.count
+        row = connection.execute("SELECT class, count, leaves FROM seal WHERE idx = ?", (index,)).fetchone()
+        if row is None:
+            found.add("seal", index, None, "the batch of this seal is missing")
+            continue
+        if row[0] != batch.class_:
+            found.add("seal", index, "class", f"{row[0]}, where the batch says {batch.class_}")
+        if row[1] != batch.count:
+            found.add("seal", index, "count", f"{row[1]}, where the batch says {batch.count}")
+        if compute_blob_root(row[2]) != batch.root:
+            found.add("seal", index, "leaves", "the leaves do not give the root that was sealed")
+    for (index,) in connection.execute("SELECT idx FROM seal"):
+        if index not in seals.classes:
+            found.add("seal", index, "idx", "no seal stands at this log index")
+    return seals
+
+
+def check_submissions(connection: Connection, history: History, found: Findings) -> Submissions:
+    """Each author key is its member's, and each submission is signed by it, over the leaves that are kept."""
+    newest = history.members[max(history.members)]
+    for id_, member, digest, public in connection.execute("SELECT id, member, digest, public FROM author_key"):
+        if len(public) != 32 or key_digest(public) != digest:
+            found.add("author_key", id_, "public", "not the key of this digest")
+        try:
+            is_listed = newest.get(member).find_key(digest) is not None
+        except Refused:
+            is_listed = False
+        if not is_listed:
+            found.add("author_key", id_, "member", "this member lists no such key")
+    query = (
+        "SELECT submission.id, created_ms, count, root, sig, leaves, digest, public FROM submission"
+        " LEFT JOIN author_key ON author_key.id = submission.author_key"
+    )
+    for number, created_ms, count, root, sig, leaves, digest, public in connection.execute(query):
+        if digest is None:
+            found.add("submission", number, "author_key", "there is no such author key")
+            continue
+        try:
+            is_signed = verify(public, compute_submission(history.net, digest, created_ms, count, root), sig)
+        except (Unverified, ValueError, TypeError):
+            is_signed = False
+        if not is_signed:
+            found.add("submission", number, "sig", "its author key did not sign this time, count and root")
+        if (leaves is None) != (count == 1):
+            found.add("submission", number, "leaves", "kept for one statement, or missing for several")
+        elif leaves is not None and (compute_blob_root(leaves) != root or len(leaves) != HASH_BYTES * count):
+            found.add("submission", number, "leaves", "the leaves do not give the root that was signed")
+    return Submissions(connection, history.net)
+
+
+def compute_blob_root(blob: bytes) -> bytes:
+    """The Merkle root of joined leaf hashes; of a blob of another size, no root at all."""
+    if len(blob) % HASH_BYTES:
+        return b""
+    return MerkleTree([blob[at : at + HASH_BYTES] for at in range(0, len(blob), HASH_BYTES)]).root

@@ -1,0 +1,1 @@
+"""Tests of the node: real stores in a temporary directory."""

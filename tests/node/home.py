@@ -1,0 +1,137 @@
+"""A real node in a temporary directory, with a clock that a test turns and randomness that repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import shake_256
+from pathlib import Path
+
+from carnet.ledger.rules.members import Member
+from carnet.node.found import found_node
+from carnet.node.fsck import check_home
+from carnet.node.placing import Outcome
+from carnet.node.prepare import ChainRef, Group, Item, Job
+from carnet.node.reader import Reader, open_reader
+from carnet.node.writer import Writer, open_writer
+from carnet.proof.assemble import Selection, assemble_bundle
+from carnet.proof.verify import Verdict, verify_bundle
+from carnet.tlog.policy import parse_policy
+from carnet.types import Subject
+
+START_MS = 1_700_000_000_000
+
+
+@dataclass
+class Clock:
+    """Ms since 1970; it goes on by one at each look."""
+
+    now: int = START_MS
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+@dataclass
+class Dice:
+    """Bytes that are as good as random, and the same in every run."""
+
+    seed: bytes = b"carnet tests"
+    rolls: int = 0
+
+    def __call__(self, count: int) -> bytes:
+        self.rolls += 1
+        return shake_256(self.seed + self.rolls.to_bytes(8, "big")).digest(count)
+
+
+@dataclass
+class TestNode:
+    """A founded home and its operator, a data service; `open()` gives its writer."""
+
+    __test__ = False
+
+    path: Path
+    operator: Member
+    clock: Clock
+    dice: Dice
+    writers: list[Writer] = field(default_factory=list)
+
+    def open(self) -> Writer:
+        writer = open_writer(self.path, clock=self.clock, random_bytes=self.dice, command="a test")
+        self.writers.append(writer)
+        return writer
+
+    def read(self) -> Reader:
+        return open_reader(self.path)
+
+    def prove(self, chain: bytes, selection: Selection = Selection()) -> Verdict:
+        """Make a proof and judge it under the node's own policy."""
+        with self.read() as reader:
+            bundle = assemble_bundle(reader, chain, selection)
+            return verify_bundle(bundle, parse_policy(reader.get_policy()), self.clock())
+
+    def check(self) -> None:
+        """Nothing is wrong with the store."""
+        assert check_home(self.path) == []
+
+    def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
+
+
+def make_node(path: Path, *, seed: bytes = b"carnet tests") -> TestNode:
+    clock, dice = Clock(), Dice(seed)
+    operator = found_node(
+        path / "home",
+        name="example.org",
+        operator_name="Fleet Data",
+        operator_kind="data_service",
+        now=clock(),
+        random_bytes=dice,
+    )
+    return TestNode(path / "home", operator, clock, dice)
+
+
+def vin_subject(number: int) -> Subject:
+    return Subject("histovec", f"HV{number:040x}")
+
+
+def occurred(day: str = "2023-05-04") -> dict[str, object]:
+    return {"at": day, "precision": "day", "zone": None}
+
+
+def opening(subject: Subject) -> Item:
+    return make_item("passport.opened/1", subject, occasion="file")
+
+
+def reading(subject: Subject, km: int, **facts: object) -> Item:
+    source = facts.pop("source", None)
+    return make_item("vehicle.odometer/1", subject, odometer_km=km, odometer_state="read", **facts)._replace(
+        source=source
+    )  # type: ignore[arg-type]
+
+
+def make_item(
+    kind: str, subject: Subject, mark: int = 0, target: bytes = bytes(32), day: str = "2023-05-04", **fields: object
+) -> Item:
+    return Item(kind, {"kind": kind, "subject": subject.to_json(), "occurred": occurred(day), **fields}, mark, target)
+
+
+def new_passport(number: int, *kms: int) -> Group:
+    subject = vin_subject(number)
+    return Group([opening(subject), *(reading(subject, km) for km in kms)])
+
+
+def more(ref: ChainRef | None, *items: Item) -> Group:
+    assert ref is not None
+    return Group(items, ref)
+
+
+def is_good(verdict: Verdict) -> bool:
+    findings = (verdict.integrity, verdict.authority, verdict.completeness, verdict.freshness)
+    return all(finding.state == "ok" for finding in findings)
+
+
+def commit_jobs(writer: Writer, jobs: Sequence[Job]) -> list[Outcome]:
+    return writer.commit([writer.prepare(job) for job in jobs])

@@ -1,0 +1,99 @@
+"""`prepare` as a pure function: the same job gives the same bytes, in every process and under every hash seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from carnet.node.pool import PreparePool
+from carnet.node.prepare import Job
+from carnet.node.writer import Writer
+from carnet.types import Basis
+from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
+
+IMPORT = """
+import sys
+from pathlib import Path
+from tests.node.test_prepare import run_import
+print(run_import(Path(sys.argv[1])))
+"""
+
+
+def make_jobs(node: TestNode, writer: Writer) -> list[Job]:
+    groups = [new_passport(n, n, n + 1, -1 if n % 7 == 0 else 3) for n in range(40)]
+    return [writer.make_job(node.operator.id, Basis.REPORTED, groups[at : at + 8]) for at in range(0, 40, 8)]
+
+
+def run_import(path: Path) -> str:
+    """An import with injected time and randomness; the digest of the log's root, the census and every stored entry."""
+    node = make_node(path)
+    with node.open() as writer:
+        for job in make_jobs(node, writer):
+            writer.commit([writer.prepare(job)])
+        ref = writer.find_chain(vin_subject(3))
+        writer.append(node.operator.id, Basis.REPORTED, [more(ref, reading(vin_subject(3), 9))])
+        writer.take_census()
+        digest = hashlib.sha256()
+        for table in ("log_record", "checkpoint", "entry", "chain", "submission", "seal", "passport_key"):
+            for row in writer._connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2"):
+                digest.update(repr(row).encode())
+    node.check()
+    return digest.hexdigest()
+
+
+def test_import__same_bytes_in_other_processes_and_hash_seeds(tmp_path: Path) -> None:
+    here = run_import(tmp_path / "here")
+    for seed in ("1", "4242"):
+        path = tmp_path / seed
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        root = Path(__file__).parents[2]
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            cwd=root,
+        )
+        assert done.stdout.strip() == here
+
+
+def test_map__workers_give_the_same_bytes_in_order(node: TestNode) -> None:
+    writer = node.open()
+    jobs = make_jobs(node, writer)
+    inline = [writer.prepare(job) for job in jobs]
+    with PreparePool(writer.context(), 2) as pool:
+        assert list(pool.map(jobs)) == inline
+    with PreparePool(writer.context(), 0) as pool:
+        assert list(pool.map(iter(jobs))) == inline
+    for outcome in writer.commit(inline):
+        assert outcome.refused is None
+    node.close()
+    node.check()
+
+
+def test_prepare__holds_no_secret_but_wrapped(node: TestNode) -> None:
+    writer = node.open()
+    job = make_jobs(node, writer)[0]
+    sent = pickle.dumps(writer.prepare(job))
+    assert job.seed is not None
+    for at in range(0, len(job.randomness), 32):
+        assert job.randomness[at : at + 32] not in sent
+    assert job.seed not in sent
+    assert vin_subject(1).value.encode() not in sent
+
+
+def test_prepare__nothing_good_is_nothing_signed(node: TestNode) -> None:
+    writer = node.open()
+    prepared = writer.prepare(
+        writer.make_job(
+            node.operator.id, Basis.REPORTED, [new_passport(1)._replace(items=[reading(vin_subject(1), 1)])]
+        )
+    )
+    assert (prepared.statement_count, prepared.groups, prepared.sig) == (0, [], b"")
+    outcome = writer.commit([prepared])[0]
+    assert (outcome.receipts, len(outcome.refusals), outcome.refused) == ([], 1, None)

@@ -1,0 +1,499 @@
+"""The writer through a real store: what is acknowledged is there, proves, and what is refused has left nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.ledger.batch import compute_receipt
+from carnet.ledger.rules.document import ClassLine, Rules
+from carnet.ledger.rules.members import Key, compute_enrolment
+from carnet.node.fsck import check_home
+from carnet.node.placing import Outcome
+from carnet.node.prepare import Group
+from carnet.node.writer import Writer, open_writer
+from carnet.signing import Signer, verify
+from carnet.types import Basis, Custody, KeyRole, Mark, Subject
+from carnet.vault.store import open_store
+from tests.node.home import (
+    TestNode,
+    is_good,
+    make_item,
+    make_node,
+    more,
+    new_passport,
+    opening,
+    reading,
+    vin_subject,
+)
+
+REPORTED = Basis.REPORTED
+PLATE = Subject("plate", "AB-123-CD", "FR")
+
+
+def refused_reason(outcome: Outcome) -> list[Reason]:
+    return [refusal.reason for refusal in outcome.refusals]
+
+
+def count_rows(writer: Writer) -> dict[str, int]:
+    connection = writer._connection
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+
+
+def test_append__round_trip(checked: TestNode) -> None:
+    writer = checked.open()
+    outcome = writer.append(checked.operator.id, REPORTED, [new_passport(1, 1000, 2000), new_passport(2)])
+    assert [(r.place, r.seq, r.seal) for r in outcome.receipts] == [(0, 0, 3), (1, 1, 3), (2, 2, 3), (3, 0, 3)]
+    writer.take_census()
+    with checked.read() as reader:
+        listed = list(reader.list_passports())
+        assert [(p.subject, p.entry_count) for p in listed] == [
+            (vin_subject(1).to_json(), 3),
+            (vin_subject(2).to_json(), 1),
+        ]
+        chain = reader.get(f"histovec:{vin_subject(1).value}")
+        assert chain == reader.get(chain.hex()) == outcome.receipts[0].chain16
+        entries = list(reader.read_entries(chain))
+        assert [e.fields and e.fields.get("odometer_km") for e in entries] == [None, 1000, 2000]
+        assert {e.member for e in entries} == {checked.operator.id}
+        assert (reader.count_entries(), reader.count_passports()) == (4, 2)
+    assert all(is_good(checked.prove(p.chain16)) for p in listed)
+
+
+def test_append__later_entries_and_censuses_prove(checked: TestNode) -> None:
+    writer = checked.open()
+    writer.append(checked.operator.id, REPORTED, [new_passport(n, 10) for n in range(5)])
+    writer.take_census()
+    for round_ in range(3):
+        for number in (0, 3):
+            ref = writer.find_chain(vin_subject(number))
+            writer.append(checked.operator.id, REPORTED, [more(ref, reading(vin_subject(number), 100 + round_))])
+        assert is_good(checked.prove(writer.find_chain(vin_subject(3)).chain16))  # type: ignore[union-attr]
+        writer.append(checked.operator.id, REPORTED, [new_passport(100 + round_)])
+        if round_ != 1:
+            writer.take_census()
+    with checked.read() as reader:
+        chains = [p.chain16 for p in reader.list_passports()]
+    assert len(chains) == 8
+    assert all(is_good(checked.prove(chain)) for chain in chains)
+
+
+def test_append__bad_item_never_loses_a_good_one(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    bad = [
+        reading(subject, -5),
+        make_item("vehicle.nothing/1", subject),
+        make_item("vehicle.odometer/1", subject, odometer_state="read", odometer_km=1, wheels=4),
+        make_item("vehicle.odometer/1", subject, mark=Mark.CONTESTS, odometer_state="not_stated"),
+        opening(subject),
+    ]
+    outcome = writer.append(
+        checked.operator.id,
+        REPORTED,
+        [Group([opening(subject), bad[0], reading(subject, 5), *bad[1:], reading(subject, 6)])],
+    )
+    assert [receipt.place for receipt in outcome.receipts] == [0, 2, 7]
+    assert refused_reason(outcome) == [
+        Reason.VALUE_OUT_OF_RANGE,
+        Reason.UNKNOWN_KIND,
+        Reason.UNKNOWN_FIELD,
+        Reason.WRONG_MARK,
+        Reason.WRONG_CHAIN,
+    ]
+
+
+def test_append__refused_subject_taken(checked: TestNode) -> None:
+    writer = checked.open()
+    first = writer.append(checked.operator.id, REPORTED, [new_passport(1, 10)])
+    again = writer.append(checked.operator.id, REPORTED, [new_passport(1, 20), new_passport(2)])
+    assert refused_reason(again) == [Reason.SUBJECT_TAKEN] * 2
+    assert again.refusals[0].facts["passport"] == first.receipts[0].chain16.hex()
+    assert [receipt.place for receipt in again.receipts] == [2]
+    twice = writer.append(checked.operator.id, REPORTED, [new_passport(3), new_passport(3)])
+    assert refused_reason(twice) == [Reason.SUBJECT_TAKEN]
+
+
+def test_append__refused_subject_is_plate(checked: TestNode) -> None:
+    outcome = checked.open().append(checked.operator.id, REPORTED, [Group([opening(PLATE), reading(PLATE, 1)])])
+    assert refused_reason(outcome) == [Reason.SUBJECT_MISMATCH] * 2
+    assert outcome.receipts == []
+
+
+def test_append__alias_holds_in_its_interval_only(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    authority = writer.enrol_member("Registry", "registration_authority")
+    alias = {"from": "2023-01-01", "subject": PLATE.to_json(), "until": "2024-01-01"}
+    declared = make_item("vehicle.identity/1", subject, alias=alias)
+    writer.append(authority.id, Basis.HOSTED, [Group([opening(subject), declared])])
+    ref = writer.find_chain(subject)
+    inside = make_item("vehicle.odometer/1", PLATE, odometer_state="not_stated", day="2023-06-01")
+    outside = make_item("vehicle.odometer/1", PLATE, odometer_state="not_stated", day="2024-01-01")
+    other = Subject("plate", "ZZ-999-ZZ", "FR")
+    unknown = make_item("vehicle.odometer/1", other, odometer_state="not_stated")
+    outcome = writer.append(authority.id, Basis.HOSTED, [more(ref, inside, outside, unknown)])
+    assert [receipt.place for receipt in outcome.receipts] == [0]
+    assert refused_reason(outcome) == [Reason.NOT_ALIAS, Reason.SUBJECT_MISMATCH]
+    writer.take_census()
+    assert is_good(checked.prove(outcome.receipts[0].chain16))
+
+
+def test_append__refused_alias_only_reported(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    alias = {"from": "2023-01-01", "subject": PLATE.to_json(), "until": None}
+    items = [
+        opening(subject),
+        make_item("vehicle.identity/1", subject, alias=alias),
+        make_item("vehicle.odometer/1", PLATE, odometer_state="not_stated"),
+    ]
+    outcome = writer.append(checked.operator.id, REPORTED, [Group(items)])
+    assert refused_reason(outcome) == [Reason.NOT_ALIAS]
+
+
+def test_append__refused_targets(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    receipts = writer.append(checked.operator.id, REPORTED, [new_passport(1, 10)]).receipts
+    ref = writer.find_chain(subject)
+    outcome = writer.append(
+        checked.operator.id,
+        REPORTED,
+        [
+            more(
+                ref,
+                make_item("passport.corrected/1", subject, Mark.SUPERSEDES, receipts[0].sid, reason="other"),
+                make_item("passport.corrected/1", subject, Mark.SUPERSEDES, b"\x01" * 32, reason="other"),
+                make_item("passport.corrected/1", subject, Mark.SUPERSEDES, receipts[1].sid, reason="other"),
+            )
+        ],
+    )
+    assert refused_reason(outcome) == [Reason.TARGET_IS_OPENING, Reason.UNKNOWN_TARGET]
+    assert [receipt.place for receipt in outcome.receipts] == [2]
+    writer.take_census()
+    assert is_good(checked.prove(receipts[0].chain16))
+
+
+def test_append__refused_passport_closed(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    authority = writer.enrol_member("Registry", "registration_authority")
+    closing = make_item("passport.closed/1", subject, reason="destroyed")
+    odometer = make_item("vehicle.odometer/1", subject, odometer_state="not_stated")
+    outcome = writer.append(authority.id, Basis.HOSTED, [Group([opening(subject), closing, odometer])])
+    assert refused_reason(outcome) == [Reason.PASSPORT_CLOSED]
+    ref = writer.find_chain(subject)
+    undo = make_item("passport.corrected/1", subject, Mark.SUPERSEDES, outcome.receipts[1].sid, reason="other")
+    again = writer.append(authority.id, Basis.HOSTED, [more(ref, odometer, undo, odometer)])
+    assert refused_reason(again) == [Reason.PASSPORT_CLOSED]
+    assert [receipt.place for receipt in again.receipts] == [1, 2]
+
+
+def test_append__classes_never_go_back_in_one_chain(checked: TestNode) -> None:
+    writer = checked.open()
+    authority = writer.enrol_member("Registry", "registration_authority")
+
+    def group(number: int) -> Group:
+        subject = vin_subject(number)
+        odometer = make_item("vehicle.odometer/1", subject, odometer_state="not_stated")
+        title = make_item("passport.closed/1", subject, reason="other")
+        return Group([opening(subject), odometer, title])
+
+    first = writer.append(authority.id, Basis.HOSTED, [group(1), group(2)])
+    seals = [receipt.seal for receipt in first.receipts]
+    start = seals[0]
+    assert seals == [start, start, start + 1, start, start, start + 1]
+    undo = [
+        more(
+            writer.find_chain(vin_subject(n)),
+            make_item(
+                "passport.corrected/1", vin_subject(n), Mark.SUPERSEDES, first.receipts[3 * n - 1].sid, reason="other"
+            ),
+            make_item("vehicle.odometer/1", vin_subject(n), odometer_state="not_stated"),
+            make_item("passport.closed/1", vin_subject(n), reason="other"),
+        )
+        for n in (1, 2)
+    ]
+    second = writer.append(authority.id, Basis.HOSTED, undo)
+    first_seal = second.receipts[0].seal
+    assert [receipt.seal - first_seal for receipt in second.receipts] == [0, 1, 2, 0, 1, 2]
+    writer.take_census()
+    assert is_good(checked.prove(first.receipts[0].chain16))
+
+
+def test_append__refused_by_writer_table_and_accreditation(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    garage = writer.enrol_member("Garage", "garage")
+    outcome = writer.append(garage.id, Basis.HOSTED, [Group([opening(subject), reading(subject, 1)])])
+    assert refused_reason(outcome) == [Reason.MAY_NOT_WRITE] * 2
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    ref = writer.find_chain(subject)
+    assert writer.append(garage.id, Basis.HOSTED, [more(ref, reading(subject, 1))]).refusals == []
+    writer.accredit(garage.id, [])
+    assert refused_reason(writer.append(garage.id, Basis.HOSTED, [more(ref, reading(subject, 1))])) == [
+        Reason.NOT_ACCREDITED
+    ]
+
+
+def test_append__refused_key_revoked(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    garage = writer.enrol_member("Garage", "garage")
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    ref = writer.find_chain(subject)
+    job = writer.make_job(garage.id, Basis.HOSTED, [more(ref, reading(subject, 1))])
+    prepared = writer.prepare(job)
+    writer.append(garage.id, Basis.HOSTED, [more(ref, reading(subject, 2))])
+    writer.revoke_key(garage.id, garage.keys[0].digest, disputed_since=4)
+    refused = writer.commit([prepared])[0].refused
+    assert refused is not None
+    assert refused.reason is Reason.KEY_REVOKED
+    with pytest.raises(Refused) as caught:
+        writer.make_job(garage.id, Basis.HOSTED, [])
+    assert caught.value.reason is Reason.KEY_REVOKED
+    writer.add_key(garage.id)
+    assert writer.append(garage.id, Basis.HOSTED, [more(ref, reading(subject, 3))]).refusals == []
+    writer.retire(garage.id)
+    with pytest.raises(Refused) as caught:
+        writer.append(garage.id, Basis.HOSTED, [more(ref, reading(subject, 3))])
+    assert caught.value.reason is Reason.MEMBER_RETIRED
+    writer.take_census()
+    assert is_good(checked.prove(ref.chain16))  # type: ignore[union-attr]
+
+
+def test_append__own_key_signs_elsewhere(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    own, member_id = Signer(b"\x07" * 32), b"\x05" * 16
+    role, custody = KeyRole.AUTHOR, Custody.OWN
+    key = Key(own.public, role, custody, own.sign(compute_enrolment(writer.state.net, member_id, role, custody)))
+    garage = writer.enrol_member("Garage", "garage", member_id=member_id, key=key)
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    ref = writer.find_chain(subject)
+    job = writer.make_job(garage.id, Basis.OWN_KEY, [more(ref, reading(subject, 1))], public=own.public)
+    unsigned = writer.prepare(job)
+    for sig, reason in ((b"", Reason.BAD_SIGNATURE), (bytes(64), Reason.BAD_SIGNATURE)):
+        refused = writer.commit([unsigned.with_signature(sig)])[0].refused
+        assert refused is not None
+        assert refused.reason is reason
+    signed = unsigned.with_signature(own.sign(unsigned.submission))
+    outcome = writer.commit([signed])[0]
+    assert len(outcome.receipts) == 1
+    assert refused_reason(writer.commit([signed])[0]) == [Reason.STATEMENT_LINKED]
+    hosted = writer.prepare(job._replace(basis=Basis.HOSTED))
+    refused = writer.commit([hosted.with_signature(own.sign(hosted.submission))])[0].refused
+    assert refused is not None
+    assert refused.reason is Reason.WRONG_CUSTODY
+    writer.take_census()
+    assert is_good(checked.prove(outcome.receipts[0].chain16))
+
+
+def test_append__source_row_known_again(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    writer.append(checked.operator.id, REPORTED, [Group([opening(subject), reading(subject, 1, source=b"a" * 16)])])
+    ref = writer.find_chain(subject)
+    assert ref is not None
+    assert writer.find_source_digests(ref.id) == {b"a" * 16}
+    rows = [
+        reading(subject, 1, source=b"a" * 16),
+        reading(subject, 2, source=b"b" * 16),
+        reading(subject, 3, source=b"b" * 16),
+    ]
+    outcome = writer.append(checked.operator.id, REPORTED, [more(ref, *rows)])
+    assert refused_reason(outcome) == [Reason.ALREADY_SEALED] * 2
+    assert [receipt.place for receipt in outcome.receipts] == [1]
+
+
+def test_commit__same_submission_twice_is_linked_once(checked: TestNode) -> None:
+    writer, subject = checked.open(), vin_subject(1)
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    prepared = writer.prepare(
+        writer.make_job(checked.operator.id, REPORTED, [more(writer.find_chain(subject), reading(subject, 1))])
+    )
+    outcomes = writer.commit([prepared, prepared])
+    assert len(outcomes[0].receipts) == 1
+    assert refused_reason(outcomes[1]) == [Reason.STATEMENT_LINKED]
+
+
+def test_commit__rolls_back_everything(checked: TestNode) -> None:
+    writer = checked.open()
+    writer.append(checked.operator.id, REPORTED, [new_passport(1, 10)])
+    writer.keep_checkpoint()
+    before, state = count_rows(writer), writer.state
+    prepared = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(2, 10)]))
+    other = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(3)]))
+    row = other.groups[0].rows[0]._replace(secret=object())  # type: ignore[arg-type]
+    broken = other._replace(groups=[other.groups[0]._replace(rows=[row])])
+    with pytest.raises(Exception, match=r"type|bind"):
+        writer.commit([prepared, broken])
+    assert count_rows(writer) == before
+    assert writer.state is state
+    with pytest.raises(Refused) as caught:
+        writer.commit([prepared])
+    assert caught.value.reason is Reason.NODE_DAMAGED
+    writer.close()
+    with checked.open() as again:
+        # What could be sent again at the last height is not remembered: the next height is later than its expiry.
+        assert again.state == replace(state, sealed={})
+        assert len(again.commit([prepared])[0].receipts) == 2
+
+
+def test_commit__refused_time_went_back(checked: TestNode) -> None:
+    writer = checked.open()
+    checked.clock.now -= 30_000
+    assert writer.append(checked.operator.id, REPORTED, [new_passport(1)]).receipts[0].accepted_ms == writer.state.at
+    checked.clock.now -= 100_000
+    with pytest.raises(Refused) as caught:
+        writer.append(checked.operator.id, REPORTED, [new_passport(2)])
+    assert caught.value.reason is Reason.TIME_WENT_BACK
+    assert caught.value.could_retry
+    checked.clock.now += 200_000
+
+
+def test_submit__eight_threads_share_commits(checked: TestNode) -> None:
+    writer = checked.open()
+    jobs = [writer.make_job(checked.operator.id, REPORTED, [new_passport(n, n)]) for n in range(160)]
+    futures: list[Future[Outcome]] = []
+
+    def work(part: int) -> None:
+        for job in jobs[part::8]:
+            futures.append(writer.submit(writer.prepare(job)))  # noqa: PERF401
+
+    threads = [threading.Thread(target=work, args=(part,)) for part in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    receipts = [receipt for future in futures for receipt in future.result(60).receipts]
+    assert len({receipt.sid for receipt in receipts}) == 320
+    assert len({receipt.seal for receipt in receipts}) < 160
+    writer.take_census()
+    assert is_good(checked.prove(receipts[-1].chain16))
+
+
+def test_submit__whole_refusal_reaches_its_own_caller(checked: TestNode) -> None:
+    writer = checked.open()
+    good = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(1)]))
+    stranger = good._replace(member=b"\x09" * 16)
+    futures = [writer.submit(good), writer.submit(stranger)]
+    assert len(futures[0].result(60).receipts) == 1
+    with pytest.raises(Refused) as caught:
+        futures[1].result(60)
+    assert caught.value.reason is Reason.UNKNOWN_MEMBER
+
+
+def test_sign_receipt__verifies(checked: TestNode) -> None:
+    writer = checked.open()
+    receipt = writer.append(checked.operator.id, REPORTED, [new_passport(1)]).receipts[0]
+    node = writer.state.members.get(writer.node_id).keys[0]
+    message = compute_receipt(
+        writer.state.net, node.digest, receipt.signed, receipt.accepted_ms, receipt.accepted_ms + 1000
+    )
+    assert verify(node.key, message, writer.sign_receipt(receipt, receipt.accepted_ms + 1000))
+
+
+def test_open_writer__refused_writer_busy(node: TestNode) -> None:
+    node.open()
+    code = (
+        "import sys; from pathlib import Path; from carnet.errors import Refused; from carnet.node.writer import open_writer\n"
+        "try: open_writer(Path(sys.argv[1]), clock=lambda: 0, random_bytes=bytes)\n"
+        "except Refused as r: print(r.reason, r.facts['pid'], r.facts['command'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(node.path)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"writer_busy {os.getpid()} a test\n"
+    with pytest.raises(Refused) as caught:
+        node.open()
+    assert caught.value.reason is Reason.WRITER_BUSY
+
+
+def test_open_writer__refused_no_node(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        open_writer(tmp_path, clock=lambda: 0, random_bytes=bytes)
+    assert caught.value.reason is Reason.NO_NODE
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND idx = 3",
+        "UPDATE log_record SET leaf = leaf || x'20' WHERE idx = 3",
+        "UPDATE seal SET leaves = zeroblob(64)",
+        "DELETE FROM seal",
+        "UPDATE checkpoint SET note = substr(note, 1, length(note) - 10) || 'AAAAAAAAA='",
+        "UPDATE rules_line SET bytes = '{}' WHERE line = 0",
+        "UPDATE member_leaf SET leaf = x'00' WHERE member = 1",
+        "DELETE FROM entry WHERE seq = 1",
+        "DELETE FROM log_record WHERE idx = 3",
+    ],
+)
+def test_open_writer__refused_node_damaged(node: TestNode, damage: str) -> None:
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(1, 10)])
+    with open_store(node.path / "node.db") as store:
+        store.connection.execute("PRAGMA foreign_keys = OFF")
+        store.connection.execute(damage)
+    with pytest.raises(Refused) as caught:
+        node.open()
+    assert caught.value.reason is Reason.NODE_DAMAGED
+    assert "carnet fsck" in caught.value.message
+    assert check_home(node.path)
+    # The lock was given back: nobody is told to wait for a writer that is not there.
+    with pytest.raises(Refused) as caught:
+        node.open()
+    assert caught.value.reason is Reason.NODE_DAMAGED
+
+
+def test_read__while_a_writer_runs(checked: TestNode) -> None:
+    writer = checked.open()
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    writer.take_census()
+    with checked.read() as reader:
+        writer.append(
+            checked.operator.id,
+            REPORTED,
+            [new_passport(2), more(writer.find_chain(vin_subject(1)), reading(vin_subject(1), 5))],
+        )
+        assert reader.count_entries() == 1
+        reader.refresh()
+        assert reader.count_entries() == 3
+        with pytest.raises(Refused) as caught:
+            reader.get_links(reader.get(f"histovec:{vin_subject(2).value}"))
+        assert caught.value.reason is Reason.NOTHING_SEALED
+        assert len(reader.get_links(reader.get(f"histovec:{vin_subject(1).value}"))) == 1
+
+
+def test_found__refused_node_exists(node: TestNode) -> None:
+    with pytest.raises(Refused) as caught:
+        make_node(node.path.parent)
+    assert caught.value.reason is Reason.NODE_EXISTS
+
+
+def test_found__files_are_private(node: TestNode) -> None:
+    assert (node.path.stat().st_mode & 0o777, (node.path / "keys.json").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_change_rules__prepared_under_older_ones_is_refused(checked: TestNode) -> None:
+    writer = checked.open()
+    prepared = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(1)]))
+    rules = writer.state.rules
+    writer.change_rules(Rules.of([*rules.lines, ClassLine(class_=9, endorsements=1)]))
+    refused = writer.commit([prepared])[0].refused
+    assert refused is not None
+    assert refused.reason is Reason.RULES_NOT_IN_FORCE
+    assert writer.append(checked.operator.id, REPORTED, [new_passport(1)]).refusals == []
+
+
+def test_transact__our_own_bug_stops_the_writer(node: TestNode) -> None:
+    writer = node.open()
+
+    def fail(_at: int) -> None:
+        raise InvariantBroken("a bug")
+
+    with pytest.raises(InvariantBroken):
+        writer._transact(fail)
+    with pytest.raises(Refused) as caught:
+        writer.append(node.operator.id, REPORTED, [new_passport(1)])
+    assert caught.value.reason is Reason.NODE_DAMAGED

@@ -1,0 +1,1 @@
+"""Tests of the vault: real stores in a temporary directory."""
