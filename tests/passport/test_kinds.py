@@ -138,7 +138,7 @@ def test_get_schema__refused_unknown_kind(asked: object, suggestion: str | None)
         (INSPECTION, {"occurred": None}, Reason.MISSING_FIELD, "occurred"),
         (INSPECTION, {"subject": ...}, Reason.MISSING_FIELD, "subject"),
         (INSPECTION, {"odometer_state": ..., "odometer_km": ...}, Reason.MISSING_FIELD, "odometer_state"),
-        (INSPECTION, {"defects": [{"text": "x"}]}, Reason.MISSING_FIELD, "defects[0].severity"),
+        (INSPECTION, {"defects": [{"severity": "minor"}]}, Reason.MISSING_FIELD, "defects[0].text"),
         (INSPECTION, {"odometer_km": "225427"}, Reason.WRONG_TYPE, "odometer_km"),
         (INSPECTION, {"odometer_km": 225427.0}, Reason.WRONG_TYPE, "odometer_km"),
         (INSPECTION, {"odometer_km": True}, Reason.WRONG_TYPE, "odometer_km"),

@@ -102,7 +102,7 @@ _WRITERS: dict[str, list[tuple[tuple[int, ...], str]]] = {
     "vehicle.insurance_claims/1": [(_SIGNED, "insurer"), (_REPORTED, "data_service")],
     "vehicle.damage/1": [(_SIGNED, "rental_company insurer damage_expert"), (_REPORTED, "data_service")],
     "vehicle.declared/1": [(_HOLDER, "data_service platform")],
-    "vehicle.procedure/1": [(_SIGNED, "registration_authority"), (_HOLDER, "data_service platform")],
+    "vehicle.procedure/1": [(_SIGNED, "registration_authority"), ((3, 4), "data_service"), (_HOLDER, "platform")],
     "vehicle.end_of_life/1": [(_SIGNED, "dismantler"), (_REPORTED, "data_service")],
     # A consent is the holder's word alone; its end may also be a fact that the operator states; an access always is.
     "journal.granted/1": [(_HOLDER, "data_service platform")],

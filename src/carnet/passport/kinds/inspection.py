@@ -21,7 +21,8 @@ INSPECTION = declare(
         fields=(
             Text(name="code", label="code in the country's list", max_length=32),
             Text(name="location", label="where on the vehicle", max_length=200),
-            choice("severity", "how grave", "dangerous major minor advisory", optional=False),
+            # Some registers give a code alone (RDW), or a defect of the centre's own (DVSA): no gravity is invented.
+            choice("severity", "how grave", "dangerous major minor advisory"),
             Text(name="text", label="the defect, as written", max_length=500, optional=False),
         ),
     ),
