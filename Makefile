@@ -58,6 +58,7 @@ bench: setup ## measure and print the table of speeds
 
 vectors: setup ## write docs/spec/vectors again, from fixed seeds
 	@$(BIN)/python -m tests.vectors
+	@$(BIN)/python -m tests.bytes_vectors
 
 lock: setup ## write requirements.lock again, with the newest packages that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

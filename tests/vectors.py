@@ -1156,6 +1156,21 @@ def refused_endorsement_signature() -> Vector:
     return set_.vector()
 
 
+@scenario("5.5.1", 10, "wrong_role", "authority")
+def refused_endorsement_by_no_node() -> Vector:
+    """A garage that lists a node key endorses a batch."""
+    set_ = scene(is_lax=True)
+    signer, member = Signer(bytes([6]) * 32), set_.garage.id
+
+    def change(members: Members) -> Members:
+        garage = members.get(member)
+        return members.with_member(replace(garage, keys=(*garage.keys, set_.world.make_key(member, signer, 3, 1))))
+
+    set_.world.force_members(change)
+    set_.world.seal(endorse=lambda bh: (Endorsement(member, signer.digest, signer.sign(compute_endorsement(bh))),))
+    return set_.vector()
+
+
 @scenario("5.5.2", 10, "not_enough_endorsements", "authority")
 def refused_unendorsed() -> Vector:
     """The rules ask for an endorsement, and there is none."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
 from carnet.encoding import b64, encode, unb64
-from carnet.errors import InvariantBroken
+from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import parse_batch
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
@@ -166,10 +166,12 @@ class _Draft:
     def choose(self, selection: Selection) -> set[int]:
         """The seqs to show: the selected ones, seq 0, and the identity entries whose aliases the selected ones use."""
         shown = {0} | {seq for seq, link in enumerate(self._links) if selection.is_shown(seq, link.kind)}
-        subjects = {encode(self._value(seq, "subject")) for seq in shown} - {encode(self._value(0, "subject"))}
-        if subjects:
+        met = {encode(self._value(0, "subject"))}
+        # An identity entry may itself be said under an alias that an earlier one declares: until nothing new is asked for.
+        while subjects := {encode(self._value(seq, "subject")) for seq in shown} - met:
+            met |= subjects
             for seq, link in enumerate(self._links):
-                alias = self._value(seq, "alias") if link.kind == IDENTITY else None
+                alias = self._find_alias(seq) if link.kind == IDENTITY else None
                 if isinstance(alias, dict) and encode(alias["subject"]) in subjects:
                     shown.add(seq)
         return shown
@@ -273,6 +275,15 @@ class _Draft:
     def _is_kept(self, seq: int, name: str) -> bool:
         """Fields that are shown whatever was asked: those of every statement, and the alias of an identity entry."""
         return name in ALWAYS_SHOWN or (name == "alias" and self._links[seq].kind == IDENTITY)
+
+    def _find_alias(self, seq: int) -> object:
+        """The alias that an identity entry declares; None also when its contents were erased."""
+        try:
+            return self._value(seq, "alias")
+        except Refused as refusal:
+            if refusal.reason != Reason.ERASED:
+                raise
+            return None
 
     def _value(self, seq: int, name: str) -> object:
         found = self._open(seq).fields.get(name)

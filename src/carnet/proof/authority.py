@@ -16,7 +16,7 @@ from carnet.errors import Unverified
 from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.census import compute_census_message
 from carnet.ledger.rules.document import CENSUS_CLASS
-from carnet.ledger.rules.members import compute_enrolment
+from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
 from carnet.proof.bundle import EndorsementPart, EntryPart, Item, KeyPart, LeafPart
 from carnet.proof.integrity import Evidence, Verify
 from carnet.proof.shapes import find_written_date, is_date
@@ -73,7 +73,7 @@ class Rights:
             raise Unverified("unknown_key")
         if key.alg != ALG_ED25519:
             raise CannotTell("unknown_algorithm")
-        if key.role not in roles:
+        if key.role not in roles or (key.role == KeyRole.NODE and leaf.kind != NODE_KIND):
             raise Unverified("wrong_role")
         if self._count(group, digest) > 1:
             raise Unverified("key_listed_twice")

@@ -1179,7 +1179,7 @@ async function right(proof, logged, member, digest, role) {
   const name = toHex(digest);
   const key = leaf.keys.find((listed) => listed.digest === name) ?? fail("unknown_key");
   if (key.alg !== 1) cannotTell("unknown_algorithm");
-  if (key.role !== role) fail("wrong_role");
+  if (key.role !== role || (role === NODE && leaf.kind !== "node")) fail("wrong_role");
   if (proof.listings.get(logged.record.members.index).get(name) > 1) fail("key_listed_twice");
   const enrolment = concat(tag("enrol"), proof.net, member, u8(key.role), u8(key.custody));
   if (!await verified(proof, key.key, enrolment, key.sig)) fail("enrolment_invalid");
