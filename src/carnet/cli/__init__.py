@@ -57,6 +57,10 @@ def carnet(context: click.Context, home: str | None, version: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit code: 0, 1 refused, 2 wrong usage, or `verify`'s own 10, 11, 12."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is spelled out; it never ends the verb.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(arguments)
         sys.stdout.flush()

@@ -91,15 +91,15 @@ def list_(session: Session, passphrase_file: str | None, is_json: bool) -> None:
         return
     rows: list[list[Piece]] = [
         [
+            one.id.hex(),
             one.name,
             str(one.kind),
-            one.id.hex(),
             f"{len(one.accreditations)}",
             ("retired", "yellow") if one.retired is not None else "",
         ]
         for one in members
     ]
-    Terminal().table(("name", "kind", "id", "may write", ""), rows, right=(3,))
+    Terminal().table(("id", "name", "kind", "may write", ""), rows, right=(3,), whole=(0,))
 
 
 @member.command(examples=(("By name, or by the beginning of its id", 'carnet member show "Garage des Tilleuls"'),))

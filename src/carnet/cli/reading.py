@@ -87,7 +87,7 @@ def find(session: Session, text: str, passphrase_file: str | None, is_json: bool
                 for one in found
                 for p in [one.passport]
             ]
-            Terminal().table(HEADINGS, rows, right=(2,))
+            Terminal().table(HEADINGS, rows, right=(2,), whole=(0,))
             return 0
         click.echo(f"Nothing found for {text[:80]!a} among {reader.count_passports():,} passports.", err=True)
     click.echo(
@@ -111,7 +111,7 @@ def _draw(terminal: Terminal, passports: Iterator[Passport]) -> None:
             [p.chain16.hex(), format_subject(p.subject), f"{p.entry_count:,}", ("closed", "dim") if p.is_closed else ""]
             for p in page
         ]
-        terminal.table(HEADINGS, rows, right=(2,))
+        terminal.table(HEADINGS, rows, right=(2,), whole=(0,))
 
 
 def _to_document(passport: Passport) -> dict[str, object]:

@@ -35,11 +35,14 @@ class Session:
     """The home's path as it was chosen: by option, by CARNET_HOME, or by default."""
 
     home_path: Path
+    is_named: bool
+    """Whether `--home` was given."""
 
     @classmethod
     def of(cls, home: str | None) -> Session:
         """The session of a run with this `--home`."""
-        return cls(Path(home or os.environ.get("CARNET_HOME") or find_default_home()).expanduser())
+        path = Path(home or os.environ.get("CARNET_HOME") or find_default_home()).expanduser()
+        return cls(path, home is not None)
 
     @property
     def home(self) -> Home:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Piece = str | tuple[str, str]
 """A text, or a text and its style ("bold green"); the style says nothing that the words do not."""
 
+Rows = Sequence[Sequence[Piece]]
+
 SHAPES = {"good": ("✔", "+"), "bad": ("✘", "x"), "unsure": ("?", "?"), "other": ("≠", "!"), "none": ("·", "-")}
 STYLES = {"good": "green", "bad": "bold red", "unsure": "yellow", "other": "magenta", "none": "dim"}
 
@@ -68,32 +70,56 @@ class Terminal:
         for name, value in kept:
             self.say((name.ljust(width), "dim"), "  ", value, indent=indent)
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[Piece]], *, right: Sequence[int] = ()) -> None:
-        """Rows under headings. Columns numbered in `right` are set flush right."""
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[Piece]],
+        *,
+        right: Sequence[int] = (),
+        whole: Sequence[int] = (),
+    ) -> None:
+        """Rows under headings. Columns numbered in `right` are set flush right; those and `whole` ones are not
+        wrapped.
+        """
         if self.is_tty:
-            self._draw(headings, rows, right)
+            self._draw(headings, rows, right, (*right, *whole))
             return
         texts = [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows]
-        # A cell is one line here: what stands below each other on a terminal stands in a row for a script.
-        lines = [[" | ".join(part for part in cell.split("\n") if part) for cell in row] for row in texts]
+        # A row is one line here. What a terminal shows below a cell stands at the end of the row, so that a long detail
+        # does not push the columns apart.
+        lines = [[cell.split("\n")[0] for cell in row] for row in texts]
+        details = [[part for cell in row for part in cell.split("\n")[1:] if part] for row in texts]
         widths = [max([len(heading), *(len(row[at]) for row in lines)]) for at, heading in enumerate(headings)]
-        for row in [list(headings), *lines]:
-            cells = [
-                cell.rjust(w) if at in right else cell.ljust(w)
-                for at, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            click.echo("  ".join(cells).rstrip())
+        for row, more in zip([list(headings), *lines], [[], *details], strict=True):
+            columns = enumerate(zip(row, widths, strict=True))
+            cells = [cell.rjust(width) if at in right else cell.ljust(width) for at, (cell, width) in columns]
+            click.echo("  ".join([*cells, "; ".join(more)]).rstrip())
 
-    def _draw(self, headings: Sequence[str], rows: Sequence[Sequence[Piece]], right: Sequence[int]) -> None:
+    def _draw(
+        self, headings: Sequence[str], rows: Sequence[Sequence[Piece]], right: Sequence[int], whole: Sequence[int]
+    ) -> None:
         from rich.box import ASCII2, SIMPLE_HEAD
         from rich.table import Table
 
         table = Table(box=SIMPLE_HEAD if self.is_unicode else ASCII2, pad_edge=False, header_style="bold")
         for at, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if at in right else "left", no_wrap=at in right, overflow="fold")
+            table.add_column(heading, justify="right" if at in right else "left", no_wrap=at in whole, overflow="fold")
         for row in rows:
             table.add_row(*(_to_cell(cell) for cell in row))
         self.console.print(table)
+
+    def blocks(self, rows: Iterable[tuple[str, Sequence[Piece], str]]) -> None:
+        """On a terminal: blocks of a left margin, lines that are wrapped between the margins, and a right margin."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2, 1, 0), expand=True)
+        grid.add_column(no_wrap=True)
+        grid.add_column(ratio=1, overflow="fold")
+        grid.add_column(justify="right", no_wrap=True)
+        for left, lines, right in rows:
+            grid.add_row(Text(left, "cyan"), Text("\n").join([_to_text([line]) for line in lines]), Text(right, "bold"))
+        self.console.print(grid)
 
 
 def _to_text(pieces: Sequence[Piece]) -> Any:
