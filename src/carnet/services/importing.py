@@ -19,7 +19,8 @@ from typing import IO, NamedTuple
 from carnet.encoding import b64, encode_trusted
 from carnet.errors import Reason
 from carnet.formats.faults import Fault, write_fault
-from carnet.formats.histovec import Item, Row, read_inspections
+from carnet.formats.histovec import read_inspections
+from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.pool import PreparePool
@@ -72,11 +73,22 @@ class Sinks(NamedTuple):
 NOWHERE = Sinks()
 
 
-def validate_histovec(chunks: Iterable[bytes], now: Millis, sinks: Sinks, progress: Progress) -> Summary:
+class Format(NamedTuple):
+    """A format of the field: its parser, and the kinds of entry that its rows become."""
+
+    read: Callable[[Iterable[bytes], Millis], Iterator[Item]]
+    kinds: tuple[str, ...]
+
+
+HISTOVEC = Format(read_inspections, (INSPECTION,))
+"""French roadworthiness inspections, anonymised."""
+
+
+def validate_file(format_: Format, chunks: Iterable[bytes], now: Millis, sinks: Sinks, progress: Progress) -> Summary:
     """Read the whole file as an import would, and write nothing but the faults. `sealed` counts what would be sealed at
     most: what is sealed already is not looked up."""
     summary, subjects = Summary(), set[int]()
-    for item in read_inspections(chunks, now):
+    for item in format_.read(chunks, now):
         summary.rows_read += 1
         if isinstance(item, Fault):
             _note_fault(summary, item, sinks)
@@ -90,9 +102,10 @@ def validate_histovec(chunks: Iterable[bytes], now: Millis, sinks: Sinks, progre
     return summary
 
 
-def import_histovec(
+def import_file(
     writer: Writer,
     member: Member,
+    format_: Format,
     chunks: Iterable[bytes],
     now: Millis,
     *,
@@ -103,15 +116,15 @@ def import_histovec(
 ) -> Summary:
     """Seal every good row that is not sealed yet, reported by `member` (basis 3), and take a census at the end.
 
-    Raises Refused(NOT_ACCREDITED) before anything is read if the member may not report inspections. A receipt is
+    Raises Refused(NOT_ACCREDITED) before anything is read if the member may not report such entries. A receipt is
     written only after its commit.
     """
-    for kind in (OPENING, INSPECTION):
+    for kind in (OPENING, *format_.kinds):
         member.check_accredited(kind, Basis.REPORTED, writer.state.rules.get_kind(kind).class_)
     with PreparePool(writer.context(), worker_count) as pool:
         run = _Run(writer, member, pool, now, sinks, progress, window=2 * worker_count)
         try:
-            for batch in _make_batches(read_inspections(chunks, now), run, batch_rows):
+            for batch in _make_batches(format_.read(chunks, now), run, batch_rows):
                 run.add(batch)
             run.drain()
         except BaseException:
