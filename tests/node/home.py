@@ -65,10 +65,10 @@ class TestNode:
     def read(self) -> Reader:
         return open_reader(self.path)
 
-    def prove(self, chain: bytes, selection: Selection = Selection()) -> Verdict:
+    def prove(self, chain: bytes, selection: Selection | None = None) -> Verdict:
         """Make a proof and judge it under the node's own policy."""
         with self.read() as reader:
-            bundle = assemble_bundle(reader, chain, selection)
+            bundle = assemble_bundle(reader, chain, selection or Selection())
             return verify_bundle(bundle, parse_policy(reader.get_policy()), self.clock())
 
     def check(self) -> None:

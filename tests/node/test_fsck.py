@@ -82,7 +82,8 @@ def change(value: Any) -> Any:
 
 
 def rows_to_change(connection: Connection, table: str, column: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """(condition, its values) of one row for each distinct case: first, last, and the first and last that hold a value."""
+    """(condition, its values) of one row for each distinct case: first, last, and the first and last that hold a
+    value."""
     keys = [c.name for c in metadata.tables[table].primary_key.columns]
     named = ", ".join(f'"{key}"' for key in keys)
     found = []
@@ -135,7 +136,8 @@ def test_check_home__notices_a_missing_row(full: TestNode, tmp_path: Path, table
         condition, key = rows_to_change(store.connection, table, metadata.tables[table].primary_key.columns[0].name)[-1]
         store.connection.execute(f"DELETE FROM {table} WHERE {condition}", key)
         if table not in ("source_row", "checkpoint"):
-            # Without its row a source can be read again, and an older checkpoint is as good: nothing signed is contradicted.
+            # Without its row a source can be read again, and an older checkpoint is as good: nothing signed is
+            # contradicted.
             assert check_home(home) != []
 
 

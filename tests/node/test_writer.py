@@ -398,7 +398,8 @@ def test_sign_receipt__verifies(checked: TestNode) -> None:
 def test_open_writer__refused_writer_busy(node: TestNode) -> None:
     node.open()
     code = (
-        "import sys; from pathlib import Path; from carnet.errors import Refused; from carnet.node.writer import open_writer\n"
+        "import sys; from pathlib import Path; from carnet.errors import Refused\n"
+        "from carnet.node.writer import open_writer\n"
         "try: open_writer(Path(sys.argv[1]), clock=lambda: 0, random_bytes=bytes)\n"
         "except Refused as r: print(r.reason, r.facts['pid'], r.facts['command'])"
     )

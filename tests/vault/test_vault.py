@@ -73,7 +73,10 @@ def normal(kind: str, name: str, sql: str) -> tuple[str, str, list[str]]:
 
 
 def test_create_store__migrations_make_the_tables_as_described(tmp_path: Path) -> None:
-    query = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name != 'alembic_version' ORDER BY 1, 2"
+    query = (
+        "SELECT type, name, sql FROM sqlite_master"
+        " WHERE name NOT LIKE 'sqlite_%' AND name != 'alembic_version' ORDER BY 1, 2"
+    )
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
         metadata.create_all(connection)

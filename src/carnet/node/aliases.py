@@ -23,8 +23,8 @@ class Declaration(NamedTuple):
 
 
 def check_alias(subject: bytes, date: str | None, declarations: Iterable[Declaration]) -> None:
-    """Raise Refused(SUBJECT_MISMATCH) if no declaration names this subject (its `cj`), Refused(NOT_ALIAS) if none that does
-    holds on the written date. Declarations come from the highest seq down."""
+    """Raise Refused(SUBJECT_MISMATCH) if no declaration names this subject (its `cj`), Refused(NOT_ALIAS) if none
+    that does holds on the written date. Declarations come from the highest seq down."""
     first: Refused | None = None
     for declared in declarations:
         alias = declared.alias

@@ -39,9 +39,9 @@ def found_node(
 ) -> Member:
     """Make a node in the empty home `path`, at `now` (ms); returns its operator.
 
-    `name` is the network's (`[a-z0-9.-]`, 63 at most). The operator is a member of kind `operator_kind`, hosted by the node,
-    accredited for all that the writer table allows to it. Raises Refused(NODE_EXISTS), Refused(VALUE_OUT_OF_RANGE) for a name,
-    Refused(NOT_IN_LIST) for a kind.
+    `name` is the network's (`[a-z0-9.-]`, 63 at most). The operator is a member of kind `operator_kind`, hosted by
+    the node, accredited for all that the writer table allows to it. Raises Refused(NODE_EXISTS),
+    Refused(VALUE_OUT_OF_RANGE) for a name, Refused(NOT_IN_LIST) for a kind.
     """
     home = Home(path)
     home.check_empty()
@@ -117,7 +117,8 @@ def _found(
             keys=(enrol_key(Signer(author), net, operator_id, KeyRole.AUTHOR, Custody.NODE),),
         ),
     )
-    # The store takes its name last: a founding killed midway leaves no node, and never keys of a network that anybody has seen.
+    # The store takes its name last: a founding killed midway leaves no node, and never keys of a network that
+    # anybody has seen.
     building = home.store.with_name("node.db.new")
     _remove_store(building)
     with create_store(building) as store:

@@ -1,6 +1,7 @@
 """Writing a block of the ledger into the store: records, the nodes of the log's tree, and the state's own rows.
 
-One block is one height and one transaction. It refuses to know what the batches hold, and it neither begins nor commits.
+One block is one height and one transaction. It refuses to know what the batches hold, and it neither begins nor
+commits.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def write_block(
 
 
 def write_checkpoint(connection: Connection, checkpoint: Checkpoint, signer: Signer) -> None:
-    """Sign and store a head whose size and root are durable already (clause 3.10); the same head gives the same note."""
+    """Sign and store a head whose size and root are durable already (clause 3.10); the same head gives the same
+    note."""
     note = sign_checkpoint(checkpoint, signer)
     connection.execute("INSERT OR REPLACE INTO checkpoint (size, note) VALUES (?, ?)", (checkpoint.size, note))

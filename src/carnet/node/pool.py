@@ -28,8 +28,8 @@ def _prepare(job: Job) -> Prepared:
 
 
 class PreparePool:
-    """`worker_count` processes, or with 0 the caller's own. Processes are started from a clean server, never by forking a
-    process that has threads, locks and an open database."""
+    """`worker_count` processes, or with 0 the caller's own. Processes are started from a clean server, never by
+    forking a process that has threads, locks and an open database."""
 
     def __init__(self, context: Context, worker_count: int = 1) -> None:
         self._inline = Preparer(context) if worker_count == 0 else None
@@ -52,7 +52,8 @@ class PreparePool:
         return future
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
-        """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's length."""
+        """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's
+        length."""
         waiting: deque[Future[Prepared]] = deque()
         for job in jobs:
             waiting.append(self.submit(job))

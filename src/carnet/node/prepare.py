@@ -36,7 +36,8 @@ IDENTITY = "vehicle.identity/1"
 
 
 class ChainRef(NamedTuple):
-    """An existing chain, for more entries in it: store id, chain16, type, the passport's key and the subject (both secret)."""
+    """An existing chain, for more entries in it: store id, chain16, type, the passport's key and the subject (both
+    secret)."""
 
     id: int
     chain16: bytes
@@ -78,8 +79,8 @@ class Job(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A prepared statement. `place` counts the job's items; `alias` is (cj of the subject, written date) where that is not
-    the passport's own."""
+    """A prepared statement. `place` counts the job's items; `alias` is (cj of the subject, written date) where that
+    is not the passport's own."""
 
     place: int
     kind: str
@@ -122,7 +123,8 @@ class Refusal(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A submission ready for the writer: signed (`sig` empty when it is still to be signed elsewhere), sealed and in order.
+    """A submission ready for the writer: signed (`sig` empty when it is still to be signed elsewhere), sealed and in
+    order.
 
     `leaves` are the statements' leaf hashes, 32 bytes each. `item_count` counts the job's items, refused ones too;
     `rules` is the log index of the rules that it was prepared under.
@@ -296,7 +298,8 @@ class _Submission:
     def _open(
         self, group: Group, validated: Sequence[tuple[_Kind, dict[str, object]] | None], place: int
     ) -> tuple[ChainRef, bytes, bytes, bytes, list[Row]] | None:
-        """The new chain and its first row, or None when the opening was refused, and all that would follow it with it."""
+        """The new chain and its first row, or None when the opening was refused, and all that would follow it with
+        it."""
         first = validated[0] if validated else None
         if first is None or first[0].kind not in OPENINGS:
             why = "the passport was not opened" if first is None else f"{first[0].kind} opens no chain"

@@ -1,7 +1,7 @@
 """Reading a home: find and list passports, open their entries, and be the source that proofs are made from.
 
-It takes no lock and writes nothing, also while a writer runs. It sees one moment of the store, from its opening or its last
-`refresh`. It refuses to know who may read what: whoever holds a reader holds the keys.
+It takes no lock and writes nothing, also while a writer runs. It sees one moment of the store, from its opening or
+its last `refresh`. It refuses to know who may read what: whoever holds a reader holds the keys.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 class Passport(NamedTuple):
-    """One line of a list: id, subject in its signed form (None when it was erased), number of entries, whether it is closed."""
+    """One line of a list: id, subject in its signed form (None when it was erased), number of entries, whether it is
+    closed."""
 
     chain16: bytes
     subject: dict[str, object] | None
@@ -66,7 +67,8 @@ class Passport(NamedTuple):
 
 
 class ShownEntry(NamedTuple):
-    """An entry for people: place, who (16-byte member id), ground, what. `fields` is None when the contents are not here."""
+    """An entry for people: place, who (16-byte member id), ground, what. `fields` is None when the contents are not
+    here."""
 
     seq: int
     kind: str
@@ -81,7 +83,8 @@ class ShownEntry(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """What an entry's author signed: member, key digest, created, count, the signed bytes, the signature, the statements' tree."""
+    """What an entry's author signed: member, key digest, created, count, the signed bytes, the signature, the
+    statements' tree."""
 
     member: bytes
     key_digest: bytes
@@ -174,7 +177,8 @@ class Reader:
     # ---- passports
 
     def find(self, text: str) -> bytes | None:
-        """The passport that a person names: its id in hexadecimal, a VIN, or `scheme:value`. Raises as `parse_subject` does."""
+        """The passport that a person names: its id in hexadecimal, a VIN, or `scheme:value`. Raises as
+        `parse_subject` does."""
         if len(text) == 32 and set(text) <= _HEX_DIGITS:
             ref = find_chain_by_id(self._connection, self._ring, parse_hex_id(text))
             return None if ref is None else ref.chain16
@@ -278,7 +282,10 @@ class Reader:
     def get_links(self, chain: bytes) -> list[PlacedLink]:
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
         covers = self._get_census()[1]
-        query = "SELECT sid, mark, target, seal, position, kind, submission FROM entry WHERE chain = ? AND seal < ? ORDER BY seq"
+        query = (
+            "SELECT sid, mark, target, seal, position, kind, submission FROM entry"
+            " WHERE chain = ? AND seal < ? ORDER BY seq"
+        )
         links = []
         for sid, mark, target, seal, position, kind, number in self._connection.execute(
             query, (self._ref(chain).id, covers)
@@ -355,8 +362,8 @@ class Reader:
     def _read_census(self) -> tuple[int, int] | None:
         """(index, covers) of the newest census below the checkpoint.
 
-        A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint proves;
-        the heads of the one before it are gone by then, so the reader says "not yet".
+        A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint
+        proves; the heads of the one before it are gone by then, so the reader says "not yet".
         """
         query = "SELECT idx, leaf FROM log_record WHERE type = 'census' AND type != 'seal' ORDER BY idx DESC LIMIT 1"
         row = self._connection.execute(query).fetchone()
@@ -408,7 +415,7 @@ class Reader:
         if member not in ids:
             raise Refused(Reason.UNKNOWN_MEMBER, f"no member {member.hex()}", member=member.hex())
         at = ids[member]
-        return at, cast("Document", parse_member(leaves[at]).to_document()), tree.path(at)
+        return at, parse_member(leaves[at]).to_document(), tree.path(at)
 
     def _read_rules(self, index: int) -> tuple[Rules, list[bytes], MerkleTree]:
         lines = read_lines(self._connection, index)

@@ -20,7 +20,8 @@ TAIL_RECORDS = 64
 
 
 def check_store(connection: Connection, book: Logbook, log_public: bytes) -> None:
-    """Raise Refused(NODE_DAMAGED) naming the table that contradicts the log. The state itself was compared when it was read."""
+    """Raise Refused(NODE_DAMAGED) naming the table that contradicts the log. The state itself was compared when it
+    was read."""
     try:
         _check_log(connection)
         _check_checkpoint(connection, book, log_public)
@@ -67,8 +68,8 @@ def _check_last_seal(connection: Connection) -> None:
     leaves = [found[0][at : at + HASH_BYTES] for at in range(0, len(found[0]), HASH_BYTES)]
     if MerkleTree(leaves).root != batch.root or len(leaves) != batch.count:
         raise _damaged("seal", f"the leaves of seal {index} do not give its root")
-    # The last chains that were written stand at the end of their table or anywhere in it; no index finds them by seal, so
-    # the chain of the newest submission stands for all of them.
+    # The last chains that were written stand at the end of their table or anywhere in it; no index finds them by
+    # seal, so the chain of the newest submission stands for all of them.
     last = connection.execute("SELECT max(id) FROM chain").fetchone()[0]
     row = connection.execute(
         "SELECT head_seq, (SELECT max(seq) FROM entry WHERE chain = :id), head_seal,"

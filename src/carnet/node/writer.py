@@ -1,7 +1,8 @@
-"""The one writer of a home: it owns the lock and the signing keys, and turns prepared submissions into durable receipts.
+"""The one writer of a home: it owns the lock and the signing keys, and turns prepared submissions into durable
+receipts.
 
-Everything of one commit – entries, contents, seals, log nodes, ledger state – is one transaction: acknowledged means on the disk. It
-refuses to know where submissions come from, and to write on when the disk has failed it once.
+Everything of one commit – entries, contents, seals, log nodes, ledger state – is one transaction: acknowledged means
+on the disk. It refuses to know where submissions come from, and to write on when the disk has failed it once.
 """
 
 from __future__ import annotations
@@ -181,7 +182,8 @@ class Writer:
         return preparer.prepare(job)
 
     def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
-        """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole submission."""
+        """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole
+        submission."""
         outcome = self.commit([self.prepare(self.make_job(member, basis, groups))])[0]
         if outcome.refused is not None:
             raise outcome.refused
@@ -201,8 +203,8 @@ class Writer:
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Place, seal and store the submissions in one transaction; when it returns, they are on the disk.
 
-        What is refused is refused by itself. Raises Refused(TIME_WENT_BACK, NODE_DAMAGED) for all of them; then nothing was
-        written.
+        What is refused is refused by itself. Raises Refused(TIME_WENT_BACK, NODE_DAMAGED) for all of them; then
+        nothing was written.
         """
         with self._mutex:
             return self._transact(lambda at: self._place(prepared, at))
@@ -230,10 +232,11 @@ class Writer:
         member_id: bytes | None = None,
         key: Key | None = None,
     ) -> Member:
-        """Enrol an organisation hosted by this node, by default accredited for all that the writer table allows to its kind.
+        """Enrol an organisation hosted by this node, by default accredited for all that the writer table allows to
+        its kind.
 
-        Without `key` the node makes one and keeps it (custody node, basis 2). With `key`, an own key that has signed its
-        enrolment for `member_id`, the node never sees the secret (custody own, basis 1).
+        Without `key` the node makes one and keeps it (custody node, basis 2). With `key`, an own key that has signed
+        its enrolment for `member_id`, the node never sees the secret (custody own, basis 1).
         """
         check_member(name, kind)
         member_id = member_id or self._random_bytes(16)
@@ -347,7 +350,8 @@ class Writer:
         return result
 
     def _roll_back(self, error: BaseException) -> None:
-        """After an error of the disk nobody knows what is on it: this process writes no more, and the next one re-checks."""
+        """After an error of the disk nobody knows what is on it: this process writes no more, and the next one
+        re-checks."""
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -509,7 +513,8 @@ def open_writer(
 ) -> Writer:
     """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy.
 
-    Raises Refused NO_NODE, WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of the store first).
+    Raises Refused NO_NODE, WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of the store
+    first).
     """
     home = Home(path)
     if not home.store.is_file():
@@ -528,5 +533,5 @@ def _by_chain(row: tuple[object, ...]) -> tuple[object, object]:
 
 
 def _next(connection: Connection, table: str) -> int:
-    row = connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()
+    row = connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()  # noqa: S608 - our own words
     return int(row[0])

@@ -75,8 +75,8 @@ def create_store(path: Path) -> Store:
 def open_store(path: Path, *, is_read_only: bool = False) -> Store:
     """Open the store at `path`, for writing brought up to the newest schema first.
 
-    Raises Refused(NO_NODE) where there is none, and Refused(NODE_DAMAGED) for a file that is no store of ours or is of a
-    newer schema.
+    Raises Refused(NO_NODE) where there is none, and Refused(NODE_DAMAGED) for a file that is no store of ours or is
+    of a newer schema.
     """
     if not path.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node here: {path.name} is absent; make one with `carnet init`")

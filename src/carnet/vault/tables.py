@@ -46,7 +46,8 @@ log_record = Table(
     Column("type", Text, nullable=False),
     Column("leaf", BLOB, nullable=False),
 )
-"""Every leaf of the log, as it was hashed. `type` repeats the record's own, so that the few that are not seals are found."""
+"""Every leaf of the log, as it was hashed. `type` repeats the record's own, so that the few that are not seals are
+found."""
 
 Index("log_record_by_type", log_record.c.type, log_record.c.idx, sqlite_where=log_record.c.type != "seal")
 
@@ -138,9 +139,10 @@ chain = Table(
     Column("census_id", BLOB),
     CheckConstraint("type IN (1, 2)"),
 )
-"""One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index that keeps
-one vehicle to one passport; `subject` is encrypted. `census_…` is the head in the latest census, where it is no longer
-the head now: it is written when a chain grows for the first time after a census, so that a census itself writes nothing."""
+"""One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index
+that keeps one vehicle to one passport; `subject` is encrypted. `census_…` is the head in the latest census, where it
+is no longer the head now: it is written when a chain grows for the first time after a census, so that a census
+itself writes nothing."""
 
 passport_key = Table(
     "passport_key",
@@ -172,8 +174,9 @@ entry = Table(
     CheckConstraint("location = 0 OR (location = 1 AND content IS NULL)"),
     sqlite_with_rowid=False,
 )
-"""One entry: who and where it stands in the log in small integers; `secret` is wrapped under the passport's key, `content`
-encrypted under the key that the secret gives. No foreign keys: their checks would cost more than the insert; fsck looks."""
+"""One entry: who and where it stands in the log in small integers; `secret` is wrapped under the passport's key,
+`content` encrypted under the key that the secret gives. No foreign keys: their checks would cost more than the
+insert; fsck looks."""
 
 seal = Table(
     "seal",

@@ -1,7 +1,7 @@
 """`fsck`: verify a whole store again from what was signed, and name the table, row and column that is not what it was.
 
-It believes nothing but the signatures and its own keys: each part is checked against what the part before it has proved. It
-writes nothing, and its memory does not grow with the number of entries. It refuses to mend.
+It believes nothing but the signatures and its own keys: each part is checked against what the part before it has
+proved. It writes nothing, and its memory does not grow with the number of entries. It refuses to mend.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def check_home(
 ) -> list[Finding]:
     """Everything that is wrong with the store of a home; empty when all of it is what was signed.
 
-    It reads one moment, also while a writer runs. `progress` is told now and then what is being checked, how far, of how
-    much. At most a thousand findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file that cannot
-    be opened at all.
+    It reads one moment, also while a writer runs. `progress` is told now and then what is being checked, how far, of
+    how much. At most a thousand findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file
+    that cannot be opened at all.
     """
     home = Home(path)
     ring = load_key_ring(home.keys, passphrase)
@@ -45,8 +45,8 @@ def check_home(
             submissions = check_submissions(connection, history, found)
             check_chains(connection, ring, history, seals, submissions, found)
         except (Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
-            # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as that,
-            # beside all that was found until then.
+            # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as
+            # that, beside all that was found until then.
             found.add("store", None, None, f"checking could not go on: {type(error).__name__}: {error}")
     return found.all
 

@@ -38,7 +38,8 @@ _CHAINS = (
     " census_epoch, census_id, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id ORDER BY id"
 )
 _ENTRIES = (
-    "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret, content"
+    "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret,"
+    " content"
     " FROM entry ORDER BY chain, seq"
 )
 
@@ -46,7 +47,8 @@ _ENTRIES = (
 def check_chains(
     connection: Connection, ring: KeyRing, history: History, seals: Seals, submissions: Submissions, found: Findings
 ) -> None:
-    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken, and the census."""
+    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken, and the
+    census."""
     checker = _Chains(connection, ring, history, seals, submissions, found)
     total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
     entries = groupby(connection.execute(_ENTRIES), key=itemgetter(0))
@@ -289,7 +291,8 @@ class _Chains:
         return None
 
     def _find_right_fault(self, seal: int, signed: Signed, kind: str, basis: int, class_: int) -> str | None:
-        """What the author lacked under the members and rules of the seal; asked once for each author, kind and members tree."""
+        """What the author lacked under the members and rules of the seal; asked once for each author, kind and
+        members tree."""
         members = self._get_members(seal)
         asked = (signed.member, signed.key_digest, kind, basis, class_, id(members), 0)
         if asked not in self._judged:
@@ -325,8 +328,8 @@ class _Chains:
         self._check_census_head(row, state)
 
     def _check_census_head(self, row: Any, state: _State) -> None:
-        """Where the head has moved since the census, the old one stands beside it; where it has not, what stands there is of
-        an older census, and must still be a head that this chain had."""
+        """Where the head has moved since the census, the old one stands beside it; where it has not, what stands
+        there is of an older census, and must still be a head that this chain had."""
         number, said = row[0], row[11:14]
         if state.seal >= self._covers and self._covers:
             if said != (state.census if state.census is not None else (None, None, None)):
@@ -349,7 +352,7 @@ class _Chains:
 
 def _check_orphans(connection: Connection, found: Findings) -> None:
     for table in ("passport_key", "source_row"):
-        query = f"SELECT DISTINCT chain FROM {table} WHERE chain NOT IN (SELECT id FROM chain)"
+        query = f"SELECT DISTINCT chain FROM {table} WHERE chain NOT IN (SELECT id FROM chain)"  # noqa: S608 - our own words
         for (number,) in connection.execute(query):
             found.add(table, number, "chain", "there is no such chain")
     query = "SELECT id FROM submission WHERE id NOT IN (SELECT submission FROM entry)"

@@ -11,7 +11,8 @@ MAX_FINDINGS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it was signed: the table, the row's key, the column (None: the row), and what is wrong."""
+    """One thing that is not as it was signed: the table, the row's key, the column (None: the row), and what is
+    wrong."""
 
     table: str
     key: object

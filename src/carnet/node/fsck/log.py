@@ -59,17 +59,18 @@ def check_log(connection: Connection, ring: KeyRing, found: Findings) -> Checked
 
 
 def _check_tree(connection: Connection, size: int, notes: dict[int, bytes], found: Findings) -> None:
-    """Build the tree from the leaves. Where it leads to the signed roots, a node that differs is wrong; else the leaf is."""
+    """Build the tree from the leaves. Where it leads to the signed roots, a node that differs is wrong; else the
+    leaf is."""
     frontier = Frontier()
     suspects: list[tuple[int, int]] = []
     is_signed = True
-    expected = node_count = 0
+    node_count = 0
     node_query = "SELECT hash FROM log_node WHERE level = ? AND idx = ?"
-    for index, leaf, type_ in connection.execute("SELECT idx, leaf, type FROM log_record ORDER BY idx"):
+    records = connection.execute("SELECT idx, leaf, type FROM log_record ORDER BY idx")
+    for expected, (index, leaf, type_) in enumerate(records):
         if index != expected:
             found.add("log_record", expected, "idx", f"missing: the next record is {index}")
             return
-        expected += 1
         frontier, nodes = frontier.with_leaf_nodes(leaf_hash(leaf))
         node_count += len(nodes)
         for level, at, digest in nodes:

@@ -1,7 +1,7 @@
 """The ledger again from genesis: each record is turned back into the command that made it, and applied.
 
-What the ledger would not accept again, or would log in other bytes, was not made by it. On the way rules, members and schema
-documents are compared with the roots and digests in the log.
+What the ledger would not accept again, or would log in other bytes, was not made by it. On the way rules, members
+and schema documents are compared with the roots and digests in the log.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from carnet.vault.store import Connection
 
 @dataclass
 class History:
-    """What the chains are judged by: members and rules by the log index of their record, seals' (at, members, rules), the
-    newest census."""
+    """What the chains are judged by: members and rules by the log index of their record, seals' (at, members,
+    rules), the newest census."""
 
     net: bytes
     home: bytes
