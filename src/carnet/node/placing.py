@@ -37,6 +37,9 @@ AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "pass
 _LINK = tag("link")
 _SEQ_EPOCH = struct.Struct(">QI").pack
 _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
+_FIND_HEADS = (
+    "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal FROM chain WHERE id IN (?)"
+)
 _ZERO_MARK = bytes(1) + NO_TARGET
 
 
@@ -200,11 +203,7 @@ class Placing:
         missing = sorted(set(numbers) - self.heads.keys())
         for at in range(0, len(missing), 500):
             chunk = missing[at : at + 500]
-            marks = ",".join("?" * len(chunk))
-            query = (  # noqa: S608 - nothing but question marks is put in
-                "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal"
-                f" FROM chain WHERE id IN ({marks})"
-            )
+            query = _FIND_HEADS.replace("?", ",".join("?" * len(chunk)))
             for id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal in self._connection.execute(
                 query, chunk
             ):
