@@ -121,9 +121,9 @@ def _open_sinks(stack: ExitStack, faults: Path | None, receipts: Path | None) ->
 
 
 def _validate(source: Source, sinks: Sinks, progress: Progress) -> Summary:
-    from carnet.services.importing import validate_histovec
+    from carnet.services.importing import HISTOVEC, validate_file
 
-    return validate_histovec(source.chunks(), now_ms(), sinks, progress)
+    return validate_file(HISTOVEC, source.chunks(), now_ms(), sinks, progress)
 
 
 def _import(
@@ -136,7 +136,7 @@ def _import(
     passphrase_file: str | None,
 ) -> Summary:
     from carnet.services.founding import found, get_operator, open_writer_at
-    from carnet.services.importing import choose_worker_count, import_histovec
+    from carnet.services.importing import HISTOVEC, choose_worker_count, import_file
 
     home, passphrase = session.home, session.find_passphrase(passphrase_file)
     if not home.store.exists() and not home.keys.exists():
@@ -147,8 +147,8 @@ def _import(
     count = choose_worker_count(source.byte_count) if workers is None else workers
     with _stop_on_term(), open_writer_at(home, passphrase, session.command) as writer:
         operator = get_operator(writer, member)
-        return import_histovec(
-            writer, operator, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
+        return import_file(
+            writer, operator, HISTOVEC, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
         )
 
 

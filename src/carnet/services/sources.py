@@ -25,8 +25,7 @@ class Source:
 
     def __init__(self, path: Path | None) -> None:
         """Open a file, or standard input for None. Raises OSError."""
-        self._raw: IO[bytes] = sys.stdin.buffer if path is None else path.open("rb")
-        self._is_own = path is not None
+        self._raw = _open_standard_input() if path is None else path.open("rb")
         self.byte_count = _find_size(self._raw) if path is not None else None
         self.position = 0
 
@@ -45,8 +44,7 @@ class Source:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._is_own:
-            self._raw.close()
+        self._raw.close()
 
     def __enter__(self) -> Source:
         return self
@@ -56,9 +54,15 @@ class Source:
 
     def take(self, size: int) -> bytes:
         """The next bytes of the file as it lies there; counts them."""
-        data = self._raw.read(size)
+        # What has arrived, not all that will: whoever feeds a pipe slowly is sealed as far as it has come.
+        data = self._raw.read1(size)
         self.position += len(data)
         return data
+
+
+def _open_standard_input() -> io.BufferedReader:
+    # A second object over the same descriptor: closing it leaves standard input itself open.
+    return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
 class _Counted(io.RawIOBase):

@@ -1,0 +1,88 @@
+"""Running the real command line in a process of its own, as a user without a terminal would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = [sys.executable, "-m", "carnet"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run gave: exit code, and both outputs as text."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def json_lines(self) -> list[Any]:
+        """Standard output as one JSON document a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def json_error(self) -> dict[str, Any]:
+        """The last line of standard error as a JSON object."""
+        found: dict[str, Any] = json.loads(self.err.splitlines()[-1])
+        return found
+
+
+def make_env(home: Path | None = None, **more: str) -> dict[str, str]:
+    """An environment with nothing of this machine's user in it."""
+    env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT") if name in os.environ}
+    # A home that does not exist: whatever reads a default would show it.
+    env |= {"HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
+    if home is not None:
+        env["CARNET_HOME"] = str(home)
+    return env | more
+
+
+def carnet(
+    *arguments: str | Path,
+    home: Path | None = None,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+) -> Ran:
+    """Run one verb. Standard input is closed unless bytes are given."""
+    ran = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env=env or make_env(home),
+        cwd=cwd,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=240,
+    )
+    return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+
+
+def make_line(vehicle: str, *inspections: dict[str, object]) -> bytes:
+    """A line of a HistoVec file."""
+    return json.dumps({"vehicle": vehicle, "inspections": list(inspections)}).encode() + b"\n"
+
+
+def make_inspection(**changed: object) -> dict[str, object]:
+    """One inspection of such a line."""
+    normal: dict[str, object] = {
+        "centre": "S001",
+        "date": "2015-03-04",
+        "end": "10:40:00",
+        "km": 61_000,
+        "nature": "VTP",
+        "pv": "A1",
+        "result": "A",
+        "start": "10:00:00",
+    }
+    return normal | changed
