@@ -22,7 +22,7 @@ NOT_COVERED = {
         "digest",
     ): "a keyed digest of a file's row, which is not kept: a changed one lets a row be imported again",
 }
-"""Columns whose change nothing notices, each with the reason. docs/trust-columns.md says the same to people."""
+"""Columns whose change nothing notices, each with the reason. docs/trust.md says the same to people."""
 
 SAID_BY_ANOTHER = {
     # A primary key that is changed leaves a row missing where it was: the table that points there may be named.
@@ -164,7 +164,7 @@ def test_check_home__tells_how_far_it_is(full: TestNode) -> None:
 
 
 def test_not_covered__is_told_to_people() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "trust-columns.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "trust.md").read_text(encoding="utf-8")
     rows = {
         tuple(cell.strip(" `") for cell in line.split("|")[1:3]) for line in page.splitlines() if line.startswith("| `")
     }

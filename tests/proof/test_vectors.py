@@ -22,8 +22,8 @@ SPEC = ROOT / "docs" / "spec" / "5-verify.md"
 NOT_CODES = set(
     """
     cj u64 node alg alias asked at by cannot_tell carnet chain complete contested contested_by count covers custody d
-    disputed disputed_since epoch erased expires failed fields from group h height history journal kind links location log
-    m mark max_age name not_judged now null occurred ok passport plate precision quorum record report retired
+    disputed disputed_since epoch erased expires failed fields from group h height history journal kind links location
+    log m mark max_age name not_judged now null occurred ok passport plate precision quorum record report retired
     revoked role roles s scheme shown sid sig since source stands state subject superseded superseded_by target
     until vault withheld witness
     """.split()

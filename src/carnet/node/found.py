@@ -44,6 +44,7 @@ def found_node(
     Refused(VALUE_OUT_OF_RANGE) for a name, Refused(NOT_IN_LIST) for a kind.
     """
     home = Home(path)
+    home.finish_founding()
     home.check_empty()
     if NETWORK_NAME.fullmatch(name) is None:
         raise Refused(
@@ -117,9 +118,9 @@ def _found(
             keys=(enrol_key(Signer(author), net, operator_id, KeyRole.AUTHOR, Custody.NODE),),
         ),
     )
-    # The store takes its name last: a founding killed midway leaves no node, and never keys of a network that
-    # anybody has seen.
-    building = home.store.with_name("node.db.new")
+    # First the store, whole, under another name; then the keys; then its name. Killed before the keys are there, a
+    # founding has not happened; killed after, it is finished by whoever opens the home (`Home.finish_founding`).
+    building = home.building
     _remove_store(building)
     with create_store(building) as store:
         connection = store.connection
@@ -138,7 +139,7 @@ def _found(
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     _remove_store(building, only_side_files=True)
     save_key_ring(ring, home.keys, passphrase, random_bytes)
-    building.replace(home.store)
+    home.finish_founding()
     return members[1]
 
 

@@ -6,6 +6,7 @@ Knows names and permissions; refuses to read what is in the files.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,21 @@ class Home:
         """Trust policies that the person keeps (for `carnet trust`)."""
         return self.path / "trust"
 
+    @property
+    def building(self) -> Path:
+        """The store of a node that is being founded. It is whole before the keys are written."""
+        return self.path / "node.db.new"
+
     def is_founded(self) -> bool:
-        """Whether a node lives here."""
-        return self.store.exists() and self.keys.exists()
+        """Whether a node lives here, be it one whose founding was killed at the very last step."""
+        return self.keys.exists() and (self.store.exists() or self.building.exists())
+
+    def finish_founding(self) -> None:
+        """Give the store its name if a kill came between the keys and it: then nothing else is missing."""
+        if self.keys.exists() and not self.store.exists():
+            # Absent: there is nothing to finish, or another process has just done it.
+            with suppress(FileNotFoundError):
+                self.building.replace(self.store)
 
     def check_empty(self) -> None:
         """Raise Refused(NODE_EXISTS) if there is a node, or a part of one: nothing is ever overwritten."""

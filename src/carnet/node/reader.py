@@ -447,6 +447,7 @@ class Reader:
 def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
     """A reader of a home. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED."""
     home = Home(path)
+    home.finish_founding()
     return Reader(home, load_key_ring(home.keys, passphrase))
 
 

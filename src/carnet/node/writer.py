@@ -517,6 +517,7 @@ def open_writer(
     first).
     """
     home = Home(path)
+    home.finish_founding()
     if not home.store.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
     lock = WriterLock(home.lock, command or " ".join(sys.argv))
