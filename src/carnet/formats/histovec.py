@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -29,33 +28,16 @@ from carnet.formats.histovec_columns import (
     read_columns,
 )
 from carnet.formats.json_items import find_members
-from carnet.formats.lines import MAX_LINE_BYTES, Line, split_lines
-from carnet.passport.occurred import DAY_MS
+from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
+from carnet.formats.rows import Item, Row, compute_latest
 from carnet.passport.subject import check_subject
 from carnet.types import Millis, Subject, brief, show
+
+__all__ = ["Item", "Row", "read_inspections"]
 
 _VEHICLE_COLUMNS = ("inspections", "vehicle")
 _PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
-_UTF8_BOM = b"\xef\xbb\xbf"
-
-
-class Row(NamedTuple):
-    """One good row: its line and number (both from 1), and the entry that it becomes.
-
-    `fields` are complete and normal under the schema of `kind`. `source_bytes` are the canonical JSON of the vehicle's
-    id and the inspection: equal for a row that is repeated, different for a look-alike that differs by `pv` alone.
-    """
-
-    line: int
-    row: int
-    subject: Subject
-    kind: str
-    fields: dict[str, Any]
-    source_bytes: bytes
-
-
-Item: TypeAlias = Row | Fault
 
 
 class _Inspection(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -86,46 +68,25 @@ def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
     `chunks` are the file's bytes, unpacked, in pieces or lines of any size; `now` bounds dates. A line of which nothing
     can be read counts as one faulty row; a blank line as none. Raises nothing for what the file holds.
     """
-    # occurred.check_not_future: a day of tolerance covers every zone. Written moments compare as texts.
-    latest = datetime.fromtimestamp((now + DAY_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    latest = compute_latest(now)
     row = 0
-    for line in split_lines(chunks):
-        if line.number == 1:
-            if line.data.startswith(_UTF8_BOM):
-                line = line._replace(data=line.data[3:], length=line.length - 3)
-            alien = _find_alien(line)
-            if alien is not None:
-                yield alien
+    for line in split_text_lines(chunks):
+        refused = find_line_fault(line)
+        if refused is not None:
+            row += 1
+            yield _fault(line, row, None, refused, line.data)
+            if is_hopeless(refused):
                 return
-        if line.trouble is None and not line.is_too_long and not line.data.strip():
+            continue
+        if not line.data.strip():
             continue
         for item in _read_line(line, row, latest):
             row = item.row
             yield item
 
 
-def _find_alien(line: Line) -> Fault | None:
-    """The one fault of a file that is no UTF-8 text at all, told by how it begins: each line of it would fail alike."""
-    head = line.data[:4]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" or head[:1] == b"\0":
-        saying = "this file is UTF-16 or UTF-32; save it as UTF-8"
-        return Fault(1, 1, None, Reason.WRONG_ENCODING, saying, compute_raw(line.data[:80]))
-    if head[:2] == b"\x1f\x8b":
-        saying = "this file is packed with gzip; unpack it, or give it a name that ends in .gz"
-        return Fault(1, 1, None, Reason.UNREADABLE_FILE, saying, compute_raw(line.data[:80]))
-    return None
-
-
 def _read_line(line: Line, row: int, latest: str) -> Iterator[Item]:
     """The rows of one line, numbered after `row`."""
-    if line.trouble is not None:
-        saying = f"the file breaks off here and the rest cannot be read: {brief(line.trouble, 200)}"
-        yield Fault(line.number, row + 1, None, Reason.UNREADABLE_FILE, saying, compute_raw(line.data))
-        return
-    if line.is_too_long:
-        saying = f"the line has {line.length:,} bytes; a line of more than {MAX_LINE_BYTES:,} is not read"
-        yield Fault(line.number, row + 1, None, Reason.LINE_TOO_LONG, saying, compute_raw(line.data))
-        return
     rows = _find_rows(line, row, latest)
     if rows is not None:
         yield from rows

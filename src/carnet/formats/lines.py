@@ -10,7 +10,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from carnet.errors import Reason, Refused
+from carnet.types import brief
+
 MAX_LINE_BYTES = 1024 * 1024
+_UTF8_BOM = b"\xef\xbb\xbf"
 KEPT_BYTES = 1024
 """What is kept of a line that is too long, so that a person recognises it."""
 
@@ -84,3 +88,34 @@ def _close(number: int, held: list[bytes], length: int, max_bytes: int) -> Line:
     if length > max_bytes:
         data = data[: min(KEPT_BYTES, max_bytes)]
     return Line(number, data, length)
+
+
+def split_text_lines(chunks: Iterable[bytes]) -> Iterator[Line]:
+    """The lines of a text, without the byte order mark that some programs put before it."""
+    for line in split_lines(chunks):
+        if line.number == 1 and line.data.startswith(_UTF8_BOM):
+            line = line._replace(data=line.data[len(_UTF8_BOM) :], length=line.length - len(_UTF8_BOM))
+        yield line
+
+
+def find_line_fault(line: Line) -> Refused | None:
+    """Why nothing of a line can be read: not UTF-8 text at all, packed, broken off, or too long."""
+    if line.number == 1:
+        head = line.data[:4]
+        if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:2]:
+            return Refused(Reason.WRONG_ENCODING, "this file is UTF-16 or UTF-32; save it as UTF-8")
+        if head[:2] == b"\x1f\x8b":
+            saying = "this file is packed with gzip; unpack it, or give it a name that ends in .gz"
+            return Refused(Reason.UNREADABLE_FILE, saying)
+    if line.trouble is not None:
+        saying = f"the file breaks off here and the rest cannot be read: {brief(line.trouble, 200)}"
+        return Refused(Reason.UNREADABLE_FILE, saying)
+    if line.is_too_long:
+        saying = f"the line has {line.length:,} bytes; a line of more than {MAX_LINE_BYTES:,} is not read"
+        return Refused(Reason.LINE_TOO_LONG, saying)
+    return None
+
+
+def is_hopeless(refused: Refused) -> bool:
+    """Whether each further line would fail alike, so that one fault stands for the whole file."""
+    return refused.reason in (Reason.WRONG_ENCODING, Reason.UNREADABLE_FILE)

@@ -1,0 +1,268 @@
+"""The file of the French register (anonymised): one vehicle a line, its rubrics, operations and situation inside.
+
+Each of these is one row: the identity, each operation, each damage procedure, and what the situation tells that no
+operation has told. Steps of a procedure that the line describes as a whole are not told twice. No VIN is invented out
+of a masked one: the subject is the file's own id. It refuses to know what a title is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from carnet.errors import Reason, Refused
+from carnet.formats.documents import Document, read_documents
+from carnet.formats.histovec_days import read_moment, read_slashed_day
+from carnet.formats.histovec_identity import REGISTRY, read_identity, read_text
+from carnet.formats.histovec_operations import PROCEDURE_STEPS, find_country, get_title_type
+from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
+from carnet.passport.occurred import UNKNOWN, Occurred
+from carnet.passport.subject import check_subject
+from carnet.types import Millis, Subject, show
+
+FORMAT = "histovec registry"
+IDENTITY, TITLE, ACCIDENT = "vehicle.identity/1", "vehicle.title/1", "vehicle.accident/1"
+
+# Where the situation repeats an operation: the list, the title that it means, and the operations that told it.
+_SITUATION: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("oves", "opposition_registered", ("INSCRIRE_OVE",)),
+    ("oveis", "opposition_registered", ("INSCRIRE_OVE", "INSCRIRE_OPPOSITION")),
+    ("otcis", "opposition_registered", ("INSCRIRE_OTCI",)),
+    ("otcis_pv", "opposition_registered", ("INSCRIRE_OTCI",)),
+    ("gages", "lien_registered", ("INSCRIPTION_GAGE",)),
+    ("dvs", "seizure_registered", ("INSCRIRE_DVS",)),
+    ("suspensions", "suspended", ("REIMMAT_ETRANGER", "SORTIE_TERRITOIRE", "RETRAIT_VOLONTAIRE")),
+)
+_FLAGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("vehicule_vole", "stolen", ()),
+    ("ci_vole", "title_stolen", ()),
+    ("perte_ci", "title_lost", ("DECLARATION_PERTE_TITRE",)),
+    ("duplicata", "duplicate_title", ("DUPLICATA",)),
+)
+_TITLE_COLUMNS = {"occurred": "opa_date", "source_code": "opa_type", "reference": "id_pve", "note": "ope_date_annul"}
+
+T = TypeVar("T")
+
+# A draft is made only when its row is reached, so that its fault is its own.
+Maker = Callable[[], Draft]
+
+
+def read_registry(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
+    """Every row of the file, good or faulty, in order; the last number is their count.
+
+    `chunks` are the file's bytes, unpacked, in pieces of any size; `now` bounds dates. A line of which nothing can be
+    read is one faulty row. Raises nothing for what the file holds.
+    """
+    latest = compute_latest(now)
+    row = 0
+    for document in read_documents(chunks):
+        for item in _read_vehicle(document, row, latest):
+            row = item.row
+            yield item
+
+
+def _read_vehicle(document: Document, row: int, latest: str) -> Iterator[Item]:
+    try:
+        if document.refused is not None:
+            raise document.refused
+        subject, registration = _read_frame(document.value)
+        makers = list(_find_rows(registration))
+    except Refused as refused:
+        yield make_fault(Place(document.line, row + 1), refused, document.data)
+        return
+    for place, (source, make) in enumerate(makers, row + 1):
+        try:
+            draft = make()
+        except Refused as refused:
+            yield make_fault(Place(document.line, place), refused, source)
+            continue
+        yield make_item(FORMAT, Place(document.line, place), subject, draft, latest)
+
+
+def _read_frame(document: object) -> tuple[Subject, Mapping[str, Any]]:
+    """The subject and the registration of a line, whose lists hold objects only."""
+    if not isinstance(document, dict):
+        raise Refused(Reason.WRONG_TYPE, f"a line is an object with vehicle and registration, not {show(document)}")
+    for name in ("vehicle", "registration"):
+        if document.get(name) is None:
+            raise Refused(Reason.MISSING_FIELD, f"the line lacks {name}", field=name)
+    registration = document["registration"]
+    if not isinstance(registration, dict):
+        saying = f"registration is an object, not {show(registration)}"
+        raise Refused(Reason.WRONG_TYPE, saying, field="registration")
+    subject = check_subject({"scheme": "histovec", "value": document["vehicle"]}, field="vehicle")
+    return subject, registration
+
+
+def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
+    """Each row of a vehicle with what the file says of it: the identity first, then what happened, oldest first."""
+    rubrics = {name: value for name, value in given.items() if not isinstance(value, (dict, list))}
+    yield rubrics, lambda: _draft_identity(rubrics)
+    operations = _list(given, "historique")
+    procedures = _list(given, "pve")
+    described = {procedure.get("id_pve") for procedure in procedures}
+    told: set[str] = set()
+    for operation in reversed(operations):
+        code = operation.get("opa_type")
+        told.add(code if isinstance(code, str) else "")
+        if not (code in PROCEDURE_STEPS and operation.get("id_pve") in described):
+            yield operation, lambda operation=operation: draft_operation(operation, "opa_date", "opa_type")  # type: ignore[misc]
+    for procedure in procedures:
+        yield procedure, lambda procedure=procedure: _draft_procedure(procedure)  # type: ignore[misc]
+    yield from _find_situation(given, told)
+
+
+def _find_situation(given: Mapping[str, Any], told: set[str]) -> Iterator[tuple[object, Maker]]:
+    situation = _object(given, "sit_adm")
+    lists = situation | _object(situation, "opposition")
+    for name, type_, operations in _SITUATION:
+        for entry in _list(lists, name):
+            # A controlled repair that suspends is told by its procedure.
+            is_told = bool(told & {*operations}) or (entry.get("motif") == "PVE" and bool(given.get("pve")))
+            if not is_told:
+                yield entry, lambda n=name, t=type_, e=entry: _draft_situation(n, t, e)  # type: ignore[misc]
+    for name, type_, operations in _FLAGS:
+        if given.get(name) == "OUI" and not told & {*operations}:
+            yield {name: "OUI"}, lambda t=type_, n=name: Draft(TITLE, UNKNOWN, _title(t, n), {n: "OUI"}, {})  # type: ignore[misc]
+    if given.get("annulation_ci") == "OUI":
+        cancelled = {"annulation_ci": "OUI", "date_annulation_ci": given.get("date_annulation_ci")}
+        yield cancelled, lambda: _draft_dated("title_cancelled", "annulation_ci", "date_annulation_ci", cancelled)
+    if given.get("import") == "OUI":
+        names = ("import", "date_import_france", "imp_imp_pays", "date_premiere_immat_etranger")
+        imported = {name: given.get(name) for name in names}
+        yield imported, lambda: _draft_import(imported)
+    # Each procedure has its own row; a claim without one is known by the day of the last alone.
+    if given.get("nb_sinistres") and not given.get("pve"):
+        claims = {"nb_sinistres": given["nb_sinistres"], "date_dernier_sinistre": given.get("date_dernier_sinistre")}
+        yield claims, lambda: _draft_claims(claims)
+
+
+def _draft_identity(rubrics: Mapping[str, Any]) -> Draft:
+    fields = read_identity(REGISTRY, rubrics)
+    # The rubrics are those of the last change of the file; an older register does not tell when that was.
+    changed = _read_day(rubrics.get("dos_date_derniere_modif"), "dos_date_derniere_modif")
+    columns = {rubric.field: rubric.column for rubric in REGISTRY} | {"occurred": "dos_date_derniere_modif"}
+    return Draft(IDENTITY, changed, fields, rubrics, columns)
+
+
+def draft_operation(operation: Mapping[str, Any], day: str, code: str) -> Draft:
+    """The draft of one operation, whose day and code stand in these columns. Refused MISSING_FIELD, WRONG_TYPE,
+    INVALID_TIME."""
+    for name in (day, code):
+        if not isinstance(operation.get(name), str):
+            reason = Reason.MISSING_FIELD if operation.get(name) is None else Reason.WRONG_TYPE
+            raise Refused(reason, f"an operation needs {name}, as a text", field=name)
+    occurred = _named(day, lambda: read_moment(operation[day]))
+    columns = _TITLE_COLUMNS | {"occurred": day, "source_code": code}
+    if operation[code] in PROCEDURE_STEPS:
+        fields = {"procedure": PROCEDURE_STEPS[operation[code]], "reference": read_text(operation.get("id_pve"))}
+        return Draft(ACCIDENT, occurred, fields, operation, columns | {"procedure": code})
+    fields = _title(get_title_type(operation[code]), operation[code])
+    if operation.get("ope_date_annul") is not None:
+        annulled = str(operation["ope_date_annul"])[:10]
+        fields["note"] = f"annulled on {annulled}"
+    return Draft(TITLE, occurred, fields, operation, columns | {"type": code})
+
+
+def _draft_procedure(procedure: Mapping[str, Any]) -> Draft:
+    """One controlled-repair procedure as a whole: its declaration, and the two reports where they were made."""
+    steps = {name: _object(procedure, name) for name in ("decl", "prem", "deux")}
+    days = {name: _moment(step.get("date"), f"{name}.date") for name, step in steps.items()}
+    is_open = procedure.get("en_cours") == "OUI"
+    last = next((step for step in ("deux", "prem", "decl") if days[step].at is not None), "decl")
+    procedure_state = {"deux": "second_report", "prem": "first_report", "decl": "opened"}[last]
+    notes = []
+    for name, words in (("dangereux", "dangerous"), ("tech_reparable", "technically repairable")):
+        said = steps["decl"].get(name)
+        if said in ("OUI", "NON"):
+            notes.append(words if said == "OUI" else f"not {words}")
+    fields = {
+        "expert_approval": read_text(steps["decl"].get("num_agree")),
+        "first_report": _day_of(days["prem"]),
+        "note": ", ".join(notes) or None,
+        "procedure": procedure_state if is_open else "closed",
+        "reference": read_text(procedure.get("id_pve")),
+        "second_report": _day_of(days["deux"]),
+    }
+    columns = {
+        "occurred": "decl.date",
+        "first_report": "prem.date",
+        "second_report": "deux.date",
+        "expert_approval": "decl.num_agree",
+        "reference": "id_pve",
+    }
+    return Draft(ACCIDENT, days["decl"], fields, procedure, columns)
+
+
+def _draft_situation(name: str, type_: str, entry: Mapping[str, Any]) -> Draft:
+    fields = _title(type_, read_text(entry.get("motif")) or name)
+    holder = read_text(entry.get("nom_creancier")) or read_text(entry.get("dvs_autorite"))
+    if holder is not None:
+        fields["note"] = holder
+    columns = {"occurred": "date", "source_code": "motif", "note": "nom_creancier"}
+    return Draft(TITLE, _moment(entry.get("date"), "date"), fields, {name: entry}, columns)
+
+
+def _draft_dated(type_: str, code: str, day: str, source: Mapping[str, Any]) -> Draft:
+    return Draft(TITLE, _read_day(source[day], day), _title(type_, code), source, {"occurred": day})
+
+
+def _draft_import(source: Mapping[str, Any]) -> Draft:
+    """The import, on the day of it where the file tells one, or else unknown; the country is the one it came from."""
+    fields = _title("imported", "import") | {"country": find_country(read_text(source["imp_imp_pays"]))}
+    first = _moment(source["date_premiere_immat_etranger"], "date_premiere_immat_etranger").at
+    if first is not None:
+        fields["note"] = f"first registered abroad on {first[:10]}"
+    return Draft(TITLE, _read_day(source["date_import_france"], "date_import_france"), fields, source, {})
+
+
+def _draft_claims(source: Mapping[str, Any]) -> Draft:
+    if isinstance(source["nb_sinistres"], bool) or not isinstance(source["nb_sinistres"], int):
+        raise Refused(Reason.WRONG_TYPE, f"{show(source['nb_sinistres'])} is not a count", field="nb_sinistres")
+    occurred = _read_day(source["date_dernier_sinistre"], "date_dernier_sinistre")
+    note = f"claims declared so far: {source['nb_sinistres']}"
+    return Draft(ACCIDENT, occurred, {"note": note}, source, {"occurred": "date_dernier_sinistre"})
+
+
+def _title(type_: str, code: str) -> dict[str, Any]:
+    return {"country": "FR", "source_code": code, "type": type_}
+
+
+def _read_day(value: object, column: str) -> Occurred:
+    day = _named(column, lambda: read_slashed_day(read_text(value) or ""))
+    return UNKNOWN if day is None else Occurred(day, "day", None)
+
+
+def _moment(value: object, column: str) -> Occurred:
+    return _named(column, lambda: read_moment(read_text(value) or ""))
+
+
+def _day_of(occurred: Occurred) -> str | None:
+    return None if occurred.at is None else occurred.at[:10]
+
+
+def _named(column: str, read: Callable[[], T]) -> T:
+    """What a reader gives, or its refusal under the name of the column."""
+    try:
+        return read()
+    except Refused as refused:
+        refused.facts["field"] = column
+        raise
+
+
+def _list(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    value = given.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Refused(Reason.WRONG_TYPE, f"{name} is a list of objects, not {show(value)}", field=name)
+    return value
+
+
+def _object(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = given.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(Reason.WRONG_TYPE, f"{name} is an object, not {show(value)}", field=name)
+    return value
