@@ -34,7 +34,9 @@ PIPE_CLOSED = 141
         ("Check what a stranger gave you", "carnet verify car.carnet --policy network.policy"),
     ),
 )
-@click.option("--home", metavar="DIR", help=f"The node's folder.  [$CARNET_HOME, or {find_default_home()}]")
+@click.option(
+    "--home", metavar="DIR", help=f"The node's folder; may stand anywhere.  [$CARNET_HOME, or {find_default_home()}]"
+)
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
 def carnet(context: click.Context, home: str | None, version: bool) -> None:
@@ -71,9 +73,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def hoist_home(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--home DIR` in front, wherever it stood: people write it after the verb as often as before."""
+    rest, front = list(arguments), list[str]()
+    end = rest.index("--") if "--" in rest else len(rest)
+    for at in range(end - 1, -1, -1):
+        if rest[at] == "--home" and at + 1 < end:
+            front = front or rest[at : at + 2]
+            del rest[at : at + 2]
+        elif rest[at].startswith("--home="):
+            front = front or [rest[at]]
+            del rest[at]
+    return [*front, *rest]
+
+
 def _run(arguments: list[str]) -> int:
     try:
-        result = carnet.main(arguments, prog_name="carnet", standalone_mode=False)
+        if "_CARNET_COMPLETE" in os.environ:
+            # A shell asks how a word goes on: click answers that, and ends the process.
+            carnet.main(arguments, prog_name="carnet")
+        # Not click's own main: it would end the process itself when a pipe closes.
+        with carnet.make_context("carnet", hoist_home(arguments)) as context:
+            result = carnet.invoke(context)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
