@@ -14,10 +14,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from carnet.errors import Reason, Refused
 from carnet.formats.lines import (
+    BROKEN,
     KEPT_BYTES,
     MAX_LINE_BYTES,
+    UTF8_BOM,
     Line,
     find_line_fault,
+    is_hopeless,
     split_text_lines,
 )
 from carnet.types import INT_MAX, brief
@@ -27,7 +30,7 @@ MAX_DIGITS = 40
 
 MAX_DEPTH = 64
 _MARKS = re.compile(rb'["\[\]{}\n,]|[^\s"\[\]{},]+')
-_STRING_END = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)
+_IN_TEXT = re.compile(rb'["\\\n]')
 
 
 class Document(NamedTuple):
@@ -119,28 +122,43 @@ def read_documents(chunks: Iterable[bytes]) -> Iterator[Document]:
 
     A stream that is no UTF-8 text, or breaks, ends with a document that says so; nothing is raised for what it holds.
     """
-    lines = split_text_lines(chunks)
-    for line in lines:
+    source = iter(chunks)
+    head, trouble = _take_head(source)
+    stream = _resume(head, trouble, source)
+    first = head.removeprefix(UTF8_BOM).lstrip()
+    if first[:1] == b"[" or _spans_lines(first.partition(b"\n")[0]):
+        yield from _read_items(stream)
+        return
+    for line in split_text_lines(stream):
         refused = find_line_fault(line)
         if refused is not None:
             yield Document(line.number, line.data, None, refused)
-            if line.number == 1 and refused.reason in (Reason.WRONG_ENCODING, Reason.UNREADABLE_FILE):
+            if is_hopeless(refused):
                 return
-            continue
-        if not line.data.strip():
-            continue
-        document = _read_line(line)
-        if document.refused is not None and _spans_lines(line.data):
-            yield from _read_items(line, lines)
-            return
-        yield document
-        break
-    for line in lines:
-        refused = find_line_fault(line)
-        if refused is not None:
-            yield Document(line.number, line.data, None, refused)
         elif line.data.strip():
             yield _read_line(line)
+
+
+def _take_head(source: Iterator[bytes]) -> tuple[bytes, Exception | None]:
+    """The first line that is not blank, as far as a line is read at all, and what broke the source in it."""
+    head = b""
+    while len(head) <= MAX_LINE_BYTES and b"\n" not in head.lstrip():
+        try:
+            chunk = next(source, None)
+        except BROKEN as error:
+            return head, error
+        if chunk is None:
+            break
+        head += chunk
+    return head, None
+
+
+def _resume(head: bytes, trouble: Exception | None, source: Iterator[bytes]) -> Iterator[bytes]:
+    """The stream from its beginning, although its head has been looked at."""
+    yield head
+    if trouble is not None:
+        raise trouble
+    yield from source
 
 
 def _read_line(line: Line) -> Document:
@@ -151,86 +169,93 @@ def _read_line(line: Line) -> Document:
 
 
 def _spans_lines(first: bytes) -> bool:
-    """Whether a first line that is no document begins one that goes on: an array, or an object not yet closed."""
-    text = first.strip()
-    if text[:1] == b"[":
-        return True
-    bare = re.sub(rb'"(?:[^"\\]|\\.)*+"', b"", text)
-    return text[:1] == b"{" and bare.count(b"{") > bare.count(b"}")
+    """Whether a first line begins an object that is closed on a later one."""
+    bare = re.sub(rb'"(?:[^"\\\n]|\\.)*+"', b"", first)
+    return first[:1] == b"{" and bare.count(b"{") > bare.count(b"}") and b'"' not in bare
 
 
-def _read_items(first: Line, rest: Iterator[Line]) -> Iterator[Document]:
-    """The objects of a text of many lines, each cut out by its brackets; what stands between them is a fault."""
+def _read_items(stream: Iterator[bytes]) -> Iterator[Document]:
+    """The objects of a text, each cut out by its brackets, wherever its lines break."""
     cutter = _Cutter()
-    yield from cutter.take(first)
-    for line in rest:
-        if line.trouble is not None:
-            refused = find_line_fault(line)
-            yield Document(line.number, line.data, None, refused)
+    while True:
+        try:
+            chunk = next(stream, None)
+        except BROKEN as error:
+            saying = f"the file breaks off here and the rest cannot be read: {brief(str(error), 200)}"
+            yield Document(cutter.line, b"", None, Refused(Reason.UNREADABLE_FILE, saying))
             return
-        yield from cutter.take(line)
-    yield from cutter.close()
+        if chunk is None:
+            yield from cutter.close()
+            return
+        yield from cutter.take(chunk.removeprefix(UTF8_BOM) if cutter.line == 1 else chunk)
 
 
 class _Cutter:
-    """Cuts objects out of lines by quotes and brackets alone; holds one object at a time, none beyond the limit."""
+    """Cuts objects out of a text by quotes and brackets alone; holds one object at a time, none beyond the limit.
+
+    A text never spans lines in JSON, so that a quote which is missing spoils the object it stands in and no other.
+    """
 
     def __init__(self) -> None:
+        self.line = 1
+        self._begun = 1
         self._held: list[bytes] = []
-        self._length = 0
-        self._depth = 0
-        self._outer = 0
-        self._line = 0
-        self._last = 0
+        self._length = self._depth = self._arrays = self._skipped = 0
+        self._is_in_text = False
 
-    def take(self, line: Line) -> Iterator[Document]:
-        """The objects that end in this line."""
-        self._last = line.number
-        if line.is_too_long:
-            # Its brackets were not seen: where it leaves the text is unknown, so whatever was open ends here.
-            yield self._refuse(line.number, line.data, Reason.LINE_TOO_LONG, f"a line of {line.length:,} bytes")
-            self._drop()
-            return
-        data, position, start = line.data + b"\n", 0, 0
-        while (found := _MARKS.search(data, position)) is not None:
+    def take(self, piece: bytes) -> Iterator[Document]:
+        """The objects that end in this piece of the text."""
+        start, position = 0, self._skipped
+        self._skipped = 0
+        while True:
+            found = (_IN_TEXT if self._is_in_text else _MARKS).search(piece, position)
+            if found is None:
+                break
             mark, position = found.group()[:1], found.end()
-            if mark == b'"':
-                ending = _STRING_END.match(data, position)
-                if ending is None:
-                    yield self._refuse(line.number, line.data, Reason.NOT_JSON, "a text is not closed on its line")
-                    self._drop()
-                    return
-                position = ending.end()
-            if self._depth == 0:
-                if mark == b"{":
-                    self._depth, self._line, start = 1, line.number, found.start()
-                elif mark == b"[":
-                    self._outer += 1
-                elif mark == b"]" and self._outer:
-                    self._outer -= 1
-                elif mark not in (b",", b"\n"):
-                    saying = "an object was expected here"
-                    yield self._refuse(line.number, found.group(), Reason.NOT_JSON, saying)
-            elif mark in (b"{", b"["):
-                self._depth += 1
-            elif mark in (b"}", b"]"):
-                self._depth -= 1
-                if self._depth == 0:
-                    yield self._cut(data[start:position])
-                    start = position
+            if mark == b"\n":
+                self.line += 1
+                self._is_in_text = False
+            elif self._is_in_text:
+                self._is_in_text = mark != b'"'
+                position += mark == b"\\"
+            elif self._depth:
+                if mark == b'"':
+                    self._is_in_text = True
+                elif mark in b"{[":
+                    self._depth += 1
+                elif mark in b"}]":
+                    self._depth -= 1
+                    if self._depth == 0:
+                        yield self._cut(piece[start:position])
+            elif mark == b"{":
+                self._depth, self._begun, start = 1, self.line, found.start()
+            else:
+                yield from self._take_between(mark, found.group())
+        self._skipped = max(0, position - len(piece))
         if self._depth:
-            self._hold(data[start:])
+            self._hold(piece[start:])
 
     def close(self) -> Iterator[Document]:
         """What is wrong at the end of the text: an object or the array left open."""
-        if self._depth or self._outer:
+        if self._depth or self._arrays:
             held = b"".join(self._held)[:KEPT_BYTES]
-            yield self._refuse(self._line or self._last, held, Reason.NOT_JSON, "the file ends before this is closed")
+            saying = "the file ends before its last object or array is closed"
+            yield Document(self.line, held, None, Refused(Reason.NOT_JSON, saying))
+
+    def _take_between(self, mark: bytes, found: bytes) -> Iterator[Document]:
+        if mark == b"[" and not self._arrays:
+            self._arrays = 1
+        elif mark == b"]" and self._arrays:
+            self._arrays = 0
+        elif mark != b",":
+            self._is_in_text = mark == b'"'
+            yield Document(self.line, found, None, Refused(Reason.NOT_JSON, "an object was expected here"))
 
     def _hold(self, piece: bytes) -> None:
         self._length += len(piece)
-        if self._length <= MAX_LINE_BYTES:
-            self._held.append(piece)
+        # One piece more than the limit, so that the cut knows; then only its length grows.
+        if self._length <= MAX_LINE_BYTES or not self._held:
+            self._held.append(piece[: MAX_LINE_BYTES + 1])
 
     def _cut(self, last: bytes) -> Document:
         self._hold(last)
@@ -238,14 +263,8 @@ class _Cutter:
         self._held, self._length = [], 0
         if length > MAX_LINE_BYTES:
             saying = f"an object of {length:,} bytes; one of more than {MAX_LINE_BYTES:,} is not read"
-            return self._refuse(self._line, data[:KEPT_BYTES], Reason.LINE_TOO_LONG, saying)
+            return Document(self._begun, data[:KEPT_BYTES], None, Refused(Reason.LINE_TOO_LONG, saying))
         try:
-            return Document(self._line, data, read_json(data))
+            return Document(self._begun, data, read_json(data))
         except Refused as refused:
-            return Document(self._line, data, None, refused)
-
-    def _drop(self) -> None:
-        self._held, self._length, self._depth = [], 0, 0
-
-    def _refuse(self, line: int, data: bytes, reason: Reason, saying: str) -> Document:
-        return Document(line, data, None, Refused(reason, saying))
+            return Document(self._begun, data, None, refused)

@@ -8,7 +8,7 @@ of a masked one: the subject is the file's own id. It refuses to know what a tit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from carnet.errors import Reason, Refused
 from carnet.formats.documents import Document, read_documents
@@ -16,6 +16,7 @@ from carnet.formats.histovec_days import read_moment, read_slashed_day
 from carnet.formats.histovec_identity import REGISTRY, read_identity, read_text
 from carnet.formats.histovec_operations import PROCEDURE_STEPS, find_country, get_title_type
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
+from carnet.formats.values import get_object, get_objects, with_column
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject
 from carnet.types import Millis, Subject, show
@@ -40,8 +41,6 @@ _FLAGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("duplicata", "duplicate_title", ("DUPLICATA",)),
 )
 _TITLE_COLUMNS = {"occurred": "opa_date", "source_code": "opa_type", "reference": "id_pve", "note": "ope_date_annul"}
-
-T = TypeVar("T")
 
 # A draft is made only when its row is reached, so that its fault is its own.
 Maker = Callable[[], Draft]
@@ -86,10 +85,7 @@ def _read_frame(document: object) -> tuple[Subject, Mapping[str, Any]]:
     for name in ("vehicle", "registration"):
         if document.get(name) is None:
             raise Refused(Reason.MISSING_FIELD, f"the line lacks {name}", field=name)
-    registration = document["registration"]
-    if not isinstance(registration, dict):
-        saying = f"registration is an object, not {show(registration)}"
-        raise Refused(Reason.WRONG_TYPE, saying, field="registration")
+    registration = get_object(document, "registration")
     subject = check_subject({"scheme": "histovec", "value": document["vehicle"]}, field="vehicle")
     return subject, registration
 
@@ -98,8 +94,8 @@ def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
     """Each row of a vehicle with what the file says of it: the identity first, then what happened, oldest first."""
     rubrics = {name: value for name, value in given.items() if not isinstance(value, (dict, list))}
     yield rubrics, lambda: _draft_identity(rubrics)
-    operations = _list(given, "historique")
-    procedures = _list(given, "pve")
+    operations = get_objects(given, "historique")
+    procedures = get_objects(given, "pve")
     described = {procedure.get("id_pve") for procedure in procedures}
     told: set[str] = set()
     for operation in reversed(operations):
@@ -113,10 +109,10 @@ def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
 
 
 def _find_situation(given: Mapping[str, Any], told: set[str]) -> Iterator[tuple[object, Maker]]:
-    situation = _object(given, "sit_adm")
-    lists = situation | _object(situation, "opposition")
+    situation = get_object(given, "sit_adm")
+    lists = situation | get_object(situation, "opposition")
     for name, type_, operations in _SITUATION:
-        for entry in _list(lists, name):
+        for entry in get_objects(lists, name):
             # A controlled repair that suspends is told by its procedure.
             is_told = bool(told & {*operations}) or (entry.get("motif") == "PVE" and bool(given.get("pve")))
             if not is_told:
@@ -152,7 +148,7 @@ def draft_operation(operation: Mapping[str, Any], day: str, code: str) -> Draft:
         if not isinstance(operation.get(name), str):
             reason = Reason.MISSING_FIELD if operation.get(name) is None else Reason.WRONG_TYPE
             raise Refused(reason, f"an operation needs {name}, as a text", field=name)
-    occurred = _named(day, lambda: read_moment(operation[day]))
+    occurred = with_column(day, lambda: read_moment(operation[day]))
     columns = _TITLE_COLUMNS | {"occurred": day, "source_code": code}
     if operation[code] in PROCEDURE_STEPS:
         fields = {"procedure": PROCEDURE_STEPS[operation[code]], "reference": read_text(operation.get("id_pve"))}
@@ -166,7 +162,7 @@ def draft_operation(operation: Mapping[str, Any], day: str, code: str) -> Draft:
 
 def _draft_procedure(procedure: Mapping[str, Any]) -> Draft:
     """One controlled-repair procedure as a whole: its declaration, and the two reports where they were made."""
-    steps = {name: _object(procedure, name) for name in ("decl", "prem", "deux")}
+    steps = {name: get_object(procedure, name) for name in ("decl", "prem", "deux")}
     days = {name: _moment(step.get("date"), f"{name}.date") for name, step in steps.items()}
     is_open = procedure.get("en_cours") == "OUI"
     last = next((step for step in ("deux", "prem", "decl") if days[step].at is not None), "decl")
@@ -229,40 +225,13 @@ def _title(type_: str, code: str) -> dict[str, Any]:
 
 
 def _read_day(value: object, column: str) -> Occurred:
-    day = _named(column, lambda: read_slashed_day(read_text(value) or ""))
+    day = with_column(column, lambda: read_slashed_day(read_text(value) or ""))
     return UNKNOWN if day is None else Occurred(day, "day", None)
 
 
 def _moment(value: object, column: str) -> Occurred:
-    return _named(column, lambda: read_moment(read_text(value) or ""))
+    return with_column(column, lambda: read_moment(read_text(value) or ""))
 
 
 def _day_of(occurred: Occurred) -> str | None:
     return None if occurred.at is None else occurred.at[:10]
-
-
-def _named(column: str, read: Callable[[], T]) -> T:
-    """What a reader gives, or its refusal under the name of the column."""
-    try:
-        return read()
-    except Refused as refused:
-        refused.facts["field"] = column
-        raise
-
-
-def _list(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    value = given.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise Refused(Reason.WRONG_TYPE, f"{name} is a list of objects, not {show(value)}", field=name)
-    return value
-
-
-def _object(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = given.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refused(Reason.WRONG_TYPE, f"{name} is an object, not {show(value)}", field=name)
-    return value

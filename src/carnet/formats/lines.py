@@ -14,12 +14,12 @@ from carnet.errors import Reason, Refused
 from carnet.types import brief
 
 MAX_LINE_BYTES = 1024 * 1024
-_UTF8_BOM = b"\xef\xbb\xbf"
+UTF8_BOM = b"\xef\xbb\xbf"
 KEPT_BYTES = 1024
 """What is kept of a line that is too long, so that a person recognises it."""
 
 # A truncated gzip raises EOFError, a damaged one zlib.error or BadGzipFile, which is an OSError like a failing disk.
-_BROKEN = (EOFError, OSError, zlib.error)
+BROKEN = (EOFError, OSError, zlib.error)
 
 
 class Line(NamedTuple):
@@ -51,7 +51,7 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
     while True:
         try:
             chunk = next(source, None)
-        except _BROKEN as error:
+        except BROKEN as error:
             yield Line(number + 1, b"".join(held), length, str(error) or type(error).__name__)
             return
         if chunk is None:
@@ -93,8 +93,8 @@ def _close(number: int, held: list[bytes], length: int, max_bytes: int) -> Line:
 def split_text_lines(chunks: Iterable[bytes]) -> Iterator[Line]:
     """The lines of a text, without the byte order mark that some programs put before it."""
     for line in split_lines(chunks):
-        if line.number == 1 and line.data.startswith(_UTF8_BOM):
-            line = line._replace(data=line.data[len(_UTF8_BOM) :], length=line.length - len(_UTF8_BOM))
+        if line.number == 1 and line.data.startswith(UTF8_BOM):
+            line = line._replace(data=line.data[len(UTF8_BOM) :], length=line.length - len(UTF8_BOM))
         yield line
 
 

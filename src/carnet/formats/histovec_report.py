@@ -1,0 +1,118 @@
+"""The report that HistoVec hands to a holder, as JSON: one vehicle, its rubrics, operations, procedures, inspections.
+
+A report that is passed on has its VIN and plate masked: then the caller says which vehicle it is about, and nothing is
+invented. It refuses to know who the holder is, and takes neither name nor address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from carnet.errors import Reason, Refused
+from carnet.formats.documents import read_json
+from carnet.formats.histovec_days import read_moment
+from carnet.formats.histovec_identity import REPORT, read_identity, read_text
+from carnet.formats.histovec_registry import draft_operation
+from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
+from carnet.formats.values import find_text, find_whole, get_object, get_objects, get_text, with_column
+from carnet.passport.occurred import UNKNOWN, Occurred
+from carnet.passport.vin import check_vin
+from carnet.types import Millis, Subject, show
+
+FORMAT = "histovec report"
+_STATES = (("annule", "title_cancelled"), ("perdu", "title_lost"), ("vole", "title_stolen"))
+
+
+def read_report(data: bytes, now: Millis, subject: Subject | None = None) -> Iterator[Item]:
+    """Every row of one report: the identity, each operation and each inspection, oldest first.
+
+    `subject` is the vehicle that the caller knows it to be about; without it the report must show its whole VIN, or
+    is one fault (MISSING_FIELD). Raises nothing for what the report holds.
+    """
+    latest = compute_latest(now)
+    try:
+        report = read_json(data)
+        if not isinstance(report, dict):
+            raise Refused(Reason.WRONG_TYPE, f"a report is an object with vehicule, not {show(report)}")
+        vehicle = get_object(report, "vehicule")
+        certificate = get_object(vehicle, "certificat_immatriculation")
+        rubrics = get_object(certificate, "caracteristiques_techniques")
+        about = subject or _find_subject(rubrics)
+        rows = list(_find_rows(report, vehicle, certificate, rubrics))
+    except Refused as refused:
+        yield make_fault(Place(1, 1), refused, data)
+        return
+    for number, (source, make) in enumerate(rows, 1):
+        place = Place(1, number)
+        try:
+            draft = make()
+        except Refused as refused:
+            yield make_fault(place, refused, source)
+            continue
+        yield make_item(FORMAT, place, about, draft, latest)
+
+
+def _find_subject(rubrics: Mapping[str, Any]) -> Subject:
+    vin = find_text(rubrics, "vin")
+    if vin is None:
+        saying = "the report masks its VIN: say which vehicle it is about"
+        raise Refused(Reason.MISSING_FIELD, saying, field="vin")
+    return Subject("vin", check_vin(vin).value)
+
+
+def _find_rows(
+    report: Mapping[str, Any], vehicle: Mapping[str, Any], certificate: Mapping[str, Any], rubrics: Mapping[str, Any]
+) -> Iterator[tuple[object, Callable[[], Draft]]]:
+    first = certificate.get("date_premiere_immatriculation")
+    known = dict(rubrics) | {"date_premiere_immatriculation": first}
+    yield known, lambda: _draft_identity(known, vehicle)
+    told = set()
+    for operation in reversed(get_objects(vehicle, "historique")):
+        told.add(operation.get("type"))
+        yield operation, lambda operation=operation: draft_operation(operation, "date", "type")  # type: ignore[misc]
+    state = get_object(certificate, "etat")
+    for name, type_ in _STATES:
+        if state.get(name) is True and not (name == "perdu" and "DECLARATION_PERTE_TITRE" in told):
+            yield {name: True}, lambda name=name, type_=type_: _draft_state(name, type_)  # type: ignore[misc]
+    if get_object(vehicle, "etat").get("vole") is True:
+        yield {"vehicule": {"vole": True}}, lambda: _draft_state("vole", "stolen")
+    imported = get_object(vehicle, "import_en_france")
+    if imported.get("vehicule_importe_depuis_etranger") is True:
+        yield imported, lambda: _draft_import(imported)
+    for inspection in get_objects(get_object(report, "controles_techniques"), "historique"):
+        yield inspection, lambda inspection=inspection: _draft_inspection(inspection)  # type: ignore[misc]
+
+
+def _draft_identity(rubrics: Mapping[str, Any], vehicle: Mapping[str, Any]) -> Draft:
+    """The rubrics as of the day on which the register was read."""
+    columns = {rubric.field: rubric.column for rubric in REPORT} | {"occurred": "date_mise_a_jour"}
+    occurred = _moment(vehicle, "date_mise_a_jour")
+    return Draft("vehicle.identity/1", occurred, read_identity(REPORT, rubrics), rubrics, columns)
+
+
+def _draft_state(name: str, type_: str) -> Draft:
+    fields = {"country": "FR", "source_code": name, "type": type_}
+    return Draft("vehicle.title/1", UNKNOWN, fields, {type_: True}, {"source_code": name})
+
+
+def _draft_import(imported: Mapping[str, Any]) -> Draft:
+    fields = {"source_code": "import_en_france", "type": "imported"}
+    return Draft("vehicle.title/1", _moment(imported, "date_import"), fields, imported, {"occurred": "date_import"})
+
+
+def _draft_inspection(inspection: Mapping[str, Any]) -> Draft:
+    get_text(inspection, "date")
+    km = find_whole(inspection, "km")
+    fields = {
+        "nature": read_text(inspection.get("nature")),
+        "odometer_km": km,
+        "odometer_state": "not_stated" if km is None else "read",
+        "result": read_text(inspection.get("resultat")),
+    }
+    columns = {"occurred": "date", "odometer_km": "km", "result": "resultat"}
+    return Draft("vehicle.inspection/1", _moment(inspection, "date"), fields, inspection, columns)
+
+
+def _moment(given: Mapping[str, Any], name: str) -> Occurred:
+    return with_column(name, lambda: read_moment(find_text(given, name) or ""))

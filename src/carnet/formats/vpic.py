@@ -1,0 +1,145 @@
+"""A decoded VIN, as the vPIC interface of the NHTSA answers it: what the vehicle is, and where it was made.
+
+An answer with an error code other than 0 is not believed: its VIN is faulty, or its year cannot be. It refuses to know
+how the answer was asked for, and adds nothing to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from carnet.errors import Reason, Refused
+from carnet.formats.documents import read_json
+from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
+from carnet.formats.values import get_objects, with_column
+from carnet.passport.occurred import UNKNOWN, Occurred
+from carnet.passport.vin import check_vin
+from carnet.types import Millis, Subject, show
+
+FORMAT = "vpic"
+_ASKED = re.compile(r"VIN(?:\(s\))?: ?(.+)")
+_CLEAN = re.compile(r"0\s*(?:-.*)?")
+# Countries as vPIC writes them; of others none is written.
+_COUNTRIES = {
+    "UNITED STATES (USA)": "US",
+    "CANADA": "CA",
+    "MEXICO": "MX",
+    "JAPAN": "JP",
+    "GERMANY": "DE",
+    "ENGLAND": "GB",
+    "UNITED KINGDOM (UK)": "GB",
+    "SOUTH KOREA": "KR",
+    "ITALY": "IT",
+    "FRANCE": "FR",
+    "SPAIN": "ES",
+    "SWEDEN": "SE",
+    "AUSTRIA": "AT",
+    "BELGIUM": "BE",
+    "NETHERLANDS": "NL",
+    "BRAZIL": "BR",
+    "CHINA": "CN",
+    "INDIA": "IN",
+}
+
+
+class Decode(NamedTuple):
+    """What an answer says of one VIN: every variable with a value, by the name that vPIC gives it."""
+
+    vin: str
+    values: Mapping[str, str]
+
+
+def read_decode(data: bytes) -> Decode:
+    """Read one answer of DecodeVin; Refused INVALID_VIN where vPIC could not decode it cleanly, MISSING_FIELD,
+    WRONG_TYPE, and what `read_json` raises."""
+    document = read_json(data)
+    if not isinstance(document, dict):
+        raise Refused(Reason.WRONG_TYPE, f"an answer is an object with Results, not {show(document)}")
+    asked = _ASKED.fullmatch(str(document.get("SearchCriteria") or ""))
+    if asked is None:
+        raise Refused(Reason.MISSING_FIELD, "the answer does not say which VIN was asked", field="SearchCriteria")
+    values: dict[str, str] = {}
+    for result in get_objects(document, "Results"):
+        name, value = result.get("Variable"), result.get("Value")
+        if isinstance(name, str) and isinstance(value, str) and value.strip():
+            values[name] = value.strip()
+    error = values.get("Error Code", "")
+    if _CLEAN.fullmatch(error) is None:
+        saying = f"vPIC does not vouch for this answer: {error or 'it has no error code'}"
+        raise Refused(Reason.INVALID_VIN, saying, field="Error Code")
+    vin = with_column("SearchCriteria", lambda: check_vin(asked.group(1)).value)
+    return Decode(vin, values)
+
+
+def read_answer(data: bytes, now: Millis) -> Iterator[Item]:
+    """The rows of one answer: the identity, and the manufacture where its year or plant is told; or one fault."""
+    latest = compute_latest(now)
+    try:
+        decode = read_decode(data)
+    except Refused as refused:
+        yield make_fault(Place(1, 1), refused, data)
+        return
+    makers: list[Callable[[], Draft]] = [lambda: _draft_identity(decode)]
+    if {"Model Year", "Plant City", "Plant Country"} & set(decode.values):
+        makers.append(lambda: _draft_manufacture(decode))
+    for number, make in enumerate(makers, 1):
+        place = Place(1, number)
+        try:
+            draft = make()
+        except Refused as refused:
+            yield make_fault(place, refused, dict(decode.values))
+            continue
+        yield make_item(FORMAT, place, Subject("vin", decode.vin), draft, latest)
+
+
+def _draft_identity(decode: Decode) -> Draft:
+    columns = {
+        "displacement_mm3": "Displacement (CC)",
+        "energy": "Fuel Type - Primary",
+        "make": "Make",
+        "model": "Model",
+        "power_w": "Engine Power (kW)",
+        "seats": "Number of Seats",
+    }
+    values = decode.values
+    fields = {
+        "displacement_mm3": _find_scaled(values, columns["displacement_mm3"], 1_000),
+        "energy": values.get(columns["energy"]),
+        "make": values.get("Make"),
+        "model": values.get("Model"),
+        "power_w": _find_scaled(values, columns["power_w"], 1_000),
+        "seats": _find_scaled(values, columns["seats"], 1),
+    }
+    return Draft(
+        "vehicle.identity/1", UNKNOWN, fields, dict(values), columns | {"displacement_mm3": "Displacement (CC)"}
+    )
+
+
+def _draft_manufacture(decode: Decode) -> Draft:
+    """The plant and the model year, which begins in the year before: no year of manufacture is made of it."""
+    values = decode.values
+    plant = [values[name] for name in ("Plant Company Name", "Plant City", "Plant State") if name in values]
+    fields = {
+        "country": _COUNTRIES.get(values.get("Plant Country", "").upper()),
+        "model_year": _find_scaled(values, "Model Year", 1),
+        "plant": ", ".join(plant) or None,
+    }
+    columns = {"model_year": "Model Year", "plant": "Plant City", "country": "Plant Country"}
+    return Draft("vehicle.manufacture/1", Occurred(None, "unknown", None), fields, dict(values), columns)
+
+
+def _find_scaled(values: Mapping[str, str], name: str, factor: int) -> Any:
+    """A number with decimals times a factor, to the nearest whole; None where it is absent. Refused WRONG_TYPE."""
+    text = values.get(name)
+    if text is None:
+        return None
+    try:
+        number = Decimal(text) if len(text) <= 24 else Decimal("nan")
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or number.adjusted() > 12:
+        raise Refused(Reason.WRONG_TYPE, f"{name} is {show(text)}, not a number", field=name)
+    return int((number * factor).to_integral_value())
