@@ -74,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def hoist_home(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--home DIR` in front, wherever it stood: people write it after the verb as often as before."""
+    """The arguments with `--home DIR` in front, wherever it stood: people write it after the verb as often as
+    before.
+    """
     rest, front = list(arguments), list[str]()
     end = rest.index("--") if "--" in rest else len(rest)
     for at in range(end - 1, -1, -1):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from carnet.encoding import b64, encode_trusted
-from carnet.errors import Reason
+from carnet.errors import InvariantBroken, Reason
 from carnet.formats.faults import Fault, write_fault
 from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Item, Row
@@ -37,7 +37,8 @@ BATCH_ROWS = 1_000
 MAX_BATCH_ROWS = 4 * BATCH_ROWS
 """A vehicle is not split between batches, unless it alone has as many rows as this."""
 
-KNOWN_CHAINS = 4_096
+KNOWN_CHAINS = 32_768
+"""Passports whose key is kept at hand: some 20 MB."""
 SHOWN_FAULTS = 10
 
 
@@ -209,7 +210,7 @@ class _Run:
         self._opening: set[Subject] = set()
         self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
         self._touched = bytearray()
-        self._new_numbers: set[int] = set()
+        self._first_opened: int | None = None
         self.sinks = sinks
         self.summary = Summary()
 
@@ -248,13 +249,15 @@ class _Run:
         self, subject: Subject, rows: list[Row], groups: list[Group], order: list[Row | None], opens: set[Subject]
     ) -> None:
         chain = self._find_chain(subject)
+        # Of a passport that this run opened, the writer itself knows the few rows; asking for each would cost as much.
+        is_older = chain is not None and (self._first_opened is None or chain.id < self._first_opened)
         known: set[bytes] = set()
         items: list[Statement] = []
         places: list[Row | None] = []
         if chain is None:
             items.append(Statement(OPENING, _make_opening(subject, self._now)))
             places.append(None)
-        else:
+        elif is_older:
             known = self._writer.find_source_digests(chain.id)
             self._touch(chain.id)
         for row in rows:
@@ -283,7 +286,7 @@ class _Run:
         return found
 
     def _touch(self, number: int) -> None:
-        """Count a passport that the file is about, once: one bit for each passport of the node."""
+        """Count an older passport that the file is about, once: one bit for each passport of the node."""
         at, bit = divmod(number, 8)
         if at >= len(self._touched):
             self._touched.extend(bytes(at + 1 - len(self._touched)))
@@ -306,10 +309,14 @@ class _Run:
         summary = self.summary
         for receipt in outcome.receipts:
             row = flight.rows[receipt.place]
-            if row is None:
-                summary.opened += 1
-            else:
+            if row is not None:
                 summary.sealed += 1
+                continue
+            summary.opened += 1
+            summary.passports += 1
+            if self._first_opened is None:
+                # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
+                self._first_opened = self._get_number(receipt.chain16)
         for refusal in outcome.refusals:
             row = flight.rows[refusal.place]
             if row is None:
@@ -319,11 +326,12 @@ class _Run:
                 continue
             raw = row.source_bytes.decode("utf-8", "backslashreplace")
             _note_fault(summary, Fault(row.line, row.row, None, refusal.reason, refusal.message, raw), self.sinks)
-        for subject in flight.opens:
-            # Asked of the store, not remembered: only there has an opened chain its number.
-            chain = self._find_chain(subject)
-            if chain is not None:
-                self._touch(chain.id)
+
+    def _get_number(self, chain16: bytes) -> int:
+        chain = self._writer.find_chain_by_id(chain16)
+        if chain is None:
+            raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
+        return chain.id
 
 
 def _make_opening(subject: Subject, now: Millis) -> dict[str, object]:

@@ -1,0 +1,182 @@
+"""The certified import, whole: bytes of a file in, durable entries and a census out; and where the time goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.figures import IS_QUICK, ROUNDS, Figure, make_figure, middle, open_folder, take_time
+from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_interleaved
+from carnet.formats.histovec import read_inspections
+from carnet.node.home import Home
+from carnet.node.prepare import Prepared
+from carnet.node.writer import Writer
+from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.importing import HISTOVEC, Summary, import_file
+
+VEHICLES = 3_000 if IS_QUICK else 21_000
+BATCH = 1_000
+WORKERS = max(1, (os.cpu_count() or 2) - 1)
+SHAPES: dict[str, Callable[[int], Iterator[bytes]]] = {"grouped": make_grouped, "interleaved": make_interleaved}
+
+
+def measure() -> list[Figure]:
+    """Entries a second for both shapes, beside plain inserts of the same rows; the share of each stage; bytes on disk."""
+    rates: dict[str, list[float]] = {shape: [] for shape in SHAPES}
+    peers: list[float] = []
+    sizes: list[float] = []
+    rows = VEHICLES * ROWS_PER_VEHICLE
+    files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
+    for _ in range(ROUNDS):
+        for shape, lines in files.items():
+            with open_folder("import") as folder:
+                seconds, size = run_import(folder, lines, rows)
+            rates[shape].append(rows / seconds)
+            if shape == "grouped":
+                sizes.append(size / (rows + VEHICLES))
+        with open_folder("plain") as folder:
+            peers.append(rows / take_time(lambda: insert_plainly(folder, files["grouped"])))
+    peer = ("plain pysqlite3 inserts", middle(peers))
+    figures = [
+        make_figure(f"certified import, {shape}", middle(found), "entries/s", peer=peer, at_least=15_000)
+        for shape, found in rates.items()
+    ]
+    figures += measure_stages(files["grouped"][: 1 + VEHICLES // 3])
+    figures.append(make_figure("stored entry, with its share of all", middle(sizes), "bytes", at_most=400))
+    return figures
+
+
+def run_import(folder: Path, lines: list[bytes], rows: int) -> tuple[float, int]:
+    """(seconds, bytes of the store) of one whole import into a new node, census included."""
+    home = Home(folder / "home")
+    found(home, name="bench.example")
+    with open_writer_at(home, None, "bench") as writer:
+        summary: list[Summary] = []
+
+        def work() -> None:
+            operator = get_operator(writer)
+            summary.append(
+                import_file(writer, operator, HISTOVEC, lines, now_ms(), worker_count=WORKERS, batch_rows=BATCH)
+            )
+
+        seconds = take_time(work)
+    if summary[0].sealed != rows or summary[0].faulty:
+        raise RuntimeError(f"the bench's own rows were not sealed: {summary[0]}")
+    return seconds, home.store.stat().st_size
+
+
+def insert_plainly(folder: Path, lines: list[bytes]) -> None:
+    """The peer: the same rows, read with the same parser of JSON, plainly inserted, as durably, a thousand at a time."""
+    from pysqlite3 import dbapi2
+
+    connection = dbapi2.connect(str(folder / "plain.db"), isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(
+        "CREATE TABLE inspection (vehicle TEXT, date TEXT, start TEXT, end TEXT, km INTEGER, nature TEXT, result TEXT,"
+        " centre TEXT, pv TEXT)"
+    )
+    decoder = msgspec.json.Decoder()
+    waiting: list[tuple[Any, ...]] = []
+
+    def flush() -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO inspection VALUES (?,?,?,?,?,?,?,?,?)", waiting)
+        connection.execute("COMMIT")
+        waiting.clear()
+
+    for line in lines:
+        document = decoder.decode(line)
+        for one in document["inspections"]:
+            names = ("date", "start", "end", "km", "nature", "result", "centre", "pv")
+            waiting.append((document["vehicle"], *(one[name] for name in names)))
+        if len(waiting) >= BATCH:
+            flush()
+    flush()
+    connection.close()
+
+
+# ---- where the time goes
+
+
+def measure_stages(lines: list[bytes]) -> list[Figure]:
+    """The share of each stage, in one process, so that shares add up to the whole."""
+    rounds = [_run_stages(lines) for _ in range(ROUNDS)]
+    totals = [sum(one.values()) for one in rounds]
+    figures = []
+    for stage in rounds[0]:
+        share = middle([100 * one[stage] / total for one, total in zip(rounds, totals, strict=True)])
+        figures.append(make_figure(f"share of {stage}", share, "%"))
+    return figures
+
+
+def _run_stages(lines: list[bytes]) -> dict[str, float]:
+    parse = take_time(lambda: sum(1 for _ in read_inspections(lines, now_ms())))
+    with open_folder("stages") as folder:
+        home = Home(folder / "home")
+        found(home, name="bench.example")
+        with open_writer_at(home, None, "bench") as writer:
+            watch = _Watch(writer)
+            whole = take_time(
+                lambda: import_file(writer, get_operator(writer), HISTOVEC, lines, now_ms(), batch_rows=BATCH)
+            )
+            watch.stop()
+    prepare = whole - parse - watch.commit_s
+    return {
+        "parse": parse,
+        "prepare": prepare,
+        "link, hash, check": watch.commit_s - watch.insert_s - watch.sync_s,
+        "insert": watch.insert_s,
+        "commit (fsync)": watch.sync_s,
+    }
+
+
+class _Watch:
+    """Times a writer's commits, and within them the driver's inserts and the COMMIT itself. It changes nothing else."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.commit_s = self.insert_s = self.sync_s = 0.0
+        self._writer: Any = writer
+        self._connection = self._writer._connection
+        self._commit = writer.commit
+        self._writer._connection = self
+        self._writer.commit = self.commit
+
+    def stop(self) -> None:
+        """Give the writer its own back."""
+        self._writer._connection = self._connection
+        del self._writer.commit
+
+    def commit(self, prepared: list[Prepared]) -> Any:
+        """As the writer does."""
+        started = time.perf_counter()
+        try:
+            return self._commit(prepared)
+        finally:
+            self.commit_s += time.perf_counter() - started
+
+    def executemany(self, sql: str, rows: Any) -> Any:
+        """As the driver does."""
+        started = time.perf_counter()
+        try:
+            return self._connection.executemany(sql, rows)
+        finally:
+            self.insert_s += time.perf_counter() - started
+
+    def execute(self, sql: str, *parameters: Any) -> Any:
+        """As the driver does."""
+        if sql != "COMMIT":
+            return self._connection.execute(sql, *parameters)
+        started = time.perf_counter()
+        try:
+            return self._connection.execute(sql)
+        finally:
+            self.sync_s += time.perf_counter() - started
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
