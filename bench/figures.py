@@ -87,28 +87,27 @@ def write_figures(figures: list[Figure]) -> Path:
 
 def format_table(figures: list[Figure]) -> str:
     """The table for a person."""
-    rows = [("what", "value", "unit", "peer", "peer's value", "ratio", "target", "met")]
-    for one in figures:
-        rows.append(
-            (
-                one.name,
-                _number(one.value),
-                one.unit,
-                one.peer or "",
-                "" if one.peer_value is None else _number(one.peer_value),
-                "" if one.ratio is None else f"{one.ratio:.2f}",
-                one.target or "",
-                "" if one.met is None else "yes" if one.met else "NO",
-            )
-        )
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    right = {1, 4, 5}
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if at in right else cell.ljust(w)
-            for at, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+    headings = ("what", "value", "unit", "peer", "peer's value", "ratio", "target", "met")
+    rows = [headings, *(_format_row(figure) for figure in figures)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(headings))]
+    lines = []
+    for row in rows:
+        columns = enumerate(zip(row, widths, strict=True))
+        cells = [cell.rjust(width) if at in (1, 4, 5) else cell.ljust(width) for at, (cell, width) in columns]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _format_row(one: Figure) -> tuple[str, ...]:
+    return (
+        one.name,
+        _number(one.value),
+        one.unit,
+        one.peer or "",
+        "" if one.peer_value is None else _number(one.peer_value),
+        "" if one.ratio is None else f"{one.ratio:.2f}",
+        one.target or "",
+        "" if one.met is None else "yes" if one.met else "NO",
     )
 
 

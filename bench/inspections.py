@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-ROWS_PER_VEHICLE = 5
+ROWS_PER_VEHICLE = 6
+"""As the vehicles of the real file have, on average."""
 
 
 def make_grouped(vehicle_count: int) -> Iterator[bytes]:
@@ -26,7 +27,7 @@ def _make_line(vehicle: int, years: range) -> bytes:
     inspections = [
         {
             "centre": f"S{vehicle % 900:03d}D{vehicle % 97:02d}",
-            "date": f"{2009 + 2 * year}-{1 + vehicle % 12:02d}-{1 + (vehicle + year) % 28:02d}",
+            "date": f"{2007 + 2 * year}-{1 + vehicle % 12:02d}-{1 + (vehicle + year) % 28:02d}",
             "end": f"{8 + vehicle % 9:02d}:40:00",
             "km": 20_000 + 24_000 * year + vehicle % 9_000,
             "nature": "VTP",

@@ -1,0 +1,128 @@
+"""What the importing service promises below the command line: counting, order of receipts, refusals of the ledger."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.node.home import Home
+from carnet.node.prepare import Group, Item
+from carnet.node.writer import Writer
+from carnet.services.exporting import is_census_due
+from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.importing import HISTOVEC, Sinks, Summary, import_file
+from carnet.services.reading import open_reader
+from carnet.types import Basis, Subject
+from tests.cli.run import make_inspection, make_line
+
+VEHICLES = 60
+
+
+def make_rows(years: range) -> list[bytes]:
+    return [
+        make_line(f"HV{vehicle:04x}", *(make_inspection(date=f"{year}-03-04", pv=f"{year}") for year in years))
+        for vehicle in range(VEHICLES)
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "home")
+    found(made, name="services.example")
+    return made
+
+
+def run(writer: Writer, lines: list[bytes], sinks: Sinks | None = None, batch_rows: int = 50) -> Summary:
+    return import_file(
+        writer, get_operator(writer), HISTOVEC, lines, now_ms(), sinks=sinks or Sinks(), batch_rows=batch_rows
+    )
+
+
+def test_import__counts_a_passport_once_however_often_it_comes(home: Home) -> None:
+    with open_writer_at(home, None, "test") as writer:
+        first = run(writer, make_rows(range(2001, 2003)) + make_rows(range(2003, 2005)))
+        assert (first.sealed, first.opened, first.passports) == (4 * VEHICLES, VEHICLES, VEHICLES)
+        # Old passports and new ones, old rows and new ones, twice over.
+        newer = make_line("HVffff", make_inspection())
+        second = run(writer, [*make_rows(range(2004, 2006)), newer, newer, *make_rows(range(2004, 2006))])
+        assert (second.sealed, second.duplicate) == (VEHICLES + 1, 3 * VEHICLES + 1)
+        assert (second.opened, second.passports) == (1, VEHICLES + 1)
+        assert second.rows_read == second.sealed + second.duplicate + second.faulty
+    with open_reader(home) as reader:
+        assert not is_census_due(reader)
+
+
+def test_import__writes_a_receipt_only_after_its_commit(home: Home) -> None:
+    receipts = io.BytesIO()
+    with open_writer_at(home, None, "test") as writer:
+        sealed: list[int] = []
+        commit = writer.commit
+
+        class Witness(io.BytesIO):
+            """Reads the store, as another process would, whenever receipts are flushed."""
+
+            def flush(self) -> None:
+                with open_reader(home) as reader:
+                    for line in self.getvalue().splitlines()[len(sealed) :]:
+                        receipt = json.loads(line)
+                        entries = list(reader.read_entries(bytes.fromhex(receipt["passport"])))
+                        assert entries[receipt["seq"]].sid.hex() == receipt["statement"]
+                        sealed.append(receipt["row"])
+
+        assert commit is not None
+        receipts = Witness()
+        run(writer, make_rows(range(2001, 2004)), Sinks(receipts=receipts))
+        assert sealed == list(range(1, 3 * VEHICLES + 1))
+
+
+def test_import__a_stop_between_commits_loses_only_what_was_not_acknowledged(home: Home) -> None:
+    class Stop(Exception):
+        pass
+
+    def lines() -> list[bytes]:
+        return make_rows(range(2001, 2004))
+
+    class Flaky(io.BytesIO):
+        """Fails when the second batch's receipts are written: done, but not acknowledged."""
+
+        count = 0
+
+        def flush(self) -> None:
+            self.count += 1
+            if self.count == 2:
+                raise Stop
+
+    with open_writer_at(home, None, "test") as writer, pytest.raises(Stop):
+        run(writer, lines(), Sinks(receipts=Flaky()))
+    with open_writer_at(home, None, "test") as writer:
+        again = run(writer, lines())
+    assert (again.sealed + again.duplicate, again.faulty) == (3 * VEHICLES, 0)
+    assert again.duplicate > 0
+    with open_reader(home) as reader:
+        assert reader.count_entries() == 4 * VEHICLES
+
+
+def test_append__refused_subject_mismatch_for_a_plate_that_is_another_vehicles(home: Home) -> None:
+    with open_writer_at(home, None, "test") as writer:
+        run(writer, make_rows(range(2001, 2002)))
+        chain = writer.find_chain(Subject("histovec", "HV0001"))
+        fields = {
+            "kind": "vehicle.inspection/1",
+            "occurred": {"at": "2020-02-02", "precision": "day", "zone": None},
+            "odometer_state": "not_stated",
+            "subject": {"country": "FR", "scheme": "plate", "value": "AB-123-CD"},
+        }
+        before = writer.state.size
+        outcome = writer.append(get_operator(writer).id, Basis.REPORTED, [Group([Item(fields["kind"], fields)], chain)])
+        assert [refusal.reason for refusal in outcome.refusals] == [Reason.SUBJECT_MISMATCH]
+        assert (outcome.receipts, writer.state.size) == ([], before)
+
+
+def test_get_operator__refused_unknown_member(home: Home) -> None:
+    with open_writer_at(home, None, "test") as writer, pytest.raises(Refused) as refused:
+        get_operator(writer, "nobody")
+    assert refused.value.reason is Reason.UNKNOWN_MEMBER
