@@ -57,10 +57,8 @@ def test_import__counts_a_passport_once_however_often_it_comes(home: Home) -> No
 
 
 def test_import__writes_a_receipt_only_after_its_commit(home: Home) -> None:
-    receipts = io.BytesIO()
     with open_writer_at(home, None, "test") as writer:
         sealed: list[int] = []
-        commit = writer.commit
 
         class Witness(io.BytesIO):
             """Reads the store, as another process would, whenever receipts are flushed."""
@@ -73,7 +71,6 @@ def test_import__writes_a_receipt_only_after_its_commit(home: Home) -> None:
                         assert entries[receipt["seq"]].sid.hex() == receipt["statement"]
                         sealed.append(receipt["row"])
 
-        assert commit is not None
         receipts = Witness()
         run(writer, make_rows(range(2001, 2004)), Sinks(receipts=receipts))
         assert sealed == list(range(1, 3 * VEHICLES + 1))

@@ -352,7 +352,10 @@ def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Si
     """One line for each sealed row, on the disk's side of its commit."""
     if sinks.receipts is None:
         return
-    node_key = writer.state.members.get(writer.node_id).keys[0].digest
+    # The key in force: a node's keys stay listed when they are replaced.
+    node_key = next(
+        key.digest for key in reversed(writer.state.members.get(writer.node_id).keys) if key.revoked is None
+    )
     for receipt in outcome.receipts:
         row = flight.rows[receipt.place]
         if row is not None:
