@@ -1,0 +1,113 @@
+"""Rows of cells out of separated text (RFC 4180 and its many neighbours), whatever its encoding; in flat memory.
+
+A quote that is never closed spoils its own line and no other. It refuses to know what a column means.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from carnet.errors import Reason, Refused
+from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
+
+MAX_LINES = 100
+"""A row of more lines is a quote that was never closed."""
+
+
+class Cells(NamedTuple):
+    """One row: the line where it begins, its bytes, and its cells, or why there are none."""
+
+    line: int
+    raw: bytes
+    cells: list[str]
+    refused: Refused | None = None
+
+
+def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote: str) -> Iterator[Cells]:
+    """Every row of the text in order, blank lines left out; nothing is raised for what the text holds.
+
+    `encoding` is `utf-8` (a byte order mark is passed over), `cp1252` or `utf-16`.
+    """
+    if encoding == "utf-16":
+        chunks = _as_utf8(chunks)
+        encoding = "utf-8"
+    lines = split_text_lines(chunks)
+    waiting: deque[Line] = deque()
+    mark = quote.encode(encoding)
+    width: int | None = None
+    while True:
+        line = waiting.popleft() if waiting else next(lines, None)
+        if line is None:
+            return
+        refused = find_line_fault(line)
+        if refused is not None:
+            yield Cells(line.number, line.data, [], refused)
+            if is_hopeless(refused):
+                return
+            continue
+        if not line.data.strip():
+            continue
+        more = _find_rest(line, mark, waiting, lines)
+        row = _split(line, more, encoding, separator, quote)
+        if more and (row.refused is not None or width not in (None, len(row.cells))):
+            # The quote was a stray one: what it seemed to hold are rows of their own.
+            waiting.extendleft(reversed(more))
+            row = _split(line, [], encoding, separator, quote)
+        if width is None and row.refused is None:
+            width = len(row.cells)
+        yield row
+
+
+def _find_rest(line: Line, mark: bytes, waiting: deque[Line], lines: Iterator[Line]) -> list[Line]:
+    """The further lines of a row whose quote is still open, taken from those that wait and come; none, and nothing is
+    taken, where it is not closed."""
+    open_quotes = line.data.count(mark) % 2
+    if not open_quotes:
+        return []
+    for place in range(MAX_LINES):
+        if place == len(waiting):
+            coming = next(lines, None)
+            if coming is None:
+                break
+            waiting.append(coming)
+        further = waiting[place]
+        if further.trouble is not None or further.is_too_long:
+            break
+        open_quotes = (open_quotes + further.data.count(mark)) % 2
+        if not open_quotes:
+            return [waiting.popleft() for _ in range(place + 1)]
+    return []
+
+
+def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: str) -> Cells:
+    raw = b"\n".join([line.data, *(further.data for further in more)]) if more else line.data
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        saying = f"not {encoding.upper()}: byte {error.start + 1} of the row cannot be read"
+        return Cells(line.number, raw, [], Refused(Reason.TEXT_NOT_ALLOWED, saying))
+    if quote not in text:
+        return Cells(line.number, raw, text.split(separator))
+    try:
+        # A strict reader tells text after a closing quote; a line's end inside quotes belongs to the cell.
+        rows = list(csv.reader([text], delimiter=separator, quotechar=quote, strict=True))
+    except csv.Error as error:
+        return Cells(line.number, raw, [], Refused(Reason.WRONG_TYPE, f"the quotes of this row do not match: {error}"))
+    return Cells(line.number, raw, rows[0] if rows else [])
+
+
+def _as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same text in UTF-8; what cannot be read breaks the stream, as a damaged archive does."""
+    decoder = codecs.getincrementaldecoder("utf-16")()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode("utf-8", "replace")
+        yield decoder.decode(b"", True).encode("utf-8", "replace")
+    except UnicodeDecodeError as error:
+        raise OSError(f"not UTF-16: {error.reason}") from None
+    except UnicodeError as error:
+        raise OSError(f"not UTF-16: {error}") from None

@@ -1,0 +1,375 @@
+"""The general importer: rows of cells become entries of one kind, as a mapping document says.
+
+A bad row never loses a good one, and each fault names row, column and rule. Parquet and XLSX come as objects from a
+reader that is passed in (`read_objects`), so that no library of theirs is needed here. It refuses to guess anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as Object
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import msgspec
+
+from carnet.errors import Reason, Refused
+from carnet.formats.dates import get_date_reader
+from carnet.formats.delimited import read_cells
+from carnet.formats.documents import read_documents
+from carnet.formats.faults import Fault
+from carnet.formats.mapping_document import (
+    Choice,
+    Constant,
+    Date,
+    Delimited,
+    Given,
+    Json,
+    Mapping,
+    Number,
+    Odometer,
+    Quantity,
+    Reading,
+    YesNo,
+    check_mapping,
+)
+from carnet.formats.rows import Item, Place, Row, compute_latest, find_column, make_fault
+from carnet.passport.kinds import get_schema
+from carnet.passport.occurred import UNKNOWN, Occurred
+from carnet.passport.subject import check_subject
+from carnet.types import Millis, Subject, show
+
+Cell: TypeAlias = str | None
+Get: TypeAlias = Callable[[Sequence[Cell]], Any]
+GetSubject: TypeAlias = Callable[[Sequence[Cell]], tuple[Subject, dict[str, Any]]]
+
+
+def read_mapped(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterator[Item]:
+    """Every row of a file, good or faulty, in order, as its mapping says; the last row number is their count.
+
+    `chunks` are the file's bytes, unpacked. A column that the mapping names and the header lacks is one fault
+    (MISSING_FIELD), and nothing is read. Raises Refused as `read_mapping` does, and nothing for what the file holds.
+    """
+    check_mapping(mapping)
+    if isinstance(mapping.reader, Delimited):
+        yield from _read_delimited(chunks, mapping, mapping.reader, now)
+    elif isinstance(mapping.reader, Json):
+        yield from _read_json(chunks, mapping, now)
+    else:
+        raise Refused(Reason.WRONG_TYPE, "this mapping reads rows that another reader hands over", field="reader")
+
+
+def read_objects(objects: Iterable[Object[str, object]], mapping: Mapping, now: Millis) -> Iterator[Item]:
+    """The same for rows that another reader hands over (Parquet, XLSX): texts, numbers, days, moments, None.
+
+    A day is read in its ISO writing, so the forms of the mapping are `iso`. Raises Refused as `read_mapping` does.
+    """
+    check_mapping(mapping)
+    if not isinstance(mapping.reader, Given):
+        raise Refused(Reason.WRONG_TYPE, "this mapping reads a file's bytes", field="reader")
+    columns = mapping.columns()
+    plan = _Plan(mapping, columns, now)
+    for number, row in enumerate(objects, 1):
+        try:
+            cells = [_as_cell(row.get(name), name) for name in columns]
+        except Refused as refused:
+            yield make_fault(Place(number, number), refused, dict(row))
+            continue
+        yield plan.make(Place(number, number), cells, dict(row))
+
+
+def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited, now: Millis) -> Iterator[Item]:
+    rows = read_cells(chunks, encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
+    plan: _Plan | None = None
+    number = width = 0
+    for row in rows:
+        if plan is None and row.refused is None:
+            names = (
+                [name.strip() for name in row.cells] if reader.header else [str(n + 1) for n in range(len(row.cells))]
+            )
+            refused = _find_header_fault(names, mapping)
+            if refused is not None:
+                yield make_fault(Place(row.line, 1), refused, row.raw)
+                return
+            plan, width = _Plan(mapping, names, now), len(names)
+            if reader.header:
+                continue
+        number += 1
+        place = Place(row.line, number)
+        if row.refused is not None:
+            yield make_fault(place, row.refused, row.raw)
+        elif plan is not None and len(row.cells) == width:
+            yield plan.make(place, row.cells, row.raw)
+        else:
+            few = len(row.cells) < width
+            saying = f"the row has {len(row.cells)} cells, and the file {width} columns"
+            yield make_fault(place, Refused(Reason.MISSING_FIELD if few else Reason.UNKNOWN_FIELD, saying), row.raw)
+
+
+def _find_header_fault(names: list[str], mapping: Mapping) -> Refused | None:
+    for name in mapping.columns():
+        if name not in names:
+            saying = f"the file has no column {show(name)}; it has {', '.join(map(show, names[:40]))}"
+            return Refused(Reason.MISSING_FIELD, saying, field=name)
+        if names.count(name) > 1:
+            return Refused(Reason.DUPLICATE_KEY, f"the file has two columns {show(name)}", field=name)
+    return None
+
+
+def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterator[Item]:
+    columns = mapping.columns()
+    paths = [name.split(".") for name in columns]
+    plan = _Plan(mapping, columns, now)
+    for number, document in enumerate(read_documents(chunks), 1):
+        place = Place(document.line, number)
+        try:
+            if document.refused is not None:
+                raise document.refused
+            if not isinstance(document.value, dict):
+                raise Refused(Reason.WRONG_TYPE, f"a row is an object, not {show(document.value)}")
+            value = document.value
+            cells = [_as_cell(_follow(value, path), ".".join(path)) for path in paths]
+        except Refused as refused:
+            yield make_fault(place, refused, document.data)
+            continue
+        yield plan.make(place, cells, value)
+
+
+def _follow(value: Any, path: list[str]) -> object:
+    if ".".join(path) in value:
+        return value[".".join(path)]
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _as_cell(value: object, name: str) -> Cell:
+    """A typed value as the text that a file would hold."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, (int, Decimal)):
+        return str(value)
+    raise Refused(Reason.WRONG_TYPE, f"{name} holds {show(value)}, which is no one value", field=name)
+
+
+class _Plan:
+    """A mapping compiled for the columns of one file."""
+
+    def __init__(self, mapping: Mapping, columns: list[str], now: Millis) -> None:
+        self._schema = get_schema(mapping.kind)
+        self._kind = mapping.kind
+        self._latest = compute_latest(now)
+        at = {name: place for place, name in enumerate(columns)}
+        self._subject = _compile_subject(mapping, at)
+        self._occurred = _compile_occurred(mapping, at)
+        self._odometer = (
+            None if mapping.odometer is None else _compile_odometer(self._schema.names, mapping.odometer, at)
+        )
+        self._readers = [(r.field, _compile_reading(r, at)) for r in mapping.fields if not isinstance(r, Constant)]
+        self._constants = {r.field: r.value for r in mapping.fields if isinstance(r, Constant)}
+        self._columns = {r.field: r.column for r in mapping.fields if not isinstance(r, Constant)}
+        if mapping.odometer is not None:
+            self._columns |= dict.fromkeys(("odometer_km", "odometer_mi", "odometer_state"), mapping.odometer.column)
+        self._columns["subject"] = mapping.subject.column or "subject"
+        self._columns["occurred"] = mapping.occurred.column or "occurred"
+        # The same row of the same columns is the same, whatever the mapping made of it; another kind is another entry.
+        self._prefix = msgspec.json.encode(["mapping", mapping.kind, columns])
+
+    def make(self, place: Place, cells: Sequence[Cell], raw: object) -> Item:
+        """The row, or its first fault in the order of the mapping, then of the schema."""
+        field = "subject"
+        try:
+            subject, shown = self._subject(cells)
+            field = "occurred"
+            occurred: Occurred = self._occurred(cells)
+            if (occurred.at or "") > self._latest:
+                raise Refused(Reason.TIME_IN_FUTURE, f"{occurred.at} is still to come")
+            fields: dict[str, Any] = {
+                "kind": self._kind,
+                "occurred": {"at": occurred.at, "precision": occurred.precision, "zone": occurred.zone},
+                "subject": shown,
+            }
+            if self._constants:
+                fields |= self._constants
+            for field, read in self._readers:
+                fields[field] = read(cells)
+            if self._odometer is not None:
+                field = "odometer_km"
+                self._odometer(cells, fields)
+            field = ""
+            values = self._schema.validate(fields)
+        except Refused as refused:
+            return self._refuse(place, field, refused, raw)
+        source = self._prefix + msgspec.json.encode(
+            cells if isinstance(raw, bytes) else raw, enc_hook=str, order="sorted"
+        )
+        return Row(place.line, place.row, subject, self._kind, values, source)
+
+    def _refuse(self, place: Place, field: str, refused: Refused, raw: object) -> Fault:
+        column = self._columns.get(field) or find_column(refused, self._columns)
+        item = make_fault(place, refused, raw, column)
+        return item if column is None or column in item.message else item._replace(message=f"{column}: {item.message}")
+
+
+def _compile_subject(
+    mapping: Mapping, at: Object[str, int]
+) -> Callable[[Sequence[Cell]], tuple[Subject, dict[str, Any]]]:
+    about = mapping.subject
+    base = {"scheme": about.scheme} if about.country is None else {"scheme": about.scheme, "country": about.country}
+    if about.column is None:
+        fixed = check_subject({**base, "value": about.value})
+        shown_once = fixed.to_json()
+        return lambda cells: (fixed, shown_once)
+    place = at[about.column]
+    last: tuple[Cell, Subject, dict[str, Any]] | None = None
+
+    def read(cells: Sequence[Cell]) -> tuple[Subject, dict[str, Any]]:
+        nonlocal last
+        cell = cells[place]
+        # A file tells many things in a row about one vehicle.
+        if last is not None and last[0] == cell:
+            return last[1], last[2]
+        value = (cell or "").strip()
+        if not value:
+            raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
+        subject = check_subject({**base, "value": value})
+        last = (cell, subject, subject.to_json())
+        return subject, last[2]
+
+    return read
+
+
+def _compile_occurred(mapping: Mapping, at: Object[str, int]) -> Callable[[Sequence[Cell]], Occurred]:
+    when = mapping.occurred
+    if when.column is None:
+        return lambda cells: UNKNOWN
+    day, zone = at[when.column], when.zone
+    read = get_date_reader(when.form)
+    if when.time_column is None:
+
+        def read_day(cells: Sequence[Cell]) -> Occurred:
+            cell = cells[day]
+            return read(cell, zone) if cell and not cell.isspace() else UNKNOWN
+
+        return read_day
+    clock = at[when.time_column]
+    timed = get_date_reader("iso")
+
+    def read_both(cells: Sequence[Cell]) -> Occurred:
+        cell, hour = cells[day], (cells[clock] or "").strip()
+        if not cell or cell.isspace():
+            return UNKNOWN
+        occurred = read(cell, None)
+        return timed(f"{occurred.at}T{hour}", zone) if hour else occurred
+
+    return read_both
+
+
+def _compile_odometer(
+    names: Sequence[str], odometer: Odometer, at: Object[str, int]
+) -> Callable[[Sequence[Cell], dict[str, Any]], None]:
+    place, empty = at[odometer.column], frozenset(odometer.empty)
+    number = _compile_number(odometer.number, 1)
+    has_state = "odometer_state" in names
+    unit_place = None if odometer.unit_column is None else at[odometer.unit_column]
+    fixed = None if odometer.unit is None else f"odometer_{odometer.unit}"
+    units = {word: f"odometer_{unit}" for word, unit in odometer.units.items()}
+
+    def read(cells: Sequence[Cell], fields: dict[str, Any]) -> None:
+        cell = (cells[place] or "").strip()
+        if not cell or cell in empty:
+            if has_state:
+                fields["odometer_state"] = "not_stated"
+            return
+        name = fixed
+        if name is None and unit_place is not None:
+            word = (cells[unit_place] or "").strip()
+            name = units.get(word)
+            if name is None:
+                saying = f"the unit {show(word)} is not one of {', '.join(units)}"
+                raise Refused(Reason.NOT_IN_LIST, saying)
+        fields[name or ""] = number(cell)
+        if has_state:
+            fields["odometer_state"] = "read"
+
+    return read
+
+
+def _compile_reading(reading: Reading, at: Object[str, int]) -> Get:
+    """A function of the cells that gives the field, None where the file says nothing."""
+    if isinstance(reading, Constant):
+        return lambda cells: reading.value
+    place, empty = at[reading.column], frozenset(reading.empty)
+    read = _compile_cell(reading)
+
+    def find(cells: Sequence[Cell]) -> Any:
+        cell = cells[place]
+        if not cell:
+            return None
+        cell = cell.strip()
+        return None if not cell or cell in empty else read(cell)
+
+    return find
+
+
+def _compile_cell(reading: Reading) -> Callable[[str], Any]:
+    if isinstance(reading, Quantity):
+        return _compile_number(reading.number, reading.factor)
+    if isinstance(reading, Date):
+        dated = get_date_reader(reading.form)
+
+        def read_day(cell: str) -> str:
+            at = dated(cell, None).at or ""
+            if len(at) < 10:
+                raise Refused(Reason.INVALID_TIME, f"{show(cell)} is no whole day")
+            return at[:10]
+
+        return read_day
+    if isinstance(reading, Choice):
+        return _compile_words(reading.values)
+    if isinstance(reading, YesNo):
+        return _compile_words(dict.fromkeys(reading.yes, True) | dict.fromkeys(reading.no, False))
+    return lambda cell: cell
+
+
+def _compile_words(values: Object[str, Any]) -> Callable[[str], Any]:
+    def read(cell: str) -> Any:
+        try:
+            return values[cell]
+        except KeyError:
+            listed = ", ".join(map(show, list(values)[:20]))
+            raise Refused(Reason.NOT_IN_LIST, f"{show(cell)} is not one of {listed}") from None
+
+    return read
+
+
+def _compile_number(number: Number, factor: int) -> Callable[[str], int]:
+    group = re.escape(number.group) if number.group is not None else None
+    if number.group == " ":
+        # The no-break spaces that typesetters put between groups.
+        group = "[ \u00a0\u202f]"
+    whole = r"\d+" if group is None else rf"\d{{1,3}}(?:{group}\d{{3}})+|\d+"
+    suffix = "" if number.suffix is None else rf"(?:\s*{re.escape(number.suffix)})?"
+    pattern = re.compile(rf"([+-]?)({whole})(?:{re.escape(number.decimal)}(\d+))?{suffix}", re.ASCII | re.IGNORECASE)
+
+    def read(cell: str) -> int:
+        if cell.isdecimal() and cell.isascii() and len(cell) <= 15:
+            return int(cell) * factor
+        found = pattern.fullmatch(cell) if len(cell) <= 40 else None
+        if found is None:
+            raise Refused(Reason.WRONG_TYPE, f"{show(cell)} is not a number as this file writes them")
+        digits = re.sub(r"\D", "", found.group(2))
+        scaled = Decimal(f"{found.group(1)}{digits}.{found.group(3) or 0}") * factor
+        if scaled != scaled.to_integral_value():
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, f"{show(cell)} is not a whole number in the entry's unit")
+        return int(scaled)
+
+    return read
