@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
 	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench vectors lock clean
+.PHONY: help setup demo test lint format bench vectors wheel sbom audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,17 +37,18 @@ demo: setup ## show the main job: a fleet, one passport, a proof checked elsewhe
 	@$(BIN)/carnet demo
 
 test: setup ## run lint and every test; ends with what was left out and the runner's summary (TESTS="tests/tlog -k root")
-	@missing=; for tool in ruff mypy lint-imports; do [ -x $(BIN)/$$tool ] || missing="$$missing $$tool"; done; \
+	@missing=; for tool in ruff mypy lint-imports deptry; do [ -x $(BIN)/$$tool ] || missing="$$missing $$tool"; done; \
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory lint || exit 1; \
 	else export CARNET_LEFT_OUT="lint: not installed in $(VENV):$$missing"; fi; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(TESTS)
 
-lint: setup ## check style, format, types and the directions of import
+lint: setup ## check style, format, types, the directions of import, and that what is imported is asked for
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "make format would change these files:"; $(BIN)/ruff format --check . ; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
-	@echo "lint: style, format, types and imports are clean"
+	@report=$$($(BIN)/deptry src 2>&1) || { echo "$$report"; exit 1; }
+	@echo "lint: style, format, types, imports and dependencies are clean"
 
 format: setup ## put the code into the one format
 	@$(BIN)/ruff check --quiet --select I --fix .
@@ -60,9 +61,21 @@ vectors: setup ## write docs/spec/vectors again, from fixed seeds
 	@$(BIN)/python -m tests.vectors
 	@$(BIN)/python -m tests.bytes_vectors
 
+wheel: setup ## build dist/carnet-….whl; the same commit gives the same bytes
+	@$(BIN)/python .ci/wheel.py dist
+
+sbom: setup ## write dist/carnet.cdx.json (CycloneDX, from the lock) and docs/licences.md; no network
+	@mkdir -p dist
+	@$(BIN)/python .ci/licences.py > dist/.licences && mv dist/.licences docs/licences.md
+	@$(BIN)/python .ci/sbom.py > dist/.sbom && mv dist/.sbom dist/carnet.cdx.json
+	@echo "dist/carnet.cdx.json and docs/licences.md say what is in it"
+
+audit: setup ## ask a vulnerability database about the lock; "NOT CHECKED" (a failure) if none can be reached
+	@$(BIN)/python .ci/audit.py
+
 lock: setup ## write requirements.lock again, with the newest packages that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--extra server --group dev --no-emit-index-url --no-emit-find-links \
+		--all-extras --group dev --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean: ## remove .venv and everything that tools have made

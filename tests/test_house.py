@@ -105,7 +105,7 @@ def test_lock__holds_each_package_that_pyproject_asks_for() -> None:
     asked = [
         *project["build-system"]["requires"],
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["server"],
+        *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
         *project["dependency-groups"]["dev"],
     ]
     names = {re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower() for requirement in asked}  # type: ignore[index]
@@ -120,7 +120,7 @@ def test_make_help__lists_each_target() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert phony is not None
     targets = phony[1].split()
-    assert {"help", "setup", "demo", "test", "lint", "bench", "vectors", "clean"} <= set(targets)
+    assert {"help", "setup", "demo", "test", "lint", "bench", "vectors", "wheel", "sbom", "audit", "clean"} <= set(targets)
     shown = re.findall(r"^  make (\S+) +\S", run("make", "help").stdout, re.MULTILINE)
     assert sorted(shown) == sorted(targets)
 
