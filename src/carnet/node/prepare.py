@@ -231,6 +231,7 @@ class _Submission:
         self._groups: list[PreparedGroup] = []
         self._refusals: list[Refusal] = []
         self._random_at = 0
+        self._prefix_chain, self._prefix = b"", b""
 
     def add_group(self, group: Group, place: int) -> None:
         """Prepare the items of one chain; a new one is named by its first statement (2.12)."""
@@ -363,12 +364,14 @@ class _Submission:
         home: bytes | None = None,
     ) -> tuple[Row, bytes]:
         """One statement: digests, id, leaf, contents under their key. `home` names the chain that an opening makes."""
-        values = [encode_trusted(value) for value in fields.values()]
+        values = [b"null" if value is None else encode_trusted(value) for value in fields.values()]
         secret = self._take_random()
         content_key, root = seal_values(kind.names, values, secret)
         context = self._context
-        prefix = compute_statement_prefix(context.net, chain, self._job.member, self._key_digest)
-        statement = b"".join((prefix, bytes((self._job.basis, kind.class_, item.mark)), item.target, root))
+        if self._prefix_chain != chain:
+            self._prefix_chain = chain
+            self._prefix = compute_statement_prefix(context.net, chain, self._job.member, self._key_digest)
+        statement = b"".join((self._prefix, bytes((self._job.basis, kind.class_, item.mark)), item.target, root))
         sid = sha256(statement).digest()
         index = len(self._leaves)
         self._leaves.append(sha256(b"\x00" + statement).digest())

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -127,6 +128,17 @@ class Writer:
         return make_context(
             state.net, self._node_id, ring.kek, ring.index, state.rules_ref.index, state.rules, self._kinds.documents
         )
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Look many things up under one read of the store: each look-up alone takes and frees its locks anew."""
+        with self._mutex:
+            self._check_alive()
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("COMMIT")
 
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """The passport of a subject, ready for more entries; raises Refused(ERASED) for one whose key is gone."""

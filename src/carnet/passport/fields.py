@@ -18,6 +18,7 @@ SALT_BYTES = 16
 _EXPAND = tag("expand")
 _FIELD = tag("field")
 _FIELDS = tag("fields")
+_FIELD_HASH = sha256(_FIELD)
 
 
 def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
@@ -37,20 +38,26 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
 
 
 @lru_cache(maxsize=256)
-def _frame(names: tuple[str, ...]) -> tuple[bytes, tuple[bytes, ...]]:
-    """What is the same for every statement of one kind: the header of its root, and each name with its length."""
-    return _FIELDS + u32(len(names)), tuple(lp(name.encode()) for name in names)
+def _frame(names: tuple[str, ...]) -> tuple[bytes, tuple[bytes, ...], tuple[slice, ...]]:
+    """What is the same for every statement of one kind: the header of its root, each name with its length, and where in
+    the expanded secret its salt is."""
+    salts = tuple(slice(32 + SALT_BYTES * at, 48 + SALT_BYTES * at) for at in range(len(names)))
+    return _FIELDS + u32(len(names)), tuple(lp(name.encode()) for name in names), salts
 
 
 def seal_values(names: tuple[str, ...], values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
     """(content key, fields_root) of canonical values in ascending name order: the hot path of `prepare`, one hash
     call per field."""
-    header, framed = _frame(names)
+    header, framed, salts = _frame(names)
     stream = shake_256(_EXPAND + secret).digest(32 + SALT_BYTES * len(names))
-    parts = [header]
-    at = 32
-    for name, value in zip(framed, values, strict=True):
-        parts.append(name)
-        parts.append(sha256(_FIELD + stream[at : at + SALT_BYTES] + name + value).digest())
-        at += SALT_BYTES
-    return stream[:32], sha256(b"".join(parts)).digest()
+    parts: list[bytes] = [b""] * (2 * len(framed))
+    parts[::2] = framed
+    start = _FIELD_HASH.copy
+    at = 1
+    # A copy of a hash that has read the tag costs two thirds of a new one.
+    for name, value, salt in zip(framed, values, salts, strict=True):
+        digest = start()
+        digest.update(stream[salt] + name + value)
+        parts[at] = digest.digest()
+        at += 2
+    return stream[:32], sha256(header + b"".join(parts)).digest()

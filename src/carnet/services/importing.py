@@ -225,8 +225,9 @@ class _Run:
         groups: list[Group] = []
         order: list[Row | None] = []
         opens = set[Subject]()
-        for subject, own in by_subject.items():
-            self._add_group(subject, own, groups, order, opens)
+        with self._writer.reading():
+            for subject, own in by_subject.items():
+                self._add_group(subject, own, groups, order, opens)
         if groups:
             job = self._writer.make_job(self._member.id, Basis.REPORTED, groups, created_ms=self._now)
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
