@@ -1,0 +1,195 @@
+"""A look at the beginning of an unknown file: how it is written, what its columns mean, and the mapping that follows.
+
+It proposes and gives its reasons; a person decides. Where two readings are possible (04/05 is two days) it says so and
+lowers its confidence; it never invents a VIN out of a plate, nor a unit out of a number. It refuses to read the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+from carnet.errors import Refused
+from carnet.formats.delimited import read_cells
+from carnet.formats.documents import read_documents
+from carnet.formats.guess_columns import Column, compute_column
+from carnet.formats.guess_plan import Plan, compute_plan
+from carnet.formats.mapping import read_mapped
+from carnet.formats.mapping_document import Delimited, Json, Mapping
+from carnet.formats.rows import Item
+from carnet.types import Millis
+
+HEAD_BYTES = 65_536
+SHOWN_ROWS = 10
+SAMPLE_ROWS = 500
+_SEPARATORS = (",", ";", "\t", "|")
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_FOREIGN = (
+    (b"PAR1", "this is Parquet: hand its rows over as objects"),
+    (b"PK\x03\x04", "this is a zip archive, or XLSX: unpack it, or hand its rows over as objects"),
+    (b"\x1f\x8b", "this is packed with gzip: unpack it first"),
+    (b"SQLite format 3", "this is a SQLite database: export a table as CSV"),
+)
+
+
+# Files that have an importer of their own, which reads more than a mapping could.
+_KNOWN = (
+    ({"vehicle", "inspections"}, "these look like HistoVec's inspections, which have an importer of their own"),
+    ({"vehicle", "registration", "registry"}, "this looks like HistoVec's register, which has an importer of its own"),
+    ({"vehicule", "controles_techniques"}, "this looks like a HistoVec report, which has an importer of its own"),
+    ({"testTypes", "vin"}, "these look like DVSA test records, which have an importer of their own"),
+    ({"motTests", "registration"}, "this looks like DVSA MOT history, which has an importer of its own"),
+    ({"kenteken"}, "these look like RDW records, which have an importer of their own"),
+    ({"Results", "SearchCriteria"}, "this looks like an answer of vPIC, which has an importer of its own"),
+)
+
+Look: TypeAlias = tuple[Delimited | Json, list[str], list[list[str]], list[str]]
+
+
+class Guess(NamedTuple):
+    """What a file seems to be. `mapping` is None where no entry can be made of it, and the reasons say why.
+
+    `confidence` is between 0 and 100; `reasons` are sentences for a person, the doubtful ones first; `rows` are the
+    first rows as they would be understood, good or faulty.
+    """
+
+    mapping: Mapping | None
+    confidence: int
+    reasons: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Item, ...]
+
+
+def guess(head: bytes, name: str, now: Millis) -> Guess:
+    """Propose a mapping for a file by its first 64 kB and its name; `now` bounds dates. Raises nothing."""
+    is_whole = len(head) < HEAD_BYTES
+    head = head[:HEAD_BYTES]
+    for magic, saying in _FOREIGN:
+        if head.startswith(magic):
+            return Guess(None, 0, (saying,), (), ())
+    if not head.strip():
+        return Guess(None, 0, ("the file is empty",), (), ())
+    if not is_whole and not _is_utf16(head):
+        # The last line is cut: it would only look like a fault.
+        head = head[: head.rfind(b"\n") + 1] or head
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    reader, names, rows, reasons = _look_at_json(head) if first in (b"{", b"[") else _look_at_text(head)
+    columns = tuple(
+        compute_column(column, [row[place] for row in rows if place < len(row)]) for place, column in enumerate(names)
+    )
+    if not rows:
+        return Guess(None, 0, (*reasons, "there is no row in it"), columns, ())
+    return _propose(head, name, now, reader, columns, reasons, is_cut=not is_whole)
+
+
+def _propose(
+    head: bytes,
+    name: str,
+    now: Millis,
+    reader: Delimited | Json,
+    columns: tuple[Column, ...],
+    reasons: Sequence[str],
+    *,
+    is_cut: bool,
+) -> Guess:
+    plan: Plan = compute_plan(reader, columns, name)
+    if plan.mapping is None:
+        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, ())
+    try:
+        items = list(islice(read_mapped([head], plan.mapping, now), SAMPLE_ROWS))
+    except Refused as refused:
+        return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, ())
+    doubts = list(plan.doubts)
+    faulty = [item for item in items if hasattr(item, "rule")]
+    if faulty:
+        common = Counter((item.rule.value, item.column) for item in faulty).most_common(1)[0]
+        doubts.insert(
+            0, f"{len(faulty)} of {len(items)} rows would be faulty; most often {common[0][0]}, {common[0][1]}"
+        )
+    share = 1 - len(faulty) / max(1, len(items))
+    confidence = max(0, min(100, round(plan.confidence * share)))
+    return Guess(plan.mapping, confidence, (*doubts, *reasons, *plan.reasons), columns, tuple(items[:SHOWN_ROWS]))
+
+
+def _look_at_json(head: bytes) -> Look:
+    values = [document.value for document in islice(read_documents([head]), SAMPLE_ROWS)]
+    objects = [_flatten(value) for value in values if isinstance(value, dict)]
+    names = list(dict.fromkeys(name for each in objects for name in each))
+    rows = [[each.get(name, "") for name in names] for each in objects]
+    reasons = [f"JSON objects with {len(names)} columns"]
+    keys = {key for value in values if isinstance(value, dict) for key in value}
+    reasons[:0] = [saying for wanted, saying in _KNOWN if wanted <= keys]
+    return Json(), names, rows, reasons
+
+
+def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict[str, str]:
+    """The single values of an object, inner ones under names with dots; lists are left out."""
+    flat: dict[str, str] = {}
+    for name, inner in value.items():
+        if isinstance(inner, dict) and depth < 4:
+            flat |= _flatten(inner, f"{prefix}{name}.", depth + 1)
+        elif isinstance(inner, bool):
+            flat[prefix + name] = "true" if inner else "false"
+        elif inner is not None and not isinstance(inner, (list, dict)):
+            flat[prefix + name] = str(inner)
+    return flat
+
+
+def _look_at_text(head: bytes) -> Look:
+    encoding, why = _guess_encoding(head)
+    best: tuple[tuple[int, int], str, list[list[str]]] = ((-1, -1), ",", [])
+    for separator in _SEPARATORS:
+        cells = read_cells([head], encoding=encoding, separator=separator, quote='"')
+        rows = [row.cells for row in islice(cells, SAMPLE_ROWS) if row.refused is None]
+        widths = Counter(map(len, rows))
+        width, count = widths.most_common(1)[0] if widths else (0, 0)
+        # The right separator cuts most rows alike, into more than one; of those, the one that cuts most.
+        score = (round(100 * count / max(1, len(rows))) if width > 1 else 0, width)
+        if score > best[0]:
+            best = (score, separator, rows)
+    (_, separator, rows) = best
+    if not rows:
+        return Delimited(), [], [], [why]
+    has_header, why_header = _guess_header(rows)
+    width = len(rows[0])
+    reasons = [why, f"{width} columns separated by {separator!r}", why_header]
+    names = [cell.strip() for cell in rows[0]] if has_header else [str(place) for place in range(1, width + 1)]
+    reader = Delimited(encoding=encoding, separator=separator, header=has_header)  # type: ignore[arg-type]
+    return reader, names, rows[1:] if has_header else rows, reasons
+
+
+def _is_utf16(head: bytes) -> bool:
+    return head[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def _guess_encoding(head: bytes) -> tuple[str, str]:
+    for mark, encoding in _BOMS:
+        if head.startswith(mark):
+            return encoding, f"{encoding.upper()}: it begins with its byte order mark"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # The head may be cut in the middle of a character; any other fault says that it is another encoding.
+        if error.end < len(head) - 3:
+            return "cp1252", "Windows-1252: it is not UTF-8, and its accents are single bytes"
+    if head.isascii():
+        return "utf-8", "plain ASCII, read as UTF-8"
+    return "utf-8", "UTF-8: all of it can be read so"
+
+
+def _guess_header(rows: list[list[str]]) -> tuple[bool, str]:
+    """A header holds names: each once, none blank, and no digits where the rows below have them."""
+    first, rest = rows[0], rows[1:50]
+    names = [cell.strip() for cell in first]
+    if any(not name for name in names) or len(set(names)) != len(names):
+        return False, "no header: its first row has a blank or a repeated cell"
+    measured = [
+        place
+        for place in range(len(first))
+        if rest and all(any(c.isdigit() for c in row[place]) for row in rest if place < len(row) and row[place].strip())
+    ]
+    if measured and all(any(c.isdigit() for c in first[place]) for place in measured):
+        return False, "no header: its first row holds values like the others"
+    return True, "the first row names the columns"

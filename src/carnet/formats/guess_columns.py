@@ -1,0 +1,179 @@
+"""What the values of one column look like: days in a form, numbers in a writing, VINs, plates, words of a short list.
+
+It looks at values only, at no name; it counts, and leaves the meaning to `guess_plan`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from carnet.errors import Refused
+from carnet.formats.dates import get_date_reader
+from carnet.formats.mapping_document import Number
+from carnet.passport.plate import check_plate
+from carnet.passport.vin import check_vin
+
+Sort = Literal["blank", "vin", "day", "clock", "number", "plate", "word", "text"]
+
+_BLANKS = frozenset({"", "-", "--", "n/a", "na", "null", "none", "nc", "n.c.", "?"})
+_NUMBER = re.compile(
+    r"[+-]?(?P<whole>\d{1,3}(?:(?P<group>[ \u00a0\u202f.,'])\d{3})+|\d+)(?:(?P<decimal>[.,])(?P<part>\d+))?"
+    r"(?:\s*(?P<suffix>[A-Za-z²³]{1,8}))?",
+    re.ASCII,
+)
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
+_CLOCKS = ("", " HH:MM", " HH:MM:SS")
+_SUREST_FIRST = (
+    "yyyy-mm-dd",
+    "yyyymmdd",
+    "yyyy/mm/dd",
+    "dd/mm/yyyy",
+    "mm/dd/yyyy",
+    "dd.mm.yyyy",
+    "dd-mm-yyyy",
+    "dd/mm/yy",
+)
+_PLATE_COUNTRIES = ("FR", "GB", "NL", "BE", "ES", "IT")
+_ENOUGH = 0.9
+"""Of the values of a column, so many must agree for it to be of a sort."""
+
+
+class Column(NamedTuple):
+    """One column: its name, what its values are, and how sure that is (0 to 100).
+
+    `form` is that of its days, `number` the writing of its numbers, `country` that of its plates, `words` its values
+    where they are few, `empty` those that say nothing, `doubt` a sentence where another reading is possible.
+    """
+
+    name: str
+    sort: Sort
+    confidence: int
+    form: str | None = None
+    number: Number | None = None
+    country: str | None = None
+    words: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    doubt: str | None = None
+    largest: int = 0
+
+
+def compute_column(name: str, values: Sequence[str]) -> Column:
+    """What a column looks like, by the values of a sample of rows."""
+    said = [value.strip() for value in values]
+    empty = tuple(sorted({value for value in said if value and value.lower() in _BLANKS}))
+    said = [value for value in said if value.lower() not in _BLANKS]
+    if not said:
+        return Column(name, "blank", 100, empty=empty)
+    for look in (_look_for_vins, _look_for_days, _look_for_clocks, _look_for_numbers, _look_for_plates):
+        found = look(name, said)
+        if found is not None:
+            return found._replace(empty=empty)
+    words = Counter(said)
+    if len(words) <= 20 and len(words) * 2 <= len(said) + 2:
+        return Column(name, "word", 80, words=tuple(word for word, _ in words.most_common()), empty=empty)
+    return Column(name, "text", 80, empty=empty)
+
+
+def _share(said: Sequence[str], is_one: Callable[[str], object]) -> float:
+    return sum(bool(is_one(value)) for value in said) / len(said)
+
+
+def _look_for_vins(name: str, said: Sequence[str]) -> Column | None:
+    def is_vin(value: str) -> bool:
+        try:
+            return len(value) == 17 and not value.isdecimal() and not check_vin(value).is_legacy
+        except Refused:
+            return False
+
+    share = _share(said, is_vin)
+    return Column(name, "vin", round(100 * share)) if share >= _ENOUGH else None
+
+
+def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
+    fits: list[str] = []
+    for form in (f"{day}{clock}" for clock in _CLOCKS for day in _SUREST_FIRST):
+        read = get_date_reader(form)
+
+        def is_day(value: str, read: Callable[[str, str | None], object] = read) -> bool:
+            try:
+                return bool(read(value, None))
+            except Refused:
+                return False
+
+        if is_day(said[0]) or (len(said) > 1 and is_day(said[1])):
+            share = _share(said, is_day)
+            if share >= _ENOUGH:
+                fits.append(form)
+    if not fits:
+        iso = get_date_reader("iso")
+
+        def is_moment(value: str) -> bool:
+            try:
+                return len(value) > 10 and bool(iso(value, None))
+            except Refused:
+                return False
+
+        return Column(name, "day", 95, form="iso") if _share(said, is_moment) >= _ENOUGH else None
+    if len(fits) == 1:
+        return Column(name, "day", 98, form=fits[0])
+    if all(form.startswith(("dd/mm/yyyy", "mm/dd/yyyy")) for form in fits):
+        doubt = f"{name}: no day in the sample is above 12, so dd/mm and mm/dd both fit; dd/mm is taken"
+        return Column(name, "day", 60, form=next(f for f in fits if f.startswith("dd")), doubt=doubt)
+    return Column(name, "day", 90, form=fits[0])
+
+
+def _look_for_clocks(name: str, said: Sequence[str]) -> Column | None:
+    return Column(name, "clock", 95) if _share(said, _CLOCK.fullmatch) >= _ENOUGH else None
+
+
+def _look_for_numbers(name: str, said: Sequence[str]) -> Column | None:
+    found = [match for value in said if (match := _NUMBER.fullmatch(value)) is not None]
+    if len(found) < _ENOUGH * len(said):
+        return None
+    suffixes = Counter(match["suffix"].lower() for match in found if match["suffix"])
+    suffix = suffixes.most_common(1)[0][0] if suffixes else None
+    decimals, groups, doubt = _tell_marks(name, found)
+    largest = max((int(re.sub(r"\D", "", match["whole"])) for match in found), default=0)
+    number = Number(decimal=decimals, group=groups, suffix=suffix)
+    confidence = 60 if doubt else 95
+    return Column(name, "number", confidence, number=number, doubt=doubt, largest=min(largest, 10**12))
+
+
+def _tell_marks(
+    name: str, found: Sequence[re.Match[str]]
+) -> tuple[Literal[".", ","], Literal[" ", ".", ",", "'"] | None, str | None]:
+    """The decimal mark, the mark between groups, and the doubt that stays where one mark could be either."""
+    groups = Counter(" " if match["group"] in "\u00a0\u202f " else match["group"] for match in found if match["group"])
+    decimals = Counter(match["decimal"] for match in found if match["decimal"])
+    group = groups.most_common(1)[0][0] if groups else None
+    decimal = decimals.most_common(1)[0][0] if decimals else None
+    if group == decimal and group is not None:
+        # "1.234" and "12.5" in one column: a mark that is not always before three digits is a decimal one.
+        group = None
+    doubt = None
+    if group in (".", ",") and decimal is None:
+        doubt = f"{name}: {group!r} always stands before three digits; it is taken as the mark between thousands"
+    if decimal is None:
+        decimal = "," if group == "." else "."
+    return decimal, group, doubt  # type: ignore[return-value]
+
+
+def _look_for_plates(name: str, said: Sequence[str]) -> Column | None:
+    best: tuple[float, str] = (0.0, "")
+    for country in _PLATE_COUNTRIES:
+
+        def is_plate(value: str, country: str = country) -> bool:
+            try:
+                return any(c.isdigit() for c in value) and bool(check_plate(country, value))
+            except Refused:
+                return False
+
+        best = max(best, (_share(said, is_plate), country), key=lambda pair: pair[0])
+    share, country = best
+    if share < _ENOUGH:
+        return None
+    doubt = None if country == "FR" else f"{name}: plates as in {country}; say so if they are of another country"
+    return Column(name, "plate", round(90 * share), country=country, doubt=doubt)

@@ -1,0 +1,229 @@
+"""From what columns look like, and what they are called, to a mapping document with reasons.
+
+The words are those that French, English, German and Dutch files use. It refuses to hide a doubt: each is a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from carnet.errors import Refused
+from carnet.formats.guess_columns import Column
+from carnet.formats.mapping_document import (
+    About,
+    Choice,
+    Date,
+    Delimited,
+    Json,
+    Mapping,
+    Odometer,
+    Quantity,
+    Reading,
+    When,
+    Words,
+    check_mapping,
+)
+from carnet.passport.kinds import get_schema
+from carnet.passport.kinds.language import Choice as ChoiceSpec
+
+_DAY_WORDS = "date jour day datum tag when le datetime timestamp"
+_NOT_THE_DAY = (
+    "first premiere mise naissance birth expiry valid valable echeance until due fin end used immat regn created"
+)
+_ODOMETER_WORDS = "km kms kilometrage kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
+_MILES = "miles mile mi mileage"
+_VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
+_KINDS = (
+    ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
+    ("vehicle.repair/1", "repair reparation panne reparatur"),
+    ("vehicle.service/1", "service entretien revision invoice facture garage workshop atelier maintenance prestation"),
+)
+# Field of the entry → words in the column's name that mean it.
+_MEANINGS: dict[str, str] = {
+    "centre": "centre center station",
+    "result": "result resultat resultaat",
+    "nature": "nature",
+    "report_number": "pv report rapport certificate certificat",
+    "end_time": "end fin",
+    "valid_until": "valid valable expiry echeance validite until",
+    "establishment": "garage workshop atelier etablissement establishment",
+    "invoice_text": "invoice facture libelle prestation description",
+    "labour_minutes": "minutes duree",
+}
+_RESULT_WORDS = {
+    **dict.fromkeys(("pass", "passed", "p"), "PASSED"),
+    **dict.fromkeys(("fail", "failed", "f"), "FAILED"),
+    "prs": "GB:PRS",
+}
+
+
+class Plan(NamedTuple):
+    """A proposed mapping, or none; how sure it is (0 to 100); what is doubtful; what it rests on."""
+
+    mapping: Mapping | None
+    confidence: int
+    doubts: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def compute_plan(reader: Delimited | Json, columns: Sequence[Column], file_name: str) -> Plan:
+    """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was read."""
+    doubts: list[str] = []
+    reasons: list[str] = []
+    about = _find_subject(columns, doubts, reasons)
+    day = _find_day(columns)
+    odometer = _find_odometer(columns, doubts, reasons)
+    if about is None:
+        doubts.insert(0, "no column says which vehicle a row is about: neither a VIN, nor a plate, nor an id")
+        return Plan(None, 0, tuple(doubts), tuple(reasons))
+    if odometer is None:
+        doubts.insert(0, "no column is an odometer reading: say which kind of entry the rows are")
+        return Plan(None, 0, tuple(doubts), tuple(reasons))
+    confidence = min(about[1], odometer[1])
+    when = When()
+    if day is None:
+        doubts.append("no column is the day on which it happened: it would be unknown")
+        confidence = min(confidence, 40)
+    else:
+        when = _make_when(day, columns)
+        _tell_doubt(day, doubts)
+        confidence = min(confidence, day.confidence)
+        reasons.append(f"{day.name}: days written {day.form}")
+    kind = _find_kind(columns, file_name)
+    reasons.append(f"each row is an entry {kind}")
+    used = {about[0].column, when.column, when.time_column, odometer[0].column, odometer[0].unit_column}
+    fields = _find_fields(kind, [column for column in columns if column.name not in used], reasons)
+    mapping = Mapping(reader=reader, kind=kind, subject=about[0], occurred=when, odometer=odometer[0], fields=fields)
+    try:
+        check_mapping(mapping)
+    except Refused as refused:
+        return Plan(None, 0, (refused.message, *doubts), tuple(reasons))
+    return Plan(mapping, confidence, tuple(doubts), tuple(reasons))
+
+
+def _find_subject(columns: Sequence[Column], doubts: list[str], reasons: list[str]) -> tuple[About, int] | None:
+    for column in columns:
+        if column.sort == "vin":
+            reasons.append(f"{column.name}: VINs")
+            return About(scheme="vin", column=column.name), column.confidence
+    for column in columns:
+        if column.sort == "plate" and column.country is not None:
+            _tell_doubt(column, doubts)
+            doubts.append(
+                f"{column.name}: plates only. A plate names a vehicle for a while: rows find a passport that knows the "
+                f"plate for that day, and open none"
+            )
+            return About(scheme="plate", column=column.name, country=column.country), min(60, column.confidence)
+    for told in (_VEHICLE_WORDS, _ID_WORDS):
+        for column in columns:
+            if column.sort not in ("text", "word", "number") or not _words(column.name) & {*told.split()}:
+                continue
+            doubts.append(f"{column.name}: an id of the file's own; choose a scheme that names the file")
+            return About(scheme="file", column=column.name), 40
+    return None
+
+
+def _tell_doubt(column: Column, doubts: list[str]) -> None:
+    if column.doubt is not None:
+        doubts.append(column.doubt)
+
+
+def _find_day(columns: Sequence[Column]) -> Column | None:
+    days = [column for column in columns if column.sort == "day"]
+
+    def rank(column: Column) -> tuple[int, int]:
+        words = _words(column.name)
+        return (bool(words & {*_DAY_WORDS.split()}) - 2 * bool(words & {*_NOT_THE_DAY.split()}), column.confidence)
+
+    return max(days, key=rank) if days else None
+
+
+def _make_when(day: Column, columns: Sequence[Column]) -> When:
+    clocks = [column for column in columns if column.sort == "clock" and not _words(column.name) & {"end", "fin"}]
+    has_clock = day.form is not None and ("HH" in day.form or day.form == "iso")
+    clock = None if has_clock or not clocks else clocks[0].name
+    return When(column=day.name, form=day.form or "iso", time_column=clock)
+
+
+def _find_odometer(columns: Sequence[Column], doubts: list[str], reasons: list[str]) -> tuple[Odometer, int] | None:
+    numbers = [column for column in columns if column.sort == "number" and column.number is not None]
+    named = [column for column in numbers if _words(column.name) & {*_ODOMETER_WORDS.split()}]
+    suffixed = [column for column in numbers if column.number and column.number.suffix in ("km", "kms", "mi", "miles")]
+    column = next(iter(named or suffixed), None)
+    if column is None or column.number is None:
+        return None
+    confidence = column.confidence
+    units = next(
+        (c for c in columns if c.sort == "word" and _words(c.name) & {"unit", "unite", "units", "einheit"}), None
+    )
+    known = {"km": "km", "kilometres": "km", "kilometers": "km", "k": "km", "mi": "mi", "miles": "mi", "m": "mi"}
+    if units is not None and all(word.lower() in known for word in units.words):
+        words: Any = {word: known[word.lower()] for word in units.words}
+        reasons.append(f"{column.name}: odometer, its unit in {units.name}")
+        reading = Odometer(
+            column=column.name, unit_column=units.name, units=words, number=column.number, empty=column.empty
+        )
+        return reading, confidence
+    names = _words(column.name)
+    suffix = column.number.suffix
+    unit: Any = "mi" if suffix in ("mi", "miles") or (suffix is None and names & {*_MILES.split()}) else "km"
+    if suffix is None and not names & {*_MILES.split(), "km", "kms", "kilometrage", "kilometerstand", "kilometres"}:
+        doubts.append(f"{column.name}: no word says whether it is kilometres or miles; kilometres are taken")
+        confidence = min(confidence, 50)
+    reasons.append(f"{column.name}: odometer in {unit}")
+    return Odometer(column=column.name, unit=unit, number=column.number, empty=column.empty), confidence
+
+
+def _find_kind(columns: Sequence[Column], file_name: str) -> str:
+    words = _words(file_name).union(*(_words(column.name) for column in columns))
+    scores = [(len(words & {*told.split()}), -place, kind) for place, (kind, told) in enumerate(_KINDS)]
+    score, _, kind = max(scores)
+    return kind if score else "vehicle.odometer/1"
+
+
+def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tuple[Reading, ...]:
+    specs = {spec.name: spec for spec in get_schema(kind).fields}
+    found: dict[str, Reading] = {}
+    for column in columns:
+        words = _words(column.name)
+        for field, told in _MEANINGS.items():
+            spec = specs.get(field)
+            if spec is None or field in found or not words & {*told.split()}:
+                continue
+            reading = _make_reading(field, column, spec)
+            if reading is not None:
+                found[field] = reading
+                reasons.append(f"{column.name}: {field}")
+                break
+    return tuple(found.values())
+
+
+def _make_reading(field: str, column: Column, spec: object) -> Reading | None:
+    if isinstance(spec, ChoiceSpec):
+        if column.sort != "word":
+            return None
+        if all(word in spec.choices for word in column.words):
+            return Words(field=field, column=column.name, empty=column.empty)
+        values = {word: _RESULT_WORDS.get(word.lower(), word) for word in column.words}
+        is_known = all(value in spec.choices or (spec.national and ":" in value) for value in values.values())
+        return Choice(field=field, column=column.name, values=values, empty=column.empty) if is_known else None
+    tag = msgspec.structs.asdict(spec) if isinstance(spec, msgspec.Struct) else {}
+    if field == "valid_until":
+        return Date(field=field, column=column.name, form=column.form) if column.form else None
+    if field == "end_time":
+        return Words(field=field, column=column.name, empty=column.empty) if column.sort == "clock" else None
+    if "minimum" in tag:
+        return Quantity(field=field, column=column.name, number=column.number) if column.number else None
+    return Words(field=field, column=column.name, empty=column.empty) if column.sort != "blank" else None
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, small, without accents: `Date_Contrôle` and `dateControle` give date and controle."""
+    bare = unicodedata.normalize("NFD", re.sub(r"([a-z])([A-Z])", r"\1 \2", name))
+    plain = "".join(character for character in bare if not unicodedata.combining(character)).lower()
+    return {*re.findall(r"[a-z]+", plain)}
