@@ -72,7 +72,9 @@ class Plan(NamedTuple):
 
 
 def compute_plan(reader: Delimited | Json, columns: Sequence[Column], file_name: str) -> Plan:
-    """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was read."""
+    """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was
+    read.
+    """
     doubts: list[str] = []
     reasons: list[str] = []
     about = _find_subject(columns, doubts, reasons)
