@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from carnet.errors import Refused
 from carnet.formats.delimited import read_cells
 from carnet.formats.documents import read_documents
+from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
 from carnet.formats.guess_plan import Plan, compute_plan
 from carnet.formats.mapping import read_mapped
@@ -102,7 +103,7 @@ def _propose(
     except Refused as refused:
         return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, ())
     doubts = list(plan.doubts)
-    faulty = [item for item in items if hasattr(item, "rule")]
+    faulty = [item for item in items if isinstance(item, Fault)]
     if faulty:
         common = Counter((item.rule.value, item.column) for item in faulty).most_common(1)[0]
         doubts.insert(
