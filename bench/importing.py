@@ -5,7 +5,6 @@ An entry is a row or the opening of a passport: both are signed, linked, encrypt
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +19,11 @@ from carnet.node.home import Home
 from carnet.node.prepare import Job, Prepared, Preparer
 from carnet.node.writer import Writer
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
-from carnet.services.importing import HISTOVEC, Summary, import_file
+from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
 
 VEHICLES = 3_000 if IS_QUICK else 17_000
 BATCH = 1_000
-WORKERS = max(1, (os.cpu_count() or 2) - 1)
+WORKERS = choose_worker_count(None)
 SHAPES: dict[str, Callable[[int], Iterator[bytes]]] = {"grouped": make_grouped, "interleaved": make_interleaved}
 
 

@@ -9,6 +9,7 @@ one.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.pool import PreparePool
+from carnet.node.pool import PreparePool, look_for_cycles_rarely
 from carnet.node.prepare import ChainRef, Group, Prepared
 from carnet.node.prepare import Item as Statement
 from carnet.node.writer import Writer
@@ -124,6 +125,7 @@ def import_file(
         member.check_accredited(kind, Basis.REPORTED, writer.state.rules.get_kind(kind).class_)
     with PreparePool(writer.context(), worker_count) as pool:
         run = _Run(writer, member, pool, now, sinks, progress, window=2 * worker_count)
+        thresholds = look_for_cycles_rarely()
         try:
             for batch in _make_batches(format_.read(chunks, now), run, batch_rows):
                 run.add(batch)
@@ -131,6 +133,9 @@ def import_file(
         except BaseException:
             run.forget()
             raise
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.unfreeze()
     take_census_if_due(writer)
     progress(run.summary)
     return run.summary
@@ -150,7 +155,8 @@ def choose_worker_count(byte_count: int | None) -> int:
     """How many workers a file is worth: starting one takes as long as some thousands of rows. None: size unknown."""
     if byte_count is not None and byte_count < 4_000_000:
         return 0
-    return max(1, min(8, (os.cpu_count() or 2) - 1))
+    # One for each processor: a worker waits for its rows about as long as the writer waits for the disk.
+    return max(1, min(8, os.cpu_count() or 2))
 
 
 # ---- batches
