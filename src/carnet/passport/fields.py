@@ -6,11 +6,12 @@ Spec: docs/spec/2-entries.md, clauses 2.1 and 2.2.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256, shake_256
 
-from carnet.encoding import encode_trusted, lp, tag, u32
+from carnet.encoding import encode_trusted, lp, short_sha256, tag, u32
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
@@ -18,7 +19,6 @@ SALT_BYTES = 16
 _EXPAND = tag("expand")
 _FIELD = tag("field")
 _FIELDS = tag("fields")
-_FIELD_HASH = sha256(_FIELD)
 
 
 def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
@@ -29,7 +29,7 @@ def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
 
 def compute_field_digest(salt: bytes, name: str, value: object) -> bytes:
     """Digest of one field (32 bytes). Spec: 2.2."""
-    return sha256(_FIELD + salt + lp(name.encode()) + encode_trusted(value)).digest()
+    return short_sha256(_FIELD + salt + lp(name.encode()) + encode_trusted(value)).digest()
 
 
 def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> bytes:
@@ -37,27 +37,40 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
     return sha256(_FIELDS + u32(count) + b"".join(lp(name.encode()) + digest for name, digest in digests)).digest()
 
 
+class ValueSealer:
+    """Seals the values of statements that have these names: the hot path of `prepare`, one hash call per field.
+
+    What is the same for each of them is made once: the header of the root, each name with its length, where its salt
+    is.
+    """
+
+    __slots__ = ("_framed", "_parts", "_size", "_split")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._framed = tuple(lp(name.encode()) for name in names)
+        self._parts = [_FIELDS + u32(len(names))]
+        for framed in self._framed:
+            self._parts += [framed, b""]
+        stream = struct.Struct("32s" + f"{SALT_BYTES}s" * len(names))
+        self._size, self._split = stream.size, stream.unpack
+
+    def seal(self, values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
+        """(content key, fields_root) of canonical values in ascending name order."""
+        content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
+        parts = self._parts.copy()
+        parts[2::2] = [
+            short_sha256(_FIELD + salt + name + value).digest()
+            for salt, name, value in zip(salts, self._framed, values, strict=True)
+        ]
+        return content_key, sha256(b"".join(parts)).digest()
+
+
 @lru_cache(maxsize=256)
-def _frame(names: tuple[str, ...]) -> tuple[bytes, tuple[bytes, ...], tuple[slice, ...]]:
-    """What is the same for every statement of one kind: the header of its root, each name with its length, and where in
-    the expanded secret its salt is."""
-    salts = tuple(slice(32 + SALT_BYTES * at, 48 + SALT_BYTES * at) for at in range(len(names)))
-    return _FIELDS + u32(len(names)), tuple(lp(name.encode()) for name in names), salts
+def get_sealer(names: tuple[str, ...]) -> ValueSealer:
+    """The sealer of a kind's names, made once."""
+    return ValueSealer(names)
 
 
 def seal_values(names: tuple[str, ...], values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
-    """(content key, fields_root) of canonical values in ascending name order: the hot path of `prepare`, one hash
-    call per field."""
-    header, framed, salts = _frame(names)
-    stream = shake_256(_EXPAND + secret).digest(32 + SALT_BYTES * len(names))
-    parts: list[bytes] = [b""] * (2 * len(framed))
-    parts[::2] = framed
-    start = _FIELD_HASH.copy
-    at = 1
-    # A copy of a hash that has read the tag costs two thirds of a new one.
-    for name, value, salt in zip(framed, values, salts, strict=True):
-        digest = start()
-        digest.update(stream[salt] + name + value)
-        parts[at] = digest.digest()
-        at += 2
-    return stream[:32], sha256(header + b"".join(parts)).digest()
+    """(content key, fields_root) of canonical values in ascending name order."""
+    return get_sealer(names).seal(values, secret)
