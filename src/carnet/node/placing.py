@@ -132,7 +132,7 @@ class Placing:
         self.batches: list[OpenBatch] = []
         self.entries: list[tuple[object, ...]] = []
         self.submissions: list[tuple[object, ...]] = []
-        self.sources: list[tuple[int, bytes]] = []
+        self.sources: list[tuple[int, bytes, int]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
@@ -271,7 +271,7 @@ class Placing:
     def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
         query = "SELECT digest FROM source_row WHERE chain = ?"
         known = {row[0] for row in self._connection.execute(query, (head.number,))}
-        known |= {digest for number, digest in self.sources if number == head.number}
+        known |= {digest for number, digest, _ in self.sources if number == head.number}
         kept = []
         for row in rows:
             if row.source is not None and row.source in known:
@@ -323,7 +323,7 @@ class Placing:
                 )
             )  # fmt: skip
             if source is not None:
-                self.sources.append((number, source))
+                self.sources.append((number, source, seq))
             if mark or kind == CLOSING:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))

@@ -417,7 +417,7 @@ class Writer:
         # In the order of the tree they go into: neighbours share a page.
         placing.entries.sort(key=_by_chain)
         connection.executemany(_ENTRY, placing.entries)
-        connection.executemany("INSERT INTO source_row VALUES (?,?)", sorted(placing.sources))
+        connection.executemany("INSERT INTO source_row VALUES (?,?,?)", sorted(placing.sources))
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
 

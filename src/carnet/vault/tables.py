@@ -193,7 +193,53 @@ source_row = Table(
     metadata,
     Column("chain", Integer, nullable=False),
     Column("digest", BLOB, nullable=False),
+    Column("seq", Integer, nullable=False),
     PrimaryKeyConstraint("chain", "digest"),
     sqlite_with_rowid=False,
 )
-"""A keyed digest of each imported source row, to know a duplicate."""
+"""A keyed digest of each imported source row, to know a duplicate; and the entry that it became, with which it is
+erased."""
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain16", BLOB, nullable=False),
+    Column("document", BLOB, nullable=False),
+    Column("sig", BLOB, nullable=False),
+)
+"""What was erased on purpose, when and why, signed by the node: contents that are gone without it are damage."""
+
+Index("erasure_by_chain", erasure.c.chain16)
+
+erased_entry = Table(
+    "erased_entry",
+    metadata,
+    Column("chain", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("erasure", Integer, ForeignKey("erasure.id"), nullable=False),
+    Column("fields_root", BLOB, nullable=False),
+    PrimaryKeyConstraint("chain", "seq"),
+    sqlite_with_rowid=False,
+)
+"""An entry whose contents were erased. Without the salts its fields root is noise; it keeps the statement provable."""
+
+erased_link = Table(
+    "erased_link",
+    metadata,
+    Column("seal", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("erasure", Integer, ForeignKey("erasure.id"), nullable=False),
+    PrimaryKeyConstraint("seal", "position"),
+    sqlite_with_rowid=False,
+)
+"""A place in a batch whose link belonged to an erased passport: nothing else of it is left."""
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("digest", BLOB, primary_key=True),
+    Column("erasure", Integer, ForeignKey("erasure.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Keyed digests, under a key of their own, of subjects and source rows that may not come back."""

@@ -106,6 +106,7 @@ def upgrade() -> None:
         "source_row",
         sa.Column("chain", sa.Integer(), nullable=False),
         sa.Column("digest", sa.BLOB(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("chain", "digest"),
         sqlite_with_rowid=False,
     )
@@ -169,4 +170,44 @@ def upgrade() -> None:
             ["author_key.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+    )
+    _make_erasures()
+
+
+def _make_erasures() -> None:
+    op.create_table(
+        "erasure",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("chain16", sa.BLOB(), nullable=False),
+        sa.Column("document", sa.BLOB(), nullable=False),
+        sa.Column("sig", sa.BLOB(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("erasure_by_chain", "erasure", ["chain16"], unique=False)
+    op.create_table(
+        "erased_entry",
+        sa.Column("chain", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("erasure", sa.Integer(), nullable=False),
+        sa.Column("fields_root", sa.BLOB(), nullable=False),
+        sa.ForeignKeyConstraint(["erasure"], ["erasure.id"]),
+        sa.PrimaryKeyConstraint("chain", "seq"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erased_link",
+        sa.Column("seal", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("erasure", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["erasure"], ["erasure.id"]),
+        sa.PrimaryKeyConstraint("seal", "position"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "tombstone",
+        sa.Column("digest", sa.BLOB(), nullable=False),
+        sa.Column("erasure", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["erasure"], ["erasure.id"]),
+        sa.PrimaryKeyConstraint("digest"),
+        sqlite_with_rowid=False,
     )
