@@ -103,12 +103,14 @@ def _propose(
     except Refused as refused:
         return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, ())
     doubts = list(plan.doubts)
+    if is_cut and isinstance(reader, Json) and items and isinstance(items[-1], Fault):
+        # Where the head was cut says nothing about the file.
+        items.pop()
     faulty = [item for item in items if isinstance(item, Fault)]
     if faulty:
-        common = Counter((item.rule.value, item.column) for item in faulty).most_common(1)[0]
-        doubts.insert(
-            0, f"{len(faulty)} of {len(items)} rows would be faulty; most often {common[0][0]}, {common[0][1]}"
-        )
+        rule, column = Counter((fault.rule.value, fault.column) for fault in faulty).most_common(1)[0][0]
+        where = "" if column is None else f" in {column}"
+        doubts.insert(0, f"{len(faulty)} of {len(items)} rows would be faulty, most often for {rule}{where}")
     share = 1 - len(faulty) / max(1, len(items))
     confidence = max(0, min(100, round(plan.confidence * share)))
     return Guess(plan.mapping, confidence, (*doubts, *reasons, *plan.reasons), columns, tuple(items[:SHOWN_ROWS]))

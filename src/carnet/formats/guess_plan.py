@@ -32,9 +32,7 @@ from carnet.passport.kinds import get_schema
 from carnet.passport.kinds.language import Choice as ChoiceSpec
 
 _DAY_WORDS = "date jour day datum tag when le datetime timestamp"
-_NOT_THE_DAY = (
-    "first premiere mise naissance birth expiry valid valable echeance until due fin end used immat regn created"
-)
+_NOT_THE_DAY = "first premiere mise naissance birth expiry valid valable echeance until due fin end used regn created"
 _ODOMETER_WORDS = "km kms kilometrage kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
 _MILES = "miles mile mi mileage"
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"

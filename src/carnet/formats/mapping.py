@@ -38,7 +38,7 @@ from carnet.formats.mapping_document import (
 from carnet.formats.rows import Item, Place, Row, compute_latest, find_column, make_fault
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import UNKNOWN, Occurred
-from carnet.passport.subject import check_subject
+from carnet.passport.subject import check_subject, find_subject
 from carnet.types import Millis, Subject, show
 
 Cell: TypeAlias = str | None
@@ -240,7 +240,8 @@ def _compile_subject(
         value = (cell or "").strip()
         if not value:
             raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
-        subject = check_subject({**base, "value": value})
+        # What is refused is asked again, for the reason.
+        subject = find_subject(about.scheme, value, about.country) or check_subject({**base, "value": value})
         last = (cell, subject, subject.to_json())
         return subject, last[2]
 
