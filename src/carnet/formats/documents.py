@@ -193,7 +193,8 @@ def _read_items(stream: Iterator[bytes]) -> Iterator[Document]:
 class _Cutter:
     """Cuts objects out of a text by quotes and brackets alone; holds one object at a time, none beyond the limit.
 
-    A text never spans lines in JSON, so that a quote which is missing spoils the object it stands in and no other.
+    A text never spans lines in JSON, so a quote that is missing shows at the line's end. An object so spoiled ends
+    where the next one begins, no further indented: it loses no other.
     """
 
     def __init__(self) -> None:
@@ -201,7 +202,9 @@ class _Cutter:
         self._begun = 1
         self._held: list[bytes] = []
         self._length = self._depth = self._arrays = self._skipped = 0
-        self._is_in_text = False
+        # Where the line began, and how far the object was indented, in bytes; the first counts from this piece.
+        self._line_at = self._indent = 0
+        self._is_in_text = self._is_spoiled = False
 
     def take(self, piece: bytes) -> Iterator[Document]:
         """The objects that end in this piece of the text."""
@@ -214,10 +217,15 @@ class _Cutter:
             mark, position = found.group()[:1], found.end()
             if mark == b"\n":
                 self.line += 1
+                self._line_at = position
+                self._is_spoiled |= self._is_in_text and self._depth > 0
                 self._is_in_text = False
             elif self._is_in_text:
                 self._is_in_text = mark != b'"'
                 position += mark == b"\\"
+            elif self._is_spoiled and mark == b"{" and found.start() - self._line_at <= self._indent:
+                yield self._cut(piece[start : found.start()])
+                start = self._begin(found.start())
             elif self._depth:
                 if mark == b'"':
                     self._is_in_text = True
@@ -228,10 +236,11 @@ class _Cutter:
                     if self._depth == 0:
                         yield self._cut(piece[start:position])
             elif mark == b"{":
-                self._depth, self._begun, start = 1, self.line, found.start()
+                start = self._begin(found.start())
             else:
                 yield from self._take_between(mark, found.group())
         self._skipped = max(0, position - len(piece))
+        self._line_at -= len(piece)
         if self._depth:
             self._hold(piece[start:])
 
@@ -241,6 +250,10 @@ class _Cutter:
             held = b"".join(self._held)[:KEPT_BYTES]
             saying = "the file ends before its last object or array is closed"
             yield Document(self.line, held, None, Refused(Reason.NOT_JSON, saying))
+
+    def _begin(self, at: int) -> int:
+        self._depth, self._begun, self._indent, self._is_spoiled = 1, self.line, at - self._line_at, False
+        return at
 
     def _take_between(self, mark: bytes, found: bytes) -> Iterator[Document]:
         if mark == b"[" and not self._arrays:
