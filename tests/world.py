@@ -481,6 +481,9 @@ class World:
         e = self.chains[chain].entries[seq]
         return OpenedEntry(e.statement, e.fields, e.created_ms, e.count, e.index, e.path, e.signature)
 
+    def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
+        return self.get_entry(chain, seq)
+
     def get_member(self, members: int, member: bytes) -> tuple[int, dict[str, object], list[bytes]]:
         found = self.members_at[members]
         index = found.find_index(member)

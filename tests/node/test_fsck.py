@@ -31,12 +31,14 @@ SAID_BY_ANOTHER = {
     ("submission", "id"): {"entry", "submission"},
     ("chain", "id"): {"chain", "entry", "passport_key"},
     ("schema", "id"): {"entry", "schema"},
+    ("erasure", "id"): {"erased_entry", "erased_link", "tombstone"},
 }
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> TestNode:
-    """A store in which every column holds a value: censuses, corrections, a closing, growth after a census, a move."""
+    """A store in which every column holds a value: censuses, corrections, a closing, growth after a census, a move,
+    erasures."""
     node = make_node(tmp_path_factory.mktemp("full"))
     with node.open() as writer:
         authority = writer.enrol_member("Registry", "registration_authority")
@@ -60,6 +62,19 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> TestNode:
         writer.append(
             node.operator.id, Basis.REPORTED, [more(writer.find_chain(vin_subject(3)), reading(vin_subject(3), 1))]
         )
+        erased = [
+            Group(
+                [
+                    opening(vin_subject(n)),
+                    reading(vin_subject(n), 7, source=bytes((n,)) * 16),
+                    reading(vin_subject(n), 8),
+                ]
+            )
+            for n in (4, 5)
+        ]
+        both = writer.append(node.operator.id, Basis.REPORTED, erased).receipts
+        writer.erase(both[0].chain16, [1, 2], "holder_request")
+        writer.erase(both[3].chain16, None, "retention_over")
         writer.revoke_key(authority.id, authority.keys[0].digest)
     node.check()
     return node

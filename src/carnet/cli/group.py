@@ -30,6 +30,7 @@ VERBS: dict[str, Place] = {
     "list": Place("Passports", "carnet.cli.reading", "List the passports that this node keeps."),
     "find": Place("Passports", "carnet.cli.reading", "Find a passport by id, VIN, plate or other subject."),
     "show": Place("Passports", "carnet.cli.showing", "Show a passport as a timeline."),
+    "erase": Place("Passports", "carnet.cli.erasing", "Erase entries or a whole passport, for good."),
     "export": Place("Proofs", "carnet.cli.exporting", "Write a proof of a passport, whole or in part."),
     "verify": Place("Proofs", "carnet.cli.verifying", "Judge a proof, offline, under a policy that you chose."),
     "policy": Place("Proofs", "carnet.cli.trust", "Print this node's public trust policy, for those who verify."),

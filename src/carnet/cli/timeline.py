@@ -83,6 +83,8 @@ def _format_state(entry: dict[str, Any]) -> Piece:
         notes.append("contested by " + ", ".join(f"#{seq}" for seq in entry["contested_by"]))
     if entry.get("target") is not None:
         notes.append(f"about #{entry['target']}")
+    if entry.get("erased"):
+        notes.append("erased")
     if entry["disputed"]:
         notes.append("its key is disputed")
     if entry["state"] == "stands":

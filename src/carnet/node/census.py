@@ -9,6 +9,7 @@ from carnet.ledger.census import Census, compute_census_message, compute_head_le
 from carnet.ledger.state import State
 from carnet.signing import Signer
 from carnet.tlog.smt import SparseTree
+from carnet.vault.erasing import count_erased_chains
 from carnet.vault.store import Connection
 
 # A chain that has not grown since the census still has the head it had; one that has, keeps the old one beside it; one
@@ -38,7 +39,7 @@ def make_census(connection: Connection, state: State, home: bytes, node: Signer)
         previous=latest.index if latest else None,
         covers=state.size,
         count=len(tree),
-        erased=0,
+        erased=count_erased_chains(connection),
         root=tree.root,
     )
     return census, node.sign(compute_census_message(state.net, census.to_document()))

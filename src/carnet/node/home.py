@@ -30,6 +30,11 @@ class Home:
         return self.path / "keys.json"
 
     @property
+    def erasures(self) -> Path:
+        """The journal of what was erased on purpose; it belongs to every copy of the store."""
+        return self.path / "erasures.journal"
+
+    @property
     def lock(self) -> Path:
         """What the one writer holds; says its pid and command."""
         return self.path / "writer.lock"

@@ -10,13 +10,14 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from carnet.encoding import decode, tag
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member, check_custody, roles_for
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration, check_alias
+from carnet.node.erased import check_id_not_erased
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
@@ -24,6 +25,7 @@ from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET, compute_signed_prefix
 from carnet.signing import verify
 from carnet.types import Mark
+from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Connection
 from carnet.vault.tables import ELSEWHERE, IN_VAULT
@@ -136,6 +138,7 @@ class Placing:
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
+        self._tombstones = Tombstones(connection, ring.index)
 
     # ---- one submission
 
@@ -216,9 +219,12 @@ class Placing:
         """The head to link after, and the rows that may follow it."""
         if not group.chain:
             self._check_kind(group.rows[0], right)
-            return group.rows, self._open_chain(group)
+            self._check_may_reopen(group)
+            opened = self._open_chain(group)
+            return self._without_erased(group, group.rows, refusals), opened
         head = self.heads.get(group.chain)
         if head is None or head.chain16 != group.chain16 or head.blind != group.blind:
+            check_id_not_erased(self._connection, group.chain16)
             raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=group.chain16.hex())
         if head.home is not None:
             raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
@@ -227,8 +233,33 @@ class Placing:
             # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
             rows = [row for row in rows if not self._is_linked(head, row, refusals)]
         if any(row.source is not None for row in rows):
-            rows = self._without_known(head, rows, refusals)
+            rows = self._without_known(head, self._without_erased(group, rows, refusals), refusals)
         return rows, head
+
+    def _check_may_reopen(self, group: PreparedGroup) -> None:
+        """A subject whose passport was erased is opened anew only by an opening that says so."""
+        if group.blind is None or not self._tombstones.has_subject(group.blind) or group.blind in self._blinds:
+            return
+        opening = group.rows[0]
+        key = unwrap(self._ring.kek, group.wrapped_key)
+        subject = cast("dict[str, object]", decode(decrypt_subject(key, group.chain16, group.subject)))
+        ref = ChainRef(0, group.chain16, group.type, key, subject)
+        names = self._kinds.names_of[self._kinds.id_of[opening.kind]][1]
+        fields = open_content(ref, opening.kind, names, opening.sid, opening.secret, opening.content).fields
+        if fields.get("after_erasure") is not True:
+            raise Refused(
+                Reason.ERASED,
+                "the passport of this subject was erased: whoever may open it anew says so (after_erasure)",
+            )
+
+    def _without_erased(self, group: PreparedGroup, rows: Sequence[Row], refusals: list[Refusal]) -> Sequence[Row]:
+        """Leave out source rows whose entry was erased: reading the file again does not bring it back."""
+        if group.blind is None or not self._tombstones:
+            return rows
+        gone = self._tombstones.find_rows(group.blind, [row.source for row in rows if row.source is not None])
+        refused = Refused(Reason.ERASED, "the entry of this source row was erased")
+        refusals += [_refusal(row.place, refused) for row in rows if row.source in gone]
+        return [row for row in rows if row.source not in gone]
 
     def _open_chain(self, group: PreparedGroup) -> Head:
         blind = group.blind

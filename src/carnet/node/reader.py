@@ -18,6 +18,7 @@ from carnet.ledger.census import compute_slot
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
 from carnet.node.census import read_census_tree
+from carnet.node.erased import check_id_not_erased, check_subject_not_erased, is_census_owed
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
 from carnet.node.logbook import read_node
@@ -40,6 +41,7 @@ from carnet.tlog.note import VerifierKey
 from carnet.tlog.policy import Policy, format_policy
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, consistency_path_from, inclusion_path_from, leaf_hash
 from carnet.types import Subject, parse_hex_id
+from carnet.vault.erasing import find_fields_root
 from carnet.vault.ledger import (
     parse_line,
     parse_member,
@@ -68,7 +70,7 @@ class Passport(NamedTuple):
 
 class ShownEntry(NamedTuple):
     """An entry for people: place, who (16-byte member id), ground, what. `fields` is None when the contents are not
-    here."""
+    here; `is_erased` that they are nowhere any more."""
 
     seq: int
     kind: str
@@ -80,6 +82,7 @@ class ShownEntry(NamedTuple):
     sealed_at: int
     created_ms: int
     fields: dict[str, object] | None
+    is_erased: bool = False
 
 
 class Submission(NamedTuple):
@@ -185,9 +188,13 @@ class Reader:
         return self.find_subject(parse_subject(text))
 
     def get(self, text: str) -> bytes:
-        """As `find`; raises Refused(UNKNOWN_PASSPORT)."""
+        """As `find`; raises Refused(UNKNOWN_PASSPORT), and Refused(ERASED) for one that was erased."""
         found = self.find(text)
         if found is None:
+            if is_id(text):
+                check_id_not_erased(self._connection, parse_hex_id(text))
+            else:
+                check_subject_not_erased(self._connection, self._ring, parse_subject(text))
             raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {text[:80]!a} here", passport=text[:80])
         return found
 
@@ -243,6 +250,7 @@ class Reader:
                 self._record_at(seal),
                 submission.created_ms,
                 fields,
+                secret is None,
             )
 
     # ---- what a proof is made from (carnet.proof.assemble.ProofSource)
@@ -283,18 +291,17 @@ class Reader:
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
         covers = self._get_census()[1]
         query = (
-            "SELECT sid, mark, target, seal, position, kind, submission FROM entry"
+            "SELECT sid, mark, target, seal, position, kind, submission, secret IS NULL FROM entry"
             " WHERE chain = ? AND seal < ? ORDER BY seq"
         )
         links = []
-        for sid, mark, target, seal, position, kind, number in self._connection.execute(
+        for sid, mark, target, seal, position, kind, number, is_erased in self._connection.execute(
             query, (self._ref(chain).id, covers)
         ).fetchall():
             submission = self._submission(number)
             signed = compute_signed(sid, submission.sub, submission.sig)
-            links.append(
-                PlacedLink(sid, signed, mark, target or NO_TARGET, seal, position, self._kinds.names_of[kind][0])
-            )
+            kind = self._kinds.names_of[kind][0]
+            links.append(PlacedLink(sid, signed, mark, target or NO_TARGET, seal, position, kind, bool(is_erased)))
         if not links:
             raise Refused(
                 Reason.NOTHING_SEALED,
@@ -310,6 +317,14 @@ class Reader:
 
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         """An entry, contents opened; raises Refused(ERASED) when they are not here."""
+        return self._get_entry(chain, seq, is_judged=False)
+
+    def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
+        """An entry as far as it is needed to judge what it does to another: without its fields where they are
+        erased."""
+        return self._get_entry(chain, seq, is_judged=True)
+
+    def _get_entry(self, chain: bytes, seq: int, *, is_judged: bool) -> OpenedEntry:
         ref = self._ref(chain)
         query = (
             "SELECT kind, basis, class, mark, target, sid, submission, sub_index, secret, content FROM entry"
@@ -320,7 +335,8 @@ class Reader:
             raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
         kind_id, basis, class_, mark, target, sid, number, sub_index, secret, content = row
         kind, names = self._kinds.names_of[kind_id]
-        opened = open_content(ref, kind, names, sid, secret, content)
+        kept = find_fields_root(self._connection, ref.id, seq) if is_judged and secret is None else None
+        opened = Opened({}, []) if kept is not None else open_content(ref, kind, names, sid, secret, content)
         submission = self._submission(number)
         statement = Statement(
             net=self._state.net,
@@ -331,7 +347,7 @@ class Reader:
             class_=class_,
             mark=mark,
             target=target or NO_TARGET,
-            fields_root=compute_opened_root(opened),
+            fields_root=compute_opened_root(opened) if kept is None else kept,
         )
         return OpenedEntry(
             statement=statement.to_bytes(),
@@ -370,6 +386,8 @@ class Reader:
         if row is None or self._checkpoint is None or row[0] >= self._checkpoint[0]:
             return None
         census = cast("Document", parse_record(row[1])["census"])
+        if is_census_owed(self._connection, cast("int", census["erased"])):
+            return None
         return row[0], cast("int", census["covers"])
 
     def _get_census(self) -> tuple[int, int]:
@@ -458,6 +476,11 @@ def compute_opened_root(opened: Opened) -> bytes:
         for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
     ]
     return compute_fields_root(digests, len(digests))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is the id of a passport in hexadecimal."""
+    return len(text) == 32 and set(text) <= _HEX_DIGITS
 
 
 def split_hashes(data: bytes) -> list[bytes]:

@@ -36,6 +36,19 @@ from carnet.ledger.rules.members import Accreditation, Key, Member
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
 from carnet.node.census import make_census
+from carnet.node.erased import check_id_not_erased, is_census_owed
+from carnet.node.erasing import (
+    ErasureJournal,
+    Traces,
+    apply_erasure,
+    clear_all_traces,
+    clear_traces,
+    find_missing,
+    find_unwritten,
+    is_of_older_copy,
+    plan_erasure,
+    read_traces_of,
+)
 from carnet.node.found import check_member, enrol_key
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes, load_key_ring, save_key_ring
@@ -48,7 +61,8 @@ from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
-from carnet.vault.ledger import read_schemas, write_schemas
+from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
+from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
 from carnet.vault.store import Connection, Error, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
@@ -104,6 +118,12 @@ class Writer:
         self._preparer: tuple[int, Preparer] | None = None
         self._queue: SimpleQueue[tuple[Prepared, Future[Outcome]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._journal = ErasureJournal(home.erasures)
+        try:
+            self._finish_erasures()
+        except BaseException:
+            self._store.close()
+            raise
 
     # ---- what it knows
 
@@ -310,6 +330,66 @@ class Writer:
             logged = self._transact(take)[-1]
             self.keep_checkpoint()
             return logged
+
+    @property
+    def is_census_owed(self) -> bool:
+        """Whether the latest census counts a passport that was erased since: no proof can be made against it."""
+        with self._mutex:
+            leaf = self._book.state.censuses.get(self._node_id)
+            if leaf is None:
+                return False
+            erased: int = parse_record(read_leaf(self._connection, leaf.index))["census"]["erased"]
+            return is_census_owed(self._connection, erased)
+
+    # ---- erasing
+
+    def erase(self, chain16: bytes, seqs: Sequence[int] | None, reason: str) -> tuple[SignedErasure, Traces]:
+        """Erase entries of a chain, or with None all of it; take the census that this asks for; search the files.
+
+        From the line in the journal on it is begun: whatever happens then, the next writer finishes it. Raises Refused
+        UNKNOWN_PASSPORT, ERASED, and what `plan_erasure` raises; then nothing was erased.
+        """
+        with self._mutex:
+            self._check_alive()
+            chain = find_chain_by_id(self._connection, self._ring, chain16)
+            if chain is None:
+                check_id_not_erased(self._connection, chain16)
+                raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())
+            at, state = self._now(), self._book.state
+            signed = plan_erasure(self._connection, self._ring, state, self._node_id, chain, seqs, reason, at)
+            self._journal.append([signed])
+            return signed, self._carry_out([signed])
+
+    def _carry_out(self, erasures: Sequence[SignedErasure]) -> Traces:
+        traces = [trace for one in erasures for trace in read_traces_of(self._connection, one)]
+        self._transact(lambda at: self._erase(erasures, at))
+        self.keep_checkpoint()
+        found = clear_traces(self._connection, self._home, traces)
+        if found.is_gone:
+            self._transact(lambda at: mark_cleared(self._connection))
+        return found
+
+    def _erase(self, erasures: Sequence[SignedErasure], at: int) -> None:
+        state, connection = self._book.state, self._connection
+        node = state.members.get(self._node_id)
+        gone = [apply_erasure(connection, self._ring, self._kinds, state.net, node, one) for one in erasures]
+        # The latest census names the head of a chain that is gone; only a new one lets the others be proved. None is
+        # taken in an older copy of the store: merely to open it must not write another future into the log.
+        if any(gone) and not any(is_of_older_copy(one, state.size) for one in erasures):
+            census, sig = make_census(connection, state, self._node_id, self._node)
+            self._write_block(at, [TakeCensus(census, self._node.digest, sig)])
+
+    def _finish_erasures(self) -> None:
+        """Before anything else is written: what was begun, and what an older copy of the store does not know."""
+        journal = self._journal.read()
+        unwritten = find_unwritten(self._connection, journal)
+        if unwritten:
+            self._journal.append(unwritten)
+        missing = find_missing(self._connection, journal)
+        if missing:
+            self._carry_out(missing)
+        elif has_uncleared(self._connection) and clear_all_traces(self._connection, patience_s=0.5):
+            self._transact(lambda at: mark_cleared(self._connection))
 
     def keep_checkpoint(self) -> None:
         """Sign and store the head of the log, which is durable by now, unless it is stored already."""

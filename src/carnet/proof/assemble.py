@@ -17,14 +17,15 @@ from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import parse_statement
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
-from carnet.types import Mark
+from carnet.types import Basis, Mark
 
 Document = dict[str, object]
 
 
 class PlacedLink(NamedTuple):
     """One link of a chain as its home keeps it: sid 32, signed 32, mark, target 32 bytes; the seal's log index and the
-    place in its batch; the kind of the entry (never proved by it: the signed field is)."""
+    place in its batch; the kind of the entry (never proved by it: the signed field is); whether its contents were
+    erased."""
 
     sid: bytes
     signed: bytes
@@ -33,6 +34,7 @@ class PlacedLink(NamedTuple):
     seal: int
     position: int
     kind: str
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class ProofSource(Protocol):
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         """The entry at this seq, contents opened; raises Refused(ERASED) when they are gone."""
 
+    def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
+        """As `get_entry`; of an erased entry without its fields."""
+
     def get_member(self, members: int, member: bytes) -> tuple[int, Document, list[bytes]]:
         """(leaf index, leaf object, path) of a member in the members tree of the record at this log index."""
 
@@ -114,7 +119,9 @@ def join_path(path: Sequence[bytes]) -> str:
 def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = EVERYTHING) -> bytes:
     """The bundle that proves the chain's selected entries, as `cj` bytes.
 
-    Raises Refused when an entry to show was erased, InvariantBroken if the bundle would be larger than a verifier
+    An erased entry is hidden, and judged where it targets a shown one.
+
+    Raises InvariantBroken if the bundle would be larger than a verifier
     reads.
     """
     size, note = source.get_checkpoint()
@@ -166,7 +173,13 @@ class _Draft:
 
     def choose(self, selection: Selection) -> set[int]:
         """The seqs to show: the selected ones, seq 0, and the identity entries whose aliases the selected ones use."""
-        shown = {0} | {seq for seq, link in enumerate(self._links) if selection.is_shown(seq, link.kind)}
+        shown = {0} | {
+            seq
+            for seq, link in enumerate(self._links)
+            if not link.is_erased and selection.is_shown(seq, link.kind)
+        }
+        if any(link.is_erased and link.kind == IDENTITY for link in self._links):
+            shown -= self._find_unnamed(shown)
         met = {encode_trusted(self._value(0, "subject"))}
         # An identity entry may itself be said under an alias that an earlier one declares: go on until nothing new is
         # asked for.
@@ -177,6 +190,34 @@ class _Draft:
                 if isinstance(alias, dict) and encode_trusted(alias["subject"]) in subjects:
                     shown.add(seq)
         return shown
+
+    def _find_unnamed(self, shown: set[int]) -> set[int]:
+        """Entries under an alias of which no declaration is left that surely holds: their contents are here, but no
+        verifier could tell any more that they are about this vehicle. Spec: 2.14, 5.5.5."""
+        own = encode_trusted(self._value(0, "subject"))
+        superseded = {link.target for link in self._links if link.mark == Mark.SUPERSEDES}
+        unnamed = set[int]()
+        for seq in sorted(shown):
+            subject = encode_trusted(self._value(seq, "subject"))
+            if subject == own:
+                continue
+            if not any(
+                at not in unnamed and self._links[at].sid not in superseded and self._is_named(seq, at, subject)
+                for at in range(seq)
+            ):
+                unnamed.add(seq)
+        return unnamed
+
+    def _is_named(self, seq: int, at: int, subject: bytes) -> bool:
+        """Whether the entry at `at` declares this subject for the date of the entry at `seq`."""
+        alias = self._find_alias(at) if self._links[at].kind == IDENTITY else None
+        if not isinstance(alias, dict) or encode_trusted(alias["subject"]) != subject:
+            return False
+        basis = parse_statement(self._open(at).statement).basis
+        occurred = cast("Document", self._value(seq, "occurred"))
+        day, until = str(occurred["at"])[:10], alias["until"]
+        is_within = str(alias["from"]) <= day and (until is None or day < str(until))
+        return is_within and basis in (Basis.OWN_KEY, Basis.HOSTED)
 
     def make_item(self, seq: int, shown: set[int], selection: Selection) -> object:
         """One item of `links`. Spec: 4.5."""
@@ -230,7 +271,8 @@ class _Draft:
         return sections
 
     def _make_entry(self, seq: int, is_shown: Callable[[str], bool] | None) -> Document:
-        link, entry = self._links[seq], self._open(seq)
+        link = self._links[seq]
+        entry = self._open(seq) if is_shown is not None else self._source.get_judged(self._chain, seq)
         record = self._need_record(link.seal)
         statement = parse_statement(entry.statement)
         self._authors.add(statement.member)

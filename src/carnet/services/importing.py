@@ -144,7 +144,7 @@ def import_file(
 def take_census_if_due(writer: Writer) -> bool:
     """Take a census if anything was logged after the last one, or there is none; whether one was taken."""
     latest = writer.state.censuses.get(writer.node_id)
-    if latest is not None and latest.index == writer.state.size - 1:
+    if latest is not None and latest.index == writer.state.size - 1 and not writer.is_census_owed:
         writer.keep_checkpoint()
         return False
     writer.take_census()

@@ -105,7 +105,7 @@ class _Standing:
             "by": {"id": member.id.hex(), "kind": str(member.kind), "name": member.name},
             "contested_by": contested_by,
             "disputed": False,
-            "erased": entry.fields is None,
+            "erased": entry.is_erased,
             "fields": {"kind": entry.kind} if entry.fields is None else entry.fields,
             "mark": entry.mark,
             "sealed_at": entry.sealed_at,

@@ -207,8 +207,11 @@ erasure = Table(
     Column("chain16", BLOB, nullable=False),
     Column("document", BLOB, nullable=False),
     Column("sig", BLOB, nullable=False),
+    Column("cleared", Integer, nullable=False),
+    CheckConstraint("cleared IN (0, 1)"),
 )
-"""What was erased on purpose, when and why, signed by the node: contents that are gone without it are damage."""
+"""What was erased on purpose, when and why, signed by the node: contents that are gone without it are damage.
+`cleared` says that its bytes were looked for in every file, and are in none."""
 
 Index("erasure_by_chain", erasure.c.chain16)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from carnet.errors import CarnetError
 from carnet.node.fsck.chains import check_chains
+from carnet.node.fsck.erased import check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
 from carnet.node.fsck.log import check_log
 from carnet.node.fsck.placed import check_seals, check_submissions
@@ -43,7 +44,10 @@ def check_home(
             history = check_ledger(connection, log, found)
             seals = check_seals(connection, log, found)
             submissions = check_submissions(connection, history, found)
-            check_chains(connection, ring, history, seals, submissions, found)
+            erasures = check_erasures(connection, history, found)
+            check_chains(connection, ring, history, seals, submissions, erasures, found)
+            connection.execute("COMMIT")
+            check_journal(connection, home, found)
         except (Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
             # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as
             # that, beside all that was found until then.

@@ -17,6 +17,7 @@ from carnet.encoding import decode, encode, unb64
 from carnet.errors import CarnetError, Refused, Unverified
 from carnet.ledger.rules.members import Members, check_custody, roles_for
 from carnet.node.census import read_census_tree
+from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.placed import Seals, Signed, Submissions
 from carnet.node.fsck.replay import History
@@ -45,11 +46,17 @@ _ENTRIES = (
 
 
 def check_chains(
-    connection: Connection, ring: KeyRing, history: History, seals: Seals, submissions: Submissions, found: Findings
+    connection: Connection,
+    ring: KeyRing,
+    history: History,
+    seals: Seals,
+    submissions: Submissions,
+    erasures: Erasures,
+    found: Findings,
 ) -> None:
     """Check chain, passport_key and entry, row by row; then that every place of every batch is taken, and the
     census."""
-    checker = _Chains(connection, ring, history, seals, submissions, found)
+    checker = _Chains(connection, ring, history, seals, submissions, erasures, found)
     total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
     entries = groupby(connection.execute(_ENTRIES), key=itemgetter(0))
     number, rows = next(entries, (None, iter(())))
@@ -66,8 +73,8 @@ def check_chains(
         found.add("entry", number, "chain", "there is no such chain")
         number, rows = next(entries, (None, iter(())))
     checker.check_all_placed()
-    _check_orphans(connection, found)
-    _check_census(connection, history, found)
+    _check_orphans(connection, erasures, found)
+    _check_census(connection, history, erasures, found)
 
 
 @dataclass
@@ -97,10 +104,11 @@ class _Chains:
         history: History,
         seals: Seals,
         submissions: Submissions,
+        erasures: Erasures,
         found: Findings,
     ) -> None:
         self._ring, self._history, self._seals, self._submissions = ring, history, seals, submissions
-        self._found = found
+        self._erasures, self._found = erasures, found
         self._kinds = Kinds(read_schemas(connection))
         self._placed: Counter[int] = Counter()
         self._covers = history.census[1]["covers"] if history.census is not None else 0
@@ -178,11 +186,13 @@ class _Chains:
 
     def _open_entry(self, entry: Any, kind: str, signed: Signed, chain16: bytes, ref: ChainRef | None) -> bytes | None:
         """The statement's bytes, from the contents; None where they are erased, elsewhere, or do not open."""
-        number, seq, kind_id, basis, class_, mark, target, sid = entry[:8]
+        number, seq, kind_id, sid = *entry[:3], entry[7]
         location, secret, content = entry[12:15]
         key = (number, seq)
         if location not in (0, 1) or (location == 1) != (content is None and secret is not None):
             self._wrong(key, "location", "does not say where the contents are")
+        if content is None and secret is None and ref is not None:
+            return self._rebuild_erased(entry, signed, chain16)
         if content is None or secret is None or ref is None:
             if (content is None) != (secret is None) and location == 0:
                 self._wrong(key, "content" if content is None else "secret", "gone, while the other half is here")
@@ -196,6 +206,22 @@ class _Chains:
             return None
         if seq == 0 and encode(opened.fields["subject"]) != encode(ref.subject):
             self._found.add("chain", number, "subject", "not the subject of the opening entry")
+        return self._make_statement(entry, signed, chain16, compute_opened_root(opened))
+
+    def _rebuild_erased(self, entry: Any, signed: Signed, chain16: bytes) -> bytes | None:
+        """The statement of an erased entry, from the fields root that was kept."""
+        key = (entry[0], entry[1])
+        fields_root = self._erasures.roots.get(key)
+        if fields_root is None:
+            self._wrong(key, "content", "gone, and no erasure tells of it")
+            return None
+        statement = self._make_statement(entry, signed, chain16, fields_root)
+        if statement is not None and sha256(statement).digest() != entry[7]:
+            self._found.add("erased_entry", key, "fields_root", "with it the statement has another id")
+        return statement
+
+    def _make_statement(self, entry: Any, signed: Signed, chain16: bytes, fields_root: bytes) -> bytes | None:
+        number, seq, _, basis, class_, mark, target = entry[:7]
         try:
             return Statement(
                 self._history.net,
@@ -206,10 +232,10 @@ class _Chains:
                 class_,
                 mark,
                 target or NO_TARGET,
-                compute_opened_root(opened),
+                fields_root,
             ).to_bytes()
         except (ValueError, TypeError) as error:
-            self._wrong(key, "basis", f"basis, class, mark or target is out of range: {error}")
+            self._wrong((number, seq), "basis", f"basis, class, mark or target is out of range: {error}")
             return None
 
     def _is_submitted(self, signed: Signed, submission: int, sub_index: int, statement: bytes) -> bool:
@@ -340,30 +366,46 @@ class _Chains:
     def check_all_placed(self) -> None:
         """As many entries as places in each batch: since each link stands where it says, every place is taken once."""
         for seal, count in self._seals.counts.items():
-            if self._placed[seal] != count:
-                self._found.add(
-                    "entry", f"seal {seal}", None, f"{self._placed[seal]} entries, where the batch holds {count} links"
-                )
+            placed, erased = self._placed[seal], self._erasures.places[seal]
+            if placed + erased != count:
+                what = f"{placed} entries and {erased} erased, where the batch holds {count} links"
+                self._found.add("entry", f"seal {seal}", None, what)
 
     def _wrong(self, key: tuple[int, int], column: str, what: str) -> bool:
         self._found.add("entry", key, column, what)
         return False
 
 
-def _check_orphans(connection: Connection, found: Findings) -> None:
+def _check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
     for table in ("passport_key", "source_row"):
         query = f"SELECT DISTINCT chain FROM {table} WHERE chain NOT IN (SELECT id FROM chain)"  # noqa: S608 - our own words
         for (number,) in connection.execute(query):
             found.add(table, number, "chain", "there is no such chain")
+    query = (
+        "SELECT chain, seq FROM source_row WHERE NOT EXISTS"
+        " (SELECT 1 FROM entry WHERE entry.chain = source_row.chain AND entry.seq = source_row.seq)"
+    )
+    for key in connection.execute(query):
+        found.add("source_row", tuple(key), "seq", "there is no such entry")
+    for number, seq in erasures.roots:
+        query = "SELECT 1 FROM source_row WHERE chain = ? AND seq = ?"
+        if connection.execute(query, (number, seq)).fetchone() is not None:
+            found.add("source_row", (number, seq), "seq", "its entry was erased")
     query = "SELECT id FROM submission WHERE id NOT IN (SELECT submission FROM entry)"
     for (number,) in connection.execute(query):
-        found.add("submission", number, "id", "no entry belongs to it")
+        if number not in erasures.submissions:
+            found.add("submission", number, "id", "no entry belongs to it")
 
 
-def _check_census(connection: Connection, history: History, found: Findings) -> None:
+def _check_census(connection: Connection, history: History, erasures: Erasures, found: Findings) -> None:
     if history.census is None:
         return
     index, census = history.census
+    if census["erased"] != erasures.chain_count:
+        # Nothing is proved against it any more, and the next one is compared again. It may never have counted more.
+        if census["erased"] > erasures.chain_count:
+            found.add("erased_link", None, None, f"census {index} counted {census['erased']} erased chains")
+        return
     tree = read_census_tree(connection, census["covers"])
     if tree.root != unb64(census["root"]) or len(tree) != census["count"]:
         found.add("chain", None, "census_id", f"the heads do not give the root of census {index}")

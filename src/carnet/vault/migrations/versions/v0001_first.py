@@ -181,6 +181,8 @@ def _make_erasures() -> None:
         sa.Column("chain16", sa.BLOB(), nullable=False),
         sa.Column("document", sa.BLOB(), nullable=False),
         sa.Column("sig", sa.BLOB(), nullable=False),
+        sa.Column("cleared", sa.Integer(), nullable=False),
+        sa.CheckConstraint("cleared IN (0, 1)"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("erasure_by_chain", "erasure", ["chain16"], unique=False)

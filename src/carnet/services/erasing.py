@@ -1,0 +1,157 @@
+"""Erasing entries or a whole passport: what goes, what stays, who else has a copy, and the certificate of it.
+
+It refuses to decide whether an erasure is due: whoever asks for it has decided, and gives the reason as a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from carnet.encoding import b64, decode
+from carnet.errors import Reason, Refused
+from carnet.node.erasing import MAX_JOURNAL_LINE, REASONS, Traces
+from carnet.node.home import Home
+from carnet.node.reader import Reader
+from carnet.services.describing import describe_entry, format_when
+from carnet.services.founding import open_writer_at
+from carnet.services.reading import format_subject, get_passport, open_reader
+from carnet.types import Mark
+from carnet.vault.erasing import SignedErasure
+
+__all__ = ["COPIES", "REASONS", "Certificate", "Plan", "erase", "plan_erasure"]
+
+STAYS_OF_ENTRY: Final = (
+    "that there was an entry: its place, its kind, who signed it and when it was sealed",
+    "hashes of it in the log's batches, which nobody can compare with anything: the salts are gone",
+    "if it corrects or contests another entry: that it does",
+)
+STAYS_OF_PASSPORT: Final = (
+    "hashes of its entries in the log's batches, which nobody can compare with anything: the salts are gone",
+    "that one passport more was erased: the census counts it",
+    "its id, in the record of this erasure",
+)
+STAYS_ALWAYS: Final = (
+    "keyed digests under a key of their own, so that reading the same file again does not bring it back",
+    "the record of this erasure: when, and a reason as a code",
+)
+COPIES: Final = (
+    "backups: keep erasures.journal with each, and open it for writing once after it is restored",
+    "proofs that were given away: whoever has one has what it shows, and can still verify it",
+    "the file it was imported from, and any export of it",
+    "snapshots of the disk or the file system",
+)
+"""Where else it may be, which no program of this node reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an erasure would do. `entries` are those whose contents go, as (seq, what, when); `seqs` is None for a
+    whole passport. `judging` counts those that correct or contest another entry, and go on doing so."""
+
+    passport: str
+    subject: str
+    seqs: tuple[int, ...] | None
+    entries: tuple[tuple[int, str, str], ...]
+    judging: int
+
+    @property
+    def stays(self) -> tuple[str, ...]:
+        """What is still there afterwards."""
+        own = STAYS_OF_PASSPORT if self.seqs is None else STAYS_OF_ENTRY
+        return (*own, *STAYS_ALWAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was erased, signed by the node, and what the files and the log look like after it."""
+
+    erasure: SignedErasure
+    traces: Traces
+    log_size: int
+    census: dict[str, Any] | None
+    stays: tuple[str, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The signed record, read."""
+        read: Any = decode(self.erasure.document, max_bytes=MAX_JOURNAL_LINE)
+        return dict(read)
+
+    def to_document(self) -> dict[str, Any]:
+        """The object of `erase --json`."""
+        signed, traces = self.document, self.traces
+        entries = signed["entries"]
+        return {
+            "at": signed["at"],
+            "by": signed["by"],
+            "census": self.census,
+            "copies": list(COPIES),
+            "entries": None if entries is None else [entry["seq"] for entry in entries],
+            "links": None if signed["links"] is None else len(signed["links"]),
+            "log_size": self.log_size,
+            "passport": signed["passport"],
+            "reason": signed["reason"],
+            "record": b64(self.erasure.document),
+            "searched": {
+                "bytes": traces.byte_count,
+                "files": list(traces.files),
+                "found_in": list(traces.found_in),
+                "gone": traces.is_gone,
+                "log_cut": traces.is_log_empty,
+                "rewritten": traces.is_rewritten,
+            },
+            "sig": b64(self.erasure.sig),
+            "stays": list(self.stays),
+        }
+
+
+def plan_erasure(reader: Reader, which: str, seqs: Sequence[int]) -> Plan:
+    """What erasing these entries of the passport that a person names (none: all of it) would do.
+
+    Raises Refused UNKNOWN_PASSPORT, ERASED, UNKNOWN_TARGET for a number that no entry has, TARGET_IS_OPENING for the
+    opening alone.
+    """
+    chain = get_passport(reader, which)
+    entries = {entry.seq: entry for entry in reader.read_entries(chain)}
+    for seq in seqs:
+        if seq not in entries:
+            raise Refused(Reason.UNKNOWN_TARGET, f"this passport has no entry #{seq}", seq=seq)
+        if seq == 0:
+            raise Refused(Reason.TARGET_IS_OPENING, "the opening is not erased alone: erase the whole passport", seq=0)
+        if entries[seq].is_erased:
+            raise Refused(Reason.ERASED, f"entry #{seq} is erased already", seq=seq)
+    wanted = sorted(set(seqs)) or sorted(entries)
+    shown = []
+    for seq in wanted:
+        fields = entries[seq].fields or {"kind": entries[seq].kind}
+        shown.append((seq, describe_entry(fields).label, format_when(fields.get("occurred"))))
+    return Plan(
+        passport=chain.hex(),
+        subject=format_subject(reader.get_subject(chain)),
+        seqs=tuple(sorted(set(seqs))) or None,
+        entries=tuple(shown),
+        judging=sum(entries[seq].mark in (Mark.SUPERSEDES, Mark.CONTESTS) for seq in wanted),
+    )
+
+
+def erase(home: Home, plan: Plan, reason: str, passphrase: str | None, command: str) -> Certificate:
+    """Carry out a plan. Raises Refused WRITER_BUSY, NOT_IN_LIST for the reason, and what `plan_erasure` raises."""
+    with open_writer_at(home, passphrase, command) as writer:
+        erasure, traces = writer.erase(bytes.fromhex(plan.passport), plan.seqs, reason)
+        size = writer.state.size
+    with open_reader(home, passphrase) as reader:
+        return Certificate(erasure, traces, size, _find_census(reader), plan.stays)
+
+
+def _find_census(reader: Reader) -> dict[str, Any] | None:
+    try:
+        index = reader.get_census_index()
+    except Refused as refused:
+        if refused.reason is not Reason.NOTHING_SEALED:
+            raise
+        return None
+    record: Any = reader.get_record(index)
+    census = record["census"]
+    return {"at": record["at"], "count": census["count"], "erased": census["erased"], "record": index}
