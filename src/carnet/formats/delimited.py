@@ -53,7 +53,9 @@ def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote:
             continue
         more = _find_rest(line, mark, waiting, lines)
         row = _split(line, more, encoding, separator, quote)
-        if more and (row.refused is not None or width not in (None, len(row.cells))):
+        if more and (
+            row.refused is not None or width not in (None, len(row.cells)) or _hides_rows(more, separator, width)
+        ):
             # The quote was a stray one: what it seemed to hold are rows of their own.
             waiting.extendleft(reversed(more))
             row = _split(line, [], encoding, separator, quote)
@@ -81,6 +83,12 @@ def _find_rest(line: Line, mark: bytes, waiting: deque[Line], lines: Iterator[Li
         if not open_quotes:
             return [waiting.popleft() for _ in range(place + 1)]
     return []
+
+
+def _hides_rows(more: list[Line], separator: str, width: int | None) -> bool:
+    """Whether a line inside quotes looks like a whole row: of two stray quotes, far more likely than a text."""
+    mark = separator.encode()
+    return width is not None and width > 2 and any(line.data.count(mark) + 1 == width for line in more[:-1])
 
 
 def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: str) -> Cells:
