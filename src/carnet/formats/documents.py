@@ -30,6 +30,8 @@ MAX_DIGITS = 40
 
 MAX_DEPTH = 64
 _MARKS = re.compile(rb'["\[\]{}\n,]|[^\s"\[\]{},]+')
+# Inside an object: a whole text is one token; a quote alone begins one that goes on in the next piece, or never ends.
+_INSIDE = re.compile(rb'"(?:[^"\\\n]|\\.)*+"|["\[\]{}\n]')
 _IN_TEXT = re.compile(rb'["\\\n]')
 
 
@@ -211,10 +213,11 @@ class _Cutter:
         start, position = 0, self._skipped
         self._skipped = 0
         while True:
-            found = (_IN_TEXT if self._is_in_text else _MARKS).search(piece, position)
+            marks = _IN_TEXT if self._is_in_text else _INSIDE if self._depth else _MARKS
+            found = marks.search(piece, position)
             if found is None:
                 break
-            mark, position = found.group()[:1], found.end()
+            mark, position = found.group(), found.end()
             if mark == b"\n":
                 self.line += 1
                 self._line_at = position
@@ -227,8 +230,8 @@ class _Cutter:
                 yield self._cut(piece[start : found.start()])
                 start = self._begin(found.start())
             elif self._depth:
-                if mark == b'"':
-                    self._is_in_text = True
+                if mark[:1] == b'"':
+                    self._is_in_text = len(mark) == 1
                 elif mark in b"{[":
                     self._depth += 1
                 elif mark in b"}]":
@@ -238,7 +241,7 @@ class _Cutter:
             elif mark == b"{":
                 start = self._begin(found.start())
             else:
-                yield from self._take_between(mark, found.group())
+                yield from self._take_between(mark)
         self._skipped = max(0, position - len(piece))
         self._line_at -= len(piece)
         if self._depth:
@@ -255,14 +258,14 @@ class _Cutter:
         self._depth, self._begun, self._indent, self._is_spoiled = 1, self.line, at - self._line_at, False
         return at
 
-    def _take_between(self, mark: bytes, found: bytes) -> Iterator[Document]:
+    def _take_between(self, mark: bytes) -> Iterator[Document]:
         if mark == b"[" and not self._arrays:
             self._arrays = 1
         elif mark == b"]" and self._arrays:
             self._arrays = 0
         elif mark != b",":
             self._is_in_text = mark == b'"'
-            yield Document(self.line, found, None, Refused(Reason.NOT_JSON, "an object was expected here"))
+            yield Document(self.line, mark, None, Refused(Reason.NOT_JSON, "an object was expected here"))
 
     def _hold(self, piece: bytes) -> None:
         self._length += len(piece)
