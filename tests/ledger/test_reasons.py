@@ -15,10 +15,8 @@ RETRY = {"no", "yes", "sometimes"}
 # Reasons that no test provokes yet, and where their test is being written. A line is removed with the test that makes
 # it false (the last test of this file says so); none is added without its reason.
 PENDING = {
-    Reason.UNKNOWN_PASSPORT: "tests/node: appending to a chain that the home does not keep",
     Reason.ELSEWHERE_NOT_ALLOWED: "tests/node: prepare, contents at their source",
     Reason.FILE_EXISTS: "tests/cli: an export onto an existing file",
-    Reason.ERASED: "tests/node: proving what was erased",
 }
 
 
