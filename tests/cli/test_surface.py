@@ -88,7 +88,8 @@ def test_verbs__are_where_the_list_says() -> None:
     for name, place in VERBS.items():
         assert name in import_module(place.module).VERBS
         assert place.summary.endswith(".")
-    assert set(VERBS) == set("demo init member import list find show erase export verify trust policy fsck keys".split())
+    named = "demo init member import list find show erase export verify trust policy fsck keys"
+    assert set(VERBS) == set(named.split())
 
 
 def test_help__of_the_command_loads_no_library_but_the_parser() -> None:

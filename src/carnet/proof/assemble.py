@@ -174,9 +174,7 @@ class _Draft:
     def choose(self, selection: Selection) -> set[int]:
         """The seqs to show: the selected ones, seq 0, and the identity entries whose aliases the selected ones use."""
         shown = {0} | {
-            seq
-            for seq, link in enumerate(self._links)
-            if not link.is_erased and selection.is_shown(seq, link.kind)
+            seq for seq, link in enumerate(self._links) if not link.is_erased and selection.is_shown(seq, link.kind)
         }
         if any(link.is_erased and link.kind == IDENTITY for link in self._links):
             shown -= self._find_unnamed(shown)

@@ -186,7 +186,7 @@ class _Chains:
 
     def _open_entry(self, entry: Any, kind: str, signed: Signed, chain16: bytes, ref: ChainRef | None) -> bytes | None:
         """The statement's bytes, from the contents; None where they are erased, elsewhere, or do not open."""
-        number, seq, kind_id, sid = *entry[:3], entry[7]
+        number, seq, kind_id, sid = entry[0], entry[1], entry[2], entry[7]
         location, secret, content = entry[12:15]
         key = (number, seq)
         if location not in (0, 1) or (location == 1) != (content is None and secret is not None):
