@@ -1,0 +1,180 @@
+"""The wheel: always the same bytes, all that it needs and nothing else, and at work without this checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from base64 import b64decode
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.clean import Clean, make_clean, make_wheel
+from tests.shared import ROOT
+
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(180)]
+
+NODE_VERBS = (
+    ("init",),
+    ("demo", "--no-serve"),
+    ("list",),
+    ("find", "x"),
+    ("show", "x"),
+    ("export", "x", "-o", "x.carnet"),
+    ("policy",),
+    ("member", "list"),
+    ("fsck",),
+)
+
+
+def git(*arguments: str | Path, cwd: Path = ROOT) -> str:
+    return subprocess.run(
+        ["git", *map(str, arguments)], cwd=cwd, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+
+
+def clone(target: Path) -> Path:
+    """The last commit, in another folder, with a tool's leavings and a stranger's file about."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: there is no commit to build from")
+    git("clone", "--quiet", "--no-hardlinks", ROOT, target)
+    # What stands in .ci may be newer than the last commit; it is under test as it is.
+    shutil.copytree(ROOT / ".ci", target / ".ci", dirs_exist_ok=True, ignore=shutil.ignore_patterns("node"))
+    return target
+
+
+def build(source: Path, target: Path, **environment: str) -> Path:
+    built = subprocess.run(
+        [sys.executable, source / ".ci" / "wheel.py", target],
+        cwd=target.parent,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+def test_wheel__same_commit_same_bytes(tmp_path: Path) -> None:
+    first, second = clone(tmp_path / "a"), clone(tmp_path / "in" / "another folder")
+    # Another time zone, hash seed and language; other mode bits and dates on the files; things that lie about.
+    for path in (second / "src").rglob("*.py"):
+        path.chmod(0o755)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    (second / "src" / "carnet" / "__pycache__").mkdir()
+    (second / "src" / "carnet" / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"x")
+    (second / "src" / "carnet" / "notes.txt").write_text("not tracked", encoding="utf-8")
+    one = build(first, tmp_path / "1", TZ="UTC", PYTHONHASHSEED="1")
+    two = build(second, tmp_path / "2", TZ="Asia/Tokyo", PYTHONHASHSEED="2", LC_ALL="C", SOURCE_DATE_EPOCH="1")
+    assert one.name == two.name
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_wheel__dated_by_the_commit(tmp_path: Path) -> None:
+    source = clone(tmp_path / "source")
+    commit = datetime.fromtimestamp(int(git("log", "-1", "--format=%ct", cwd=source)), UTC)
+    with zipfile.ZipFile(build(source, tmp_path / "out")) as wheel:
+        dates = {entry.date_time for entry in wheel.infolist()}
+    # A zip file counts in steps of two seconds.
+    assert dates == {(*commit.timetuple()[:5], commit.second // 2 * 2)}
+
+
+def test_wheel__says_what_no_commit_holds(tmp_path: Path) -> None:
+    source = clone(tmp_path / "source")
+    (source / "src" / "carnet" / "forgotten.py").write_text('"""New."""\n', encoding="utf-8")
+    (source / "src" / "carnet" / "py.typed").write_text("partial\n", encoding="utf-8")
+    built = subprocess.run(
+        [sys.executable, source / ".ci" / "wheel.py", tmp_path / "out"], capture_output=True, text=True, timeout=100
+    )
+    assert built.returncode == 0
+    assert "src/carnet/py.typed has changed" in built.stderr
+    assert "src/carnet/forgotten.py is not tracked, and left out" in built.stderr
+
+
+def test_wheel__holds_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+        assert opened.testzip() is None
+        metadata = opened.read(next(name for name in names if name.endswith("/METADATA"))).decode()
+    (meta,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
+    sources = {name.removeprefix("src/") for name in git("ls-files", "-z", "--", "src").split("\0") if name}
+    sources = {name for name in sources if (ROOT / "src" / name).is_file()}
+    records = {f"{meta}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
+    assert names == sources | records
+    others = {name for name in sources if not name.endswith(".py")}
+    assert {"carnet/proof/verify.mjs", "carnet/py.typed"} <= others
+    # A new kind of file is looked at by a person before users get it.
+    assert {Path(name).suffix for name in others} <= {".mjs", ".typed"}
+    assert "carnet/vault/migrations/env.py" in names
+    assert "carnet/vault/migrations/versions/v0001_first.py" in names
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Provides-Extra: server" in metadata
+
+
+def check_from_wheel(clean: Clean) -> None:
+    """The code that runs there is the wheel's, and not this checkout's."""
+    where = clean.run_program(clean.python, "-c", "import carnet; print(carnet.__file__)")
+    assert where.returncode == 0, where.stderr
+    assert Path(where.stdout.strip()).is_relative_to(clean.folder / "venv")
+
+
+def test_installed__server_tells_the_whole_story(tmp_path: Path) -> None:
+    clean = make_clean(tmp_path / "server", make_wheel(tmp_path / "dist"), "server")
+    check_from_wheel(clean)
+    version = clean.run("--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    assert re.fullmatch(r"carnet \d+\.\d+\.\d+\S*\n", version.stdout)
+
+    told = clean.run("demo", "--no-serve")
+    assert told.returncode == 0, told.stdout[-2_000:] + told.stderr
+    (stranger,) = clean.temporary.glob("carnet-demo-*/stranger")
+    proof, policy = stranger / "car.carnet", stranger / "network.policy"
+    genuine = clean.run("verify", proof, "--policy", policy, "--complete")
+    assert genuine.returncode == 0, genuine.stdout + genuine.stderr
+    assert "GENUINE" in genuine.stdout
+
+    data = bytearray(proof.read_bytes())
+    data[len(data) // 2] ^= 1
+    (clean.temporary / "altered.carnet").write_bytes(data)
+    altered = clean.run("verify", clean.temporary / "altered.carnet", "--policy", policy)
+    assert altered.returncode == 10, altered.stdout + altered.stderr
+    assert clean.run("verify", proof).returncode == 11
+    assert clean.list_traces() == []
+
+
+def test_installed__light_verifies_and_names_the_missing_extra(tmp_path: Path) -> None:
+    clean = make_clean(tmp_path / "light", make_wheel(tmp_path / "dist"))
+    check_from_wheel(clean)
+    helped = clean.run("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert "carnet verify" in helped.stdout
+    for package in ("sqlalchemy", "alembic", "cryptography", "pysqlite3"):
+        assert clean.run_program(clean.python, "-c", f"import {package}").returncode == 1, package
+
+    vector = json.loads((ROOT / "docs/spec/vectors/bundle-genuine.json").read_text(encoding="utf-8"))
+    proof, policy = clean.temporary / "car.carnet", clean.temporary / "network.policy"
+    proof.write_bytes(b64decode(vector["bundle"]))
+    policy.write_text(vector["policy"], encoding="utf-8")
+    verified = clean.run("verify", proof, "--policy", policy, "--at", str(vector["now"]), "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert {name: found["state"] for name, found in json.loads(verified.stdout)["findings"].items()} == {
+        name: found["state"] for name, found in vector["report"]["findings"].items()
+    }
+
+    rows = clean.temporary / "rows.jsonl"
+    rows.write_text("{}\n", encoding="utf-8")
+    for verb in (*NODE_VERBS, ("import", "histovec", str(rows))):
+        refused = clean.run(*verb)
+        assert refused.returncode == 1, verb
+        assert "pip install 'carnet[server]'" in refused.stderr, verb
+        assert "Traceback" not in refused.stderr, verb
+    assert clean.list_traces() == []
