@@ -54,6 +54,7 @@ MAX_JOURNAL_LINE: Final = 64 * 1024 * 1024
 WAIT_FOR_READERS_S: Final = 5.0
 
 _TAG: Final = b"carnet/erasure/1\n"
+_PIECE_BYTES: Final = 16 * 1024 * 1024
 
 Document = dict[str, Any]
 
@@ -340,6 +341,10 @@ def _search(files: Iterable[Path], traces: Sequence[bytes]) -> set[str]:
         if file.stat().st_size == 0:
             continue
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if any(data.find(trace) >= 0 for trace in traces):
-                found.add(file.name)
+            # Piece by piece, so that a file larger than the memory is read once and not once for each trace.
+            for start in range(0, len(data), _PIECE_BYTES):
+                end = start + _PIECE_BYTES
+                if any(data.find(trace, start, end + len(trace) - 1) >= 0 for trace in traces):
+                    found.add(file.name)
+                    break
     return found
