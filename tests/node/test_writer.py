@@ -275,8 +275,13 @@ def test_append__own_key_signs_elsewhere(checked: TestNode) -> None:
     ref = writer.find_chain(subject)
     job = writer.make_job(garage.id, Basis.OWN_KEY, [more(ref, reading(subject, 1))], public=own.public)
     unsigned = writer.prepare(job)
-    for sig, reason in ((b"", Reason.BAD_SIGNATURE), (bytes(64), Reason.BAD_SIGNATURE)):
-        refused = writer.commit([unsigned.with_signature(sig)])[0].refused
+    forged = unsigned.with_signature(bytes(64))
+    for wrong, reason in (
+        (unsigned, Reason.BAD_SIGNATURE),
+        (unsigned.with_signature(b""), Reason.BAD_SIGNATURE),
+        (forged, Reason.BAD_SIGNATURE),
+    ):
+        refused = writer.commit([wrong])[0].refused
         assert refused is not None
         assert refused.reason is reason
     signed = unsigned.with_signature(own.sign(unsigned.submission))
@@ -325,8 +330,7 @@ def test_commit__rolls_back_everything(checked: TestNode) -> None:
     before, state = count_rows(writer), writer.state
     prepared = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(2, 10)]))
     other = writer.prepare(writer.make_job(checked.operator.id, REPORTED, [new_passport(3)]))
-    row = other.groups[0].rows[0]._replace(secret=object())  # type: ignore[arg-type]
-    broken = other._replace(groups=[other.groups[0]._replace(rows=[row])])
+    broken = other._replace(created_ms=object())  # type: ignore[arg-type]
     with pytest.raises(Exception, match=r"type|bind"):
         writer.commit([prepared, broken])
     assert count_rows(writer) == before

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple, cast
 
+import msgspec
+
 from carnet.encoding import decode, tag
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member, check_custody, roles_for
@@ -22,12 +24,12 @@ from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
-from carnet.passport.statement import NO_TARGET, compute_signed_prefix
+from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
 from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
-from carnet.vault.store import Connection
+from carnet.vault.store import Blob, Connection
 from carnet.vault.tables import ELSEWHERE, IN_VAULT
 
 MAX_BATCH = 4096
@@ -42,10 +44,11 @@ _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
 _FIND_HEADS = (
     "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal FROM chain WHERE id IN (?)"
 )
+_FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
 _ZERO_MARK = bytes(1) + NO_TARGET
 
 
-class Receipt(NamedTuple):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32
     bytes and the time of acceptance (ms)."""
 
@@ -132,9 +135,11 @@ class Placing:
         self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
         self.heads: dict[int, Head] = {}
         self.batches: list[OpenBatch] = []
+        # Rows of `entry`: those without a target, which is left out, and those with one.
         self.entries: list[tuple[object, ...]] = []
+        self.entries_at_target: list[tuple[object, ...]] = []
         self.submissions: list[tuple[object, ...]] = []
-        self.sources: list[tuple[int, bytes, int]] = []
+        self.sources: list[tuple[int, Blob, int]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
@@ -148,11 +153,11 @@ class Placing:
             right = self._check_submission(prepared)
         except Refused as refused:
             return Outcome([], prepared.refusals, refused)
-        submission, number = prepared.submission, self.next_submission
-        tail = submission + prepared.sig
+        number = self.next_submission
         receipts: list[Receipt] = []
         refusals = list(prepared.refusals)
         self._load_heads(group.chain for group in prepared.groups if group.chain)
+        self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         is_first = True
         for group in prepared.groups:
             try:
@@ -162,7 +167,7 @@ class Placing:
                 continue
             if group.chain:
                 is_first = False
-            self._link_rows(rows, head, right, tail, number, receipts, refusals)
+            self._link_rows(rows, head, right, prepared.signed, number, receipts, refusals)
         if receipts:
             self.next_submission += 1
             key = self._get_key_id(prepared)
@@ -186,6 +191,8 @@ class Placing:
         member = state.members.get(prepared.member)
         key = member.get_signing_key(prepared.key_digest, roles_for(prepared.basis))
         check_custody(prepared.basis, key)
+        if len(prepared.signed) != 32 * prepared.statement_count:
+            raise Refused(Reason.BAD_SIGNATURE, "the submission is not signed yet")
         # Our own workers' signatures were made from the seed a moment ago; any other is verified before it is stored.
         if not prepared.is_signed_here and not verify(key.key, prepared.submission, prepared.sig):
             raise Refused(Reason.BAD_SIGNATURE, "the submission's signature does not verify")
@@ -206,12 +213,17 @@ class Placing:
         missing = sorted(set(numbers) - self.heads.keys())
         for at in range(0, len(missing), 500):
             chunk = missing[at : at + 500]
-            query = _FIND_HEADS.replace("?", ",".join("?" * len(chunk)))
-            for id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal in self._connection.execute(
-                query, chunk
-            ):
+            found = self._connection.execute(fill_query(_FIND_HEADS, len(chunk)), chunk)
+            for id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal in found:
                 stored = (seq, epoch, link_id, seal)
                 self.heads[id_] = Head(id_, chain16, type_, blind, closed, seq, epoch, link_id, home, stored=stored)
+
+    def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
+        """Read which of the subjects of new passports have one already."""
+        missing = [blind for blind in blinds if blind is not None and blind not in self._blinds]
+        for at in range(0, len(missing), 500):
+            chunk = [Blob(blind) for blind in missing[at : at + 500]]
+            self._blinds.update(self._connection.execute(fill_query(_FIND_BLINDS, len(chunk)), chunk).fetchall())
 
     def _enter_group(
         self, group: PreparedGroup, right: Right, is_checked_twice: bool, refusals: list[Refusal]
@@ -265,9 +277,6 @@ class Placing:
         blind = group.blind
         if blind is not None:
             taken = self._blinds.get(blind)
-            if taken is None:
-                row = self._connection.execute("SELECT chain16 FROM chain WHERE blind = ?", (blind,)).fetchone()
-                taken = None if row is None else row[0]
             if taken is not None:
                 raise Refused(
                     Reason.SUBJECT_TAKEN,
@@ -302,7 +311,7 @@ class Placing:
     def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
         query = "SELECT digest FROM source_row WHERE chain = ?"
         known = {row[0] for row in self._connection.execute(query, (head.number,))}
-        known |= {digest for number, digest, _ in self.sources if number == head.number}
+        known |= {bytes(digest) for number, digest, _ in self.sources if number == head.number}
         kept = []
         for row in rows:
             if row.source is not None and row.source in known:
@@ -320,56 +329,67 @@ class Placing:
         rows: Sequence[Row],
         head: Head,
         right: Right,
-        tail: bytes,
+        signed_all: bytes,
         submission: int,
         receipts: list[Receipt],
         refusals: list[Refusal],
     ) -> None:
-        signed_prefix, link_prefix = compute_signed_prefix(), _LINK + head.chain16
+        # Every line below runs once per entry: measure before adding one.
+        link_prefix = _LINK + head.chain16
         number, chain16, basis = head.number, head.chain16, right.basis
         id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
-        entries, placed = self.entries, self._rows_of.setdefault(number, [])
+        allowed, batches, latest = right.kinds, self.batches, self._latest
+        placed = self._rows_of.setdefault(number, [])
         for row in rows:
-            place, kind, class_, mark, target, sid, sub_index, secret, content, source, alias = row
-            if right.kinds.get(kind) != class_ or mark or alias is not None or head.closed or kind == CLOSING:
+            kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
+            is_special = mark or kind == CLOSING
+            if allowed.get(kind) != class_ or is_special or row.alias is not None or head.closed:
                 try:
                     self._check_row(row, head, right)
                 except Refused as refused:
-                    refusals.append(_refusal(place, refused))
+                    refusals.append(_refusal(row.place, refused))
                     continue
             seq = head.seq + 1
             if mark == Mark.TRANSFER:
                 head.epoch += 1
-            signed = sha256(signed_prefix + sid + tail).digest()
-            marks = _MARK_BYTES[mark] + target if mark else _ZERO_MARK
+            signed = signed_all[32 * sub_index : 32 * sub_index + 32]
+            marks = _MARK_BYTES[mark] + row.target if mark else _ZERO_MARK
             link = b"".join((link_prefix, _SEQ_EPOCH(seq, head.epoch), head.id, sid, marks, signed))
-            ordinal, batch = self._choose_batch(class_, head.ordinal)
-            position = len(batch.leaves)
-            batch.leaves.append(sha256(b"\x00" + link).digest())
+            ordinal = latest.get(class_, -1)
+            # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
+            if ordinal < 0 or ordinal < head.ordinal or len(batches[ordinal].leaves) >= MAX_BATCH:
+                ordinal = self._open_batch(class_)
+            leaves, seal = batches[ordinal].leaves, first_seal + ordinal
+            content = row.content
+            where = IN_VAULT if content is not None else ELSEWHERE
+            secret, kept = Blob(row.secret), None if content is None else Blob(content)
+            if mark:
+                self.entries_at_target.append(
+                    (
+                        number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
+                        sub_index, seal, len(leaves), where, secret, kept,
+                    )
+                )  # fmt: skip
+            else:
+                self.entries.append(
+                    (
+                        number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
+                        where, secret, kept,
+                    )
+                )  # fmt: skip
+            leaves.append(sha256(b"\x00" + link).digest())
             head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
-            entries.append(
-                (
-                    number, seq, id_of[kind], basis, class_, mark, target if mark else None, sid, submission, sub_index,
-                    first_seal + ordinal, position, IN_VAULT if content is not None else ELSEWHERE, secret, content,
-                )
-            )  # fmt: skip
-            if source is not None:
-                self.sources.append((number, source, seq))
-            if mark or kind == CLOSING:
+            if row.source is not None:
+                self.sources.append((number, Blob(row.source), seq))
+            if is_special:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))
-            receipts.append(Receipt(place, chain16, seq, sid, first_seal + ordinal, signed, at))
+            receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
 
-    def _choose_batch(self, class_: int, ordinal: int) -> tuple[int, OpenBatch]:
-        """The newest batch of this class, unless a link of the same chain already stands in a later one: seals of
-        one chain never go back (5.4.11)."""
-        latest = self._latest.get(class_, -1)
-        if latest >= 0 and latest >= ordinal and len(self.batches[latest].leaves) < MAX_BATCH:
-            return latest, self.batches[latest]
-        batch = OpenBatch(class_)
-        self.batches.append(batch)
+    def _open_batch(self, class_: int) -> int:
+        self.batches.append(OpenBatch(class_))
         self._latest[class_] = len(self.batches) - 1
-        return len(self.batches) - 1, batch
+        return self._latest[class_]
 
     def _check_row(self, row: Row, head: Head, right: Right) -> None:
         """Everything that needs the state, in the order of docs/reasons.md."""
@@ -503,6 +523,11 @@ class Placing:
 def is_corrector(member: Member, basis: int) -> bool:
     """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
     return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)
+
+
+def fill_query(query: str, count: int) -> str:
+    """A query with `count` parameters in the place of its one."""
+    return query.replace("?", ",".join("?" * count))
 
 
 def _refusal(place: int, refused: Refused) -> Refusal:

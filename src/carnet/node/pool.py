@@ -6,15 +6,21 @@ Knows processes; refuses to know what is in a job. A worker holds the storage ke
 from __future__ import annotations
 
 import gc
+import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from types import TracebackType
 
-from carnet.node.prepare import Context, Job, Prepared, Preparer
+import msgspec
+
+from carnet.node.prepare import Context, Job, Prepared, Preparer, Refusal, flatten_job, restore_job
 
 _worker: Preparer | None = None
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Prepared)
 
 
 def look_for_cycles_rarely() -> tuple[int, int, int]:
@@ -31,14 +37,56 @@ def look_for_cycles_rarely() -> tuple[int, int, int]:
 
 def _start(context: Context) -> None:
     global _worker  # noqa: PLW0603 - one process, one preparer
+    threading.Thread(target=_end_with_parent, name="carnet-parent", daemon=True).start()
     _worker = Preparer(context)
     look_for_cycles_rarely()
 
 
-def _prepare(job: Job) -> Prepared:
+def _end_with_parent() -> None:
+    """A parent that is killed says no goodbye, and its workers would wait for ever with the storage keys in memory."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _prepare(flat: tuple[object, ...]) -> tuple[bytes, list[Refusal]]:
     if _worker is None:
         raise RuntimeError("this process was not started as a worker")
-    return _worker.prepare(job)
+    prepared = _worker.prepare(restore_job(flat))
+    # Refusals are few, and their facts may be anything; the rest is thousands of rows of known types.
+    return _encoder.encode(prepared._replace(refusals=[])), prepared.refusals
+
+
+class Preparing:
+    """A job on its way."""
+
+    def __init__(self, sent: Future[tuple[bytes, list[Refusal]]]) -> None:
+        self._sent = sent
+
+    def result(self) -> Prepared:
+        """What it became; waits for it, and raises what preparing it raised."""
+        data, refusals = self._sent.result()
+        prepared: Prepared = _decoder.decode(data)
+        return prepared._replace(refusals=refusals)
+
+    def cancel(self) -> None:
+        """Forget it, if it has not begun."""
+        self._sent.cancel()
+
+
+class Ready(Preparing):
+    """A job that was prepared at once, in this process."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+
+    def result(self) -> Prepared:
+        """What it became."""
+        return self._prepared
+
+    def cancel(self) -> None:
+        """Nothing is left to cancel."""
 
 
 class PreparePool:
@@ -46,29 +94,23 @@ class PreparePool:
     forking a process that has threads, locks and an open database."""
 
     def __init__(self, context: Context, worker_count: int = 1) -> None:
-        self._inline = Preparer(context) if worker_count == 0 else None
         self._window = 2 * worker_count + 1
-        self._executor = (
-            None
-            if worker_count == 0
-            else ProcessPoolExecutor(
-                worker_count, mp_context=get_context("forkserver"), initializer=_start, initargs=(context,)
-            )
+        self._inline = Preparer(context) if worker_count == 0 else None
+        # Without workers it is never asked, and an executor starts a process only when it is asked.
+        self._executor = ProcessPoolExecutor(
+            max(worker_count, 1), mp_context=get_context("forkserver"), initializer=_start, initargs=(context,)
         )
 
-    def submit(self, job: Job) -> Future[Prepared]:
+    def submit(self, job: Job) -> Preparing:
         """Prepare one job."""
-        if self._executor is not None:
-            return self._executor.submit(_prepare, job)
-        future: Future[Prepared] = Future()
         if self._inline is not None:
-            future.set_result(self._inline.prepare(job))
-        return future
+            return Ready(self._inline.prepare(job))
+        return Preparing(self._executor.submit(_prepare, flatten_job(job)))
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
         """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's
         length."""
-        waiting: deque[Future[Prepared]] = deque()
+        waiting: deque[Preparing] = deque()
         for job in jobs:
             waiting.append(self.submit(job))
             if len(waiting) >= self._window:
@@ -78,8 +120,7 @@ class PreparePool:
 
     def close(self) -> None:
         """Stop the workers; what is in flight is finished first."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> PreparePool:
         return self

@@ -63,7 +63,7 @@ from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
-from carnet.vault.store import Connection, Error, open_store
+from carnet.vault.store import Blob, Connection, Error, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
 """How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
@@ -73,13 +73,15 @@ MAX_GROUP = 512
 
 T = TypeVar("T")
 
-_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_NEW_CHAIN = "INSERT INTO chain VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL)"
+# Nulls are written out: for the driver, a null among the parameters is dearer than a text.
+_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?)"
+_ENTRY_AT_TARGET = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_NEW_CHAIN = "INSERT INTO chain VALUES (?,?,?,NULL,?,?,?,?,?,?,?,NULL,NULL,NULL)"
 _GROWN_CHAIN = (
-    "UPDATE chain SET closed=?, home=?, head_seq=?, head_epoch=?, head_id=?, head_seal=?"
+    "UPDATE chain SET closed=?, head_seq=?, head_epoch=?, head_id=?, head_seal=?"
     ", census_seq=?, census_epoch=?, census_id=? WHERE id=?"
 )
-_GROWN_SINCE = "UPDATE chain SET closed=?, home=?, head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
+_GROWN_SINCE = "UPDATE chain SET closed=?, head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
 
 
 class Writer:
@@ -466,7 +468,7 @@ class Writer:
             self._key_ids,
         )
         outcomes = [placing.place(one) for one in prepared]
-        if placing.entries:
+        if placing.batches:
             self._seal(placing, at)
         return outcomes
 
@@ -495,8 +497,8 @@ class Writer:
         connection.executemany("INSERT INTO submission VALUES (?,?,?,?,?,?,?)", placing.submissions)
         self._write_chains(placing, state)
         # In the order of the tree they go into: neighbours share a page.
-        placing.entries.sort(key=_by_chain)
-        connection.executemany(_ENTRY, placing.entries)
+        connection.executemany(_ENTRY, sorted(placing.entries))
+        connection.executemany(_ENTRY_AT_TARGET, sorted(placing.entries_at_target))
         connection.executemany("INSERT INTO source_row VALUES (?,?,?)", sorted(placing.sources))
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
@@ -504,25 +506,29 @@ class Writer:
     def _write_chains(self, placing: Placing, before: State) -> None:
         census = before.censuses.get(self._node_id)
         covers = census.covers if census is not None else 0
-        new, keys, grown, grown_since = [], [], [], []
+        new, keys, grown, grown_since, moved = [], [], [], [], []
         for head in placing.heads.values():
             if head.ordinal < 0:
                 continue
             seal = before.size + head.ordinal
-            now = (head.seq, head.epoch, head.id, seal)
+            now = (head.seq, head.epoch, Blob(head.id), seal)
             if head.stored is None:
-                new.append(
-                    (head.number, head.chain16, head.type, head.home, head.blind, head.subject, head.closed, *now)
-                )
-                keys.append((head.number, head.wrapped_key))
+                blind = None if head.blind is None else Blob(head.blind)
+                new.append((head.number, Blob(head.chain16), head.type, blind, Blob(head.subject), head.closed, *now))
+                keys.append((head.number, Blob(head.wrapped_key)))
             elif head.stored[3] < covers:
-                grown.append((head.closed, head.home, *now, *head.stored[:3], head.number))
+                seq, epoch, id_, _ = head.stored
+                grown.append((head.closed, *now, seq, epoch, Blob(id_), head.number))
             else:
-                grown_since.append((head.closed, head.home, *now, head.number))
+                grown_since.append((head.closed, *now, head.number))
+            if head.home is not None:
+                moved.append((head.home, head.number))
         self._connection.executemany(_NEW_CHAIN, new)
         self._connection.executemany("INSERT INTO passport_key VALUES (?,?)", keys)
         self._connection.executemany(_GROWN_CHAIN, grown)
         self._connection.executemany(_GROWN_SINCE, grown_since)
+        # Nothing is linked to a chain that has moved, so only one that moves now is written with its new home.
+        self._connection.executemany("UPDATE chain SET home=? WHERE id=?", moved)
 
     def _write_block(self, at: int, commands: Sequence[Command]) -> list[Logged]:
         self._book, logged = write_block(self._connection, self._book, self._book.state.height + 1, at, commands)
@@ -619,10 +625,6 @@ def open_writer(
     except BaseException:
         lock.release()
         raise
-
-
-def _by_chain(row: tuple[object, ...]) -> tuple[object, object]:
-    return row[0], row[1]
 
 
 def _next(connection: Connection, table: str) -> int:

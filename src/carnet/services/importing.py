@@ -13,7 +13,6 @@ import gc
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
@@ -24,8 +23,8 @@ from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.pool import PreparePool, look_for_cycles_rarely
-from carnet.node.prepare import ChainRef, Group, Prepared
+from carnet.node.pool import PreparePool, Preparing, look_for_cycles_rarely
+from carnet.node.prepare import ChainRef, Group
 from carnet.node.prepare import Item as Statement
 from carnet.node.writer import Writer
 from carnet.types import Basis, Millis, Subject
@@ -190,7 +189,7 @@ def _note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
 class _Flight(NamedTuple):
     """A job in preparation: the rows of its items by place (None: an opening), and the subjects that it opens."""
 
-    prepared: Future[Prepared]
+    prepared: Preparing
     rows: list[Row | None]
     opens: frozenset[Subject]
 

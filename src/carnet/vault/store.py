@@ -25,6 +25,10 @@ MINIMUM_SQLITE: Final = (3, 51, 3)
 Connection = Any
 """A driver connection of pysqlite3, which ships no types."""
 
+Blob = bytearray
+"""How bytes are handed to the driver where there are thousands of rows. It looks for an adapter for each `bytes` and
+each None, which takes longer than inserting the row; for integers and bytearrays it does not."""
+
 # FULL: a commit is on the disk before it is acknowledged. secure_delete: what is erased is overwritten.
 _PRAGMAS = (
     "foreign_keys = ON",

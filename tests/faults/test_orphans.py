@@ -1,0 +1,45 @@
+"""An importer that is killed takes its workers with it: they hold the storage keys in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_PARENT = """
+import sys, time
+from carnet.node.pool import PreparePool
+from carnet.node.prepare import Context, Job
+pool = PreparePool(Context(bytes(32), bytes(16), bytes(32), bytes(32), 0, ()), 2)
+for _ in range(8):
+    pool.submit(Job(bytes(16), bytes(32), bytes(32), 3, 0, [], b"")).result()
+print(*pool._executor._processes, flush=True)
+time.sleep(60)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc which processes are alive")
+def test_workers__end_with_a_killed_parent() -> None:
+    with subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            workers = [int(word) for word in parent.stdout.readline().split()]
+            assert len(workers) == 2
+            assert all(is_running(pid) for pid in workers)
+        finally:
+            parent.kill()
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in workers):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.02)
