@@ -14,8 +14,8 @@ import sys, time
 from carnet.node.pool import PreparePool
 from carnet.node.prepare import Context, Job
 pool = PreparePool(Context(bytes(32), bytes(16), bytes(32), bytes(32), 0, ()), 2)
-for _ in range(8):
-    pool.submit(Job(bytes(16), bytes(32), bytes(32), 3, 0, [], b"")).result()
+for waiting in [pool.submit(Job(bytes(16), bytes(32), bytes(32), 3, 0, [], b"")) for _ in range(8)]:
+    waiting.result()
 print(*pool._executor._processes, flush=True)
 time.sleep(60)
 """
