@@ -30,7 +30,7 @@ from carnet.formats.histovec_columns import (
 from carnet.formats.json_items import find_members
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
 from carnet.formats.rows import Item, Row, compute_latest
-from carnet.passport.subject import check_subject
+from carnet.passport.subject import check_subject, find_subject
 from carnet.types import Millis, Subject, brief, show
 
 __all__ = ["Item", "Row", "read_inspections"]
@@ -166,7 +166,9 @@ def _find_fields(inspection: _Inspection, subject: dict[str, object], latest: st
 
 @lru_cache(maxsize=4096)
 def _check_vehicle(value: str) -> tuple[Subject, dict[str, object]]:
-    subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
+    subject = find_subject("histovec", value, None)
+    if subject is None:
+        subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
     return subject, subject.to_json()
 
 

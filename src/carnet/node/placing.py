@@ -21,7 +21,7 @@ from carnet.ledger.state import State
 from carnet.node.aliases import Declaration, check_alias
 from carnet.node.erased import check_id_not_erased
 from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, get_chain_by_number, open_content
+from carnet.node.lookup import Kinds, ask_many, find_source_digests, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
@@ -142,6 +142,7 @@ class Placing:
         self.sources: list[tuple[int, Blob, int]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
+        self._known: dict[int, set[bytes]] = {}
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
@@ -158,6 +159,7 @@ class Placing:
         refusals = list(prepared.refusals)
         self._load_heads(group.chain for group in prepared.groups if group.chain)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
+        self._load_sources(prepared.groups)
         is_first = True
         for group in prepared.groups:
             try:
@@ -211,19 +213,20 @@ class Placing:
     def _load_heads(self, numbers: Iterable[int]) -> None:
         """Read many heads with few questions: one for each would cost more than the links."""
         missing = sorted(set(numbers) - self.heads.keys())
-        for at in range(0, len(missing), 500):
-            chunk = missing[at : at + 500]
-            found = self._connection.execute(fill_query(_FIND_HEADS, len(chunk)), chunk)
-            for id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal in found:
-                stored = (seq, epoch, link_id, seal)
-                self.heads[id_] = Head(id_, chain16, type_, blind, closed, seq, epoch, link_id, home, stored=stored)
+        for row in ask_many(self._connection, _FIND_HEADS, missing):
+            id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal = row
+            stored = (seq, epoch, link_id, seal)
+            self.heads[id_] = Head(id_, chain16, type_, blind, closed, seq, epoch, link_id, home, stored=stored)
 
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
         """Read which of the subjects of new passports have one already."""
-        missing = [blind for blind in blinds if blind is not None and blind not in self._blinds]
-        for at in range(0, len(missing), 500):
-            chunk = [Blob(blind) for blind in missing[at : at + 500]]
-            self._blinds.update(self._connection.execute(fill_query(_FIND_BLINDS, len(chunk)), chunk).fetchall())
+        missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
+        self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
+
+    def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
+        """Read which source rows the chains hold already to which more are to be added."""
+        numbers = {group.chain for group in groups if group.chain and any(row.source for row in group.rows)}
+        self._known.update(find_source_digests(self._connection, sorted(numbers - self._known.keys())))
 
     def _enter_group(
         self, group: PreparedGroup, right: Right, is_checked_twice: bool, refusals: list[Refusal]
@@ -297,6 +300,7 @@ class Placing:
             subject=group.subject,
         )
         self.heads[head.number] = head
+        self._known[head.number] = set()
         self.next_chain += 1
         return head
 
@@ -309,9 +313,7 @@ class Placing:
         return True
 
     def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
-        query = "SELECT digest FROM source_row WHERE chain = ?"
-        known = {row[0] for row in self._connection.execute(query, (head.number,))}
-        known |= {bytes(digest) for number, digest, _ in self.sources if number == head.number}
+        known = self._known[head.number]
         kept = []
         for row in rows:
             if row.source is not None and row.source in known:
@@ -339,7 +341,7 @@ class Placing:
         number, chain16, basis = head.number, head.chain16, right.basis
         id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        placed = self._rows_of.setdefault(number, [])
+        placed, known = self._rows_of.setdefault(number, []), self._known.get(number, set())
         for row in rows:
             kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
             is_special = mark or kind == CLOSING
@@ -381,6 +383,7 @@ class Placing:
             head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
             if row.source is not None:
                 self.sources.append((number, Blob(row.source), seq))
+                known.add(row.source)
             if is_special:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))
@@ -523,11 +526,6 @@ class Placing:
 def is_corrector(member: Member, basis: int) -> bool:
     """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
     return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)
-
-
-def fill_query(query: str, count: int) -> str:
-    """A query with `count` parameters in the place of its one."""
-    return query.replace("?", ",".join("?" * count))
 
 
 def _refusal(place: int, refused: Refused) -> Refusal:

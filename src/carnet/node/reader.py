@@ -27,7 +27,6 @@ from carnet.node.lookup import (
     Opened,
     find_chain_by_id,
     find_chain_by_subject,
-    find_source_digests,
     get_chain_by_number,
     open_content,
 )
@@ -206,10 +205,6 @@ class Reader:
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """The passport of a subject, ready for a job."""
         return find_chain_by_subject(self._connection, self._ring, subject)
-
-    def find_source_digests(self, chain: int) -> set[bytes]:
-        """The source rows that a chain (by its number in the store) holds already."""
-        return find_source_digests(self._connection, chain)
 
     def list_passports(self) -> Iterator[Passport]:
         """All passports in the order of their opening, read as they are asked for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,13 @@ from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes, load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_logbook, write_block, write_checkpoint
-from carnet.node.lookup import Kinds, find_chain_by_id, find_chain_by_subject, find_source_digests
+from carnet.node.lookup import (
+    Kinds,
+    find_chain_by_id,
+    find_chain_by_subject,
+    find_chains_by_subjects,
+    find_source_digests,
+)
 from carnet.node.placing import Outcome, Placing, Receipt
 from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared, Preparer, count_random_bytes, make_context
 from carnet.node.selfcheck import check_store
@@ -167,15 +173,20 @@ class Writer:
         with self._mutex:
             return find_chain_by_subject(self._connection, self._ring, subject)
 
+    def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
+        """The passports that these subjects have, at once; an erased one is left out."""
+        with self._mutex:
+            return find_chains_by_subjects(self._connection, self._ring, subjects)
+
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id, ready for more entries."""
         with self._mutex:
             return find_chain_by_id(self._connection, self._ring, chain16)
 
-    def find_source_digests(self, chain: int) -> set[bytes]:
-        """The source rows that a chain (by its number in the store) holds already."""
+    def find_source_digests(self, chains: Sequence[int]) -> dict[int, set[bytes]]:
+        """The source rows that chains (by their numbers in the store) hold already."""
         with self._mutex:
-            return find_source_digests(self._connection, chain)
+            return find_source_digests(self._connection, chains)
 
     # ---- appending
 

@@ -14,6 +14,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import IO, NamedTuple
 
 from carnet.encoding import b64, encode_trusted
@@ -210,6 +211,7 @@ class _Run:
     ) -> None:
         self._writer, self._member, self._pool, self._now = writer, member, pool, now
         self._progress, self._window = progress, window
+        self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
         self._index_key = writer.ring.index
         self._flights: deque[_Flight] = deque()
         self._opening: set[Subject] = set()
@@ -231,8 +233,10 @@ class _Run:
         order: list[Row | None] = []
         opens = set[Subject]()
         with self._writer.reading():
-            for subject, own in by_subject.items():
-                self._add_group(subject, own, groups, order, opens)
+            chains = self._find_chains(by_subject)
+            known = self._find_known(chains.values())
+        for subject, own in by_subject.items():
+            self._add_group(subject, own, chains.get(subject), known, groups, order, opens)
         if groups:
             job = self._writer.make_job(self._member.id, Basis.REPORTED, groups, created_ms=self._now)
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
@@ -252,19 +256,23 @@ class _Run:
             self._flights.popleft().prepared.cancel()
 
     def _add_group(
-        self, subject: Subject, rows: list[Row], groups: list[Group], order: list[Row | None], opens: set[Subject]
+        self,
+        subject: Subject,
+        rows: list[Row],
+        chain: ChainRef | None,
+        known_of: dict[int, set[bytes]],
+        groups: list[Group],
+        order: list[Row | None],
+        opens: set[Subject],
     ) -> None:
-        chain = self._find_chain(subject)
-        # Of a passport that this run opened, the writer itself knows the few rows; asking for each would cost as much.
-        is_older = chain is not None and (self._first_opened is None or chain.id < self._first_opened)
         known: set[bytes] = set()
         items: list[Statement] = []
         places: list[Row | None] = []
         if chain is None:
-            items.append(Statement(OPENING, _make_opening(subject, self._now)))
+            items.append(Statement(OPENING, self._make_opening(subject)))
             places.append(None)
-        elif is_older:
-            known = self._writer.find_source_digests(chain.id)
+        elif chain.id in known_of:
+            known = known_of[chain.id]
             self._touch(chain.id)
         for row in rows:
             source = compute_source_digest(self._index_key, row.source_bytes)
@@ -280,16 +288,22 @@ class _Run:
             if chain is None:
                 opens.add(subject)
 
-    def _find_chain(self, subject: Subject) -> ChainRef | None:
-        found = self._chains.get(subject)
-        if found is None:
-            found = self._writer.find_chain(subject)
-            if found is None:
-                return None
-            self._chains[subject] = found
-            if len(self._chains) > KNOWN_CHAINS:
-                self._chains.popitem(last=False)
+    def _find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
+        """The passports that there are; those met lately are at hand."""
+        kept = self._chains
+        found = {subject: kept[subject] for subject in subjects if subject in kept}
+        new = self._writer.find_chains(subject for subject in subjects if subject not in found)
+        found.update(new)
+        kept.update(new)
+        while len(kept) > KNOWN_CHAINS:
+            kept.popitem(last=False)
         return found
+
+    def _find_known(self, chains: Iterable[ChainRef]) -> dict[int, set[bytes]]:
+        """The source rows of passports that are older than this run. Of those that it opened, the writer itself knows
+        the few rows; asking for each would cost as much."""
+        first = self._first_opened
+        return self._writer.find_source_digests([one.id for one in chains if first is None or one.id < first])
 
     def _touch(self, number: int) -> None:
         """Count an older passport that the file is about, once: one bit for each passport of the node."""
@@ -333,25 +347,21 @@ class _Run:
             raw = row.source_bytes.decode("utf-8", "backslashreplace")
             _note_fault(summary, Fault(row.line, row.row, None, refusal.reason, refusal.message, raw), self.sinks)
 
+    def _make_opening(self, subject: Subject) -> dict[str, object]:
+        return {
+            "after_erasure": None,
+            "kind": OPENING,
+            "occasion": "file",
+            "occurred": {"at": self._today, "precision": "day", "zone": "UTC"},
+            "source": None,
+            "subject": subject.to_json(),
+        }
+
     def _get_number(self, chain16: bytes) -> int:
         chain = self._writer.find_chain_by_id(chain16)
         if chain is None:
             raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
         return chain.id
-
-
-def _make_opening(subject: Subject, now: Millis) -> dict[str, object]:
-    from datetime import UTC, datetime
-
-    day = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
-    return {
-        "after_erasure": None,
-        "kind": OPENING,
-        "occasion": "file",
-        "occurred": {"at": day, "precision": "day", "zone": "UTC"},
-        "source": None,
-        "subject": subject.to_json(),
-    }
 
 
 def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
