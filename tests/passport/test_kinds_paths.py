@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,9 +196,10 @@ def entries(draw: st.DrawFn, schema: Schema) -> dict[Any, Any]:
     return fields
 
 
-def answer(schema: Schema, fields: Any, *, by_document: bool) -> tuple[object, ...]:
+def answer(schema: Schema, fields: Any, *, by_document: bool, is_packed: bool = False) -> tuple[object, ...]:
+    validate = schema.validate_packed if is_packed else schema.validate
     try:
-        values = schema.validate_by_document(fields) if by_document else schema.validate(fields)
+        values = schema.validate_by_document(fields) if by_document else validate(fields)
     except Refused as refused:
         return (refused.reason, refused.message, refused.facts)
     return (values, list(values))
@@ -211,12 +213,24 @@ def check_agreement(schema: Schema, fields: Any) -> None:
     # That could hold of a fast path that never answers, or be hidden by the way back; so, each on its own:
     fast = FAST_PATHS[schema.kind]
     values, faults = read_fields(schema.description, fields)
-    quick = fast(fields)
+    quick = fast.read(fields)
     if faults:
         assert quick is None
     else:
         assert quick is None or (quick == values and list(quick) == list(values))
-        assert fast(values) == values
+        assert fast.read(values) == values
+        assert fast.read_packed(msgspec.msgpack.encode(values)) == values
+    check_packed(schema, fields)
+
+
+def check_packed(schema: Schema, fields: Any) -> None:
+    try:
+        packed = msgspec.msgpack.encode(fields)
+        given = msgspec.msgpack.decode(packed)
+    except (TypeError, OverflowError, UnicodeError, msgspec.DecodeError):
+        # Nothing that could cross to another process: lone surrogates, integers beyond 64 bits.
+        return
+    assert answer(schema, packed, by_document=False, is_packed=True) == answer(schema, given, by_document=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -236,9 +236,9 @@ class Placing:
             self._check_kind(group.rows[0], right)
             self._check_may_reopen(group)
             opened = self._open_chain(group)
-            return self._without_erased(group, group.rows, refusals), opened
+            return self._without_erased(opened, group.rows, refusals), opened
         head = self.heads.get(group.chain)
-        if head is None or head.chain16 != group.chain16 or head.blind != group.blind:
+        if head is None or head.chain16 != group.chain16:
             check_id_not_erased(self._connection, group.chain16)
             raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=group.chain16.hex())
         if head.home is not None:
@@ -248,7 +248,7 @@ class Placing:
             # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
             rows = [row for row in rows if not self._is_linked(head, row, refusals)]
         if any(row.source is not None for row in rows):
-            rows = self._without_known(head, self._without_erased(group, rows, refusals), refusals)
+            rows = self._without_known(head, self._without_erased(head, rows, refusals), refusals)
         return rows, head
 
     def _check_may_reopen(self, group: PreparedGroup) -> None:
@@ -267,11 +267,11 @@ class Placing:
                 "the passport of this subject was erased: whoever may open it anew says so (after_erasure)",
             )
 
-    def _without_erased(self, group: PreparedGroup, rows: Sequence[Row], refusals: list[Refusal]) -> Sequence[Row]:
+    def _without_erased(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> Sequence[Row]:
         """Leave out source rows whose entry was erased: reading the file again does not bring it back."""
-        if group.blind is None or not self._tombstones:
+        if head.blind is None or not self._tombstones:
             return rows
-        gone = self._tombstones.find_rows(group.blind, [row.source for row in rows if row.source is not None])
+        gone = self._tombstones.find_rows(head.blind, [row.source for row in rows if row.source is not None])
         refused = Refused(Reason.ERASED, "the entry of this source row was erased")
         refusals += [_refusal(row.place, refused) for row in rows if row.source in gone]
         return [row for row in rows if row.source not in gone]

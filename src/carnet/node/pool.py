@@ -13,14 +13,43 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from types import TracebackType
+from typing import NamedTuple, cast
 
 import msgspec
 
-from carnet.node.prepare import Context, Job, Prepared, Preparer, Refusal, flatten_job, restore_job
+from carnet.node.prepare import ChainRef, Context, Job, Prepared, Preparer, Refusal
 
 _worker: Preparer | None = None
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Prepared)
+
+
+# A job as it crosses: what the fields are is read once, by their own schema.
+class _SentItem(NamedTuple):
+    kind: str
+    fields: msgspec.Raw
+    mark: int
+    target: bytes
+    source: bytes | None
+    is_elsewhere: bool
+
+
+class _SentGroup(NamedTuple):
+    items: list[_SentItem]
+    chain: ChainRef | None
+
+
+class _SentJob(NamedTuple):
+    member: bytes
+    public: bytes
+    seed: bytes | None
+    basis: int
+    created_ms: int
+    groups: list[_SentGroup]
+    randomness: bytes
+
+
+_job_decoder = msgspec.msgpack.Decoder(_SentJob)
 
 
 def look_for_cycles_rarely() -> tuple[int, int, int]:
@@ -50,10 +79,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(flat: tuple[object, ...]) -> tuple[bytes, list[Refusal]]:
+def _prepare(sent: bytes) -> tuple[bytes, list[Refusal]]:
     if _worker is None:
         raise RuntimeError("this process was not started as a worker")
-    prepared = _worker.prepare(restore_job(flat))
+    prepared = _worker.prepare(cast("Job", _job_decoder.decode(sent)))
     # Refusals are few, and their facts may be anything; the rest is thousands of rows of known types.
     return _encoder.encode(prepared._replace(refusals=[])), prepared.refusals
 
@@ -105,7 +134,7 @@ class PreparePool:
         """Prepare one job."""
         if self._inline is not None:
             return Ready(self._inline.prepare(job))
-        return Preparing(self._executor.submit(_prepare, flatten_job(job)))
+        return Preparing(self._executor.submit(_prepare, _encoder.encode(job)))
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
         """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -55,11 +55,12 @@ class ChainRef(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One statement to make. `fields` as its kind's schema asks; `target` a sid (or a member id for mark 4);
-    `source` the keyed digest of the row it was read from; `is_elsewhere` leaves the contents at their source."""
+    """One statement to make. `fields` as its kind's schema asks (MessagePack, if they come from another process);
+    `target` a sid (or a member id for mark 4); `source` the keyed digest of the row it was read from; `is_elsewhere`
+    leaves the contents at their source."""
 
     kind: str
-    fields: Mapping[str, object]
+    fields: Mapping[str, object] | msgspec.Raw
     mark: int = Mark.NONE
     target: bytes = NO_TARGET
     source: bytes | None = None
@@ -104,7 +105,8 @@ class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class PreparedGroup(NamedTuple):
-    """Rows of one chain. `chain` is 0 for a new one, whose wrapped key and encrypted subject come along."""
+    """Rows of one chain. `chain` is 0 for a new one, whose blind index, wrapped key and encrypted subject come
+    along."""
 
     chain: int
     chain16: bytes
@@ -199,11 +201,14 @@ def make_context(
 class _Kind:
     """A kind compiled for the hot loop."""
 
-    __slots__ = ("chain_type", "class_", "has_source", "kind", "kind_at", "marks", "seal", "subject_at", "validate")
+    __slots__ = (
+        "chain_type", "class_", "has_source", "kind", "kind_at", "marks", "seal", "subject_at", "validate",
+        "validate_packed",
+    )  # fmt: skip
 
     def __init__(self, line: KindLine, document: Mapping[str, object]) -> None:
         schema: Schema = read_schema(document)
-        self.validate = schema.validate
+        self.validate, self.validate_packed = schema.validate, schema.validate_packed
         self.seal = get_sealer(schema.names).seal
         self.kind = line.kind
         self.class_ = line.class_
@@ -260,7 +265,8 @@ class _Submission:
             ref, subject, wrapped, sealed_subject, rows = opening
         rows += self._seal_rows(group, validated, ref, subject, place, len(rows))
         if rows:
-            blind = compute_blind(self._context.index_key, subject) if ref.type == HISTORY else None
+            is_new_history = group.chain is None and ref.type == HISTORY
+            blind = compute_blind(self._context.index_key, subject) if is_new_history else None
             self._groups.append(PreparedGroup(ref.id, ref.chain16, ref.type, blind, wrapped, sealed_subject, rows))
 
     def finish(self, item_count: int) -> Prepared:
@@ -294,7 +300,7 @@ class _Submission:
             kind = self._kinds.get(name)
             if kind is None:
                 raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {name!a}", kind=name)
-            fields = kind.validate(given)
+            fields = kind.validate_packed(given) if isinstance(given, msgspec.Raw) else kind.validate(given)
             if mark not in kind.marks or target != NO_TARGET or is_elsewhere:
                 _check_mark(item, kind)
         except Refused as refused:
@@ -417,19 +423,6 @@ def _check_mark(item: Item, kind: _Kind) -> None:
         raise Refused(Reason.WRONG_MARK, "the target of a move is a member id and 16 zero bytes")
     if item.is_elsewhere and not kind.has_source:
         raise Refused(Reason.ELSEWHERE_NOT_ALLOWED, f"the rules keep the contents of {item.kind} in the home vault")
-
-
-def flatten_job(job: Job) -> tuple[object, ...]:
-    """A job as plain tuples, which cross to another process at a third of the cost; `restore_job` gives it back."""
-    groups = [([tuple(item) for item in group.items], group.chain and tuple(group.chain)) for group in job.groups]
-    return (*job[:5], groups, job.randomness)
-
-
-def restore_job(flat: tuple[Any, ...]) -> Job:
-    """The job that `flatten_job` took apart."""
-    job = Job._make(flat)
-    groups = [Group(list(map(Item._make, items)), chain and ChainRef._make(chain)) for items, chain in flat[5]]
-    return job._replace(groups=groups)
 
 
 def count_random_bytes(groups: Sequence[Group]) -> int:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -64,8 +64,16 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     country: str | None = None
 
 
-def compile_fast_path(schema: SchemaDocument) -> FastPath:
-    """A function that gives the complete fields, in ascending name order, or None where the general path must look."""
+class FastPaths(NamedTuple):
+    """Two functions that give the complete fields, in ascending name order, or None where the general path must look:
+    of given fields, and of the same fields as MessagePack."""
+
+    read: FastPath
+    read_packed: Callable[[bytes | msgspec.Raw], dict[str, Any] | None]
+
+
+def compile_fast_path(schema: SchemaDocument) -> FastPaths:
+    """The fast paths of one kind."""
     named: dict[str, Any] = {spec.name: _as_field(spec) for spec in schema.fields}
     kind_type: Any = Literal[schema.kind]
     named |= {"kind": ("kind", kind_type), "occurred": ("occurred", _Occurred), "subject": ("subject", _Subject)}
@@ -73,13 +81,10 @@ def compile_fast_path(schema: SchemaDocument) -> FastPath:
     is_good = _compile_group(schema.fields, schema.rules)
     lists = [spec.name for spec in schema.fields if isinstance(spec, Items)]
     convert, to_builtins = msgspec.convert, msgspec.to_builtins
+    unpack = msgspec.msgpack.Decoder(entry_type).decode
 
     # Every line below runs once per entry: measure before adding one.
-    def read(fields: Any) -> dict[str, Any] | None:
-        try:
-            entry = convert(fields, entry_type)
-        except (msgspec.ValidationError, TypeError, ValueError, OverflowError):
-            return None
+    def finish(entry: object) -> dict[str, Any] | None:
         values: dict[str, Any] = to_builtins(entry)
         occurred, given = values["occurred"], values["subject"]
         if not _is_moment(occurred["at"], occurred["precision"], occurred["zone"]):
@@ -88,13 +93,26 @@ def compile_fast_path(schema: SchemaDocument) -> FastPath:
         if subject is None:
             return None
         values["subject"] = subject.to_json()
+        return values if is_good(values) else None
+
+    def read(fields: Any) -> dict[str, Any] | None:
+        try:
+            entry = convert(fields, entry_type)
+        except (msgspec.ValidationError, TypeError, ValueError, OverflowError):
+            return None
         for name in lists:
             # A set would be taken as a list, in an order that changes from one run to the next.
             if not isinstance(fields.get(name), (list, tuple, type(None))):
                 return None
-        return values if is_good(values) else None
+        return finish(entry)
 
-    return read
+    def read_packed(data: bytes | msgspec.Raw) -> dict[str, Any] | None:
+        try:
+            return finish(unpack(data))
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    return FastPaths(read, read_packed)
 
 
 def _define(name: str, fields: Sequence[Any]) -> type[msgspec.Struct]:
