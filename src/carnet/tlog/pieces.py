@@ -1,0 +1,328 @@
+"""A census tree in pieces that are kept one by one, so that a change or a path touches a few of them and no other.
+
+A piece stands at a depth that is a multiple of four. Up to 32 leaves make a *bucket*, which holds the leaves' names and
+hashes; more make a *page*, which holds for each of its 16 children how many leaves it has, and its hash. Which pieces
+there are follows from the leaves alone, not from the way they came. Each piece is checked against the one above it
+before it is changed, so that whoever starts from a signed root never builds on other hashes; that a hash belongs to its
+name is for those who know the leaves.
+
+It knows names, slots and hashes; it refuses to know what they stand for and where the pieces are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from carnet.errors import Unverified
+from carnet.tlog.smt import EMPTY, SLOT_BITS, SLOT_BYTES
+
+NAME_BYTES: Final = 16
+DIGEST_BYTES: Final = 32
+MAX_BUCKET: Final = 32
+"""Leaves of a bucket: more than these are a page."""
+
+MAX_DEPTH: Final = 60
+"""Where a bucket is never divided, so that a piece's number stays an integer of 64 bits. Slots that share 60 bits are
+hashes that somebody searched for; 33 of them are beyond reach."""
+
+TOP_PIECE: Final = 1
+_BITS: Final = 4
+_CHILDREN: Final = 16
+_BUCKET, _PAGE = b"\x00", b"\x01"
+_PAGE_CHILD = struct.Struct(">I32s")
+_PAGE_BYTES: Final = 1 + _CHILDREN * _PAGE_CHILD.size
+_KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
+_GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
+
+_sha256 = hashlib.sha256
+
+Read = Callable[[int], bytes | None]
+"""A piece by its number: 1 at the top; the children of n are 16n to 16n + 15."""
+
+SlotOf = Callable[[bytes], bytes]
+"""The slot of a name: 32 bytes."""
+
+
+class Top(NamedTuple):
+    """A subtree as its parent knows it: how many leaves it holds, and its hash."""
+
+    leaf_count: int
+    digest: bytes
+
+
+NOTHING: Final = Top(0, EMPTY)
+
+
+class Way(NamedTuple):
+    """The siblings from the root down to where a slot stands or would stand; the name and the hash of the leaf at which
+    the way ends: the slot's own, another's, or None where there is nothing."""
+
+    siblings: list[bytes]
+    name: bytes | None
+    digest: bytes | None
+
+
+class Bucket(NamedTuple):
+    """The leaves of a small subtree in the order of their slots, which are integers here."""
+
+    numbers: list[int]
+    names: list[bytes]
+    digests: list[bytes]
+
+    def compute_top(self, depth: int) -> Top:
+        """What its parent should say of it, at this depth."""
+        count = len(self.numbers)
+        return Top(count, _join_leaves(self.numbers, self.digests, 0, count, depth)) if count else NOTHING
+
+
+class Page(NamedTuple):
+    """The inside of a large subtree: its 16 children, and the levels above them up to its top alone."""
+
+    levels: list[Sequence[Top]]
+
+    @property
+    def children(self) -> Sequence[Top]:
+        """The subtrees four levels down."""
+        return self.levels[0]
+
+    @property
+    def top(self) -> Top:
+        """What its parent should say of it."""
+        return self.levels[_BITS][0]
+
+
+def make_change(slot: bytes, name: bytes, digest: bytes | None) -> bytes:
+    """A change for `apply_changes`: this leaf has this hash now, or with None is there no more. Changes sort as their
+    slots do."""
+    return slot + name + (digest or b"")
+
+
+def apply_changes(
+    read: Read, slot_of: SlotOf, before: Top, changes: Sequence[bytes]
+) -> tuple[Top, dict[int, bytes | None]]:
+    """The tree after the changes, which are ascending, one for each slot; and what its pieces then hold (None: the
+    piece is no more). Raises Unverified("census_pieces") if the pieces do not give `before`."""
+    update = _Update(read, slot_of)
+    top = update.apply(TOP_PIECE, 0, before, changes) if changes else before
+    return top, update.written
+
+
+def open_piece(number: int, content: bytes | None, slot_of: SlotOf) -> Bucket | Page:
+    """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
+    if content is not None and content[:1] == _PAGE and len(content) == _PAGE_BYTES:
+        return Page(_climb([Top(*found) for found in _PAGE_CHILD.iter_unpack(content[1:])]))
+    if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
+        ends = range(1, len(content), _KEPT_BYTES)
+        names = [content[at : at + NAME_BYTES] for at in ends]
+        digests = [content[at + NAME_BYTES : at + _KEPT_BYTES] for at in ends]
+        return Bucket([int.from_bytes(slot_of(name), "big") for name in names], names, digests)
+    raise _wrong(number, "is missing" if content is None else "is neither a bucket nor a page")
+
+
+def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
+    """Check that a piece is the one that stands for `said`, and has the shape that its leaves give it. Raises
+    Unverified("census_pieces")."""
+    depth = get_depth(number)
+    if isinstance(piece, Page):
+        top, is_shaped = piece.top, piece.top.leaf_count > MAX_BUCKET and depth < MAX_DEPTH
+        # Only the hashes of children that hold something go into the page's own.
+        is_shaped = is_shaped and all(child.leaf_count or child == NOTHING for child in piece.children)
+    else:
+        numbers, shift = piece.numbers, SLOT_BITS - depth
+        prefix = number - (1 << depth)
+        is_shaped = 0 < len(numbers) <= MAX_BUCKET or depth >= MAX_DEPTH
+        is_shaped = is_shaped and all(one >> shift == prefix for one in numbers)
+        is_shaped = is_shaped and all(low < high for low, high in pairwise(numbers))
+        if not is_shaped:
+            raise _wrong(number, "is no bucket of this place")
+        top = piece.compute_top(depth)
+    if not is_shaped or top != said:
+        raise _wrong(number, "is not the one that the piece above it names")
+
+
+def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
+    """The way to a slot in a tree that has leaves. `open_at` opens pieces, and may remember them."""
+    wanted = int.from_bytes(slot, "big")
+    siblings: list[bytes] = []
+    number, depth = TOP_PIECE, 0
+    while isinstance(piece := open_at(number), Page):
+        branch = wanted >> SLOT_BITS - depth - _BITS & _CHILDREN - 1
+        for height in range(_BITS - 1, -1, -1):
+            level = piece.levels[height]
+            siblings.append(level[branch >> height ^ 1].digest)
+            here = level[branch >> height]
+            if here.leaf_count == 0:
+                return Way(siblings, None, None)
+            if here.leaf_count == 1:
+                low = branch >> height << height
+                last = next(at for at in range(low, low + (1 << height)) if piece.children[at].leaf_count)
+                return Way(siblings, _get_only_name(open_at(number << _BITS | last)), here.digest)
+        number, depth = number << _BITS | branch, depth + _BITS
+    return _go_down(piece, wanted, depth, siblings)
+
+
+def get_depth(number: int) -> int:
+    """How many bits lead to a piece."""
+    return number.bit_length() - 1
+
+
+def list_children(number: int, page: Page) -> Iterator[tuple[int, Top]]:
+    """The pieces below a page, and what it says of each."""
+    for branch, child in enumerate(page.children):
+        if child.leaf_count:
+            yield number << _BITS | branch, child
+
+
+class _Update:
+    def __init__(self, read: Read, slot_of: SlotOf) -> None:
+        self._stored = read
+        self._slot_of = slot_of
+        self.written: dict[int, bytes | None] = {}
+
+    def _open(self, number: int, said: Top) -> Bucket | Page:
+        content = self.written[number] if number in self.written else self._stored(number)
+        piece = open_piece(number, content, self._slot_of)
+        check_piece(number, piece, said)
+        return piece
+
+    def apply(self, number: int, depth: int, said: Top, changes: Sequence[bytes]) -> Top:
+        if not said.leaf_count:
+            return self._build(number, depth, [one for one in changes if len(one) > _GONE_BYTES], is_new=True)
+        piece = self._open(number, said)
+        if isinstance(piece, Bucket):
+            return self._build(number, depth, self._merge(piece, changes))
+        children = list(piece.children)
+        for branch, own in _divide(changes, depth):
+            child = number << _BITS | branch
+            children[branch] = self.apply(child, depth + _BITS, children[branch], own)
+        if sum(child.leaf_count for child in children) <= MAX_BUCKET:
+            return self._build(number, depth, self._gather(number, children))
+        return self._write_page(number, children)
+
+    def _merge(self, bucket: Bucket, changes: Sequence[bytes]) -> list[bytes]:
+        merged = {leaf[:SLOT_BYTES]: leaf for leaf in _list_leaves(bucket)}
+        for change in changes:
+            if len(change) > _GONE_BYTES:
+                merged[change[:SLOT_BYTES]] = change
+            else:
+                merged.pop(change[:SLOT_BYTES], None)
+        return sorted(merged.values())
+
+    def _gather(self, number: int, children: Sequence[Top]) -> list[bytes]:
+        """The leaves of children that are few enough for one bucket, and are no more."""
+        leaves: list[bytes] = []
+        for branch, said in enumerate(children):
+            piece = self._open(number << _BITS | branch, said) if said.leaf_count else None
+            if isinstance(piece, Bucket):
+                leaves += _list_leaves(piece)
+                self.written[number << _BITS | branch] = None
+        return leaves
+
+    def _build(self, number: int, depth: int, leaves: Sequence[bytes], *, is_new: bool = False) -> Top:
+        if not leaves:
+            if not is_new:
+                self.written[number] = None
+            return NOTHING
+        if len(leaves) <= MAX_BUCKET or depth >= MAX_DEPTH:
+            self.written[number] = _BUCKET + b"".join([leaf[SLOT_BYTES:] for leaf in leaves])
+            numbers = [int.from_bytes(leaf[:SLOT_BYTES], "big") for leaf in leaves]
+            digests = [leaf[_GONE_BYTES:] for leaf in leaves]
+            return Top(len(leaves), _join_leaves(numbers, digests, 0, len(leaves), depth))
+        children = [NOTHING] * _CHILDREN
+        for branch, own in _divide(leaves, depth):
+            children[branch] = self._build(number << _BITS | branch, depth + _BITS, own, is_new=True)
+        return self._write_page(number, children)
+
+    def _write_page(self, number: int, children: Sequence[Top]) -> Top:
+        self.written[number] = _PAGE + b"".join([_PAGE_CHILD.pack(*child) for child in children])
+        return _climb(children)[_BITS][0]
+
+
+def _list_leaves(bucket: Bucket) -> Iterator[bytes]:
+    for number, name, digest in zip(bucket.numbers, bucket.names, bucket.digests, strict=True):
+        yield number.to_bytes(SLOT_BYTES, "big") + name + digest
+
+
+def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequence[bytes]]]:
+    """The runs of ascending records with the same four bits below `depth`."""
+    at, shift = depth // 8, 4 if depth % 8 == 0 else 0
+    start, count = 0, len(records)
+    while start < count:
+        branch = records[start][at] >> shift & _CHILDREN - 1
+        end = bisect_left(records, branch + 1, start, count, key=lambda record: record[at] >> shift & _CHILDREN - 1)
+        yield branch, records[start:end]
+        start = end
+
+
+def _climb(children: Sequence[Top]) -> list[Sequence[Top]]:
+    """The levels of a page from its children up to its top."""
+    levels = [children]
+    for _ in range(_BITS):
+        below = levels[-1]
+        levels.append([_join_sides(below[at], below[at + 1]) for at in range(0, len(below), 2)])
+    return levels
+
+
+def _join_sides(zero: Top, one: Top) -> Top:
+    count = zero.leaf_count + one.leaf_count
+    if count > 1:
+        return Top(count, _sha256(b"\x01" + zero.digest + one.digest).digest())
+    # A subtree of one leaf is that leaf's hash, whatever its height; one of none is empty.
+    return zero if zero.leaf_count else one
+
+
+def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, high: int, depth: int) -> bytes:
+    """The hash at `depth` of the leaves low…high-1, at least one; a bucket has few, so recursion is cheap."""
+    if high - low == 1:
+        return digests[low]
+    last = numbers[high - 1]
+    parting = SLOT_BITS - (numbers[low] ^ last).bit_length()
+    shift = SLOT_BITS - 1 - parting
+    middle = bisect_left(numbers, last >> shift << shift, low, high)
+    zero = _join_leaves(numbers, digests, low, middle, parting + 1)
+    one = _join_leaves(numbers, digests, middle, high, parting + 1)
+    digest = _sha256(b"\x01" + zero + one).digest()
+    while parting > depth:
+        parting -= 1
+        sides = EMPTY + digest if last >> SLOT_BITS - 1 - parting & 1 else digest + EMPTY
+        digest = _sha256(b"\x01" + sides).digest()
+    return digest
+
+
+def _go_down(bucket: Bucket, wanted: int, depth: int, siblings: list[bytes]) -> Way:
+    """The rest of a way, inside a bucket."""
+    numbers, digests = bucket.numbers, bucket.digests
+    low, high = 0, len(numbers)
+    while high - low > 1:
+        last = numbers[high - 1]
+        parting = SLOT_BITS - (numbers[low] ^ last).bit_length()
+        common = SLOT_BITS - (wanted ^ last).bit_length()
+        if common < parting:
+            # The slot leaves the stretch that all of these share: its own side is empty there.
+            siblings += [EMPTY] * (common - depth)
+            siblings.append(_join_leaves(numbers, digests, low, high, common + 1))
+            return Way(siblings, None, None)
+        siblings += [EMPTY] * (parting - depth)
+        shift = SLOT_BITS - 1 - parting
+        middle = bisect_left(numbers, last >> shift << shift, low, high)
+        is_one = wanted >> shift & 1
+        other = (low, middle) if is_one else (middle, high)
+        low, high = (middle, high) if is_one else (low, middle)
+        siblings.append(_join_leaves(numbers, digests, *other, parting + 1))
+        depth = parting + 1
+    return Way(siblings, bucket.names[low], digests[low])
+
+
+def _get_only_name(piece: Bucket | Page) -> bytes:
+    if isinstance(piece, Page) or len(piece.names) != 1:
+        raise Unverified("census_pieces", "a piece of the census tree does not hold what the page above it says")
+    return piece.names[0]
+
+
+def _wrong(number: int, why: str) -> Unverified:
+    return Unverified("census_pieces", f"piece {number} of the census tree {why}")
