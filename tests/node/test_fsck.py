@@ -51,6 +51,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> TestNode:
         receipts = writer.append(authority.id, Basis.HOSTED, [Group(items)]).receipts
         sourced = Group([opening(vin_subject(1)), reading(vin_subject(1), 7, source=b"s" * 16)])
         writer.append(node.operator.id, Basis.REPORTED, [sourced, new_passport(2, 10, 20), new_passport(3)])
+        # So many that the tree of the census has a page and buckets.
+        writer.append(node.operator.id, Basis.REPORTED, [new_passport(number) for number in range(100, 140)])
         writer.take_census()
         undo = make_item("passport.corrected/1", subject, Mark.SUPERSEDES, receipts[1].sid, reason="other")
         writer.append(authority.id, Basis.HOSTED, [more(writer.find_chain(subject), undo)])
@@ -75,6 +77,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> TestNode:
         both = writer.append(node.operator.id, Basis.REPORTED, erased).receipts
         writer.erase(both[0].chain16, [1, 2], "holder_request")
         writer.erase(both[3].chain16, None, "retention_over")
+        writer.append(
+            node.operator.id, Basis.REPORTED, [more(writer.find_chain(vin_subject(100)), reading(vin_subject(100), 1))]
+        )
         writer.revoke_key(authority.id, authority.keys[0].digest)
     node.check()
     return node

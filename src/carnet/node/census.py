@@ -1,16 +1,35 @@
 """The census of a home: the heads of all its chains at the present log size, as one tree. Spec: 3.8, 3.9.
 
-Knows heads; refuses to know what the chains are about.
+The tree is kept in pieces, and only those on the way to a chain that changed are made anew. Knows heads; refuses to
+know what the chains are about.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from carnet.encoding import unb64
+from carnet.errors import Unverified
 from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot
 from carnet.ledger.state import State
 from carnet.signing import Signer
-from carnet.tlog.smt import SparseTree
+from carnet.tlog.pieces import NOTHING, Top, apply_changes, make_change
+from carnet.tlog.smt import SparseTree, census_leaf_hash
+from carnet.vault.census import (
+    clear_changed,
+    clear_pieces,
+    find_piece,
+    read_changed_heads,
+    read_heads,
+    read_last_erased,
+    write_pieces,
+)
 from carnet.vault.erasing import count_erased_chains
+from carnet.vault.ledger import parse_record, read_leaf
 from carnet.vault.store import Connection
+
+Document = dict[str, Any]
 
 # A chain that has not grown since the census still has the head it had; one that has, keeps the old one beside it; one
 # that was opened since has none.
@@ -22,7 +41,8 @@ SELECT chain16, census_epoch, census_seq, census_id FROM chain WHERE head_seal >
 
 
 def read_census_tree(connection: Connection, covers: int) -> SparseTree:
-    """The tree of all heads below log size `covers`, which is that of the latest census or the present one."""
+    """The whole tree of all heads below log size `covers`, which is that of the latest census, from the chains
+    themselves: slow and large, for where its pieces are absent or damaged."""
     items = []
     for chain, epoch, seq, link_id in connection.execute(_HEADS, {"covers": covers}):
         slot = compute_slot(chain)
@@ -31,15 +51,54 @@ def read_census_tree(connection: Connection, covers: int) -> SparseTree:
 
 
 def make_census(connection: Connection, state: State, home: bytes, node: Signer) -> tuple[Census, bytes]:
-    """The census of this moment, and the node's signature on it."""
+    """The census of this moment, and the node's signature on it; the stored tree becomes that of this census."""
     latest = state.censuses.get(home)
-    tree = read_census_tree(connection, state.size)
+    document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
+    top = _update_tree(connection, document)
     census = Census(
         home=home,
         previous=latest.index if latest else None,
         covers=state.size,
-        count=len(tree),
+        count=top.leaf_count,
         erased=count_erased_chains(connection),
-        root=tree.root,
+        root=top.digest,
     )
     return census, node.sign(compute_census_message(state.net, census.to_document()))
+
+
+def get_top(census: Document) -> Top:
+    """What a census object says of the whole tree."""
+    return Top(census["count"], unb64(census["root"]))
+
+
+def compute_head_digest(slot: bytes, head: tuple[bytes, int, int, bytes]) -> bytes:
+    """The leaf's hash of a head: chain16, epoch, seq, link id. Spec: 3.9."""
+    return census_leaf_hash(compute_head_leaf(slot, *head))
+
+
+def _update_tree(connection: Connection, latest: Document | None) -> Top:
+    try:
+        before = NOTHING if latest is None else get_top(latest)
+        changes = _make_changes(read_changed_heads(connection))
+        erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
+        if erased:
+            gone = read_last_erased(connection, erased)
+            changes = sorted([*changes, *(make_change(compute_slot(chain), chain, None) for chain in gone)])
+        top, written = apply_changes(lambda number: find_piece(connection, number), compute_slot, before, changes)
+    except Unverified:
+        # No pieces yet after an upgrade; or they were changed behind our back, which fsck names. The heads decide.
+        clear_pieces(connection)
+        changes = _make_changes(read_heads(connection))
+        top, written = apply_changes(lambda number: None, compute_slot, NOTHING, changes)
+    write_pieces(connection, written)
+    clear_changed(connection)
+    return top
+
+
+def _make_changes(heads: Iterable[tuple[bytes, int, int, bytes]]) -> list[bytes]:
+    changes = []
+    for head in heads:
+        slot = compute_slot(head[0])
+        changes.append(make_change(slot, head[0], compute_head_digest(slot, head)))
+    changes.sort()
+    return changes

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import NamedTuple, cast
 
 from carnet.encoding import decode
-from carnet.errors import Reason, Refused
+from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.census import compute_slot
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
-from carnet.node.census import read_census_tree
+from carnet.node.census import get_top, read_census_tree
 from carnet.node.erased import check_id_not_erased, check_subject_not_erased, is_census_owed
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
@@ -37,9 +37,12 @@ from carnet.passport.subject import parse_subject
 from carnet.proof.assemble import Document, OpenedEntry, PlacedLink
 from carnet.tlog.checkpoint import log_key
 from carnet.tlog.note import VerifierKey
+from carnet.tlog.pieces import Bucket, Page, Top, find_way, open_piece
 from carnet.tlog.policy import Policy, format_policy
+from carnet.tlog.smt import check_climb
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, consistency_path_from, inclusion_path_from, leaf_hash
 from carnet.types import Subject, parse_hex_id
+from carnet.vault.census import find_piece
 from carnet.vault.erasing import find_fields_root
 from carnet.vault.ledger import (
     parse_line,
@@ -53,6 +56,9 @@ from carnet.vault.ledger import (
 )
 from carnet.vault.store import open_store
 from carnet.vault.tables import HISTORY
+
+UPPER_PIECES = 1 << 12
+"""Pieces of the census tree with lower numbers are kept once read: 273 pages at most."""
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -136,6 +142,7 @@ class Reader:
         self._line = lru_cache(256)(self._read_line)
         self._member = lru_cache(256)(self._read_member)
         self._ref = lru_cache(1024)(self._read_ref)
+        self._page = lru_cache(1024)(self._read_piece)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
 
     def close(self) -> None:
@@ -280,7 +287,19 @@ class Reader:
 
     def get_census_path(self, chain: bytes) -> list[bytes]:
         """Siblings from the root down to the chain's head in that census."""
-        return list(self._census_tree(self._get_census()[1]).path(compute_slot(chain)).siblings)
+        slot, (_, covers, top) = compute_slot(chain), self._get_census()
+        try:
+            way = find_way(self._open_piece, slot)
+            if way.name == chain and way.digest is not None:
+                check_climb(top.digest, slot, way.digest, way.siblings)
+                return way.siblings
+        except Unverified:
+            # No pieces, or changed ones: the heads themselves still give the tree.
+            pass
+        tree = self._census_tree(covers)
+        if tree.root != top.digest:
+            raise Refused(Reason.NODE_DAMAGED, "the chains do not give the root of the census: run `carnet fsck`")
+        return list(tree.path(slot).siblings)
 
     def get_links(self, chain: bytes) -> list[PlacedLink]:
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
@@ -370,8 +389,8 @@ class Reader:
         row = self._connection.execute("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else (row[0], row[1])
 
-    def _read_census(self) -> tuple[int, int] | None:
-        """(index, covers) of the newest census below the checkpoint.
+    def _read_census(self) -> tuple[int, int, Top] | None:
+        """(index, covers, root and count) of the newest census below the checkpoint.
 
         A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint
         proves; the heads of the one before it are gone by then, so the reader says "not yet".
@@ -383,12 +402,19 @@ class Reader:
         census = cast("Document", parse_record(row[1])["census"])
         if is_census_owed(self._connection, cast("int", census["erased"])):
             return None
-        return row[0], cast("int", census["covers"])
+        return row[0], cast("int", census["covers"]), get_top(census)
 
-    def _get_census(self) -> tuple[int, int]:
+    def _get_census(self) -> tuple[int, int, Top]:
         if self._census is None:
             raise Refused(Reason.NOTHING_SEALED, "there is no census under a checkpoint yet: take one, then prove")
         return self._census
+
+    def _open_piece(self, number: int) -> Bucket | Page:
+        # The upper pages are on the way to every chain; those below, and the buckets, on the way to few.
+        return self._page(number) if number < UPPER_PIECES else self._read_piece(number)
+
+    def _read_piece(self, number: int) -> Bucket | Page:
+        return open_piece(number, find_piece(self._connection, number), compute_slot)
 
     def _read_record(self, index: int) -> Document:
         return parse_record(read_leaf(self._connection, index))

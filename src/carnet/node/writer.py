@@ -67,6 +67,7 @@ from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
+from carnet.vault.census import count_changed, note_changed
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
 from carnet.vault.store import Blob, Connection, Error, open_store
@@ -332,7 +333,8 @@ class Writer:
             self._kinds = Kinds(read_schemas(self._connection))
 
     def take_census(self) -> Logged:
-        """Seal the heads of all chains (3.8), then sign and keep the checkpoint that proofs are made against."""
+        """Seal the heads of all chains (3.8), then sign and keep the checkpoint that proofs are made against. It takes
+        as long as the chains that changed since the last one are many."""
         with self._mutex:
 
             def take(at: int) -> list[Logged]:
@@ -343,6 +345,11 @@ class Writer:
             logged = self._transact(take)[-1]
             self.keep_checkpoint()
             return logged
+
+    def count_changed(self) -> int:
+        """How many chains are new or have grown since the latest census."""
+        with self._mutex:
+            return count_changed(self._connection)
 
     @property
     def is_census_owed(self) -> bool:
@@ -538,6 +545,8 @@ class Writer:
         self._connection.executemany("INSERT INTO passport_key VALUES (?,?)", keys)
         self._connection.executemany(_GROWN_CHAIN, grown)
         self._connection.executemany(_GROWN_SINCE, grown_since)
+        # Once for each chain and census; those that had grown before are noted.
+        note_changed(self._connection, sorted([row[0] for row in new] + [row[-1] for row in grown]))
         # Nothing is linked to a chain that has moved, so only one that moves now is written with its new home.
         self._connection.executemany("UPDATE chain SET home=? WHERE id=?", moved)
 

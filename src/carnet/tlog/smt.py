@@ -172,7 +172,7 @@ def check_presence(root: bytes, slot: bytes, leaf: bytes, siblings: Sequence[byt
     Raises `Unverified`: "census_path_too_deep" (more than 256 siblings), "census_path_empty_sibling" (the deepest one
     is empty: the leaf would then stand higher), "census_path_mismatch".
     """
-    _check_climb(root, slot, census_leaf_hash(leaf), siblings)
+    check_climb(root, slot, census_leaf_hash(leaf), siblings)
 
 
 def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tuple[bytes, bytes] | None) -> None:
@@ -182,7 +182,7 @@ def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tu
     the caller to check. Raises `Unverified` as `check_presence` does.
     """
     if other is None:
-        _check_climb(root, slot, EMPTY, siblings)
+        check_climb(root, slot, EMPTY, siblings)
         return
     other_slot, leaf = other
     _check_shape(root, slot, siblings)
@@ -190,10 +190,11 @@ def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tu
         raise _mismatch("the other leaf stands in the slot that is said to be free")
     if _common_bits(int.from_bytes(slot, "big"), int.from_bytes(other_slot, "big")) < len(siblings):
         raise _mismatch("the other leaf stands on another way")
-    _check_climb(root, slot, census_leaf_hash(leaf), siblings)
+    check_climb(root, slot, census_leaf_hash(leaf), siblings)
 
 
-def _check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
+def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
+    """As `check_presence`, for the hash of a leaf or, with 32 zero bytes, for nothing."""
     _check_shape(root, slot, siblings)
     bits = int.from_bytes(slot, "big") >> (SLOT_BITS - len(siblings))
     for sibling in reversed(siblings):

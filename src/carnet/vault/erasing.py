@@ -96,7 +96,7 @@ def erase_chain(connection: Connection, chain: int, erasure: int) -> None:
         "SELECT submission, count(*) FROM entry WHERE chain = ? GROUP BY submission", (chain,)
     ).fetchall()
     connection.execute("INSERT INTO erased_link SELECT seal, position, ? FROM entry WHERE chain = ?", (erasure, chain))
-    for table in ("source_row", "erased_entry", "entry", "passport_key"):
+    for table in ("source_row", "erased_entry", "entry", "passport_key", "census_changed"):
         connection.execute(f"DELETE FROM {table} WHERE chain = ?", (chain,))  # noqa: S608 - our own words
     connection.execute("DELETE FROM chain WHERE id = ?", (chain,))
     # Whose other statements are elsewhere is not looked for: no index finds them, and such a row tells nothing.

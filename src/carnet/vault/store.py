@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from carnet.errors import Reason, Refused
 
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0002"
 """The newest migration in `migrations/versions`."""
 
 PAGE_BYTES: Final = 8192
@@ -98,9 +98,10 @@ def open_store(path: Path, *, is_read_only: bool = False) -> Store:
         raise Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}") from error
     if version != SCHEMA_VERSION:
         engine.dispose()
-        raise Refused(
-            Reason.NODE_DAMAGED, f"the store has schema {version}, this program needs {SCHEMA_VERSION}", version=version
-        )
+        is_older = version is not None and version < SCHEMA_VERSION
+        hint = ": `carnet census` brings it up to date" if is_older else ""
+        saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
+        raise Refused(Reason.NODE_DAMAGED, saying, version=version)
     return Store(engine, path)
 
 

@@ -144,6 +144,15 @@ that keeps one vehicle to one passport; `subject` is encrypted. `census_…` is 
 is no longer the head now: it is written when a chain grows for the first time after a census, so that a census
 itself writes nothing."""
 
+census_piece = Table(
+    "census_piece", metadata, Column("id", Integer, primary_key=True), Column("content", BLOB, nullable=False)
+)
+"""The tree of the latest census, in the pieces of `tlog.pieces`. Derived from the heads, and made anew where it is
+absent or damaged."""
+
+census_changed = Table("census_changed", metadata, Column("chain", Integer, ForeignKey("chain.id"), primary_key=True))
+"""Chains that are new or have grown since the latest census, so that the next one pays for these alone."""
+
 passport_key = Table(
     "passport_key",
     metadata,

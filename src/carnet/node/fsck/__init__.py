@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from carnet.errors import CarnetError
+from carnet.node.fsck.census import check_census
 from carnet.node.fsck.chains import check_chains
 from carnet.node.fsck.erased import check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
@@ -46,6 +47,7 @@ def check_home(
             submissions = check_submissions(connection, history, found)
             erasures = check_erasures(connection, history, found)
             check_chains(connection, ring, history, seals, submissions, erasures, found)
+            check_census(connection, history, erasures, found)
             connection.execute("COMMIT")
             check_journal(connection, home, found)
         except (Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:

@@ -13,10 +13,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
 
-from carnet.encoding import decode, encode, unb64
+from carnet.encoding import decode, encode
 from carnet.errors import CarnetError, Refused, Unverified
 from carnet.ledger.rules.members import Members, check_custody, roles_for
-from carnet.node.census import read_census_tree
 from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.placed import Seals, Signed, Submissions
@@ -54,8 +53,7 @@ def check_chains(
     erasures: Erasures,
     found: Findings,
 ) -> None:
-    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken, and the
-    census."""
+    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken."""
     checker = _Chains(connection, ring, history, seals, submissions, erasures, found)
     total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
     entries = groupby(connection.execute(_ENTRIES), key=itemgetter(0))
@@ -74,7 +72,6 @@ def check_chains(
         number, rows = next(entries, (None, iter(())))
     checker.check_all_placed()
     _check_orphans(connection, erasures, found)
-    _check_census(connection, history, erasures, found)
 
 
 @dataclass
@@ -395,17 +392,3 @@ def _check_orphans(connection: Connection, erasures: Erasures, found: Findings) 
     for (number,) in connection.execute(query):
         if number not in erasures.submissions:
             found.add("submission", number, "id", "no entry belongs to it")
-
-
-def _check_census(connection: Connection, history: History, erasures: Erasures, found: Findings) -> None:
-    if history.census is None:
-        return
-    index, census = history.census
-    if census["erased"] != erasures.chain_count:
-        # Nothing is proved against it any more, and the next one is compared again. It may never have counted more.
-        if census["erased"] > erasures.chain_count:
-            found.add("erased_link", None, None, f"census {index} counted {census['erased']} erased chains")
-        return
-    tree = read_census_tree(connection, census["covers"])
-    if tree.root != unb64(census["root"]) or len(tree) != census["count"]:
-        found.add("chain", None, "census_id", f"the heads do not give the root of census {index}")

@@ -1,0 +1,65 @@
+"""The pieces of the census tree as rows, and the list of chains that changed since it was made.
+
+Knows rows; refuses to know what a piece holds (`tlog.pieces`) and when a census is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from carnet.vault.store import Blob, Connection
+
+
+def find_piece(connection: Connection, number: int) -> bytes | None:
+    """A piece of the tree by its number."""
+    row = connection.execute("SELECT content FROM census_piece WHERE id = ?", (number,)).fetchone()
+    return None if row is None else row[0]
+
+
+def write_pieces(connection: Connection, written: Mapping[int, bytes | None]) -> None:
+    """Put pieces in the place of older ones; None takes one away."""
+    gone = [(number,) for number, content in written.items() if content is None]
+    connection.executemany("DELETE FROM census_piece WHERE id = ?", gone)
+    # Ascending: neighbours share a page.
+    kept = sorted((number, Blob(content)) for number, content in written.items() if content is not None)
+    connection.executemany("INSERT OR REPLACE INTO census_piece VALUES (?,?)", kept)
+
+
+def clear_pieces(connection: Connection) -> None:
+    """Take the whole tree away."""
+    connection.execute("DELETE FROM census_piece")
+
+
+def note_changed(connection: Connection, chains: Iterable[int]) -> None:
+    """Note chains, by number, whose head is another than in the latest census; each may be noted again."""
+    connection.executemany("INSERT OR IGNORE INTO census_changed VALUES (?)", [(number,) for number in chains])
+
+
+def count_changed(connection: Connection) -> int:
+    """How many chains are noted."""
+    return int(connection.execute("SELECT count(*) FROM census_changed").fetchone()[0])
+
+
+def clear_changed(connection: Connection) -> None:
+    """A census knows all heads: nothing has changed since."""
+    connection.execute("DELETE FROM census_changed")
+
+
+def read_changed_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """(chain16, epoch, seq, link id) of each chain that is noted, as its head is now."""
+    query = "SELECT chain16, head_epoch, head_seq, head_id FROM census_changed JOIN chain ON id = census_changed.chain"
+    yield from connection.execute(query)
+
+
+def read_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """(chain16, epoch, seq, link id) of every chain, as its head is now."""
+    yield from connection.execute("SELECT chain16, head_epoch, head_seq, head_id FROM chain")
+
+
+def read_last_erased(connection: Connection, count: int) -> list[bytes]:
+    """The ids of the chains that were erased last, so many of them."""
+    query = (
+        "SELECT chain16 FROM erasure WHERE id IN"
+        " (SELECT DISTINCT erasure FROM erased_link ORDER BY erasure DESC LIMIT ?)"
+    )
+    return [row[0] for row in connection.execute(query, (count,))]
