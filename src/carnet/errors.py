@@ -53,6 +53,7 @@ class Reason(StrEnum):
     MEMBER_RETIRED = "member_retired"
     UNKNOWN_KEY = "unknown_key"
     KEY_REVOKED = "key_revoked"
+    KEY_IN_USE = "key_in_use"
     WRONG_CUSTODY = "wrong_custody"
     MAY_NOT_WRITE = "may_not_write"
     NOT_ACCREDITED = "not_accredited"

@@ -25,14 +25,30 @@ _ARGON2: Final = {"iterations": 3, "lanes": 4, "memory_cost": 64 * 1024}
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """A rotation that has begun: of a member (16 bytes), the key with digest `old` is replaced by the key of `seed`.
+
+    It stands in the ring before the ledger knows of it, so that no kill loses the new key. `disputed_since` is the log
+    index since which what the old one signed is disputed.
+    """
+
+    member: bytes
+    old: bytes
+    seed: bytes = field(repr=False)
+    disputed_since: int | None = None
+
+
+@dataclass(frozen=True)
 class KeyRing:
-    """Seeds of 32 bytes: log, node, and the author keys of hosted members by key digest; the two storage keys."""
+    """Seeds of 32 bytes: log, node, and the author keys of hosted members by key digest; the two storage keys; the
+    rotation that has begun, if any."""
 
     log: bytes = field(repr=False)
     node: bytes = field(repr=False)
     kek: bytes = field(repr=False)
     index: bytes = field(repr=False)
     authors: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    rotation: Rotation | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, random_bytes: RandomBytes) -> KeyRing:
@@ -54,13 +70,21 @@ class KeyRing:
 
 def save_key_ring(ring: KeyRing, path: Path, passphrase: str | None, random_bytes: RandomBytes) -> None:
     """Write the ring, durably and in one step; under Argon2id and AES-256-GCM if there is a passphrase."""
-    secrets = {
+    secrets: dict[str, object] = {
         "authors": sorted(b64(seed) for seed in ring.authors.values()),
         "index": b64(ring.index),
         "kek": b64(ring.kek),
         "log": b64(ring.log),
         "node": b64(ring.node),
     }
+    if ring.rotation is not None:
+        begun = ring.rotation
+        secrets["rotation"] = {
+            "disputed_since": begun.disputed_since,
+            "member": b64(begun.member),
+            "old": b64(begun.old),
+            "seed": b64(begun.seed),
+        }
     if passphrase is None:
         write_private(path, encode({"carnet": _PLAIN, **secrets}) + b"\n")
         return
@@ -83,14 +107,24 @@ def load_key_ring(path: Path, passphrase: str | None = None) -> KeyRing:
             document = _open(document, passphrase)
         authors = [unb64(seed, 32) for seed in cast("list[str]", document["authors"])]
         log, node, kek, index = (unb64(cast("str", document[name]), 32) for name in ("log", "node", "kek", "index"))
+        rotation = _read_rotation(cast("dict[str, object] | None", document.get("rotation")))
     except (Unverified, KeyError, TypeError, AttributeError):
         raise Refused(Reason.NODE_DAMAGED, f"{path.name} is not a key ring of this program") from None
-    return KeyRing(log, node, kek, index, authors={Signer(seed).digest: seed for seed in authors})
+    return KeyRing(log, node, kek, index, {Signer(seed).digest: seed for seed in authors}, rotation)
 
 
 def is_under_passphrase(path: Path) -> bool:
     """Whether the ring asks for a passphrase."""
     return path.is_file() and _SEALED.encode() in path.read_bytes()
+
+
+def _read_rotation(document: dict[str, object] | None) -> Rotation | None:
+    if document is None:
+        return None
+    member, old, seed = (
+        unb64(cast("str", document[name]), size) for name, size in (("member", 16), ("old", 32), ("seed", 32))
+    )
+    return Rotation(member, old, seed, cast("int | None", document["disputed_since"]))
 
 
 def _open(document: dict[str, object], passphrase: str | None) -> dict[str, object]:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -32,7 +33,7 @@ from carnet.ledger.commands import (
 )
 from carnet.ledger.rules.default import default_accreditations
 from carnet.ledger.rules.document import Rules
-from carnet.ledger.rules.members import Accreditation, Key, Member
+from carnet.ledger.rules.members import Accreditation, Key, Member, roles_for
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
 from carnet.node.census import make_census
@@ -51,7 +52,7 @@ from carnet.node.erasing import (
 )
 from carnet.node.found import check_member, enrol_key
 from carnet.node.home import Home
-from carnet.node.keyring import KeyRing, RandomBytes, load_key_ring, save_key_ring
+from carnet.node.keyring import KeyRing, RandomBytes, Rotation, load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_logbook, write_block, write_checkpoint
 from carnet.node.lookup import (
@@ -63,6 +64,7 @@ from carnet.node.lookup import (
 )
 from carnet.node.placing import Outcome, Placing, Receipt
 from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared, Preparer, count_random_bytes, make_context
+from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
@@ -103,6 +105,7 @@ class Writer:
         clock: Callable[[], int],
         random_bytes: RandomBytes,
         passphrase: str | None,
+        is_node_key_lost: bool = False,
     ) -> None:
         self._home, self._ring, self._file_lock = home, ring, lock
         self._clock, self._random_bytes, self._passphrase = clock, random_bytes, passphrase
@@ -129,7 +132,10 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._journal = ErasureJournal(home.erasures)
         try:
-            self._finish_erasures()
+            self._finish_rotation()
+            if not is_node_key_lost:
+                check_node_key(self._ring, self._book.state.members.get(self._node_id))
+                self._finish_erasures()
         except BaseException:
             self._store.close()
             raise
@@ -206,7 +212,7 @@ class Writer:
         """
         seed = None
         if public is None:
-            seed = self._get_seed(member)
+            seed = self._get_seed(member, roles_for(basis))
             public = Signer(seed).public
         return Job(
             member,
@@ -312,8 +318,50 @@ class Writer:
         return key
 
     def revoke_key(self, member: bytes, digest: bytes, disputed_since: int | None = None) -> None:
-        """End a key from now on; what it signed since a log index is disputed."""
+        """End a key from now on; what it signed since a log index is disputed. Raises Refused(KEY_IN_USE) for the key
+        that this node seals with."""
+        if digest == self._node.digest:
+            raise Refused(
+                Reason.KEY_IN_USE,
+                "the node seals with this key: replace it with `carnet keys rotate node`, which revokes it too",
+                key=digest.hex(),
+            )
         self.run(RevokeKey(member, digest, disputed_since))
+
+    def rotate_key(self, member: bytes, old: bytes, disputed_since: int | None = None) -> Key:
+        """Replace a key that this node keeps, or should keep: a new one is listed, the old one is revoked.
+
+        Killed at any point, it has not begun, or the next writer finishes it. Raises as `check_may_rotate` does.
+        """
+        with self._mutex:
+            self._check_alive()
+            check_may_rotate(self._book.state, self._node_id, member, old, disputed_since)
+            seed = self._random_bytes(32)
+            self._keep_ring(replace(self._ring, rotation=Rotation(member, old, seed, disputed_since)))
+            self._finish_rotation()
+            key = find_key(self._book.state.members, member, seed)
+            if key is None:
+                raise InvariantBroken("a rotation ended without its key")
+            return key
+
+    def replace_lost_node_key(self) -> Key:
+        """Replace the node key in force, which the ring does not hold; for a writer that was opened without it."""
+        with self._mutex:
+            lost = get_node_key(self._book.state.members.get(self._node_id))
+            key = self.rotate_key(self._node_id, lost.digest)
+            self._finish_erasures()
+            return key
+
+    def _finish_rotation(self) -> None:
+        """What was begun, by this writer or by one that was killed: the ledger first, then the ring."""
+        rotation = self._ring.rotation
+        if rotation is None:
+            return
+        commands = find_commands(rotation, self._book.state)
+        if commands:
+            # A block for each: each of their records has its own tree of members.
+            self._transact(lambda at: [self._write_block(at, [command]) for command in commands])
+        self._keep_ring(settle(self._ring, self._book.state.members))
 
     def retire(self, member: bytes) -> None:
         """A member leaves the network."""
@@ -600,21 +648,25 @@ class Writer:
             )
         return max(now, last)
 
-    def _get_seed(self, member: bytes) -> bytes:
+    def _get_seed(self, member: bytes, roles: tuple[int, ...]) -> bytes:
         leaf = self._book.state.members.get(member)
-        revoked = None
-        for key in reversed(leaf.keys):
+        ours = [key for key in leaf.keys if key.custody == Custody.NODE and key.role in roles]
+        for key in reversed(ours):
             seed = self._ring.find_seed(key.digest)
             if seed is not None and key.revoked is None:
                 return seed
-            revoked = revoked or (key if seed is not None else None)
-        if revoked is not None:
+        if ours and all(key.revoked is not None for key in ours):
             raise Refused(Reason.KEY_REVOKED, f"the key of {leaf.name} was revoked", member=leaf.name)
         raise Refused(Reason.UNKNOWN_KEY, f"this node keeps no key of {leaf.name}", member=leaf.name)
 
     def _keep_key(self, seed: bytes) -> None:
-        self._ring = self._ring.with_author(seed)
-        save_key_ring(self._ring, self._home.keys, self._passphrase, self._random_bytes)
+        with self._mutex:
+            self._keep_ring(self._ring.with_author(seed))
+
+    def _keep_ring(self, ring: KeyRing) -> None:
+        """Have these keys on the disk, then sign with them."""
+        save_key_ring(ring, self._home.keys, self._passphrase, self._random_bytes)
+        self._ring, self._node = ring, Signer(ring.node)
 
     def _has_note(self) -> bool:
         query = "SELECT 1 FROM checkpoint WHERE size = ?"
@@ -628,8 +680,10 @@ def open_writer(
     random_bytes: RandomBytes,
     passphrase: str | None = None,
     command: str | None = None,
+    is_node_key_lost: bool = False,
 ) -> Writer:
-    """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy.
+    """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy;
+    `is_node_key_lost` opens it only so that the node key be replaced (`replace_lost_node_key`).
 
     Raises Refused NO_NODE, WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of the store
     first).
@@ -641,7 +695,15 @@ def open_writer(
     lock = WriterLock(home.lock, command or " ".join(sys.argv))
     try:
         ring = load_key_ring(home.keys, passphrase)
-        return Writer(home, ring, lock, clock=clock, random_bytes=random_bytes, passphrase=passphrase)
+        return Writer(
+            home,
+            ring,
+            lock,
+            clock=clock,
+            random_bytes=random_bytes,
+            passphrase=passphrase,
+            is_node_key_lost=is_node_key_lost,
+        )
     except BaseException:
         lock.release()
         raise

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from carnet.errors import CarnetError
+from carnet.errors import CarnetError, Refused
 from carnet.node.fsck.census import check_census
 from carnet.node.fsck.chains import check_chains
 from carnet.node.fsck.erased import check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
 from carnet.node.fsck.log import check_log
 from carnet.node.fsck.placed import check_seals, check_submissions
-from carnet.node.fsck.replay import check_ledger
+from carnet.node.fsck.replay import History, check_ledger
 from carnet.node.home import Home
-from carnet.node.keyring import load_key_ring
+from carnet.node.keyring import KeyRing, load_key_ring
+from carnet.node.rotation import check_node_key, settle
 from carnet.vault.store import SCHEMA_VERSION, Connection, Error, open_store
 
 __all__ = ["Finding", "check_home"]
@@ -43,6 +44,7 @@ def check_home(
             _check_file(connection, found)
             log = check_log(connection, ring, found)
             history = check_ledger(connection, log, found)
+            _check_ring(ring, history, found)
             seals = check_seals(connection, log, found)
             submissions = check_submissions(connection, history, found)
             erasures = check_erasures(connection, history, found)
@@ -55,6 +57,17 @@ def check_home(
             # that, beside all that was found until then.
             found.add("store", None, None, f"checking could not go on: {type(error).__name__}: {error}")
     return found.all
+
+
+def _check_ring(ring: KeyRing, history: History, found: Findings) -> None:
+    """The ring's node key is in force, or that of a rotation which the next writer finishes."""
+    members = history.members.get(max(history.members, default=0))
+    if members is None:
+        return
+    try:
+        check_node_key(settle(ring, members), members.get(history.home))
+    except Refused as refused:
+        found.add("keys.json", None, None, refused.message.removeprefix("keys.json: "))
 
 
 def _check_file(connection: Connection, found: Findings) -> None:
