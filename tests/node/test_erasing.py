@@ -456,6 +456,7 @@ def test_erase__killed_anywhere_is_not_begun_or_finished(tmp_path: Path) -> None
         chains = [receipt.chain16 for receipt in receipts if receipt.seq == 0]
         traces = {chain: note_traces(writer, chain, None) for chain in chains}
     states = set()
+    limit_s = 0.04
     for round_ in range(rounds):
         wanted = chains[4 * round_ : 4 * round_ + 4]
         process = subprocess.Popen(
@@ -469,7 +470,7 @@ def test_erase__killed_anywhere_is_not_begun_or_finished(tmp_path: Path) -> None
         assert process.stdout.readline() == b"ready\n"
         process.stdin.write(b"\n")
         process.stdin.flush()
-        time.sleep(chance.uniform(0, 0.04))
+        time.sleep(chance.uniform(0, limit_s))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
         begun = {signed.document for signed in ErasureJournal(node.path / "erasures.journal").read()}
@@ -481,6 +482,8 @@ def test_erase__killed_anywhere_is_not_begun_or_finished(tmp_path: Path) -> None
             assert here == (not any(chain.hex().encode() in document for document in begun))
             assert find_in_files(node.path, traces[chain]) == (set(traces[chain]) if here else set())
         states.add(sum(is_here))
+        # A busy machine begins later: kills that come before anything happened say little.
+        limit_s *= 2 if all(is_here) else 0.7 if not any(is_here) else 1
         node.check()
     assert len(states) > 1, "every kill came too early, or too late"
 
