@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import importing, proving, starting
+from bench import growth, importing, proving, single, starting
 from bench.figures import IS_QUICK, Figure, format_table, write_figures
 
 
 def main() -> int:
     """Measure everything; returns 0 whatever the figures are: a slow machine is no error."""
     figures: list[Figure] = []
-    for subject in (starting, importing, proving):
+    for subject in (starting, importing, growth, single, proving):
         print(f"measuring {subject.__name__.removeprefix('bench.')} ...", file=sys.stderr, flush=True)
         figures += subject.measure()
     print(format_table(figures))

@@ -6,7 +6,7 @@ An entry is a row or the opening of a passport: both are signed, linked, encrypt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def run_import(folder: Path, lines: list[bytes], rows: int) -> tuple[float, int]
     return seconds, home.store.stat().st_size
 
 
-def insert_plainly(folder: Path, lines: list[bytes]) -> None:
+def insert_plainly(folder: Path, lines: Iterable[bytes]) -> None:
     """The peer: the same rows, read with the same parser of JSON, plainly inserted, as durably, a batch at a time."""
     from pysqlite3 import dbapi2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 ROWS_PER_VEHICLE = 6
 """As the vehicles of the real file have, on average."""
@@ -21,6 +21,12 @@ def make_interleaved(vehicle_count: int) -> Iterator[bytes]:
         for vehicle in range(vehicle_count):
             # Another order each year: neighbours in the file are no neighbours in the store.
             yield _make_line(vehicle * 7919 % vehicle_count, range(year, year + 1))
+
+
+def make_more(vehicles: Iterable[int], year: int) -> Iterator[bytes]:
+    """One line, an inspection of that year, for each of these vehicles."""
+    for vehicle in vehicles:
+        yield _make_line(vehicle, range(year, year + 1))
 
 
 def _make_line(vehicle: int, years: range) -> bytes:

@@ -17,7 +17,7 @@ from carnet.vault.tables import metadata
 
 KEY, OTHER = b"\x01" * 32, b"\x02" * 32
 CHAIN, SID = b"\x03" * 16, b"\x04" * 32
-NAMES = ("a", "kind", "occurred", "subject")
+PACKING = sealing.Packing.of(("a", "kind", "occurred", "subject"))
 
 
 def test_unwrap__is_the_inverse_of_wrap() -> None:
@@ -38,16 +38,35 @@ def test_unwrap__is_the_inverse_of_wrap() -> None:
 @given(st.text(alphabet="abcé ", max_size=20) | st.integers(-1000, 1000) | st.none(), st.booleans())
 def test_unpack_values__is_the_inverse_of_pack_values(value: object, is_own: bool) -> None:
     subject = {"scheme": "vin", "value": "X"}
-    fields: dict[str, object] = {"a": value, "kind": "k/1", "occurred": {"at": None}, "subject": subject}
-    packed = sealing.pack_values([encode(v) for v in fields.values()], 1, 3, is_own)
-    assert sealing.unpack_values(packed, NAMES, "k/1", subject) == fields
+    occurred = {"at": "2026-11-25", "precision": "day", "zone": None}
+    fields: dict[str, object] = {"a": value, "kind": "k/1", "occurred": occurred, "subject": subject}
+    packed = sealing.pack_values([encode(v) for v in fields.values()], PACKING, occurred, is_own)
+    assert sealing.unpack_values(packed, PACKING, "k/1", subject) == fields
     assert (b"scheme" in packed) is not is_own
+    assert b"precision" not in packed
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"[1,2,3,4]", b"[1, 2,3]", b"{}", b"[1,2,3]x"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n",
+        b"[]",
+        b'1\n["2026",1,2]',
+        b'1\n["2026",1,2]\n\n',
+        b'1\n{"at":1}\n',
+        b'1\n["2026",1]\n',
+        b'1, 2\n["2026",1,2]',
+        b'1,2\n["2026",1,2]\n',
+        b'null\n["2026",1,2]\n',
+        b'1\n["2026", 1,2]\n',
+        b'1\n["2026",1,2]\n3]x',
+    ],
+)
 def test_unpack_values__refused_malformed(data: bytes) -> None:
+    assert sealing.unpack_values(b'1\n["2026",1,2]\n', PACKING, "k/1", None)["a"] == 1
     with pytest.raises(Unverified) as caught:
-        sealing.unpack_values(data, NAMES, "k/1", None)
+        sealing.unpack_values(data, PACKING, "k/1", None)
     assert caught.value.code == "content_malformed"
 
 

@@ -6,6 +6,7 @@ Knows the store and the key ring; refuses to know who asks. Nothing here writes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from carnet.encoding import decode, encode_trusted
@@ -14,7 +15,15 @@ from carnet.node.keyring import KeyRing
 from carnet.node.prepare import ChainRef
 from carnet.passport.fields import expand_secret
 from carnet.types import Subject
-from carnet.vault.sealing import compute_blind, decrypt_content, decrypt_subject, encode_subject, unpack_values, unwrap
+from carnet.vault.sealing import (
+    Packing,
+    compute_blind,
+    decrypt_content,
+    decrypt_subject,
+    encode_subject,
+    unpack_values,
+    unwrap,
+)
 from carnet.vault.store import Blob, Connection
 
 Document = dict[str, Any]
@@ -42,6 +51,9 @@ class Kinds:
             for id_, (kind, document) in schemas.items()
         }
         self.id_of: dict[str, int] = {kind: id_ for id_, (kind, _) in schemas.items()}
+
+
+get_packing = lru_cache(maxsize=256)(Packing.of)
 
 
 class Opened(NamedTuple):
@@ -123,4 +135,4 @@ def open_content(
         raise Refused(Reason.ERASED, "the contents of this entry are not here any more", passport=ref.chain16.hex())
     content_key, salts = expand_secret(unwrap(ref.key, secret), len(names))
     packed = decrypt_content(content_key, ref.chain16, sid, content)
-    return Opened(unpack_values(packed, names, kind, ref.subject), salts)
+    return Opened(unpack_values(packed, get_packing(names), kind, ref.subject), salts)

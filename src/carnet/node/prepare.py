@@ -29,6 +29,7 @@ from carnet.signing import Signer, key_digest
 from carnet.tlog.tree import compute_root
 from carnet.types import Mark
 from carnet.vault.sealing import (
+    Packing,
     compute_blind,
     encrypt_content,
     encrypt_subject,
@@ -202,8 +203,7 @@ class _Kind:
     """A kind compiled for the hot loop."""
 
     __slots__ = (
-        "chain_type", "class_", "has_source", "kind", "kind_at", "marks", "seal", "subject_at", "validate",
-        "validate_packed",
+        "chain_type", "class_", "has_source", "kind", "marks", "packing", "seal", "validate", "validate_packed",
     )  # fmt: skip
 
     def __init__(self, line: KindLine, document: Mapping[str, object]) -> None:
@@ -212,8 +212,7 @@ class _Kind:
         self.seal = get_sealer(schema.names).seal
         self.kind = line.kind
         self.class_ = line.class_
-        self.kind_at = schema.names.index("kind")
-        self.subject_at = schema.names.index("subject")
+        self.packing = Packing.of(schema.names)
         self.marks = frozenset(int(mark) for mark in schema.marks)
         self.chain_type = HISTORY if line.chain == "history" else JOURNAL
         self.has_source = line.location == "source"
@@ -390,12 +389,13 @@ class _Submission:
         index = len(leaves)
         leaves.append(sha256(b"\x00" + statement).digest())
         alias = content = None
-        own = values[kind.subject_at] == subject
+        subject_at = kind.packing.subject_at
+        own = values[subject_at] == subject
         if not own:
-            alias = (values[kind.subject_at], _find_date(fields["occurred"]))
+            alias = (values[subject_at], _find_date(fields["occurred"]))
         if not item.is_elsewhere:
             named = chain if home is None else compute_chain_id(home, sid)
-            packed = pack_values(values, kind.kind_at, kind.subject_at, own)
+            packed = pack_values(values, kind.packing, fields["occurred"], own)  # type: ignore[arg-type]
             content = encrypt_content(content_key, named, sid, packed)
         wrapped = wrap(passport_key, secret)
         row = Row(place, kind.kind, kind.class_, mark, item.target, sid, index, wrapped, content, item.source, alias)

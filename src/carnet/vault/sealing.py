@@ -8,9 +8,9 @@ unreadable: that is how a passport, or an entry, is erased. It refuses to know w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b, sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -26,9 +26,6 @@ SOURCE_BYTES: Final = 16
 
 _NONCE: Final = bytes(12)
 _SUBJECT_KEY: Final = b"carnet/vault/subject\n"
-_SAME_SUBJECT: Final = b"null"
-"""In stored contents, "the passport's own subject": a subject is never null, and most entries need not repeat it."""
-
 _reader = msgspec.json.Decoder(list[object])
 
 
@@ -68,29 +65,56 @@ def decrypt_subject(passport_key: bytes, chain: bytes, data: bytes) -> bytes:
     return _decrypt(sha256(_SUBJECT_KEY + passport_key).digest(), data, chain)
 
 
-def pack_values(values: Sequence[bytes], kind_at: int, subject_at: int, is_own_subject: bool) -> bytes:
-    """Canonical values in ascending name order as one array: without the kind (its row has it), and with null for the
-    passport's own subject."""
-    kept = list(values)
+class Packing(NamedTuple):
+    """Where the fields of a kind stand that are packed in a way of their own."""
+
+    names: tuple[str, ...]
+    kind_at: int
+    occurred_at: int
+    subject_at: int
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Packing:
+        """For a kind with these names, in ascending order."""
+        return cls(tuple(names), names.index("kind"), names.index("occurred"), names.index("subject"))
+
+
+def pack_values(
+    values: Sequence[bytes], packing: Packing, occurred: Mapping[str, object], is_own_subject: bool
+) -> bytes:
+    """Canonical values in ascending name order, one a line: canonical JSON has no raw line end.
+
+    Left out are the kind (its row has it), nulls, the names within `occurred`, and the passport's own subject.
+    """
+    kept = [b"" if value == b"null" else value for value in values]
+    kept[packing.occurred_at] = encode_trusted([occurred["at"], occurred["precision"], occurred["zone"]])
     if is_own_subject:
-        kept[subject_at] = _SAME_SUBJECT
-    del kept[kind_at]
-    return b"[" + b",".join(kept) + b"]"
+        kept[packing.subject_at] = b""
+    del kept[packing.kind_at]
+    return b"\n".join(kept)
 
 
-def unpack_values(data: bytes, names: Sequence[str], kind: str, subject: object) -> dict[str, object]:
+def unpack_values(data: bytes, packing: Packing, kind: str, subject: object) -> dict[str, object]:
     """The complete fields of an entry of this kind and passport; raises Unverified("content_malformed")."""
+    lines = data.split(b"\n")
     try:
-        values = _reader.decode(data)
+        values = _reader.decode(b"[" + b",".join([line or b"null" for line in lines]) + b"]")
     except (msgspec.DecodeError, UnicodeError):
-        raise Unverified("content_malformed", "the contents are no array") from None
-    if len(values) != len(names) - 1 or encode_trusted(values) != data:
+        raise Unverified("content_malformed", "the contents are no values") from None
+    if (
+        len(values) != len(packing.names) - 1
+        or len(lines) != len(values)
+        or [b"" if value is None else encode_trusted(value) for value in values] != lines
+    ):
         raise Unverified("content_malformed", "the contents are not those of this kind")
-    values.insert(names.index("kind"), kind)
-    at = names.index("subject")
-    if values[at] is None:
-        values[at] = subject
-    return dict(zip(names, values, strict=True))
+    values.insert(packing.kind_at, kind)
+    occurred = values[packing.occurred_at]
+    if not isinstance(occurred, list) or len(occurred) != 3:
+        raise Unverified("content_malformed", "the contents do not say when")
+    values[packing.occurred_at] = dict(zip(("at", "precision", "zone"), occurred, strict=True))
+    if values[packing.subject_at] is None:
+        values[packing.subject_at] = subject
+    return dict(zip(packing.names, values, strict=True))
 
 
 def encrypt_content(content_key: bytes, chain: bytes, sid: bytes, content: bytes) -> bytes:

@@ -1,0 +1,182 @@
+"""A node that grows: is the last entry as quick as the first, does memory stay flat, what does daily life cost then?
+
+14 % openings and 86 % inspections, grouped by vehicle, up to the whole size; then one more inspection for each of
+many passports in random order; then every stored value and a thousand random proofs are checked, or nothing counts
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figures import IS_QUICK, Figure, make_figure, open_folder, take_time
+from bench.importing import insert_plainly
+from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_more
+from carnet.node.fsck import check_home
+from carnet.node.home import Home
+from carnet.node.writer import Writer
+from carnet.proof.assemble import Selection, assemble_bundle
+from carnet.proof.verify import verify_bundle
+from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
+from carnet.services.reading import open_reader
+from carnet.signing import SignatureCache
+from carnet.tlog.policy import parse_policy
+
+VEHICLES = 15_000 if IS_QUICK else 715_000
+ENTRIES = VEHICLES * (ROWS_PER_VEHICLE + 1)
+TENTH = ENTRIES // 10
+DAILY = 10_000 if IS_QUICK else 500_000
+PROOFS = 100 if IS_QUICK else 1_000
+WORKERS = choose_worker_count(None)
+
+
+def measure() -> list[Figure]:
+    """Flatness of speed and memory, daily entries in random order beside plain inserts, bytes on disk, fsck."""
+    with open_folder("growth") as folder:
+        home = Home(folder / "home")
+        found(home, name="bench.example")
+        with open_writer_at(home, None, "bench") as writer:
+            figures = _grow(writer)
+            figures.append(_live(writer, folder))
+            figures.append(_take_census(writer))
+        size = home.store.stat().st_size / (ENTRIES + DAILY)
+        figures.append(make_figure("entry on disk, with its share of all", size, "bytes", at_most=400))
+        figures.append(_check(home))
+        _check_proofs(home)
+    return figures
+
+
+def _grow(writer: Writer) -> list[Figure]:
+    marks: list[tuple[int, float]] = [(0, time.perf_counter())]
+
+    def note(summary: Summary) -> None:
+        marks.append((summary.sealed + summary.opened, time.perf_counter()))
+
+    with Memory() as memory:
+        lines = make_grouped(VEHICLES)
+        summary = import_file(
+            writer, get_operator(writer), HISTOVEC, lines, now_ms(), worker_count=WORKERS, progress=note
+        )
+    if summary.sealed + summary.opened != ENTRIES:
+        raise RuntimeError(f"the bench's own rows were not sealed: {summary}")
+    # The last note comes after the census, which is not of these entries alone.
+    first, last = _compute_rate(marks, 0, TENTH), _compute_rate(marks[:-1], ENTRIES - TENTH, marks[-2][0])
+    name = f"last {TENTH:,} of {ENTRIES:,} entries against the first"
+    return [
+        make_figure(f"certified import of {ENTRIES:,} entries", ENTRIES / (marks[-1][1] - marks[0][1]), "entries/s"),
+        make_figure(name, last / first, "of its speed", at_least=0.85),
+        make_figure(f"memory of all processes up to {ENTRIES:,} entries", memory.peak_mb, "MB", at_most=400),
+    ]
+
+
+def _compute_rate(marks: list[tuple[int, float]], start: int, end: int) -> float:
+    """Entries a second between the marks that enclose two counts."""
+    one = max((mark for mark in marks if mark[0] <= start), default=marks[0])
+    other = min((mark for mark in marks if mark[0] >= end), default=marks[-1])
+    return (other[0] - one[0]) / (other[1] - one[1])
+
+
+def _live(writer: Writer, folder: Path) -> Figure:
+    order = array("L", range(VEHICLES))
+    random.Random(1).shuffle(order)
+
+    def lines() -> Iterator[bytes]:
+        return make_more(order[:DAILY], ROWS_PER_VEHICLE)
+
+    def work() -> None:
+        summary = import_file(writer, get_operator(writer), HISTOVEC, lines(), now_ms(), worker_count=WORKERS)
+        if summary.sealed != DAILY or summary.opened:
+            raise RuntimeError(f"the bench's own rows were not sealed: {summary}")
+
+    seconds = take_time(work)
+    plain = take_time(lambda: insert_plainly(folder, lines()))
+    return make_figure(
+        f"one more entry for each of {DAILY:,} passports, random order",
+        DAILY / seconds,
+        "entries/s",
+        peer=("plain pysqlite3 inserts", DAILY / plain),
+        at_least=20_000,
+    )
+
+
+def _take_census(writer: Writer) -> Figure:
+    """A census when a thousand passports changed, in a node of this size."""
+    order = random.Random(2).sample(range(VEHICLES), 1_000)
+    lines = make_more(order, ROWS_PER_VEHICLE + 1)
+    seconds: list[float] = []
+    take_census = writer.take_census
+    writer.take_census = lambda: seconds.append(take_time(take_census))  # type: ignore[method-assign, assignment]
+    import_file(writer, get_operator(writer), HISTOVEC, lines, now_ms())
+    del writer.take_census  # type: ignore[method-assign]
+    return make_figure(f"census of {VEHICLES:,} passports, 1,000 changed", 1000 * seconds[0], "ms")
+
+
+def _check(home: Home) -> Figure:
+    findings: list[object] = []
+    seconds = take_time(lambda: findings.extend(check_home(home.path)))
+    if findings:
+        raise RuntimeError(f"the bench's own store is damaged: {findings[:3]}")
+    return make_figure("fsck of a million entries", seconds * 1e6 / (ENTRIES + DAILY + 1_000), "s", at_most=60)
+
+
+def _check_proofs(home: Home) -> None:
+    """Only what can be proved counts."""
+    with open_reader(home) as reader:
+        policy, cache = parse_policy(reader.get_policy()), SignatureCache(1024)
+        chains = [passport.chain16 for passport in reader.list_passports()]
+        for chain in random.Random(3).sample(chains, PROOFS):
+            verdict = verify_bundle(assemble_bundle(reader, chain, Selection()), policy, now_ms(), cache=cache)
+            if verdict.exit_code != 0:
+                raise RuntimeError(f"a proof of the bench's own entries is not genuine: {verdict}")
+
+
+class Memory:
+    """The largest sum of what this process and its children hold, each page counted once (PSS), seen ten times a
+    second."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            self.peak_mb = max(self.peak_mb, sum(map(_read_pss_kb, _find_family())) / 1024)
+
+
+def _find_family() -> list[int]:
+    """This process and all that it has started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    family, waiting = [], [os.getpid()]
+    while waiting:
+        family.append(waiting.pop())
+        waiting += children.get(family[-1], [])
+    return family
+
+
+def _read_pss_kb(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
