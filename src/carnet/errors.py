@@ -92,6 +92,8 @@ class Reason(StrEnum):
     WRITER_BUSY = "writer_busy"
     WRONG_PASSPHRASE = "wrong_passphrase"
     NODE_DAMAGED = "node_damaged"
+    DISK_FULL = "disk_full"
+    DISK_FAILED = "disk_failed"
     NOTHING_SEALED = "nothing_sealed"
     ERASED = "erased"
 

@@ -26,6 +26,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
+    Reason.DISK_FULL: "Free some space, then run the same command again: it goes on where it stopped.",
+    Reason.DISK_FAILED: "Look at the disk (`dmesg` may say more), then run the same command again: it checks first.",
     Reason.UNKNOWN_PASSPORT: "`carnet list` shows what there is, and `carnet find TEXT` looks by VIN, plate or id.",
     Reason.UNKNOWN_MEMBER: "`carnet member list` shows the members.",
     Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",

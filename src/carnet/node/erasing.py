@@ -26,6 +26,7 @@ from carnet.node.prepare import ChainRef
 from carnet.node.reader import compute_opened_root
 from carnet.signing import Signer, verify
 from carnet.types import KeyRole
+from carnet.vault.disk import sync_directory
 from carnet.vault.erasing import (
     SignedErasure,
     Tombstones,
@@ -205,11 +206,7 @@ class ErasureJournal:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.parent)
 
 
 def _write_line(signed: SignedErasure) -> bytes:

@@ -21,6 +21,7 @@ from carnet.node.logbook import write_block, write_checkpoint
 from carnet.passport.kinds import all_kinds, get_schema
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole, MemberKind
+from carnet.vault.disk import explained_disk_errors
 from carnet.vault.ledger import write_schemas
 from carnet.vault.store import create_store
 
@@ -51,11 +52,13 @@ def found_node(
             Reason.VALUE_OUT_OF_RANGE, "a network's name is made of a-z, 0-9, dots and dashes, 63 at most", name=name
         )
     check_member(operator_name, operator_kind)
-    home.make()
+    with explained_disk_errors(path):
+        home.make()
     lock = WriterLock(home.lock, "found")
     try:
         home.check_empty()
-        return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase)
+        with explained_disk_errors(home.path):
+            return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase)
     finally:
         lock.release()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carnet.errors import Reason, Refused
+from carnet.vault.disk import sync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,13 @@ class Home:
                 )
 
     def make(self) -> None:
-        """Make the directories, readable by their owner alone."""
+        """Make the directories, readable by their owner alone, and durably: a file is no safer than its folder."""
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.chmod(0o700)
         self.trust.mkdir(mode=0o700, exist_ok=True)
+        for folder in new:
+            sync_directory(folder.parent)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -85,8 +89,4 @@ def write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

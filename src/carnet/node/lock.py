@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from carnet.errors import Reason, Refused
+from carnet.vault.disk import explained_disk_errors
 
 
 class WriterLock:
@@ -34,8 +35,13 @@ class WriterLock:
                 command=holding,
             ) from None
         text = f"{os.getpid()} {' '.join(command.split())[:200]}\n".encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text, 0)
+        try:
+            with explained_disk_errors(path.parent):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, text, 0)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let the next writer in; idempotent. The file stays: removing it would let two hold "the" lock."""

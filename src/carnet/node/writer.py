@@ -70,9 +70,10 @@ from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
 from carnet.vault.census import count_changed, note_changed
+from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
-from carnet.vault.store import Blob, Connection, Error, open_store
+from carnet.vault.store import Blob, Connection, Error, move_log, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
 """How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
@@ -132,6 +133,10 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._journal = ErasureJournal(home.erasures)
         try:
+            with self._on_disk():
+                # A commit whose flush failed may have outlived its process in the system's memory alone. Moved, it is
+                # written and flushed once more, before anything is told or written that rests on it.
+                move_log(connection)
             self._finish_rotation()
             if not is_node_key_lost:
                 check_node_key(self._ring, self._book.state.members.get(self._node_id))
@@ -425,14 +430,16 @@ class Writer:
                 raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())
             at, state = self._now(), self._book.state
             signed = plan_erasure(self._connection, self._ring, state, self._node_id, chain, seqs, reason, at)
-            self._journal.append([signed])
+            with self._on_disk():
+                self._journal.append([signed])
             return signed, self._carry_out([signed])
 
     def _carry_out(self, erasures: Sequence[SignedErasure]) -> Traces:
         traces = [trace for one in erasures for trace in read_traces_of(self._connection, one)]
         self._transact(lambda at: self._erase(erasures, at))
         self.keep_checkpoint()
-        found = clear_traces(self._connection, self._home, traces)
+        with self._on_disk():
+            found = clear_traces(self._connection, self._home, traces)
         if found.is_gone:
             self._transact(lambda at: mark_cleared(self._connection))
         return found
@@ -451,12 +458,16 @@ class Writer:
         """Before anything else is written: what was begun, and what an older copy of the store does not know."""
         journal = self._journal.read()
         unwritten = find_unwritten(self._connection, journal)
-        if unwritten:
-            self._journal.append(unwritten)
-        missing = find_missing(self._connection, journal)
+        with self._on_disk():
+            if unwritten:
+                self._journal.append(unwritten)
+            missing = find_missing(self._connection, journal)
+            is_cleared = (
+                not missing and has_uncleared(self._connection) and clear_all_traces(self._connection, patience_s=0.5)
+            )
         if missing:
             self._carry_out(missing)
-        elif has_uncleared(self._connection) and clear_all_traces(self._connection, patience_s=0.5):
+        elif is_cleared:
             self._transact(lambda at: mark_cleared(self._connection))
 
     def keep_checkpoint(self) -> None:
@@ -476,6 +487,8 @@ class Writer:
         try:
             if self._failure is None:
                 self.keep_checkpoint()
+                with self._on_disk():
+                    move_log(self._connection)
         finally:
             self._failure = self._failure or "the writer was closed"
             self._store.close()
@@ -493,16 +506,19 @@ class Writer:
         """Run `work(at)` in one transaction; on any error nothing has happened, in the store or in memory."""
         self._check_alive()
         at = self._now()
+        with self._on_disk():
+            move_log(self._connection, is_long=True)
         before = (self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due)
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            if self._is_note_due:
-                # The head of the last commit: its size and root are on the disk, so it may be signed (3.10).
-                write_checkpoint(connection, self._book.checkpoint, self._log)
-                self._is_note_due = False
-            result = work(at)
-            connection.execute("COMMIT")
+            with explained_disk_errors(self._home.path):
+                connection.execute("BEGIN IMMEDIATE")
+                if self._is_note_due:
+                    # The head of the last commit: its size and root are on the disk, so it may be signed (3.10).
+                    write_checkpoint(connection, self._book.checkpoint, self._log)
+                    self._is_note_due = False
+                result = work(at)
+                connection.execute("COMMIT")
         except BaseException as error:
             self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
             self._roll_back(error)
@@ -517,8 +533,19 @@ class Writer:
                 self._connection.execute("ROLLBACK")
         except Error as second:
             self._failure = f"{type(second).__name__}: {second}"
-        if isinstance(error, (Error, InvariantBroken)):
+        if isinstance(error, (Error, InvariantBroken)) or is_disk_refusal(error):
             self._failure = f"{type(error).__name__}: {error}"
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Work on the disk outside of a transaction: an error of it ends this writer as one inside does."""
+        try:
+            with explained_disk_errors(self._home.path):
+                yield
+        except (Error, OSError, Refused) as error:
+            if not isinstance(error, Refused) or is_disk_refusal(error):
+                self._failure = self._failure or f"{type(error).__name__}: {error}"
+            raise
 
     def _place(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
         state = self._book.state
@@ -665,7 +692,9 @@ class Writer:
 
     def _keep_ring(self, ring: KeyRing) -> None:
         """Have these keys on the disk, then sign with them."""
-        save_key_ring(ring, self._home.keys, self._passphrase, self._random_bytes)
+        self._check_alive()
+        with self._on_disk():
+            save_key_ring(ring, self._home.keys, self._passphrase, self._random_bytes)
         self._ring, self._node = ring, Signer(ring.node)
 
     def _has_note(self) -> bool:

@@ -11,6 +11,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
+from carnet.vault.disk import explained_disk_errors
 
 
 def change_passphrase(home: Home, old: str | None, new: str | None) -> None:
@@ -19,6 +20,8 @@ def change_passphrase(home: Home, old: str | None, new: str | None) -> None:
         raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
     lock = WriterLock(home.lock, "carnet keys passphrase")
     try:
-        save_key_ring(load_key_ring(home.keys, old), home.keys, new, os.urandom)
+        ring = load_key_ring(home.keys, old)
+        with explained_disk_errors(home.path):
+            save_key_ring(ring, home.keys, new, os.urandom)
     finally:
         lock.release()

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from carnet.errors import Reason, Refused
+from carnet.vault.disk import explain_disk_error, sync_directory
 
 SCHEMA_VERSION: Final = "0002"
 """The newest migration in `migrations/versions`."""
@@ -36,8 +37,12 @@ _PRAGMAS = (
     "secure_delete = ON",
     "cache_size = -131072",
     "temp_store = MEMORY",
-    "wal_autocheckpoint = 4000",
+    # SQLite swallows what goes wrong in a checkpoint of its own: ours (`move_log`) is said, and tells.
+    "wal_autocheckpoint = 0",
 )
+
+MAX_LOG_PAGES: Final = 4000
+"""Pages in the write-ahead log from which on it is moved into the store: 32 MB."""
 
 Error = sqlite.Error
 IntegrityError = sqlite.IntegrityError
@@ -76,6 +81,16 @@ def create_store(path: Path) -> Store:
     return Store(engine, path)
 
 
+def move_log(connection: Connection, *, is_long: bool = False) -> None:
+    """Move the write-ahead log into the store, as far as readers let go of it, and flush both; with `is_long` only if
+    it has become long. Raises the driver's Error if the disk fails."""
+    if is_long:
+        _, pages, moved = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+        if pages - moved < MAX_LOG_PAGES:
+            return
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
 def open_store(path: Path, *, is_read_only: bool = False) -> Store:
     """Open the store at `path`, for writing brought up to the newest schema first.
 
@@ -90,12 +105,16 @@ def open_store(path: Path, *, is_read_only: bool = False) -> Store:
         if version != SCHEMA_VERSION and not is_read_only:
             _migrate(engine)
             version = _read_version(engine)
+        if not is_read_only:
+            # The log's file has its name by now. SQLite flushes the directory too, but lets no error of that be seen.
+            sync_directory(path.parent)
     except Refused:
         engine.dispose()
         raise
     except Exception as error:
         engine.dispose()
-        raise Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}") from error
+        refused = explain_disk_error(error, path.parent)
+        raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}")) from error
     if version != SCHEMA_VERSION:
         engine.dispose()
         is_older = version is not None and version < SCHEMA_VERSION
@@ -123,7 +142,10 @@ def _make_engine(path: Path, mode: str) -> Engine:
         if mode == "rwc":
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         if mode != "ro":
-            connection.execute("PRAGMA journal_mode = WAL")
+            # SQLite answers with the mode that it stays in, and with no error.
+            (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if journal != "wal":
+                raise Refused(Reason.DISK_FAILED, f"{path.name} cannot have a write-ahead log on this disk")
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -147,3 +169,5 @@ def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        # Closing would do it too, and would say nothing if the disk failed.
+        move_log(connection.connection.driver_connection)
