@@ -88,7 +88,7 @@ def test_verbs__are_where_the_list_says() -> None:
     for name, place in VERBS.items():
         assert name in import_module(place.module).VERBS
         assert place.summary.endswith(".")
-    named = "demo init member import list find show erase export verify trust policy fsck keys"
+    named = "demo init member import list find show erase export verify trust policy fsck census keys"
     assert set(VERBS) == set(named.split())
 
 
@@ -141,6 +141,7 @@ READERS: list[tuple[str, ...]] = [
     ("export", "VF1TEST0000000001", "-o", "x.carnet"),
     ("policy",),
     ("fsck",),
+    ("census",),
     ("keys", "list"),
     ("member", "list"),
     ("member", "show", "x"),

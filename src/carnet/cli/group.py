@@ -5,11 +5,15 @@ It refuses to know what any of them does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+
+_AGE = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Examples = Sequence[tuple[str, str]]
 """What one wants, and the line to type."""
@@ -36,6 +40,7 @@ VERBS: dict[str, Place] = {
     "policy": Place("Proofs", "carnet.cli.trust", "Print this node's public trust policy, for those who verify."),
     "trust": Place("Proofs", "carnet.cli.trust", "Keep the policies of the networks that you trust."),
     "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit, revoke and retire them."),
+    "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),
     "keys": Place("The node", "carnet.cli.keys", "Look at this node's keys; put them under a passphrase."),
     "fsck": Place("The node", "carnet.cli.fsck", "Check everything again from storage, down to the last bit."),
 }
@@ -103,6 +108,19 @@ class LazyGroup(TeachingGroup):
 def verb(examples: Examples, **settings: Any) -> Callable[[Callable[..., Any]], Teaching]:
     """Declare a verb that teaches with these examples."""
     return click.command(cls=Teaching, examples=examples, **settings)
+
+
+class Age(click.ParamType[int]):
+    """A whole number and `s`, `m`, `h` or `d`; as milliseconds. Spec: 5.11."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The age in milliseconds."""
+        found = _AGE.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!a} is not an age: write a number and s, m, h or d, such as 30d", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")

@@ -6,37 +6,21 @@ Needs no node and no network. It refuses to repeat anything that stands in an al
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.group import as_json, verb
+from carnet.cli.group import Age, as_json, verb
 from carnet.cli.session import Session, now_ms
 
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.services.verifying import Verification
 
-_AGE = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 SHAPE_OF_EXIT = {0: "good", 10: "bad", 11: "unsure", 12: "other"}
 SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved": "other", "not_judged": "none"}
-
-
-class Age(click.ParamType[int]):
-    """A whole number and `s`, `m`, `h` or `d`; as milliseconds. Spec: 5.11."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The age in milliseconds."""
-        found = _AGE.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{value!a} is not an age: write a number and s, m, h or d, such as 30d", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
 
 
 @verb(

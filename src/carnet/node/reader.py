@@ -213,6 +213,16 @@ class Reader:
         """The passport of a subject, ready for a job."""
         return find_chain_by_subject(self._connection, self._ring, subject)
 
+    def find_by_beginning(self, digits: str) -> Iterator[Passport]:
+        """The passports whose id begins with these hexadecimal digits, in the order of their ids; none other is
+        read."""
+        low = bytes.fromhex(digits.ljust(32, "0"))
+        high = bytes.fromhex(digits.ljust(32, "f"))
+        where = "chain16 BETWEEN ? AND ? AND type = ? ORDER BY chain16"
+        query = f"SELECT id, chain16, head_seq, closed FROM chain WHERE {where}"  # noqa: S608 - our own words
+        for number, chain16, seq, closed in self._connection.execute(query, (low, high, HISTORY)):
+            yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))
+
     def list_passports(self) -> Iterator[Passport]:
         """All passports in the order of their opening, read as they are asked for."""
         last = 0

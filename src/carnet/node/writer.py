@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import Batch, compute_receipt
@@ -404,15 +404,18 @@ class Writer:
         with self._mutex:
             return count_changed(self._connection)
 
+    def find_census(self) -> tuple[int, dict[str, Any]] | None:
+        """(log index, record) of this node's latest census."""
+        with self._mutex:
+            latest = self._book.state.censuses.get(self._node_id)
+            return None if latest is None else (latest.index, parse_record(read_leaf(self._connection, latest.index)))
+
     @property
     def is_census_owed(self) -> bool:
         """Whether the latest census counts a passport that was erased since: no proof can be made against it."""
         with self._mutex:
-            leaf = self._book.state.censuses.get(self._node_id)
-            if leaf is None:
-                return False
-            erased: int = parse_record(read_leaf(self._connection, leaf.index))["census"]["erased"]
-            return is_census_owed(self._connection, erased)
+            latest = self.find_census()
+            return latest is not None and is_census_owed(self._connection, latest[1]["census"]["erased"])
 
     # ---- erasing
 

@@ -60,7 +60,7 @@ def get_passport(reader: Reader, text: str) -> bytes:
 
 
 def find_passports(reader: Reader, text: str) -> Iterator[Found]:
-    """Every passport that answers to a text. Plates and beginnings of ids are looked for in all passports, one by one.
+    """Every passport that answers to a text. Plates are looked for in all passports, one by one.
 
     Raises as `parse_subject` does for a text that can be no id and no subject.
     """
@@ -73,9 +73,8 @@ def find_passports(reader: Reader, text: str) -> Iterator[Found]:
     if subject is not None and subject.scheme == "plate":
         yield from _find_by_alias(reader, subject)
     if is_part:
-        for passport in reader.list_passports():
-            if passport.chain16.hex().startswith(wanted.lower()):
-                yield Found(passport, "id")
+        for passport in reader.find_by_beginning(wanted.lower()):
+            yield Found(passport, "id")
 
 
 def get_line(reader: Reader, chain: bytes) -> Passport:
