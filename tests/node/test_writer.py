@@ -14,6 +14,7 @@ import pytest
 
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import compute_receipt
+from carnet.ledger.commands import AccreditMember, RetireMember
 from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.fsck import check_home
@@ -502,3 +503,22 @@ def test_transact__our_own_bug_stops_the_writer(node: TestNode) -> None:
     with pytest.raises(Refused) as caught:
         writer.append(node.operator.id, REPORTED, [new_passport(1)])
     assert caught.value.reason is Reason.NODE_DAMAGED
+
+
+def test_accredit__for_the_same_again_changes_nothing_and_checks_clean(checked: TestNode) -> None:
+    writer = checked.open()
+    garage = writer.enrol_member("Garage", "garage")
+    before = writer.state
+    writer.accredit(garage.id, garage.accreditations)
+    assert writer.state.members.tree.root == before.members.tree.root
+    assert writer.state.size == before.size + 1
+
+
+def test_write_block__refuses_what_the_store_would_not_keep(checked: TestNode) -> None:
+    writer = checked.open()
+    garage = writer.enrol_member("Garage", "garage")
+    size = writer.state.size
+    twice = [AccreditMember(garage.id, ()), RetireMember(garage.id)]
+    with pytest.raises(InvariantBroken, match="twice"):
+        writer._transact(lambda at: writer._write_block(at, twice))
+    assert writer.state.size == size

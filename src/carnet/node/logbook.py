@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carnet.errors import Refused
-from carnet.ledger.commands import Block, Command
+from carnet.errors import InvariantBroken, Refused
+from carnet.ledger.commands import (
+    AccreditMember,
+    AddKey,
+    Block,
+    ChangeRules,
+    Command,
+    EnrolMember,
+    RetireMember,
+    RevokeKey,
+)
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged, apply
 from carnet.signing import Signer
@@ -18,6 +27,8 @@ from carnet.tlog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.tlog.tree import Frontier, leaf_hash
 from carnet.vault.ledger import read_state, write_members, write_records, write_rules
 from carnet.vault.store import Connection
+
+_MEMBER_COMMANDS = (AccreditMember, AddKey, EnrolMember, RetireMember, RevokeKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,13 @@ def read_node(connection: Connection, level: int, index: int) -> bytes:
 def write_block(
     connection: Connection, before: Logbook | None, height: int, at: int, commands: Sequence[Command]
 ) -> tuple[Logbook, list[Logged]]:
-    """Apply the commands and store what they log; raises the first refusal, whereupon the caller rolls back."""
+    """Apply the commands and store what they log; raises the first refusal, whereupon the caller rolls back.
+
+    The store keeps the rules and the members as they are after a block, so one block changes each of them once at most.
+    """
+    changes = sum(isinstance(command, _MEMBER_COMMANDS) for command in commands)
+    if changes > 1 or sum(isinstance(command, ChangeRules) for command in commands) > 1:
+        raise InvariantBroken("a block that changes the members or the rules twice: the store would keep the last only")
     state, results = apply(before.state if before else None, Block(height, at, tuple(commands)))
     logged: list[Logged] = []
     for result in results:

@@ -226,6 +226,10 @@ def find_members_command(before: Members, after: Members) -> Command:
     if len(after.all) == len(before.all) + 1 and after.all[:-1] == before.all:
         return EnrolMember(after.all[-1])
     changed = [(old, new) for old, new in zip(before.all, after.all, strict=True) if old != new]
+    if not changed:
+        # Somebody was accredited for what he was accredited for before: the one command that may change nothing.
+        someone = next(member for member in before.all if member.retired is None)
+        return AccreditMember(someone.id, someone.accreditations)
     if len(changed) != 1:
         raise ValueError("no single command changes the members like this")
     return _find_member_command(*changed[0])
