@@ -96,6 +96,11 @@ class Reason(StrEnum):
     DISK_FAILED = "disk_failed"
     NOTHING_SEALED = "nothing_sealed"
     ERASED = "erased"
+    BACKUP_ALTERED = "backup_altered"
+    RESTORED_COPY = "restored_copy"
+    STALE_COPY = "stale_copy"
+    OTHER_HISTORY = "other_history"
+    NO_ROOM = "no_room"
 
 
 class CarnetError(Exception):

@@ -16,7 +16,6 @@ RETRY = {"no", "yes", "sometimes"}
 # it false (the last test of this file says so); none is added without its reason.
 PENDING = {
     Reason.ELSEWHERE_NOT_ALLOWED: "tests/node: prepare, contents at their source",
-    Reason.FILE_EXISTS: "tests/cli: an export onto an existing file",
 }
 
 

@@ -129,6 +129,7 @@ def _certify(terminal: Terminal, certificate: Certificate) -> None:
             ("log", f"{certificate.log_size:,} records"),
             ("census", counted),
             ("searched", f"{traces.byte_count:,} bytes in {', '.join(traces.files)}"),
+            ("journal", document["backup_journal"] or "erasures.journal: copy it to wherever there are backups"),
             ("signature", document["sig"]),
         )
     )

@@ -31,6 +31,12 @@ NEXT_STEPS: dict[str, str] = {
     Reason.UNKNOWN_PASSPORT: "`carnet list` shows what there is, and `carnet find TEXT` looks by VIN, plate or id.",
     Reason.UNKNOWN_MEMBER: "`carnet member list` shows the members.",
     Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",
+    Reason.BACKUP_ALTERED: "Fetch another copy of it, or take an older one: nothing was restored from this one.",
+    Reason.RESTORED_COPY: "Show it the newest head that anybody has, from a proof or `carnet checkpoint`:\n"
+    "  `carnet restore --checkpoint FILE`. If nobody has one, docs/operating.md says what is left.",
+    Reason.STALE_COPY: "Restore a newer backup. This one can only be read: it must not write on an old end.",
+    Reason.OTHER_HISTORY: "One of both was not written by this node alone: stop, keep both, and run `carnet fsck`.",
+    Reason.NO_ROOM: "Make room, or name another folder for the copy with --scratch DIR.",
     "policy_malformed": "Ask the network for its policy again; a node prints its own with `carnet policy`.",
 }
 

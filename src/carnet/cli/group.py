@@ -42,6 +42,9 @@ VERBS: dict[str, Place] = {
     "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit, revoke and retire them."),
     "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),
     "keys": Place("The node", "carnet.cli.keys", "Look at this node's keys; put them under a passphrase."),
+    "backup": Place("The node", "carnet.cli.backup", "Write the whole node to one encrypted file, while it runs."),
+    "restore": Place("The node", "carnet.cli.backup", "Make a node of a backup; let a restored copy write again."),
+    "checkpoint": Place("The node", "carnet.cli.backup", "Print the newest signed head of the log, to keep elsewhere."),
     "fsck": Place("The node", "carnet.cli.fsck", "Check everything again from storage, down to the last bit."),
 }
 

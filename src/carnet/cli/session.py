@@ -73,6 +73,19 @@ class Session:
         return str(click.prompt("Passphrase of this node's keys", hide_input=True, err=True))
 
 
+def find_backup_passphrase(file: str | None, *, is_new: bool) -> str | None:
+    """The passphrase of a backup: from the given file or that of CARNET_BACKUP_PASSPHRASE_FILE, or asked for if a
+    person can answer, twice when it `is_new`."""
+    chosen = file or os.environ.get("CARNET_BACKUP_PASSPHRASE_FILE")
+    if chosen:
+        return read_passphrase(Path(chosen))
+    if not is_interactive():
+        return None
+    import click
+
+    return str(click.prompt("Passphrase of the backup", hide_input=True, err=True, confirmation_prompt=is_new))
+
+
 def read_passphrase(path: Path) -> str:
     """The first line of a file, without its end. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty."""
     from carnet.errors import Reason, Refused

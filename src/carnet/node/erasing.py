@@ -316,7 +316,9 @@ def clear_all_traces(connection: Connection, *, patience_s: float) -> bool:
 
 def list_files(home: Home) -> list[Path]:
     """The files of a home in which contents could be: the store, what SQLite keeps beside it, the journal."""
-    return sorted(file for file in home.path.iterdir() if file.is_file() and file not in (home.keys, home.lock))
+    # The note about the last backup is replaced by whoever makes one, and may go while it is looked at.
+    other = (home.keys.name, home.lock.name, home.last_backup.name, home.last_backup.name + ".new")
+    return sorted(file for file in home.path.iterdir() if file.name not in other and file.is_file())
 
 
 def _empty_log(connection: Connection, patience_s: float) -> bool:

@@ -46,6 +46,16 @@ class Home:
         return self.path / "trust"
 
     @property
+    def restored(self) -> Path:
+        """There in a copy that was restored from a backup and may not write yet; says from which."""
+        return self.path / "restored.json"
+
+    @property
+    def last_backup(self) -> Path:
+        """When and where the last backup was made."""
+        return self.path / "last-backup.json"
+
+    @property
     def building(self) -> Path:
         """The store of a node that is being founded. It is whole before the keys are written."""
         return self.path / "node.db.new"

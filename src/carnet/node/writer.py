@@ -64,6 +64,7 @@ from carnet.node.lookup import (
 )
 from carnet.node.placing import Outcome, Placing, Receipt
 from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared, Preparer, count_random_bytes, make_context
+from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
@@ -717,13 +718,14 @@ def open_writer(
     """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy;
     `is_node_key_lost` opens it only so that the node key be replaced (`replace_lost_node_key`).
 
-    Raises Refused NO_NODE, WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of the store
-    first).
+    Raises Refused NO_NODE, RESTORED_COPY (until the newest head was shown), WRITER_BUSY (with pid), WRONG_PASSPHRASE,
+    NODE_DAMAGED (it re-checks the end of the store first).
     """
     home = Home(path)
     home.finish_founding()
     if not home.store.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
+    check_may_write(home)
     lock = WriterLock(home.lock, command or " ".join(sys.argv))
     try:
         ring = load_key_ring(home.keys, passphrase)

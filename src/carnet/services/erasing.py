@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from carnet.encoding import b64, decode
 from carnet.errors import Reason, Refused
+from carnet.node.backup.take import keep_journal_with_backups
 from carnet.node.erasing import MAX_JOURNAL_LINE, REASONS, Traces
 from carnet.node.home import Home
 from carnet.node.reader import Reader
@@ -37,7 +39,7 @@ STAYS_ALWAYS: Final = (
     "the record of this erasure: when, and a reason as a code",
 )
 COPIES: Final = (
-    "backups: keep erasures.journal with each, and open it for writing once after it is restored",
+    "backups: they hold it until they are deleted; a restore erases it again, if it finds the newest erasures.journal",
     "proofs that were given away: whoever has one has what it shows, and can still verify it",
     "the file it was imported from, and any export of it",
     "snapshots of the disk or the file system",
@@ -72,6 +74,8 @@ class Certificate:
     log_size: int
     census: dict[str, Any] | None
     stays: tuple[str, ...]
+    backup_journal: Path | None
+    """The journal beside the last backup, which has it too; None where there is none, or it could not be reached."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -85,6 +89,7 @@ class Certificate:
         entries = signed["entries"]
         return {
             "at": signed["at"],
+            "backup_journal": None if self.backup_journal is None else str(self.backup_journal),
             "by": signed["by"],
             "census": self.census,
             "copies": list(COPIES),
@@ -141,8 +146,9 @@ def erase(home: Home, plan: Plan, reason: str, passphrase: str | None, command: 
     with open_writer_at(home, passphrase, command) as writer:
         erasure, traces = writer.erase(bytes.fromhex(plan.passport), plan.seqs, reason)
         size = writer.state.size
+    journal = keep_journal_with_backups(home)
     with open_reader(home, passphrase) as reader:
-        return Certificate(erasure, traces, size, _find_census(reader), plan.stays)
+        return Certificate(erasure, traces, size, _find_census(reader), plan.stays, journal)
 
 
 def _find_census(reader: Reader) -> dict[str, Any] | None:
