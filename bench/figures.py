@@ -40,16 +40,20 @@ def make_figure(
     peer: tuple[str, float] | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
+    at_least_ratio: float | None = None,
 ) -> Figure:
-    """A figure with its ratio and its judgement worked out."""
-    target = None
-    met = None
-    if at_least is not None:
-        target, met = f"≥ {at_least:,.0f}", value >= at_least
-    if at_most is not None:
-        target, met = f"≤ {at_most:,.0f}", value <= at_most
+    """A figure with its ratio and its judgement worked out; of several targets all must be met."""
     peer_value = None if peer is None else peer[1]
     ratio = None if not peer_value else value / peer_value
+    targets: list[tuple[str, bool]] = []
+    if at_least is not None:
+        targets.append((f"≥ {at_least:,g}", value >= at_least))
+    if at_most is not None:
+        targets.append((f"≤ {at_most:,g}", value <= at_most))
+    if at_least_ratio is not None and ratio is not None:
+        targets.append((f"≥ {at_least_ratio:g} × peer", ratio >= at_least_ratio))
+    target = ", ".join(text for text, _ in targets) or None
+    met = all(is_met for _, is_met in targets) if targets else None
     return Figure(name, value, unit, None if peer is None else peer[0], peer_value, ratio, target, met)
 
 

@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple, cast
 
 from carnet.encoding import decode, encode
 from carnet.errors import Reason, Refused, Unverified
-from carnet.node.home import Home, sync_directory, write_private
+from carnet.node.home import Home, write_private
 from carnet.node.logbook import read_node
 from carnet.proof.bundle import read_bundle
 from carnet.tlog.checkpoint import Checkpoint, log_key, open_checkpoint, parse_body
 from carnet.tlog.note import parse_note
 from carnet.tlog.tree import root_from
+from carnet.vault.disk import sync_directory
 from carnet.vault.ledger import parse_genesis, parse_record, read_leaf, read_log_size
 from carnet.vault.store import Connection, open_store
 

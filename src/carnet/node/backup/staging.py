@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from carnet.errors import Reason, Refused
-from carnet.node.home import Home, sync_directory
+from carnet.node.home import Home
 from carnet.node.lock import WriterLock
+from carnet.vault.disk import sync_directory
 
 KEYS_WAITING: Final = "keys.json.restoring"
 """The key ring before the copy is whole: a folder without `keys.json` is no node."""

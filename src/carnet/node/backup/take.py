@@ -20,11 +20,12 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup.contents import STORE, list_small_files, write_end, write_part
 from carnet.node.backup.envelope import Sealer, SealingWriter
 from carnet.node.erasing import ErasureJournal
-from carnet.node.home import Home, sync_directory, write_private
+from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes
 from carnet.node.logbook import read_node
 from carnet.tlog.tree import root_from
 from carnet.vault.copying import copy_store
+from carnet.vault.disk import sync_directory
 from carnet.vault.erasing import has_uncleared
 from carnet.vault.ledger import parse_genesis, parse_record, read_leaf, read_log_size
 from carnet.vault.store import Connection, open_store

@@ -1,0 +1,37 @@
+"""Programs by others that do something like it, measured in the same run on the same disk; where one cannot run here, a
+reason is printed and its line is left out."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.figures import IS_QUICK, open_folder
+
+TESSERA_LEAVES = 100_000 if IS_QUICK else 1_000_000
+_SOURCE = Path(__file__).resolve().parent / "tessera"
+
+
+def measure_tessera() -> float | None:
+    """Leaves of 200 bytes that Tessera's POSIX log takes in a second, until a published checkpoint covers them."""
+    go = shutil.which("go")
+    if go is None:
+        return _leave_out("there is no go on the path")
+    with open_folder("tessera") as folder:
+        program = folder / "peer"
+        built = subprocess.run(
+            [go, "build", "-mod=readonly", "-o", program, "."], cwd=_SOURCE, capture_output=True, text=True, check=False
+        )
+        if built.returncode != 0:
+            return _leave_out(f"it does not build here: {built.stderr.strip().splitlines()[-1:]}")
+        command = [program, "-folder", folder / "log", "-leaves", str(TESSERA_LEAVES)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        if ran.returncode != 0:
+            return _leave_out(f"it ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}")
+        return float(ran.stdout)
+
+
+def _leave_out(why: str) -> None:
+    print(f"left out: Tessera, because {why}", file=sys.stderr)
