@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Cluster, run_cluster
 
 # The same examples on every machine and every day, so that a red run can be repeated; to look further than that:
 # --hypothesis-profile=explore
@@ -25,6 +28,13 @@ settings.register_profile(
     "explore", deadline=None, print_blob=True, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of this test process; without one here, the test is left out, and says so."""
+    with run_cluster() as cluster:
+        yield cluster
 
 
 def collect_left_out(reporter: pytest.TerminalReporter) -> dict[str, list[str]]:

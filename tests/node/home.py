@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import shake_256
@@ -10,6 +11,7 @@ from pathlib import Path
 from carnet.ledger.rules.members import Member
 from carnet.node.found import found_node
 from carnet.node.fsck import check_home
+from carnet.node.home import Home
 from carnet.node.placing import Outcome
 from carnet.node.prepare import ChainRef, Group, Item, Job
 from carnet.node.reader import Reader, open_reader
@@ -18,6 +20,7 @@ from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import Verdict, verify_bundle
 from carnet.tlog.policy import parse_policy
 from carnet.types import Subject
+from carnet.vault.store import Connection, open_store
 
 START_MS = 1_700_000_000_000
 
@@ -80,7 +83,22 @@ class TestNode:
             writer.close()
 
 
-def make_node(path: Path, *, seed: bytes = b"carnet tests") -> TestNode:
+def change_behind(node: TestNode, statement: str) -> int:
+    """Change the store without the checks that would forbid it; how many rows were changed. Bytes are written x'00'."""
+    with open_store(Home(node.path).address) as store:
+        connection = store.connection
+        forget_constraints(connection)
+        if not connection.is_file:
+            statement = re.sub(r"x'([0-9a-f]*)'", r"'\\x\1'::bytea", statement)
+        return int(connection.execute(statement).rowcount)
+
+
+def forget_constraints(connection: Connection) -> None:
+    """Foreign keys are not looked at in this session."""
+    connection.execute("PRAGMA foreign_keys = OFF" if connection.is_file else "SET session_replication_role = replica")
+
+
+def make_node(path: Path, *, seed: bytes = b"carnet tests", store_url: str | None = None) -> TestNode:
     clock, dice = Clock(), Dice(seed)
     operator = found_node(
         path / "home",
@@ -89,6 +107,7 @@ def make_node(path: Path, *, seed: bytes = b"carnet tests") -> TestNode:
         operator_kind="data_service",
         now=clock(),
         random_bytes=dice,
+        store_url=store_url,
     )
     return TestNode(path / "home", operator, clock, dice)
 

@@ -189,6 +189,7 @@ def make_first_schema(path: Path) -> None:
         for statement in (
             "DROP TABLE census_piece",
             "DROP TABLE census_changed",
+            "DROP TABLE writer",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             store.connection.execute(statement)

@@ -10,6 +10,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.found import found_node
 from carnet.node.home import Home
 from carnet.node.reader import open_reader
+from tests.node.conftest import ON_FILE
 from tests.node.home import Clock, Dice, TestNode
 
 
@@ -23,6 +24,7 @@ def test_found_node__refused_node_exists(node: TestNode) -> None:
     assert refused.value.reason == Reason.NODE_EXISTS
 
 
+@ON_FILE
 def test_found_node__killed_before_the_store_has_its_name(node: TestNode) -> None:
     home = Home(node.path)
     with open_reader(node.path) as reader:

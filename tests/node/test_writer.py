@@ -23,9 +23,10 @@ from carnet.node.prepare import Group
 from carnet.node.writer import Writer, open_writer
 from carnet.signing import Signer, verify
 from carnet.types import Basis, Custody, KeyRole, Mark, Subject
-from carnet.vault.store import open_store
+from carnet.vault.tables import metadata
 from tests.node.home import (
     TestNode,
+    change_behind,
     is_good,
     make_item,
     make_node,
@@ -46,8 +47,7 @@ def refused_reason(outcome: Outcome) -> list[Reason]:
 
 def count_rows(writer: Writer) -> dict[str, int]:
     connection = writer._connection
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in metadata.tables}
 
 
 def test_append__round_trip(checked: TestNode) -> None:
@@ -424,9 +424,9 @@ def test_open_writer__refused_no_node(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND idx = 3",
+        f"UPDATE log_node SET hash = x'{'00' * 32}' WHERE level = 0 AND idx = 3",
         "UPDATE log_record SET leaf = leaf || x'20' WHERE idx = 3",
-        "UPDATE seal SET leaves = zeroblob(64)",
+        f"UPDATE seal SET leaves = x'{'00' * 64}'",
         "DELETE FROM seal",
         "UPDATE checkpoint SET note = substr(note, 1, length(note) - 10) || 'AAAAAAAAA='",
         "UPDATE rules_line SET bytes = '{}' WHERE line = 0",
@@ -438,9 +438,7 @@ def test_open_writer__refused_no_node(tmp_path: Path) -> None:
 def test_open_writer__refused_node_damaged(node: TestNode, damage: str) -> None:
     with node.open() as writer:
         writer.append(node.operator.id, REPORTED, [new_passport(1, 10)])
-    with open_store(node.path / "node.db") as store:
-        store.connection.execute("PRAGMA foreign_keys = OFF")
-        store.connection.execute(damage)
+    assert change_behind(node, damage) > 0
     with pytest.raises(Refused) as caught:
         node.open()
     assert caught.value.reason is Reason.NODE_DAMAGED

@@ -17,12 +17,15 @@ import click
 from carnet.errors import Reason, Refused, Unverified
 
 REFUSED, USAGE = 1, 2
-SERVER_PACKAGES = frozenset({"alembic", "cryptography", "pysqlite3", "sqlalchemy"})
+SERVER_PACKAGES = frozenset({"alembic", "cryptography", "psycopg", "pysqlite3", "sqlalchemy"})
 STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
 NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
     Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
+    Reason.STORE_UNREACHABLE: "Start the server, or see that address and password are right (PGPASSWORD, ~/.pgpass).",
+    Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read.",
+    Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
@@ -66,7 +69,8 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
     if isinstance(error, Unverified):
         return error.code, str(error), {}
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in SERVER_PACKAGES:
-        message = f"this needs a node's packages ({error.name} is not installed): pip install 'carnet[server]'"
+        extras = "server,postgres" if error.name == "psycopg" else "server"
+        message = f"this needs a node's packages ({error.name} is not installed): pip install 'carnet[{extras}]'"
         return "server_not_installed", message, {"package": error.name}
     if isinstance(error, click.FileError):
         return "unreadable_file", error.format_message(), {"file": error.filename}
@@ -77,7 +81,7 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         return "system_error", saying, {"errno": name, "file": str(error.filename) if error.filename else None}
     if isinstance(error, click.ClickException):
         return "refused", error.format_message(), {}
-    if type(error).__module__.split(".")[0] in STORE_MODULES:
+    if type(error).__module__.split(".")[0] in STORE_MODULES or type(error).__module__ == "carnet.vault.store":
         saying = str(getattr(error, "orig", error)).splitlines()[0]
         return str(Reason.NODE_DAMAGED.value), f"the store cannot be used: {saying}", {"what": saying}
     return None, str(error), {}

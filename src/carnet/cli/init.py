@@ -18,12 +18,19 @@ from carnet.cli.session import Session
             "Named, and run by an organisation",
             'carnet --home ./node init --name cars.example --operator "Example Data"',
         ),
+        ("In a PostgreSQL database", "carnet init --store postgresql://carnet@db.example/carnet"),
         ("With its keys under a passphrase", "carnet init --passphrase-file ~/.carnet-passphrase"),
     )
 )
 @click.option("--name", metavar="NETWORK", help="The network's name, such as cars.example.  [this machine's]")
 @click.option("--operator", metavar="NAME", help="The organisation that runs the node.")
 @click.option("--kind", metavar="KIND", help="What kind of organisation it is.  [data_service]")
+@click.option(
+    "--store",
+    "store_url",
+    metavar="URL",
+    help="A PostgreSQL database for the store: postgresql://USER@HOST/DATABASE.  [a SQLite file in the folder]",
+)
 @passphrase_file
 @as_json
 @click.pass_obj
@@ -32,6 +39,7 @@ def init(
     name: str | None,
     operator: str | None,
     kind: str | None,
+    store_url: str | None,
     passphrase_file: str | None,
     is_json: bool,
 ) -> None:
@@ -41,7 +49,7 @@ def init(
     copy of it where you keep such things.
     """
     from carnet.cli.terminal import Terminal, write_json_line
-    from carnet.services.founding import found
+    from carnet.services.founding import check_store_url, describe_store, found
 
     founded = found(
         session.home,
@@ -49,6 +57,7 @@ def init(
         operator_name=operator,
         operator_kind=kind,
         passphrase=session.find_passphrase(passphrase_file),
+        store_url=None if store_url is None else check_store_url(store_url),
     )
     member = founded.operator
     if is_json:
@@ -66,6 +75,7 @@ def init(
         (
             ("network", founded.network),
             ("operator", f"{member.name} ({member.kind}), id {member.id.hex()}"),
+            *([("store", describe_store(session.home))] if store_url else []),
             ("keys", f"{session.home.keys}" + (" (under the passphrase)" if passphrase_file else " (mode 0600)")),
         )
     )

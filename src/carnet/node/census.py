@@ -44,7 +44,7 @@ def read_census_tree(connection: Connection, covers: int) -> SparseTree:
     """The whole tree of all heads below log size `covers`, which is that of the latest census, from the chains
     themselves: slow and large, for where its pieces are absent or damaged."""
     items = []
-    for chain, epoch, seq, link_id in connection.execute(_HEADS, {"covers": covers}):
+    for chain, epoch, seq, link_id in connection.stream(_HEADS, {"covers": covers}):
         slot = compute_slot(chain)
         items.append((slot, compute_head_leaf(slot, chain, epoch, seq, link_id)))
     return SparseTree.build(items)

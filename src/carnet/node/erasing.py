@@ -28,6 +28,7 @@ from carnet.signing import Signer, verify
 from carnet.types import KeyRole
 from carnet.vault.disk import sync_directory
 from carnet.vault.erasing import (
+    ERASED_FROM,
     SignedErasure,
     Tombstones,
     empty_log,
@@ -288,9 +289,9 @@ def clear_traces(
 ) -> Traces:
     """Cut the write-ahead log, then search the bytes that were erased in the files of the home, as one would who wants
     them back; where a page split has left a copy, write the store anew."""
-    is_empty = _empty_log(connection, patience_s)
+    is_empty = _clear(connection, patience_s)
     found = _search(list_files(home), traces)
-    is_rewritten = home.store.name in found
+    is_rewritten = connection.is_file and home.store.name in found
     if is_rewritten:
         rewrite_store(connection)
         is_empty = _empty_log(connection, patience_s)
@@ -300,7 +301,7 @@ def clear_traces(
         byte_count=sum(file.stat().st_size for file in files),
         files=tuple(file.name for file in files),
         is_log_empty=is_empty,
-        is_rewritten=is_rewritten,
+        is_rewritten=is_rewritten or (not connection.is_file and is_empty),
         found_in=tuple(sorted(found)),
     )
 
@@ -308,8 +309,10 @@ def clear_traces(
 def clear_all_traces(connection: Connection, *, patience_s: float) -> bool:
     """Where a kill came between an erasure and the search for its bytes, these are not known any more: then the whole
     store is written anew. Whether nothing is left."""
-    if not _empty_log(connection, patience_s):
+    if not _clear(connection, patience_s):
         return False
+    if not connection.is_file:
+        return True
     rewrite_store(connection)
     return _empty_log(connection, patience_s)
 
@@ -319,6 +322,14 @@ def list_files(home: Home) -> list[Path]:
     # The note about the last backup is replaced by whoever makes one, and may go while it is looked at.
     other = (home.keys.name, home.lock.name, home.last_backup.name, home.last_backup.name + ".new")
     return sorted(file for file in home.path.iterdir() if file.name not in other and file.is_file())
+
+
+def _clear(connection: Connection, patience_s: float) -> bool:
+    """Whether what was deleted has left the write-ahead log of a file, or the tables of a server; what a server keeps
+    beside its tables (its own write-ahead log) no client can reach."""
+    if connection.is_file:
+        return _empty_log(connection, patience_s)
+    return connection.rewrite_tables(ERASED_FROM, patience_s)
 
 
 def _empty_log(connection: Connection, patience_s: float) -> bool:

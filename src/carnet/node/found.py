@@ -14,7 +14,7 @@ from carnet.ledger.network import NETWORK_NAME, Founder, Genesis
 from carnet.ledger.rules.default import CLASS_OF_KIND, default_accreditations, default_rules
 from carnet.ledger.rules.document import Rules, compute_kind_line
 from carnet.ledger.rules.members import NODE_KIND, Key, Member, compute_enrolment
-from carnet.node.home import Home
+from carnet.node.home import Home, write_private
 from carnet.node.keyring import KeyRing, RandomBytes, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import write_block, write_checkpoint
@@ -22,8 +22,9 @@ from carnet.passport.kinds import all_kinds, get_schema
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole, MemberKind
 from carnet.vault.disk import explained_disk_errors
+from carnet.vault.fence import FOUNDING
 from carnet.vault.ledger import write_schemas
-from carnet.vault.store import create_store
+from carnet.vault.store import Store, create_store, remove_unfinished
 
 NAME_MAX_LENGTH = 120
 
@@ -37,12 +38,16 @@ def found_node(
     now: int,
     random_bytes: RandomBytes,
     passphrase: str | None = None,
+    store_url: str | None = None,
 ) -> Member:
     """Make a node in the empty home `path`, at `now` (ms); returns its operator.
 
+    Its store is a SQLite file in the home, or the PostgreSQL database at `store_url`, which must hold no node.
+
     `name` is the network's (`[a-z0-9.-]`, 63 at most). The operator is a member of kind `operator_kind`, hosted by
     the node, accredited for all that the writer table allows to it. Raises Refused(NODE_EXISTS),
-    Refused(VALUE_OUT_OF_RANGE) for a name, Refused(NOT_IN_LIST) for a kind.
+    Refused(VALUE_OUT_OF_RANGE) for a name or a URL, Refused(NOT_IN_LIST) for a kind, and for a database what
+    `vault.postgres.connect` raises.
     """
     home = Home(path)
     home.finish_founding()
@@ -58,7 +63,7 @@ def found_node(
     try:
         home.check_empty()
         with explained_disk_errors(home.path):
-            return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase)
+            return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase, store_url)
     finally:
         lock.release()
 
@@ -96,6 +101,7 @@ def _found(
     now: int,
     random_bytes: Callable[[int], bytes],
     passphrase: str | None,
+    store_url: str | None,
 ) -> Member:
     author = random_bytes(32)
     ring = KeyRing.of(random_bytes).with_author(author)
@@ -123,11 +129,9 @@ def _found(
     )
     # First the store, whole, under another name; then the keys; then its name. Killed before the keys are there, a
     # founding has not happened; killed after, it is finished by whoever opens the home (`Home.finish_founding`).
-    building = home.building
-    _remove_store(building)
-    with create_store(building) as store:
+    with _create_store(home, store_url) as store:
         connection = store.connection
-        connection.execute("BEGIN IMMEDIATE")
+        connection.begin_write()
         book, _ = write_block(connection, None, 1, now, [FoundNetwork(genesis, rules, members)])
         write_schemas(
             connection, [(kind, get_schema(kind).document()) for kind in all_kinds() if kind in CLASS_OF_KIND]
@@ -135,15 +139,30 @@ def _found(
         connection.executemany(
             "INSERT INTO meta (key, value) VALUES (?, ?)", [("home", node_id.hex()), ("net", net.hex())]
         )
-        connection.execute("COMMIT")
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE writer SET state = ? WHERE id = 1", (FOUNDING,))
+        connection.commit()
+        connection.begin_write()
         write_checkpoint(connection, book.checkpoint, log)
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    _remove_store(building, only_side_files=True)
+        connection.commit()
+        connection.end_founding()
+    if store_url is None:
+        _remove_store(home.building, only_side_files=True)
     save_key_ring(ring, home.keys, passphrase, random_bytes)
     home.finish_founding()
     return members[1]
+
+
+def _create_store(home: Home, url: str | None) -> Store:
+    """An empty store under its provisional name. What a killed founding of this same home has left goes first."""
+    if url is None:
+        _remove_store(home.building)
+        home.building_url.unlink(missing_ok=True)
+        return create_store(home.building)
+    is_begun_here = home.building_url.exists() and home.building_url.read_text(encoding="utf-8").strip() == url
+    if is_begun_here:
+        remove_unfinished(url, FOUNDING)
+    write_private(home.building_url, url.encode() + b"\n")
+    return create_store(url)
 
 
 def _remove_store(path: Path, *, only_side_files: bool = False) -> None:

@@ -1,6 +1,6 @@
 """A home directory: where one node keeps its store, its keys, its lock and the policies it trusts.
 
-Knows names and permissions; refuses to read what is in the files.
+Knows names and permissions. Of the files it reads one: the address of a store that is a database elsewhere.
 """
 
 from __future__ import annotations
@@ -24,6 +24,19 @@ class Home:
     def store(self) -> Path:
         """The SQLite file."""
         return self.path / "node.db"
+
+    @property
+    def store_url(self) -> Path:
+        """The file with the URL of the PostgreSQL database that is this node's store; absent for a SQLite file."""
+        return self.path / "store.url"
+
+    @property
+    def address(self) -> Path | str:
+        """Where the store is: the URL in `store.url`, or else the SQLite file."""
+        try:
+            return self.store_url.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return self.store
 
     @property
     def keys(self) -> Path:
@@ -60,20 +73,29 @@ class Home:
         """The store of a node that is being founded. It is whole before the keys are written."""
         return self.path / "node.db.new"
 
+    @property
+    def building_url(self) -> Path:
+        """The address of a database in which a node is being founded."""
+        return self.path / "store.url.founding"
+
     def is_founded(self) -> bool:
         """Whether a node lives here, be it one whose founding was killed at the very last step."""
-        return self.keys.exists() and (self.store.exists() or self.building.exists())
+        places = (self.store, self.store_url, self.building, self.building_url)
+        return self.keys.exists() and any(place.exists() for place in places)
 
     def finish_founding(self) -> None:
         """Give the store its name if a kill came between the keys and it: then nothing else is missing."""
-        if self.keys.exists() and not self.store.exists():
+        if self.keys.exists() and not self.store.exists() and not self.store_url.exists():
             # Absent: there is nothing to finish, or another process has just done it.
+            with suppress(FileNotFoundError):
+                self.building_url.replace(self.store_url)
+                return
             with suppress(FileNotFoundError):
                 self.building.replace(self.store)
 
     def check_empty(self) -> None:
         """Raise Refused(NODE_EXISTS) if there is a node, or a part of one: nothing is ever overwritten."""
-        for file in (self.store, self.keys):
+        for file in (self.store, self.store_url, self.keys):
             if file.exists():
                 raise Refused(
                     Reason.NODE_EXISTS, f"{self.path} already holds a node ({file.name})", home=str(self.path)

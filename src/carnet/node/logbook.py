@@ -81,7 +81,7 @@ def write_block(
         frontier, completed = frontier.with_leaf_nodes(leaf_hash(one.leaf))
         nodes += completed
     write_records(connection, logged)
-    connection.executemany("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)", nodes)
+    connection.insert_many("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)", nodes)
     old = before.state if before else None
     if old is None or old.rules_ref != state.rules_ref:
         write_rules(connection, state)
@@ -94,4 +94,7 @@ def write_checkpoint(connection: Connection, checkpoint: Checkpoint, signer: Sig
     """Sign and store a head whose size and root are durable already (clause 3.10); the same head gives the same
     note."""
     note = sign_checkpoint(checkpoint, signer)
-    connection.execute("INSERT OR REPLACE INTO checkpoint (size, note) VALUES (?, ?)", (checkpoint.size, note))
+    connection.execute(
+        "INSERT INTO checkpoint (size, note) VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note",
+        (checkpoint.size, note),
+    )

@@ -108,7 +108,7 @@ class Reader:
 
     def __init__(self, home: Home, ring: KeyRing) -> None:
         self._ring = ring
-        self._store = open_store(home.store, is_read_only=True)
+        self._store = open_store(home.address, is_read_only=True)
         self._connection = self._store.connection
         try:
             self.refresh()
@@ -120,8 +120,8 @@ class Reader:
         """See the store as it is now; caches start anew where they could be of another moment."""
         connection = self._connection
         if connection.in_transaction:
-            connection.execute("COMMIT")
-        connection.execute("BEGIN")
+            connection.commit()
+        connection.begin_read()
         self._state = read_state(connection)
         self._kinds = Kinds(read_schemas(connection))
         self._home = self._state.genesis.founders[0].member
@@ -177,7 +177,8 @@ class Reader:
 
     def count_entries(self) -> int:
         """How many entries this node keeps."""
-        return cast("int", self._connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0])
+        # PostgreSQL adds integers up to a decimal number.
+        return int(self._connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0])
 
     def count_passports(self) -> int:
         """How many passports this node keeps."""

@@ -139,7 +139,7 @@ def show_head(home: Home, data: bytes) -> Shown:
         raise Refused(Reason.NODE_EXISTS, "this home is no restored copy, or was shown a head before: it may write")
     if mark.is_ancestor:
         check_may_write(home)
-    with open_store(home.store, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store:
         shown = check_head(store.connection, data)
     home.restored.unlink()
     sync_directory(home.path)

@@ -7,6 +7,8 @@ on the disk. It refuses to know where submissions come from, and to write on whe
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,6 +75,7 @@ from carnet.types import Custody, KeyRole, Subject
 from carnet.vault.census import count_changed, note_changed
 from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
+from carnet.vault.fence import Fence
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
 from carnet.vault.store import Blob, Connection, Error, move_log, open_store
 
@@ -108,13 +111,15 @@ class Writer:
         random_bytes: RandomBytes,
         passphrase: str | None,
         is_node_key_lost: bool = False,
+        command: str = "",
     ) -> None:
         self._home, self._ring, self._file_lock = home, ring, lock
         self._clock, self._random_bytes, self._passphrase = clock, random_bytes, passphrase
-        self._store = open_store(home.store)
+        self._store = open_store(home.address)
         try:
             connection = self._store.connection
             self._connection = connection
+            self._fence = Fence(connection, f"{os.getpid()} {socket.gethostname()} {command}")
             self._log, self._node = Signer(ring.log), Signer(ring.node)
             self._book = read_logbook(connection)
             self._node_id = self._book.state.genesis.founders[0].member
@@ -175,11 +180,11 @@ class Writer:
         """Look many things up under one read of the store: each look-up alone takes and frees its locks anew."""
         with self._mutex:
             self._check_alive()
-            self._connection.execute("BEGIN")
+            self._connection.begin_read()
             try:
                 yield
             finally:
-                self._connection.execute("COMMIT")
+                self._connection.commit()
 
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """The passport of a subject, ready for more entries; raises Refused(ERASED) for one whose key is gone."""
@@ -516,13 +521,14 @@ class Writer:
         connection = self._connection
         try:
             with explained_disk_errors(self._home.path):
-                connection.execute("BEGIN IMMEDIATE")
+                connection.begin_write()
+                self._fence.check()
                 if self._is_note_due:
                     # The head of the last commit: its size and root are on the disk, so it may be signed (3.10).
                     write_checkpoint(connection, self._book.checkpoint, self._log)
                     self._is_note_due = False
                 result = work(at)
-                connection.execute("COMMIT")
+                connection.commit()
         except BaseException as error:
             self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
             self._roll_back(error)
@@ -534,11 +540,13 @@ class Writer:
         re-checks."""
         try:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._connection.rollback()
         except Error as second:
             self._failure = f"{type(second).__name__}: {second}"
-        if isinstance(error, (Error, InvariantBroken)) or is_disk_refusal(error):
+        if isinstance(error, (*Error, InvariantBroken)) or is_disk_refusal(error):
             self._failure = f"{type(error).__name__}: {error}"
+        elif isinstance(error, Refused) and error.reason in (Reason.WRITER_REPLACED, Reason.STORE_MOVED):
+            self._failure = error.message
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:
@@ -546,7 +554,7 @@ class Writer:
         try:
             with explained_disk_errors(self._home.path):
                 yield
-        except (Error, OSError, Refused) as error:
+        except (*Error, OSError, Refused) as error:
             if not isinstance(error, Refused) or is_disk_refusal(error):
                 self._failure = self._failure or f"{type(error).__name__}: {error}"
             raise
@@ -589,14 +597,14 @@ class Writer:
             commands.append(SealBatch(header, self._node.sign(header)))
             seals.append((state.size + ordinal, batch.class_, len(batch.leaves), b"".join(batch.leaves)))
         self._write_block(at, commands)
-        connection.executemany("INSERT INTO seal VALUES (?,?,?,?)", seals)
+        connection.insert_many("INSERT INTO seal VALUES (?,?,?,?)", seals)
         connection.executemany("INSERT INTO author_key VALUES (?,?,?,?)", placing.new_keys.values())
-        connection.executemany("INSERT INTO submission VALUES (?,?,?,?,?,?,?)", placing.submissions)
+        connection.insert_many("INSERT INTO submission VALUES (?,?,?,?,?,?,?)", placing.submissions)
         self._write_chains(placing, state)
         # In the order of the tree they go into: neighbours share a page.
-        connection.executemany(_ENTRY, sorted(placing.entries))
-        connection.executemany(_ENTRY_AT_TARGET, sorted(placing.entries_at_target))
-        connection.executemany("INSERT INTO source_row VALUES (?,?,?)", sorted(placing.sources))
+        connection.insert_many(_ENTRY, sorted(placing.entries))
+        connection.insert_many(_ENTRY_AT_TARGET, sorted(placing.entries_at_target))
+        connection.insert_many("INSERT INTO source_row VALUES (?,?,?)", sorted(placing.sources))
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
 
@@ -620,8 +628,8 @@ class Writer:
                 grown_since.append((head.closed, *now, head.number))
             if head.home is not None:
                 moved.append((head.home, head.number))
-        self._connection.executemany(_NEW_CHAIN, new)
-        self._connection.executemany("INSERT INTO passport_key VALUES (?,?)", keys)
+        self._connection.insert_many(_NEW_CHAIN, new)
+        self._connection.insert_many("INSERT INTO passport_key VALUES (?,?)", keys)
         self._connection.executemany(_GROWN_CHAIN, grown)
         self._connection.executemany(_GROWN_SINCE, grown_since)
         # Once for each chain and census; those that had grown before are noted.
@@ -723,10 +731,11 @@ def open_writer(
     """
     home = Home(path)
     home.finish_founding()
-    if not home.store.is_file():
+    if not home.is_founded():
         raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
     check_may_write(home)
-    lock = WriterLock(home.lock, command or " ".join(sys.argv))
+    command = command or " ".join(sys.argv)
+    lock = WriterLock(home.lock, command)
     try:
         ring = load_key_ring(home.keys, passphrase)
         return Writer(
@@ -737,6 +746,7 @@ def open_writer(
             random_bytes=random_bytes,
             passphrase=passphrase,
             is_node_key_lost=is_node_key_lost,
+            command=command,
         )
     except BaseException:
         lock.release()

@@ -113,7 +113,7 @@ def get_newest_head(home: Home) -> bytes:
     a copy: what it has signed itself is no head from outside."""
     check_founded(home)
     check_may_write(home)
-    with open_store(home.store, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store:
         found = read_moment(store.connection).checkpoint
     if found is None:
         raise Refused(Reason.NOTHING_SEALED, "this node has signed no head of its log yet")

@@ -50,10 +50,12 @@ def found(
     operator_name: str | None = None,
     operator_kind: str | None = None,
     passphrase: str | None = None,
+    store_url: str | None = None,
 ) -> Founded:
-    """Make a node: its network is named after this machine and its operator is a data service, unless said otherwise.
+    """Make a node: its network is named after this machine, its operator is a data service and its store a SQLite file,
+    unless said otherwise.
 
-    Raises Refused(NODE_EXISTS, VALUE_OUT_OF_RANGE, NOT_IN_LIST).
+    Raises Refused(NODE_EXISTS, VALUE_OUT_OF_RANGE, NOT_IN_LIST, STORE_UNREACHABLE).
     """
     name = name or make_network_name()
     operator = found_node(
@@ -64,9 +66,30 @@ def found(
         now=now_ms(),
         random_bytes=os.urandom,
         passphrase=passphrase,
+        store_url=store_url,
     )
     with open_writer_at(home, passphrase, "found") as writer:
         return Founded(writer.state.genesis.origin, operator, home.path)
+
+
+def check_store_url(text: str) -> str:
+    """The URL of a PostgreSQL database, as it was given; raises Refused(VALUE_OUT_OF_RANGE) for another text."""
+    url = text.strip()
+    if not url.startswith(("postgresql://", "postgres://")) or "\n" in url:
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, "a store's URL begins with postgresql:// and names a host and a database"
+        )
+    return url
+
+
+def describe_store(home: Home) -> str:
+    """Where the store of a home is, for people: never with a password."""
+    address = home.address
+    if isinstance(address, str):
+        from carnet.vault.postgres import describe_url
+
+        return describe_url(address)
+    return str(address)
 
 
 def open_writer_at(home: Home, passphrase: str | None, command: str) -> Writer:

@@ -22,7 +22,9 @@ def write_pieces(connection: Connection, written: Mapping[int, bytes | None]) ->
     connection.executemany("DELETE FROM census_piece WHERE id = ?", gone)
     # Ascending: neighbours share a page.
     kept = sorted((number, Blob(content)) for number, content in written.items() if content is not None)
-    connection.executemany("INSERT OR REPLACE INTO census_piece VALUES (?,?)", kept)
+    connection.executemany(
+        "INSERT INTO census_piece VALUES (?,?) ON CONFLICT (id) DO UPDATE SET content = excluded.content", kept
+    )
 
 
 def clear_pieces(connection: Connection) -> None:
@@ -32,7 +34,9 @@ def clear_pieces(connection: Connection) -> None:
 
 def note_changed(connection: Connection, chains: Iterable[int]) -> None:
     """Note chains, by number, whose head is another than in the latest census; each may be noted again."""
-    connection.executemany("INSERT OR IGNORE INTO census_changed VALUES (?)", [(number,) for number in chains])
+    connection.executemany(
+        "INSERT INTO census_changed VALUES (?) ON CONFLICT DO NOTHING", [(number,) for number in chains]
+    )
 
 
 def count_changed(connection: Connection) -> int:
@@ -48,12 +52,12 @@ def clear_changed(connection: Connection) -> None:
 def read_changed_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
     """(chain16, epoch, seq, link id) of each chain that is noted, as its head is now."""
     query = "SELECT chain16, head_epoch, head_seq, head_id FROM census_changed JOIN chain ON id = census_changed.chain"
-    yield from connection.execute(query)
+    yield from connection.stream(query)
 
 
 def read_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
     """(chain16, epoch, seq, link id) of every chain, as its head is now."""
-    yield from connection.execute("SELECT chain16, head_epoch, head_seq, head_id FROM chain")
+    yield from connection.stream("SELECT chain16, head_epoch, head_seq, head_id FROM chain")
 
 
 def read_last_erased(connection: Connection, count: int) -> list[bytes]:

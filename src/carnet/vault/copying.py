@@ -16,13 +16,15 @@ from urllib.parse import quote
 
 from pysqlite3 import dbapi2 as sqlite
 
-from carnet.vault.store import Connection
+from carnet.vault.store import DriverConnection
 
 STEP_PAGES: Final = 1024
 """Copied at a time; between two steps others get at the disk and at this process."""
 
 
-def copy_store(connection: Connection, scratch: Path, progress: Callable[[int, int], None] | None = None) -> IO[bytes]:
+def copy_store(
+    connection: DriverConnection, scratch: Path, progress: Callable[[int, int], None] | None = None
+) -> IO[bytes]:
     """The store as `connection` sees it, in a nameless file in the folder `scratch`, at its beginning.
 
     The connection is in a read transaction, so all steps see one moment, and no write makes it start again. It needs

@@ -15,6 +15,8 @@ from carnet.vault.store import Connection
 from carnet.vault.tables import IN_VAULT
 
 TOMBSTONE_BYTES: Final = 16
+ERASED_FROM: Final = ("entry", "source_row", "chain", "passport_key", "submission")
+"""The tables out of which an erasure takes rows or values."""
 
 
 class SignedErasure(NamedTuple):
@@ -74,7 +76,7 @@ def write_erasure(connection: Connection, chain16: bytes, signed: SignedErasure,
     connection.execute("INSERT INTO erasure VALUES (?,?,?,?,0)", (number, chain16, signed.document, signed.sig))
     # A subject may have been erased before, and was opened anew.
     connection.executemany(
-        "INSERT OR IGNORE INTO tombstone VALUES (?,?)", [(one, number) for one in sorted(tombstones)]
+        "INSERT INTO tombstone VALUES (?,?) ON CONFLICT DO NOTHING", [(one, number) for one in sorted(tombstones)]
     )
     return number
 

@@ -113,7 +113,9 @@ def read_lines(connection: Connection, index: int) -> list[bytes]:
 def read_member_leaves(connection: Connection, index: int) -> list[bytes]:
     """The leaves of the members tree of the members record at `index`, in order."""
     rows = connection.execute(
-        "SELECT leaf, max(since) FROM member_leaf WHERE since <= ? GROUP BY member ORDER BY member", (index,)
+        "SELECT leaf FROM member_leaf AS one WHERE since ="
+        " (SELECT max(since) FROM member_leaf WHERE member = one.member AND since <= ?) ORDER BY member",
+        (index,),
     )
     return [row[0] for row in rows]
 
@@ -209,9 +211,11 @@ def read_schemas(connection: Connection) -> dict[int, tuple[str, Document]]:
 
 
 def write_schemas(connection: Connection, documents: Sequence[tuple[str, object]]) -> None:
-    """Add schema documents, with their canonical bytes."""
+    """Add schema documents, with their canonical bytes, under the next numbers."""
+    first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM schema").fetchone()[0]
     connection.executemany(
-        "INSERT INTO schema (kind, document) VALUES (?, ?)", [(kind, encode(document)) for kind, document in documents]
+        "INSERT INTO schema (id, kind, document) VALUES (?, ?, ?)",
+        [(id_, kind, encode(document)) for id_, (kind, document) in enumerate(documents, first)],
     )
 
 

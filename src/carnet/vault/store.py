@@ -1,30 +1,37 @@
-"""Opening the store: SQLite as it must be set to keep what it acknowledged, and the schema brought up to date.
+"""Opening the store, a SQLite file or a PostgreSQL database, and the one seam between both: `Connection`.
 
-Knows files and pragmas; refuses to know what is in the tables.
+Here stands SQLite as it must be set to keep what it acknowledged; `vault.postgres` does the same for the other. Callers
+write one SQL, with `?` and `:name` for parameters, that means the same to both. It refuses to know what is in the
+tables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 
-SCHEMA_VERSION: Final = "0002"
+SCHEMA_VERSION: Final = "0003"
 """The newest migration in `migrations/versions`."""
 
 PAGE_BYTES: Final = 8192
 MINIMUM_SQLITE: Final = (3, 51, 3)
 """Older ones can corrupt the write-ahead log when it is reset (SQLite's own release notes, 3.51.3)."""
 
-Connection = Any
-"""A driver connection of pysqlite3, which ships no types."""
+Address = Path | str
+"""Where a store is: a SQLite file, or the URL of a PostgreSQL database."""
+
+DriverConnection = Any
+"""A connection of pysqlite3, which ships no types."""
 
 Blob = bytearray
 """How bytes are handed to the driver where there are thousands of rows. It looks for an adapter for each `bytes` and
@@ -44,26 +51,114 @@ _PRAGMAS = (
 MAX_LOG_PAGES: Final = 4000
 """Pages in the write-ahead log from which on it is moved into the store: 32 MB."""
 
-Error = sqlite.Error
-IntegrityError = sqlite.IntegrityError
+
+class PostgresError(Exception):
+    """What a PostgreSQL server answered, or that it answers no more; the driver's own error is its cause."""
+
+
+Error: Final = (sqlite.Error, PostgresError)
+"""What either database raises, for `except` and `isinstance`."""
+
+
+class Connection(Protocol):
+    """What the rest of the program may ask of either database. In autocommit: whoever writes says where it begins."""
+
+    is_file: bool
+    """Whether the store is a file of the home; else a server keeps it."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def execute(self, statement: str, parameters: Any = (), /) -> Any:
+        """Run one statement; gives a cursor. On PostgreSQL all rows are read at once: see `stream`."""
+
+    def executemany(self, statement: str, rows: Iterable[Any], /) -> Any:
+        """Run one statement for each row of parameters."""
+
+    def insert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
+        """As `executemany` for `INSERT INTO table VALUES (?, NULL, …)`: COPY on PostgreSQL, where rows are many."""
+
+    def stream(self, statement: str, parameters: Any = (), /) -> Any:
+        """Rows of a large result as they are asked for, within a transaction."""
+
+    def begin_write(self) -> None:
+        """Begin to write. On SQLite nobody else can from here on; on PostgreSQL the writer's lock sees to it."""
+
+    def begin_read(self) -> None:
+        """Begin to read one moment of the store, whatever is written meanwhile."""
+
+    def commit(self) -> None:
+        """When it returns, all that was written is on the disk."""
+
+    def rollback(self) -> None:
+        """Undo what was written since the beginning."""
+
+    def lock_row(self, query: str, /) -> Any:
+        """The row that a query without parameters finds, or None; within a write, nobody changes it until its end."""
+
+    def take_lock(self, name: str, holder: str) -> None:
+        """Hold the writer's lock of the network `name` as long as this session lasts; raises Refused(WRITER_BUSY). A
+        SQLite file has none: the lock of its home guards it."""
+
+    def end_founding(self) -> None:
+        """All is in the one place that will be given its name."""
+
+    def rewrite_tables(self, tables: Sequence[str], patience_s: float) -> bool:
+        """On a server, outside a transaction: write tables anew, so that no page keeps a row that was deleted. False
+        where a reader still sees one after `patience_s`."""
+
+    def find_damage(self) -> list[str]:
+        """What the database itself finds wrong with its files, as far as it can tell."""
+
+
+class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 ships no types
+    """The driver's own connection: statements go to it directly, so that nothing stands between a row and the file."""
+
+    is_file = True
+    insert_many = sqlite.Connection.executemany
+    stream = sqlite.Connection.execute
+
+    def begin_write(self) -> None:
+        """See `Connection`."""
+        self.execute("BEGIN IMMEDIATE")
+
+    def begin_read(self) -> None:
+        """See `Connection`."""
+        self.execute("BEGIN")
+
+    def lock_row(self, query: str, /) -> Any:
+        """See `Connection`."""
+        return self.execute(query).fetchone()
+
+    def take_lock(self, name: str, holder: str) -> None:
+        """See `Connection`."""
+
+    def end_founding(self) -> None:
+        """See `Connection`. The file alone gets its name: nothing may be left in the log beside it."""
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def rewrite_tables(self, tables: Sequence[str], patience_s: float) -> bool:
+        """Not for a file, which is written anew as a whole (`vault.erasing`)."""
+        raise NotImplementedError
+
+    def find_damage(self) -> list[str]:
+        """See `Connection`."""
+        lines = [str(row[0]) for row in self.execute("PRAGMA quick_check(20)").fetchall()]
+        # A value that breaks a CHECK is the business of its own table.
+        return [f"SQLite: {line}" for line in lines if line != "ok" and not line.startswith("CHECK constraint")]
 
 
 class Store:
-    """One open database. `connection` is the driver's own, in autocommit: whoever writes says BEGIN and COMMIT."""
+    """One open database, with its one connection."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.engine = engine
-        self.path = path
-        self._pooled = engine.raw_connection()
-        connection = self._pooled.driver_connection
-        if connection is None:
-            raise Refused(Reason.NODE_DAMAGED, f"{path} cannot be opened")
-        self.connection: Connection = connection
+    def __init__(self, connection: Connection, close: Callable[[], object]) -> None:
+        self.connection = connection
+        self._close = close
 
     def close(self) -> None:
         """Close the connection; idempotent."""
-        self._pooled.close()
-        self.engine.dispose()
+        self._close()
 
     def __enter__(self) -> Store:
         return self
@@ -72,18 +167,24 @@ class Store:
         self.close()
 
 
-def create_store(path: Path) -> Store:
-    """Make a new, empty store at `path` with the newest schema; raises Refused(NODE_EXISTS) if the file is there."""
-    if path.exists():
-        raise Refused(Reason.NODE_EXISTS, f"{path.name} exists already in this home")
-    engine = _make_engine(path, "rwc")
-    _migrate(engine)
-    return Store(engine, path)
+def create_store(address: Address) -> Store:
+    """Make a new, empty store with the newest schema. Raises Refused(NODE_EXISTS) if there is one, and for a database
+    what `vault.postgres.connect` raises."""
+    if isinstance(address, str):
+        return _open_postgres(address, is_new=True, is_read_only=False)
+    if address.exists():
+        raise Refused(Reason.NODE_EXISTS, f"{address.name} exists already in this home")
+    engine = _make_engine(address, "rwc")
+    with engine.connect() as connection:
+        migrate(connection)
+    return _open(engine, address)
 
 
 def move_log(connection: Connection, *, is_long: bool = False) -> None:
     """Move the write-ahead log into the store, as far as readers let go of it, and flush both; with `is_long` only if
     it has become long. Raises the driver's Error if the disk fails."""
+    if not connection.is_file:
+        return
     if is_long:
         _, pages, moved = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
         if pages - moved < MAX_LOG_PAGES:
@@ -91,19 +192,23 @@ def move_log(connection: Connection, *, is_long: bool = False) -> None:
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
-def open_store(path: Path, *, is_read_only: bool = False) -> Store:
-    """Open the store at `path`, for writing brought up to the newest schema first.
+def open_store(address: Address, *, is_read_only: bool = False) -> Store:
+    """Open the store at `address`, for writing brought up to the newest schema first.
 
-    Raises Refused(NO_NODE) where there is none, and Refused(NODE_DAMAGED) for a file that is no store of ours or is
-    of a newer schema.
+    Raises Refused(NO_NODE) where there is none, Refused(NODE_DAMAGED) for a file that is no store of ours or is of a
+    newer schema, and for a database what `vault.postgres.connect` raises.
     """
+    if isinstance(address, str):
+        return _open_postgres(address, is_new=False, is_read_only=is_read_only)
+    path = address
     if not path.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node here: {path.name} is absent; make one with `carnet init`")
     engine = _make_engine(path, "ro" if is_read_only else "rw")
     try:
         version = _read_version(engine)
         if version != SCHEMA_VERSION and not is_read_only:
-            _migrate(engine)
+            with engine.connect() as connection:
+                migrate(connection)
             version = _read_version(engine)
         if not is_read_only:
             # The log's file has its name by now. SQLite flushes the directory too, but lets no error of that be seen.
@@ -117,11 +222,68 @@ def open_store(path: Path, *, is_read_only: bool = False) -> Store:
         raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}")) from error
     if version != SCHEMA_VERSION:
         engine.dispose()
-        is_older = version is not None and version < SCHEMA_VERSION
-        hint = ": `carnet census` brings it up to date" if is_older else ""
-        saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
-        raise Refused(Reason.NODE_DAMAGED, saying, version=version)
-    return Store(engine, path)
+        raise _other_schema(version)
+    return _open(engine, path)
+
+
+def remove_unfinished(url: str, state: str) -> None:
+    """Remove from a database what a founding or a move left there when it was killed: tables without a log, or whose
+    writer's row is in this state. Raises Refused(NODE_EXISTS) for anything else."""
+    from carnet.vault.postgres import connect, drop_tables, read_version
+
+    connection = connect(url, is_read_only=False)
+    try:
+        if read_version(connection) is None:
+            return
+        is_empty = connection.execute("SELECT NOT EXISTS (SELECT 1 FROM log_record)").fetchone()[0]
+        if not is_empty and connection.execute("SELECT state FROM writer").fetchall() != [(state,)]:
+            raise Refused(Reason.NODE_EXISTS, "this database holds a node already; name another one, or a schema of it")
+        drop_tables(connection)
+    finally:
+        connection.close()
+
+
+def _open(engine: Engine, path: Path) -> Store:
+    pooled = engine.raw_connection()
+    connection: Any = pooled.driver_connection
+    if connection is None:
+        raise Refused(Reason.NODE_DAMAGED, f"{path} cannot be opened")
+
+    def close() -> None:
+        pooled.close()
+        engine.dispose()
+
+    return Store(connection, close)
+
+
+def _open_postgres(url: str, *, is_new: bool, is_read_only: bool) -> Store:
+    # Imported here: the driver is an extra of its own.
+    from carnet.vault.postgres import connect, make_schema, read_version, upgrade_schema
+
+    connection = connect(url, is_read_only=is_read_only)
+    try:
+        version = read_version(connection)
+        if is_new and version is not None:
+            raise Refused(Reason.NODE_EXISTS, "this database holds a node already; name another one, or a schema of it")
+        if is_new:
+            make_schema(connection)
+        elif version is None:
+            raise Refused(Reason.NO_NODE, "there is no node in this database; make one with `carnet init --store URL`")
+        elif version != SCHEMA_VERSION and not is_read_only:
+            upgrade_schema(connection)
+        if not is_new and (version := read_version(connection)) != SCHEMA_VERSION:
+            raise _other_schema(version)
+    except BaseException:
+        connection.close()
+        raise
+    return Store(connection, connection.close)
+
+
+def _other_schema(version: str | None) -> Refused:
+    is_older = version is not None and version < SCHEMA_VERSION
+    hint = ": `carnet census` brings it up to date" if is_older else ""
+    saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
+    return Refused(Reason.NODE_DAMAGED, saying, version=version)
 
 
 def _make_engine(path: Path, mode: str) -> Engine:
@@ -134,11 +296,12 @@ def _make_engine(path: Path, mode: str) -> Engine:
         f"sqlite+pysqlite:///file:{path.as_posix()}?mode={mode}&uri=true",
         module=sqlite,
         poolclass=NullPool,
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30.0, "cached_statements": 256},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30.0, "cached_statements": 256}
+        | {"factory": SqliteConnection},
     )
 
     @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Connection, _record: object) -> None:
+    def set_pragmas(connection: DriverConnection, _record: object) -> None:
         if mode == "rwc":
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         if mode != "ro":
@@ -158,7 +321,8 @@ def _read_version(engine: Engine) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _migrate(engine: Engine) -> None:
+def migrate(connection: SqlConnection) -> None:
+    """Bring the schema up to the newest, in one transaction."""
     # Imported here: a third of a second that only a founding or an upgrade needs.
     from alembic import command
     from alembic.config import Config
@@ -166,8 +330,9 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", "carnet.vault:migrations")
     config.set_main_option("path_separator", "os")
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        # Closing would do it too, and would say nothing if the disk failed.
-        move_log(connection.connection.driver_connection)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    # Closing would do it too, and would say nothing if the disk failed.
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        move_log(driver)

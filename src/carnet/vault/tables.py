@@ -255,3 +255,15 @@ tombstone = Table(
     sqlite_with_rowid=False,
 )
 """Keyed digests, under a key of their own, of subjects and source rows that may not come back."""
+
+writer = Table(
+    "writer",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("term", Integer, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    CheckConstraint("id = 1"),
+)
+"""One row: the latest writer's term, who it is, and whether the store is in use (`vault.fence`). Nothing is proved by
+it."""

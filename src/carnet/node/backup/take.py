@@ -167,7 +167,7 @@ def keep_journal_with_backups(home: Home) -> Path | None:
     last = read_last_backup(home)
     if last is None or not Path(last.file).parent.is_dir():
         return None
-    with open_store(home.store, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store:
         net = read_moment(store.connection).net
     try:
         return keep_journal_beside(home, Path(last.file), net)[0]

@@ -20,6 +20,7 @@ from carnet.node.fsck.replay import History, check_ledger
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
 from carnet.node.rotation import check_node_key, settle
+from carnet.vault.fence import FOUNDING, IN_USE
 from carnet.vault.store import SCHEMA_VERSION, Connection, Error, open_store
 
 __all__ = ["Finding", "check_home"]
@@ -37,9 +38,9 @@ def check_home(
     home = Home(path)
     ring = load_key_ring(home.keys, passphrase)
     found = Findings(progress)
-    with open_store(home.store, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store:
         connection = store.connection
-        connection.execute("BEGIN")
+        connection.begin_read()
         try:
             _check_file(connection, found)
             log = check_log(connection, ring, found)
@@ -50,9 +51,9 @@ def check_home(
             erasures = check_erasures(connection, history, found)
             check_chains(connection, ring, history, seals, submissions, erasures, found)
             check_census(connection, history, erasures, found)
-            connection.execute("COMMIT")
+            connection.commit()
             check_journal(connection, home, found)
-        except (Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
+        except (*Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
             # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as
             # that, beside all that was found until then.
             found.add("store", None, None, f"checking could not go on: {type(error).__name__}: {error}")
@@ -71,10 +72,14 @@ def _check_ring(ring: KeyRing, history: History, found: Findings) -> None:
 
 
 def _check_file(connection: Connection, found: Findings) -> None:
-    for (line,) in connection.execute("PRAGMA quick_check(20)").fetchall():
-        # A value that breaks a CHECK is the business of its own table below.
-        if line != "ok" and not line.startswith("CHECK constraint"):
-            found.add("store", None, None, f"SQLite: {line}")
+    for line in connection.find_damage():
+        found.add("store", None, None, line)
     versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
     if versions != [SCHEMA_VERSION]:
         found.add("alembic_version", None, "version_num", f"the schema is said to be {versions}, not {SCHEMA_VERSION}")
+    rows = connection.execute("SELECT id, state FROM writer").fetchall()
+    if [row[0] for row in rows] != [1]:
+        found.add("writer", None, "id", f"one row with the id 1, and not {[row[0] for row in rows]}")
+    for id_, state in rows:
+        if state not in (IN_USE, FOUNDING):
+            found.add("writer", id_, "state", f"{state!r}: nothing is written to this store")

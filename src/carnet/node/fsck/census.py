@@ -108,10 +108,10 @@ def _find_census_head(chain16: bytes, row: Any, covers: int) -> tuple[bytes, int
 
 def _check_changed(connection: Connection, covers: int, found: Findings) -> None:
     """Every chain that is newer than the census is noted; more may be, which costs time and no truth."""
-    query = "SELECT id FROM chain WHERE head_seal >= ? AND id NOT IN (SELECT chain FROM census_changed)"
+    query = "SELECT id FROM chain WHERE head_seal >= ? EXCEPT SELECT chain FROM census_changed"
     for (number,) in connection.execute(query, (covers,)):
         found.add("census_changed", number, "chain", "has grown since the latest census, and is not noted")
-    for (number,) in connection.execute("SELECT chain FROM census_changed WHERE chain NOT IN (SELECT id FROM chain)"):
+    for (number,) in connection.execute("SELECT chain FROM census_changed EXCEPT SELECT id FROM chain"):
         found.add("census_changed", number, "chain", "there is no such chain")
 
 

@@ -56,9 +56,9 @@ def check_chains(
     """Check chain, passport_key and entry, row by row; then that every place of every batch is taken."""
     checker = _Chains(connection, ring, history, seals, submissions, erasures, found)
     total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
-    entries = groupby(connection.execute(_ENTRIES), key=itemgetter(0))
+    entries = groupby(connection.stream(_ENTRIES), key=itemgetter(0))
     number, rows = next(entries, (None, iter(())))
-    for row in connection.execute(_CHAINS):
+    for row in connection.stream(_CHAINS):
         while number is not None and number < row[0]:
             found.add("entry", number, "chain", "there is no such chain")
             number, rows = next(entries, (None, iter(())))
@@ -375,7 +375,7 @@ class _Chains:
 
 def _check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
     for table in ("passport_key", "source_row"):
-        query = f"SELECT DISTINCT chain FROM {table} WHERE chain NOT IN (SELECT id FROM chain)"  # noqa: S608 - our own words
+        query = f"SELECT chain FROM {table} EXCEPT SELECT id FROM chain"  # noqa: S608 - our own words
         for (number,) in connection.execute(query):
             found.add(table, number, "chain", "there is no such chain")
     query = (
@@ -388,7 +388,7 @@ def _check_orphans(connection: Connection, erasures: Erasures, found: Findings) 
         query = "SELECT 1 FROM source_row WHERE chain = ? AND seq = ?"
         if connection.execute(query, (number, seq)).fetchone() is not None:
             found.add("source_row", (number, seq), "seq", "its entry was erased")
-    query = "SELECT id FROM submission WHERE id NOT IN (SELECT submission FROM entry)"
+    query = "SELECT id FROM submission EXCEPT SELECT submission FROM entry"
     for (number,) in connection.execute(query):
         if number not in erasures.submissions:
             found.add("submission", number, "id", "no entry belongs to it")

@@ -66,7 +66,7 @@ def _check_tree(connection: Connection, size: int, notes: dict[int, bytes], foun
     is_signed = True
     node_count = 0
     node_query = "SELECT hash FROM log_node WHERE level = ? AND idx = ?"
-    records = connection.execute("SELECT idx, leaf, type FROM log_record ORDER BY idx")
+    records = connection.stream("SELECT idx, leaf, type FROM log_record ORDER BY idx")
     for expected, (index, leaf, type_) in enumerate(records):
         if index != expected:
             found.add("log_record", expected, "idx", f"missing: the next record is {index}")

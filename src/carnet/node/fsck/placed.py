@@ -106,7 +106,7 @@ def check_seals(connection: Connection, log: CheckedLog, found: Findings) -> Sea
         return None if row is None else row[0]
 
     seals = Seals({}, {}, Blobs(read))
-    for index, leaf in connection.execute("SELECT idx, leaf FROM log_record ORDER BY idx"):
+    for index, leaf in connection.stream("SELECT idx, leaf FROM log_record ORDER BY idx"):
         record = parse_record(leaf)
         if record["type"] != "seal":
             continue
@@ -144,7 +144,7 @@ def check_submissions(connection: Connection, history: History, found: Findings)
         "SELECT submission.id, created_ms, count, root, sig, leaves, digest, public FROM submission"
         " LEFT JOIN author_key ON author_key.id = submission.author_key"
     )
-    for number, created_ms, count, root, sig, leaves, digest, public in connection.execute(query):
+    for number, created_ms, count, root, sig, leaves, digest, public in connection.stream(query):
         if digest is None:
             found.add("submission", number, "author_key", "there is no such author key")
             continue

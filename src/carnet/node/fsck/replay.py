@@ -156,7 +156,7 @@ class _Replay:
 
     def run(self) -> None:
         """Stops at the first record that the ledger would not log again: the rest would be judged by a wrong state."""
-        for index, leaf in self._connection.execute("SELECT idx, leaf FROM log_record ORDER BY idx"):
+        for index, leaf in self._connection.stream("SELECT idx, leaf FROM log_record ORDER BY idx"):
             try:
                 record = parse_record(leaf)
             except Unverified:

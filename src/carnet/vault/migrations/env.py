@@ -6,12 +6,20 @@ from alembic import context
 
 from carnet.vault.tables import metadata
 
+UPGRADE_LOCK = 0x636172_6E6574
+"""An advisory lock of PostgreSQL; the letters of our name."""
+
 
 def run() -> None:
     """Apply the steps that are missing; killed midway, none of them has happened."""
     connection = context.config.attributes["connection"]
     # The driver is in autocommit, so that DDL is transactional only if the transaction is said.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+        # One upgrade at a time; whoever waited finds it done.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
     context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)
     try:
         context.run_migrations()

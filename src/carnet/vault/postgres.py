@@ -1,0 +1,347 @@
+"""PostgreSQL as the store: the connection behind the same seam as SQLite's, and how it must be set to keep what it
+acknowledged.
+
+It translates parameters, copies rows in bulk, and turns the driver's errors into one of ours. A connection that is lost
+is lost: it is never made again behind the back of a transaction. It refuses to know what is in the tables.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from sqlalchemy import create_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateColumn
+
+from carnet.errors import Reason, Refused
+from carnet.vault.store import PostgresError, migrate
+from carnet.vault.tables import metadata
+
+MINIMUM_VERSION: Final = 14
+"""The oldest server that is tested is 15; 14 is the oldest that its makers still mend."""
+
+COPY_ROWS: Final = 32
+"""From so many rows on, COPY is quicker than inserting them: it takes two more questions to the server."""
+
+STREAM_ROWS: Final = 2000
+LOST: Final = (
+    "the connection to the database was lost. What was acknowledged is there; whether the last request is, shows when"
+    " it is made again"
+)
+CONNECT_TIMEOUT_S: Final = 10
+
+# A commit is on the disk before it is acknowledged, whatever the server's own default; a reader may stay at its moment;
+# the session of a machine that is gone ends within a minute, and its lock with it.
+_SETTINGS: Final = """
+SET synchronous_commit = on; SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET jit = off;
+SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3
+"""
+
+_FIND_HOLDER: Final = """
+SELECT pg_locks.pid, coalesce(application_name, '') FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid::bigint = ? AND objid::bigint = ?
+AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+_FIND_READERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL
+"""
+
+_PARAMETER: Final = re.compile(r"\?|(?<!:):([a-z_0-9]+)")
+_INSERT: Final = re.compile(r"INSERT INTO (\w+)(?: \(([^)]+)\))? VALUES ?\(([^)]+)\)")
+_TYPES: Final = {"SERIAL": "BIGINT", "INTEGER": "BIGINT", "BLOB": "BYTEA"}
+_COPY_TYPES: Final = {"INTEGER": "int8", "BLOB": "bytea", "TEXT": "text"}
+
+
+class PostgresConnection:
+    """See `carnet.vault.store.Connection`."""
+
+    is_file = False
+
+    def __init__(self, driver: psycopg.Connection[Any]) -> None:
+        self.driver = driver
+        self._streams = 0
+
+    def close(self) -> None:
+        """End the session, and with it its locks; idempotent."""
+        self.driver.close()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open; also after the connection was lost within one."""
+        return self.driver.info.transaction_status is not TransactionStatus.IDLE
+
+    def execute(self, statement: str, parameters: Any = (), /) -> Any:
+        """All rows are read at once."""
+        try:
+            return self.driver.execute(translate(statement), parameters, binary=True)
+        except psycopg.Error as error:
+            if self.driver.closed:
+                raise PostgresError(f"{LOST}: {_first_line(error)}") from error
+            raise PostgresError(_first_line(error)) from error
+
+    def executemany(self, statement: str, rows: Iterable[Any], /) -> None:
+        """Sent together, answered together."""
+        rows = list(rows)
+        if rows:
+            with _own_errors(), self.driver.cursor(binary=True) as cursor:
+                cursor.executemany(translate(statement), rows)
+
+    def insert_many(self, statement: str, rows: Sequence[Any], /) -> None:
+        """COPY in binary where there are many rows; what the statement says is NULL is left out of the columns."""
+        if len(rows) < COPY_ROWS:
+            self.executemany(statement, rows)
+            return
+        copying, types = plan_copy(statement)
+        with _own_errors(), self.driver.cursor() as cursor, cursor.copy(copying) as copy:
+            copy.set_types(types)
+            write_row = copy.write_row
+            for row in rows:
+                write_row(row)
+
+    def stream(self, statement: str, parameters: Any = (), /) -> Iterator[Any]:
+        """By a cursor of the server, a few thousand rows at once."""
+        self._streams += 1
+        with _own_errors(), self.driver.cursor(f"carnet_{self._streams}", binary=True) as cursor:
+            cursor.itersize = STREAM_ROWS
+            cursor.execute(translate(statement), parameters)
+            yield from cursor
+
+    def begin_write(self) -> None:
+        """READ COMMITTED: there is one writer, which the lock and its term see to."""
+        self.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+
+    def begin_read(self) -> None:
+        """One snapshot for all that follows."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def commit(self) -> None:
+        """Raises PostgresError where the server rolled back instead: it answers so without an error if one statement
+        had failed."""
+        said = self.execute("COMMIT").statusmessage
+        if said != "COMMIT":
+            raise PostgresError(f"the server did not commit; it answered {said}")
+
+    def rollback(self) -> None:
+        """See `Connection`."""
+        self.execute("ROLLBACK")
+
+    def lock_row(self, query: str, /) -> Any:
+        """See `Connection`."""
+        return self.execute(f"{query} FOR UPDATE").fetchone()
+
+    def take_lock(self, name: str, holder: str) -> None:
+        """An advisory lock of the session. Other sessions see in `pg_stat_activity` who has it."""
+        key = int.from_bytes(sha256(f"carnet writer {name}".encode()).digest()[:8], "big", signed=True)
+        self.execute("SELECT set_config('application_name', ?, false)", (f"carnet writer {holder}"[:63],))
+        if self.execute("SELECT pg_try_advisory_lock(?)", (key,)).fetchone()[0]:
+            return
+        row = self.execute(_FIND_HOLDER, (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF)).fetchone()
+        backend, said = (None, "an unknown process") if row is None else row
+        pid, host, command = ([*said.removeprefix("carnet writer ").split(" ", 2), "", ""])[:3]
+        raise Refused(
+            Reason.WRITER_BUSY,
+            f"process {pid} on {host or '?'} ({command or 'unknown'}) is writing to this database; wait for it, or stop"
+            f" it. If it is gone for good: SELECT pg_terminate_backend({backend})",
+            could_retry=True,
+            pid=int(pid) if pid.isdigit() else None,
+            host=host,
+            command=command,
+            backend=backend,
+        )
+
+    def rewrite_tables(self, tables: Sequence[str], patience_s: float) -> bool:
+        """VACUUM FULL, which says how many deleted rows it had to keep because someone still sees them."""
+        deadline = time.monotonic() + patience_s
+        while self.execute(_FIND_READERS).fetchone()[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        kept: list[int] = []
+
+        def note(said: psycopg.errors.Diagnostic) -> None:
+            found = re.search(r"\d+", said.message_detail or "")
+            if found:
+                kept.append(int(found[0]))
+
+        self.driver.add_notice_handler(note)
+        try:
+            with _own_errors():
+                self.driver.execute(f"SET lock_timeout = {max(1, int(patience_s * 1000))}".encode())
+                for table in tables:
+                    self.driver.execute(f'VACUUM (FULL, VERBOSE) "{table}"'.encode())
+        except PostgresError as error:
+            if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                return False
+            raise
+        finally:
+            self.driver.remove_notice_handler(note)
+            if not self.driver.closed:
+                self.driver.execute("SET lock_timeout = 0")
+        # Without an answer for each table nobody knows what is left.
+        return len(kept) >= len(tables) and not any(kept)
+
+    def end_founding(self) -> None:
+        """See `Connection`: there is nothing to be done."""
+
+    def find_damage(self) -> list[str]:
+        """PostgreSQL has no check of its own that anybody may run; each value is compared anyway."""
+        return []
+
+
+def connect(url: str, *, is_read_only: bool) -> PostgresConnection:
+    """A session of the database at `url`, ready to read, or to write durably.
+
+    Raises Refused STORE_UNREACHABLE (no answer, wrong password, no such database), VALUE_OUT_OF_RANGE for a URL that is
+    none, and NODE_DAMAGED for a server that would lose what it acknowledged or is too old.
+    """
+    try:
+        chosen = conninfo_to_dict(url)
+        timeout = int(chosen.get("connect_timeout") or CONNECT_TIMEOUT_S)
+        driver = psycopg.connect(
+            url, autocommit=True, client_encoding="UTF8", application_name="carnet", connect_timeout=timeout
+        )
+    except psycopg.ProgrammingError as error:
+        # The driver repeats the URL, which may hold a password: its words are not shown.
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, "that is no URL of a database: postgresql://USER@HOST:PORT/DATABASE"
+        ) from error
+    except psycopg.OperationalError as error:
+        raise Refused(
+            Reason.STORE_UNREACHABLE,
+            f"the database {describe_url(url)} cannot be opened: {_first_line(error)}",
+            could_retry=True,
+            store=describe_url(url),
+        ) from error
+    connection = PostgresConnection(driver)
+    try:
+        _set_up(driver, is_read_only=is_read_only)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(driver: psycopg.Connection[Any], *, is_read_only: bool) -> None:
+    version = driver.info.server_version // 10_000
+    if version < MINIMUM_VERSION:
+        raise Refused(
+            Reason.NODE_DAMAGED,
+            f"the server is PostgreSQL {version}, and {MINIMUM_VERSION} or newer is asked for: upgrade it",
+            version=version,
+        )
+    with _own_errors():
+        driver.execute(_SETTINGS)
+        if is_read_only:
+            driver.execute("SET default_transaction_read_only = on")
+            return
+        row = driver.execute("SHOW fsync").fetchone()
+    if row is None or row[0] != "on":
+        raise Refused(
+            Reason.NODE_DAMAGED,
+            "the server runs with fsync off, and would lose what it acknowledged: turn it on, and start it again",
+        )
+
+
+def describe_url(url: str) -> str:
+    """A URL for people: who and where, and never its password."""
+    try:
+        said = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "postgresql://…"
+    user = f"{said['user']}@" if said.get("user") else ""
+    port = f":{said['port']}" if said.get("port") else ""
+    service = f"service {said['service']}" if said.get("service") else ""
+    return service or f"postgresql://{user}{said.get('host') or 'localhost'}{port}/{said.get('dbname') or ''}"
+
+
+def read_version(connection: PostgresConnection) -> str | None:
+    """The schema's version; None where the database, or the schema that the URL names, has no tables of ours."""
+    if connection.execute("SELECT to_regclass('alembic_version') IS NULL").fetchone()[0]:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def upgrade_schema(connection: PostgresConnection) -> None:
+    """Bring the schema up to the newest, from none at all if need be."""
+    dsn = f"{connection.driver.info.dsn} password={_quote(connection.driver.info.password)}"
+    # Over a session of its own: SQLAlchemy sets up what it is given in its own way.
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn, autocommit=True), poolclass=NullPool
+    )
+    try:
+        with engine.connect() as migrating:
+            migrate(migrating)
+    finally:
+        engine.dispose()
+
+
+make_schema = upgrade_schema
+
+
+def drop_tables(connection: PostgresConnection) -> None:
+    """Remove all tables of ours, in one transaction."""
+    connection.begin_write()
+    for name in (*(table.name for table in reversed(metadata.sorted_tables)), "alembic_version"):
+        connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+    connection.commit()
+
+
+@compiles(CreateColumn, "postgresql")
+def _name_types(element: CreateColumn, compiler: Any, **options: Any) -> str:
+    """The migrations speak of SQLite's types: integers of 64 bits without a sequence, and bytes."""
+    name, _, rest = str(compiler.visit_create_column(element, **options)).partition(" ")
+    return f"{name} {re.sub(r'^[A-Z]+', lambda found: _TYPES.get(found[0], found[0]), rest)}"
+
+
+@lru_cache(1024)
+def translate(statement: str) -> bytes:
+    """A statement as psycopg takes it: `%s` for `?`, `%(name)s` for `:name`."""
+    return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement.replace("%", "%%")).encode()
+
+
+@lru_cache(256)
+def plan_copy(statement: str) -> tuple[bytes, list[str]]:
+    """The COPY that does what an INSERT of ours does, and the types of its columns; raises ValueError for another
+    statement."""
+    found = _INSERT.fullmatch(statement)
+    if found is None:
+        raise ValueError(f"not an INSERT that can be copied: {statement}")
+    table = metadata.tables[found[1]]
+    names = [name.strip() for name in found[2].split(",")] if found[2] else [column.name for column in table.columns]
+    values = [value.strip() for value in found[3].split(",")]
+    if set(values) - {"?", "NULL"} or len(values) != len(names):
+        raise ValueError(f"not an INSERT that can be copied: {statement}")
+    chosen = [name for name, value in zip(names, values, strict=True) if value == "?"]
+    listed = ", ".join(f'"{name}"' for name in chosen)
+    types = [_COPY_TYPES[str(table.columns[name].type)] for name in chosen]
+    return f'COPY "{table.name}" ({listed}) FROM STDIN (FORMAT BINARY)'.encode(), types
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise PostgresError(_first_line(error)) from error
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """The server's first words: what follows may quote a row."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

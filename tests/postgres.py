@@ -1,0 +1,143 @@
+"""A real PostgreSQL for the tests: a throw-away cluster on a Unix socket, fsync on, stopped when the run ends.
+
+Each test process starts its own, when the first test asks for it. PostgreSQL refuses to run as root: there it runs as
+the user `postgres`, or `nobody`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+MISSING = "no PostgreSQL server here: initdb is not on the path, nor in /usr/lib/postgresql (Debian: postgresql)"
+
+_numbers = count(1)
+
+
+@dataclass
+class Cluster:
+    """A running server. `make_url` gives an empty place of its own to each store."""
+
+    binaries: Path
+    data: Path
+    sockets: Path
+    port: int = 5432
+    process: subprocess.Popen[bytes] | None = None
+    urls: list[str] = field(default_factory=list)
+
+    @property
+    def admin_url(self) -> str:
+        return f"postgresql://carnet@/postgres?host={quote(str(self.sockets), safe='')}&port={self.port}"
+
+    def make_url(self) -> str:
+        """A new, empty schema of the one database, as a URL."""
+        import psycopg
+
+        name = f"store_{next(_numbers)}"
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self.admin_url}&options=-csearch_path%3D{name}"
+
+    def run(self, *command: str | Path) -> None:
+        done = subprocess.run(
+            [str(word) for word in command], **self._as_server_user(), capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        command = [
+            str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.sockets), "-p", str(self.port),
+            "-c", "listen_addresses=", "-c", "fsync=on", "-c", "max_connections=50", "-c", "shared_buffers=32MB",
+        ]  # fmt: skip
+        with (self.sockets / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as_server_user()
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        """A fast shutdown: sessions are ended, all is on the disk."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(60)
+            self.process = None
+
+    def kill(self) -> None:
+        """As if the machine had lost its power, but for what the kernel still writes."""
+        if self.process is not None:
+            # Its children notice that the postmaster is gone, and end.
+            self.process.kill()
+            self.process.wait(60)
+            self.process = None
+
+    def _wait(self) -> None:
+        import time
+
+        import psycopg
+
+        for _ in range(600):
+            try:
+                psycopg.connect(self.admin_url).close()
+            except psycopg.OperationalError:
+                assert self.process is not None
+                assert self.process.poll() is None, (self.sockets / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError((self.sockets / "log").read_text())
+
+    def _as_server_user(self) -> dict[str, int]:
+        user = find_server_user()
+        return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}  # type: ignore[return-value]
+
+
+def find_binaries() -> Path | None:
+    """The folder of `initdb` and `postgres`, or None."""
+    on_path = shutil.which("initdb")
+    places = [Path(on_path).resolve().parent] if on_path else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
+
+
+def find_server_user() -> pwd.struct_passwd | None:
+    """The user that the server runs as, if not our own."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return names.get("postgres") or names["nobody"]
+
+
+@contextmanager
+def run_cluster() -> Iterator[Cluster]:
+    """A new cluster, and its end."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip(MISSING)
+    # Directly under the folder of temporary files: the path of a Unix socket may have a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="carnet-pg-"))
+    cluster = Cluster(binaries, folder / "data", folder)
+    user = find_server_user()
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    # Tests that run as another user than the server must reach its socket; only its own user reads the data.
+    folder.chmod(0o711)
+    try:
+        cluster.run(binaries / "initdb", "-D", cluster.data, "-U", "carnet", "-A", "trust", "--locale=C", "-E", "UTF8")
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
