@@ -102,7 +102,9 @@ def _measure(home: Home, chains: list[bytes]) -> list[Figure]:
 
 def _make_all(reader: Reader, chains: list[bytes]) -> tuple[float, list[bytes]]:
     proofs: list[bytes] = []
-    return take_time(lambda: proofs.extend(assemble_bundle(reader, chain) for chain in chains)), proofs
+    return take_time(
+        lambda: proofs.extend(assemble_bundle(reader, chain, shared=reader.shared) for chain in chains)
+    ), proofs
 
 
 def _check_all(proofs: list[bytes], policy: Policy, cache: SignatureCache | None) -> float:

@@ -34,7 +34,7 @@ from carnet.node.prepare import ChainRef
 from carnet.passport.fields import compute_field_digest, compute_fields_root
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed, compute_submission
 from carnet.passport.subject import parse_subject
-from carnet.proof.assemble import Document, OpenedEntry, PlacedLink
+from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared
 from carnet.tlog.checkpoint import log_key
 from carnet.tlog.note import VerifierKey
 from carnet.tlog.pieces import Bucket, Page, Top, find_way, open_piece
@@ -57,8 +57,8 @@ from carnet.vault.ledger import (
 from carnet.vault.store import open_store
 from carnet.vault.tables import HISTORY
 
-UPPER_PIECES = 1 << 12
-"""Pieces of the census tree with lower numbers are kept once read: 273 pages at most."""
+UPPER_PIECES = 1 << 13
+"""Pieces of the census tree with lower numbers are kept once read; a kilobyte each."""
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -88,6 +88,23 @@ class ShownEntry(NamedTuple):
     created_ms: int
     fields: dict[str, object] | None
     is_erased: bool = False
+
+
+class EntryRow(NamedTuple):
+    """An entry as it is stored, but for its place in the chain."""
+
+    kind: int
+    basis: int
+    class_: int
+    mark: int
+    target: bytes | None
+    sid: bytes
+    submission: int
+    sub_index: int
+    seal: int
+    position: int
+    secret: bytes | None
+    content: bytes | None
 
 
 class Submission(NamedTuple):
@@ -142,7 +159,9 @@ class Reader:
         self._line = lru_cache(256)(self._read_line)
         self._member = lru_cache(256)(self._read_member)
         self._ref = lru_cache(1024)(self._read_ref)
-        self._page = lru_cache(1024)(self._read_piece)
+        self._rows = lru_cache(4)(self._read_rows)
+        self._page = lru_cache(2048)(self._read_piece)
+        self.shared = Shared(self)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
 
     def close(self) -> None:
@@ -315,18 +334,17 @@ class Reader:
     def get_links(self, chain: bytes) -> list[PlacedLink]:
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
         covers = self._get_census()[1]
-        query = (
-            "SELECT sid, mark, target, seal, position, kind, submission, secret IS NULL FROM entry"
-            " WHERE chain = ? AND seal < ? ORDER BY seq"
-        )
         links = []
-        for sid, mark, target, seal, position, kind, number, is_erased in self._connection.execute(
-            query, (self._ref(chain).id, covers)
-        ).fetchall():
-            submission = self._submission(number)
-            signed = compute_signed(sid, submission.sub, submission.sig)
-            kind = self._kinds.names_of[kind][0]
-            links.append(PlacedLink(sid, signed, mark, target or NO_TARGET, seal, position, kind, bool(is_erased)))
+        for row in self._rows(chain):
+            if row.seal >= covers:
+                break
+            submission = self._submission(row.submission)
+            signed = compute_signed(row.sid, submission.sub, submission.sig)
+            kind = self._kinds.names_of[row.kind][0]
+            target = row.target or NO_TARGET
+            links.append(
+                PlacedLink(row.sid, signed, row.mark, target, row.seal, row.position, kind, row.secret is None)
+            )
         if not links:
             raise Refused(
                 Reason.NOTHING_SEALED,
@@ -351,27 +369,25 @@ class Reader:
 
     def _get_entry(self, chain: bytes, seq: int, *, is_judged: bool) -> OpenedEntry:
         ref = self._ref(chain)
-        query = (
-            "SELECT kind, basis, class, mark, target, sid, submission, sub_index, secret, content FROM entry"
-            " WHERE chain = ? AND seq = ?"
-        )
-        row = self._connection.execute(query, (ref.id, seq)).fetchone()
-        if row is None:
+        rows = self._rows(chain)
+        if seq >= len(rows):
             raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
-        kind_id, basis, class_, mark, target, sid, number, sub_index, secret, content = row
-        kind, names = self._kinds.names_of[kind_id]
-        kept = find_fields_root(self._connection, ref.id, seq) if is_judged and secret is None else None
-        opened = Opened({}, []) if kept is not None else open_content(ref, kind, names, sid, secret, content)
-        submission = self._submission(number)
+        row = rows[seq]
+        kind, names = self._kinds.names_of[row.kind]
+        kept = find_fields_root(self._connection, ref.id, seq) if is_judged and row.secret is None else None
+        opened = Opened({}, [])
+        if kept is None:
+            opened = open_content(ref, kind, names, row.sid, row.secret, row.content)
+        submission = self._submission(row.submission)
         statement = Statement(
             net=self._state.net,
             chain=ref.chain16 if seq else NO_CHAIN,
             member=submission.member,
             key_digest=submission.key_digest,
-            basis=basis,
-            class_=class_,
-            mark=mark,
-            target=target or NO_TARGET,
+            basis=row.basis,
+            class_=row.class_,
+            mark=row.mark,
+            target=row.target or NO_TARGET,
             fields_root=compute_opened_root(opened) if kept is None else kept,
         )
         return OpenedEntry(
@@ -381,8 +397,8 @@ class Reader:
             },
             created_ms=submission.created_ms,
             count=submission.statement_count,
-            index=sub_index,
-            path=submission.tree.path(sub_index) if submission.tree is not None else [],
+            index=row.sub_index,
+            path=submission.tree.path(row.sub_index) if submission.tree is not None else [],
             signature=submission.sig,
         )
 
@@ -478,6 +494,14 @@ class Reader:
         if found is None:
             raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
         return found[0], cast("Document", decode(lines[found[0]])), tree.path(found[0])
+
+    def _read_rows(self, chain: bytes) -> list[EntryRow]:
+        """All entries of a chain as they are stored, from seq 0."""
+        query = (
+            "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
+            " FROM entry WHERE chain = ? ORDER BY seq"
+        )
+        return [EntryRow(*row) for row in self._connection.execute(query, (self._ref(chain).id,))]
 
     def _read_ref(self, chain: bytes) -> ChainRef:
         ref = find_chain_by_id(self._connection, self._ring, chain)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol, cast
+
+from msgspec import Raw
 
 from carnet.encoding import b64, encode_trusted, unb64
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -116,17 +119,78 @@ def join_path(path: Sequence[bytes]) -> str:
     return b64(b"".join(path))
 
 
-def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = EVERYTHING) -> bytes:
-    """The bundle that proves the chain's selected entries, as `cj` bytes.
+class SealFacts(NamedTuple):
+    """What every link in the batch of one seal needs: home, class, the records of members and rules, endorsers."""
+
+    home: bytes
+    class_: int
+    members: int
+    rules: int
+    endorsers: tuple[bytes, ...]
+
+
+class Shared:
+    """What the proofs of one moment have in common, encoded once: records, leaves and lines with their paths, genesis
+    and checkpoint. It belongs to a source that does not change, and is thrown away when that does."""
+
+    def __init__(self, source: ProofSource) -> None:
+        self._source = source
+        self.checkpoint = lru_cache(1)(self._read_checkpoint)
+        self.genesis = lru_cache(1)(lambda: Raw(encode_trusted(source.get_genesis())))
+        self.seal = lru_cache(8192)(self._read_seal)
+        self.record = lru_cache(8192)(self._encode_record)
+        self.group = lru_cache(1024)(self._encode_group)
+        self.section = lru_cache(1024)(self._encode_section)
+
+    def _read_checkpoint(self) -> tuple[int, str]:
+        size, note = self._source.get_checkpoint()
+        return size, b64(note)
+
+    def _read_seal(self, index: int) -> SealFacts:
+        record = self._source.get_record(index)
+        batch = parse_batch(unb64(str(record["batch"])))
+        endorsers = tuple(list_endorsers(record))
+        return SealFacts(batch.home, batch.class_, _index_of(record, "members"), _index_of(record, "rules"), endorsers)
+
+    def _encode_record(self, index: int) -> Raw:
+        """Spec: 4.2."""
+        path = self._source.get_record_path(index, self.checkpoint()[0])
+        document = {"index": index, "path": join_path(path), "record": self._source.get_record(index)}
+        return Raw(encode_trusted(document))
+
+    def _encode_group(self, index: int, members: frozenset[bytes]) -> Raw:
+        """Spec: 4.3."""
+        found = sorted(self._source.get_member(index, member) for member in members)
+        leaves = [{"index": at, "leaf": leaf, "path": join_path(path)} for at, leaf, path in found]
+        return Raw(encode_trusted({"index": index, "leaves": leaves}))
+
+    def _encode_section(self, index: int, subjects: frozenset[tuple[object, ...]]) -> Raw:
+        """Spec: 4.4."""
+        found = sorted(self._source.get_line(index, *subject) for subject in subjects)
+        lines = [{"index": at, "line": line, "path": join_path(path)} for at, line, path in found]
+        return Raw(encode_trusted({"index": index, "lines": lines}))
+
+
+def list_endorsers(record: Document) -> list[bytes]:
+    """The members that endorsed a seal or census."""
+    endorsements = cast("Sequence[Document]", record["endorsements"])
+    return [unb64(str(endorsement["member"])) for endorsement in endorsements]
+
+
+def assemble_bundle(
+    source: ProofSource, chain: bytes, selection: Selection = EVERYTHING, shared: Shared | None = None
+) -> bytes:
+    """The bundle that proves the chain's selected entries, as `cj` bytes. `shared` is kept by whoever makes many.
 
     An erased entry is hidden, and judged where it targets a shown one.
 
     Raises InvariantBroken if the bundle would be larger than a verifier
     reads.
     """
-    size, note = source.get_checkpoint()
+    shared = shared or Shared(source)
+    size, note = shared.checkpoint()
     links = source.get_links(chain)
-    draft = _Draft(source, chain, links)
+    draft = _Draft(source, shared, chain, links)
     shown = draft.choose(selection)
     items = [draft.make_item(seq, shown, selection) for seq in range(len(links))]
     census_index = source.get_census_index()
@@ -144,11 +208,11 @@ def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = EV
         {
             "carnet": VERSION,
             "census": {"path": join_path(source.get_census_path(chain)), "record": census_index},
-            "checkpoint": b64(note),
-            "genesis": source.get_genesis(),
+            "checkpoint": note,
+            "genesis": shared.genesis(),
             "links": items,
             "members": draft.make_groups(),
-            "records": draft.make_records(size),
+            "records": draft.make_records(),
             "rules": draft.make_sections(),
             "since": since,
         }
@@ -161,12 +225,13 @@ def assemble_bundle(source: ProofSource, chain: bytes, selection: Selection = EV
 class _Draft:
     """A bundle in the making: remembers which records, leaves and lines the items so far have asked for."""
 
-    def __init__(self, source: ProofSource, chain: bytes, links: Sequence[PlacedLink]) -> None:
+    def __init__(self, source: ProofSource, shared: Shared, chain: bytes, links: Sequence[PlacedLink]) -> None:
         self._source = source
+        self._shared = shared
         self._chain = chain
         self._links = links
         self._opened: dict[int, OpenedEntry] = {}
-        self._records: dict[int, Document] = {}
+        self._records: set[int] = set()
         self._members: dict[int, set[bytes]] = {}
         self._lines: dict[int, set[tuple[object, ...]]] = {}
         self._authors: set[bytes] = set()
@@ -232,52 +297,35 @@ class _Draft:
 
     def need_census(self, index: int) -> None:
         """Ask for the census record, its home's leaf, its class line, and every author's leaf as of the census."""
-        record = self._need_record(index)
-        members = _index_of(record, "members")
+        self._records.add(index)
+        record = self._source.get_record(index)
         census = cast("Document", record["census"])
-        self._members.setdefault(members, set()).update({unb64(str(census["home"])), *self._authors})
-        self._need_endorsers(members, record)
+        needed = {unb64(str(census["home"])), *self._authors, *list_endorsers(record)}
+        self._members.setdefault(_index_of(record, "members"), set()).update(needed)
         self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", CENSUS_CLASS))
 
-    def make_records(self, size: int) -> list[Document]:
+    def make_records(self) -> list[Raw]:
         """Spec: 4.2."""
-        return [
-            {
-                "index": index,
-                "path": join_path(self._source.get_record_path(index, size)),
-                "record": self._records[index],
-            }
-            for index in sorted(self._records)
-        ]
+        return [self._shared.record(index) for index in sorted(self._records)]
 
-    def make_groups(self) -> list[Document]:
+    def make_groups(self) -> list[Raw]:
         """Spec: 4.3."""
-        groups: list[Document] = []
-        for index in sorted(self._members):
-            found = sorted(self._source.get_member(index, member) for member in self._members[index])
-            leaves = [{"index": at, "leaf": leaf, "path": join_path(path)} for at, leaf, path in found]
-            groups.append({"index": index, "leaves": leaves})
-        return groups
+        return [self._shared.group(index, frozenset(self._members[index])) for index in sorted(self._members)]
 
-    def make_sections(self) -> list[Document]:
+    def make_sections(self) -> list[Raw]:
         """Spec: 4.4."""
-        sections: list[Document] = []
-        for index in sorted(self._lines):
-            found = sorted(self._source.get_line(index, *subject) for subject in self._lines[index])
-            lines = [{"index": at, "line": line, "path": join_path(path)} for at, line, path in found]
-            sections.append({"index": index, "lines": lines})
-        return sections
+        return [self._shared.section(index, frozenset(self._lines[index])) for index in sorted(self._lines)]
 
     def _make_entry(self, seq: int, is_shown: Callable[[str], bool] | None) -> Document:
         link = self._links[seq]
         entry = self._open(seq) if is_shown is not None else self._source.get_judged(self._chain, seq)
-        record = self._need_record(link.seal)
+        seal = self._shared.seal(link.seal)
         statement = parse_statement(entry.statement)
         self._authors.add(statement.member)
-        self._members.setdefault(_index_of(record, "members"), set()).add(statement.member)
+        self._members.setdefault(seal.members, set()).add(statement.member)
         fields: Document | None = None
         if is_shown is not None:
-            self._lines.setdefault(_index_of(record, "rules"), set()).add(("kind", entry.fields["kind"][1]))
+            self._lines.setdefault(seal.rules, set()).add(("kind", entry.fields["kind"][1]))
             fields = {
                 name: [b64(salt), value] if is_shown(name) else b64(compute_field_digest(salt, name, value))
                 for name, (salt, value) in entry.fields.items()
@@ -296,23 +344,12 @@ class _Draft:
         }
 
     def _make_placement(self, link: PlacedLink) -> Document:
-        record = self._need_record(link.seal)
-        batch = parse_batch(unb64(str(record["batch"])))
-        members = _index_of(record, "members")
-        self._members.setdefault(members, set()).add(batch.home)
-        self._need_endorsers(members, record)
-        self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", batch.class_))
+        self._records.add(link.seal)
+        seal = self._shared.seal(link.seal)
+        self._members.setdefault(seal.members, set()).update((seal.home, *seal.endorsers))
+        self._lines.setdefault(seal.rules, set()).add(("class", seal.class_))
         path = self._source.get_batch_path(link.seal, link.position)
         return {"index": link.position, "path": join_path(path), "record": link.seal}
-
-    def _need_record(self, index: int) -> Document:
-        if index not in self._records:
-            self._records[index] = self._source.get_record(index)
-        return self._records[index]
-
-    def _need_endorsers(self, members: int, record: Document) -> None:
-        for endorsement in cast("Sequence[Document]", record["endorsements"]):
-            self._members.setdefault(members, set()).add(unb64(str(endorsement["member"])))
 
     def _is_kept(self, seq: int, name: str) -> bool:
         """Fields that are shown whatever was asked: those of every statement, and the alias of an identity entry."""

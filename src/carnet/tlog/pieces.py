@@ -34,8 +34,8 @@ TOP_PIECE: Final = 1
 _BITS: Final = 4
 _CHILDREN: Final = 16
 _BUCKET, _PAGE = b"\x00", b"\x01"
-_PAGE_CHILD = struct.Struct(">I32s")
-_PAGE_BYTES: Final = 1 + _CHILDREN * _PAGE_CHILD.size
+_COUNTS = struct.Struct(">16I")
+_PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
 _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
 
@@ -81,19 +81,20 @@ class Bucket(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The inside of a large subtree: its 16 children, and the levels above them up to its top alone."""
+    """The inside of a large subtree: how many leaves each of its 16 children has, and the hashes of its nodes 2 to 31.
+    Node 1 is its top, those below node n are 2n and 2n + 1, and nodes 16 to 31 are the subtrees four levels down."""
 
-    levels: list[Sequence[Top]]
+    counts: tuple[int, ...]
+    hashes: bytes
 
     @property
-    def children(self) -> Sequence[Top]:
+    def children(self) -> list[Top]:
         """The subtrees four levels down."""
-        return self.levels[0]
+        return [Top(count, self.get_hash(_CHILDREN + at)) for at, count in enumerate(self.counts)]
 
-    @property
-    def top(self) -> Top:
-        """What its parent should say of it."""
-        return self.levels[_BITS][0]
+    def get_hash(self, node: int) -> bytes:
+        """The hash of a node, 2 to 31."""
+        return self.hashes[node * DIGEST_BYTES - 2 * DIGEST_BYTES : node * DIGEST_BYTES - DIGEST_BYTES]
 
 
 def make_change(slot: bytes, name: bytes, digest: bytes | None) -> bytes:
@@ -115,7 +116,7 @@ def apply_changes(
 def open_piece(number: int, content: bytes | None, slot_of: SlotOf) -> Bucket | Page:
     """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
     if content is not None and content[:1] == _PAGE and len(content) == _PAGE_BYTES:
-        return Page(_climb([Top(*found) for found in _PAGE_CHILD.iter_unpack(content[1:])]))
+        return Page(_COUNTS.unpack_from(content, 1), content[1 + _COUNTS.size :])
     if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
         ends = range(1, len(content), _KEPT_BYTES)
         names = [content[at : at + NAME_BYTES] for at in ends]
@@ -129,9 +130,11 @@ def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
     Unverified("census_pieces")."""
     depth = get_depth(number)
     if isinstance(piece, Page):
-        top, is_shaped = piece.top, piece.top.leaf_count > MAX_BUCKET and depth < MAX_DEPTH
+        children = piece.children
+        top, hashes = _climb(children)
+        is_shaped = hashes == piece.hashes and top.leaf_count > MAX_BUCKET and depth < MAX_DEPTH
         # Only the hashes of children that hold something go into the page's own.
-        is_shaped = is_shaped and all(child.leaf_count or child == NOTHING for child in piece.children)
+        is_shaped = is_shaped and all(child.leaf_count or child == NOTHING for child in children)
     else:
         numbers, shift = piece.numbers, SLOT_BITS - depth
         prefix = number - (1 << depth)
@@ -152,16 +155,18 @@ def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
     number, depth = TOP_PIECE, 0
     while isinstance(piece := open_at(number), Page):
         branch = wanted >> SLOT_BITS - depth - _BITS & _CHILDREN - 1
-        for height in range(_BITS - 1, -1, -1):
-            level = piece.levels[height]
-            siblings.append(level[branch >> height ^ 1].digest)
-            here = level[branch >> height]
-            if here.leaf_count == 0:
+        counts, hashes = piece.counts, piece.hashes
+        for height in (3, 2, 1, 0):
+            node = _CHILDREN + branch >> height
+            at = ((node ^ 1) - 2) * DIGEST_BYTES
+            siblings.append(hashes[at : at + DIGEST_BYTES])
+            low = branch >> height << height
+            below = sum(counts[low : low + (1 << height)])
+            if below == 0:
                 return Way(siblings, None, None)
-            if here.leaf_count == 1:
-                low = branch >> height << height
-                last = next(at for at in range(low, low + (1 << height)) if piece.children[at].leaf_count)
-                return Way(siblings, _get_only_name(open_at(number << _BITS | last)), here.digest)
+            if below == 1:
+                last = next(at for at in range(low, low + (1 << height)) if counts[at])
+                return Way(siblings, _get_only_name(open_at(number << _BITS | last)), piece.get_hash(node))
         number, depth = number << _BITS | branch, depth + _BITS
     return _go_down(piece, wanted, depth, siblings)
 
@@ -196,7 +201,7 @@ class _Update:
         piece = self._open(number, said)
         if isinstance(piece, Bucket):
             return self._build(number, depth, self._merge(piece, changes))
-        children = list(piece.children)
+        children = piece.children
         for branch, own in _divide(changes, depth):
             child = number << _BITS | branch
             children[branch] = self.apply(child, depth + _BITS, children[branch], own)
@@ -239,8 +244,9 @@ class _Update:
         return self._write_page(number, children)
 
     def _write_page(self, number: int, children: Sequence[Top]) -> Top:
-        self.written[number] = _PAGE + b"".join([_PAGE_CHILD.pack(*child) for child in children])
-        return _climb(children)[_BITS][0]
+        top, hashes = _climb(children)
+        self.written[number] = _PAGE + _COUNTS.pack(*[child.leaf_count for child in children]) + hashes
+        return top
 
 
 def _list_leaves(bucket: Bucket) -> Iterator[bytes]:
@@ -259,13 +265,12 @@ def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequenc
         start = end
 
 
-def _climb(children: Sequence[Top]) -> list[Sequence[Top]]:
-    """The levels of a page from its children up to its top."""
-    levels = [children]
-    for _ in range(_BITS):
-        below = levels[-1]
-        levels.append([_join_sides(below[at], below[at + 1]) for at in range(0, len(below), 2)])
-    return levels
+def _climb(children: Sequence[Top]) -> tuple[Top, bytes]:
+    """The top of a page, and the hashes of its nodes 2 to 31."""
+    nodes = [NOTHING] * _CHILDREN + list(children)
+    for node in range(_CHILDREN - 1, 0, -1):
+        nodes[node] = _join_sides(nodes[2 * node], nodes[2 * node + 1])
+    return nodes[1], b"".join([node.digest for node in nodes[2:]])
 
 
 def _join_sides(zero: Top, one: Top) -> Top:
