@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, cast
 
-from carnet.encoding import decode
+from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.census import compute_slot
 from carnet.ledger.rules.document import Rules, compute_line_leaf
@@ -31,7 +31,7 @@ from carnet.node.lookup import (
     open_content,
 )
 from carnet.node.prepare import ChainRef
-from carnet.passport.fields import compute_field_digest, compute_fields_root
+from carnet.passport.fields import get_sealer
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed, compute_submission
 from carnet.passport.subject import parse_subject
 from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared
@@ -527,11 +527,8 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
 
 def compute_opened_root(opened: Opened) -> bytes:
     """The fields root of opened contents. Spec: 2.2."""
-    digests = [
-        (name, compute_field_digest(salt, name, value))
-        for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
-    ]
-    return compute_fields_root(digests, len(digests))
+    values = [encode_trusted(value) for value in opened.fields.values()]
+    return get_sealer(tuple(opened.fields)).compute_root(values, opened.salts)
 
 
 def is_id(text: str) -> bool:

@@ -57,12 +57,16 @@ class ValueSealer:
     def seal(self, values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
         """(content key, fields_root) of canonical values in ascending name order."""
         content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
+        return content_key, self.compute_root(values, salts)
+
+    def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
+        """fields_root of canonical values and their salts, in ascending name order."""
         parts = self._parts.copy()
         parts[2::2] = [
             short_sha256(_FIELD + salt + name + value).digest()
             for salt, name, value in zip(salts, self._framed, values, strict=True)
         ]
-        return content_key, sha256(b"".join(parts)).digest()
+        return sha256(b"".join(parts)).digest()
 
 
 @lru_cache(maxsize=256)

@@ -243,10 +243,12 @@ class _Draft:
         }
         if any(link.is_erased and link.kind == IDENTITY for link in self._links):
             shown -= self._find_unnamed(shown)
-        met = {encode_trusted(self._value(0, "subject"))}
+        own, met = self._value(0, "subject"), set[bytes]()
         # An identity entry may itself be said under an alias that an earlier one declares: go on until nothing new is
         # asked for.
-        while subjects := {encode_trusted(self._value(seq, "subject")) for seq in shown} - met:
+        while (
+            subjects := {encode_trusted(other) for seq in shown if (other := self._value(seq, "subject")) != own} - met
+        ):
             met |= subjects
             for seq, link in enumerate(self._links):
                 alias = self._find_alias(seq) if link.kind == IDENTITY else None
@@ -287,7 +289,9 @@ class _Draft:
         link = self._links[seq]
         if seq in shown:
             names = selection.fields
-            return self._make_entry(seq, lambda name: names is None or name in names or self._is_kept(seq, name))
+            if names is None:
+                return self._make_entry(seq, _is_any)
+            return self._make_entry(seq, lambda name: name in names or self._is_kept(seq, name))
         if link.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and any(self._links[s].sid == link.target for s in shown):
             return self._make_entry(seq, None)
         hidden = b64(link.sid + link.signed + (bytes((link.mark,)) + link.target if link.mark else b""))
@@ -327,7 +331,9 @@ class _Draft:
         if is_shown is not None:
             self._lines.setdefault(seal.rules, set()).add(("kind", entry.fields["kind"][1]))
             fields = {
-                name: [b64(salt), value] if is_shown(name) else b64(compute_field_digest(salt, name, value))
+                name: [b64(salt), value]
+                if is_shown is _is_any or is_shown(name)
+                else b64(compute_field_digest(salt, name, value))
                 for name, (salt, value) in entry.fields.items()
             }
         return {
@@ -372,6 +378,10 @@ class _Draft:
         if seq not in self._opened:
             self._opened[seq] = self._source.get_entry(self._chain, seq)
         return self._opened[seq]
+
+
+def _is_any(name: str) -> bool:
+    return True
 
 
 def _index_of(record: Document, name: str) -> int:

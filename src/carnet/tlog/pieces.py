@@ -156,10 +156,14 @@ def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
     while isinstance(piece := open_at(number), Page):
         branch = wanted >> SLOT_BITS - depth - _BITS & _CHILDREN - 1
         counts, hashes = piece.counts, piece.hashes
+        # Where a child holds more than one leaf, so does all that is above it.
+        is_full = counts[branch] > 1
         for height in (3, 2, 1, 0):
             node = _CHILDREN + branch >> height
             at = ((node ^ 1) - 2) * DIGEST_BYTES
             siblings.append(hashes[at : at + DIGEST_BYTES])
+            if is_full:
+                continue
             low = branch >> height << height
             below = sum(counts[low : low + (1 << height)])
             if below == 0:
@@ -287,11 +291,15 @@ def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, hig
         return digests[low]
     last = numbers[high - 1]
     parting = SLOT_BITS - (numbers[low] ^ last).bit_length()
-    shift = SLOT_BITS - 1 - parting
-    middle = bisect_left(numbers, last >> shift << shift, low, high)
-    zero = _join_leaves(numbers, digests, low, middle, parting + 1)
-    one = _join_leaves(numbers, digests, middle, high, parting + 1)
-    digest = _sha256(b"\x01" + zero + one).digest()
+    if high - low == 2:
+        # Every second join is of two leaves.
+        digest = _sha256(b"\x01" + digests[low] + digests[low + 1]).digest()
+    else:
+        shift = SLOT_BITS - 1 - parting
+        middle = bisect_left(numbers, last >> shift << shift, low, high)
+        zero = _join_leaves(numbers, digests, low, middle, parting + 1)
+        one = _join_leaves(numbers, digests, middle, high, parting + 1)
+        digest = _sha256(b"\x01" + zero + one).digest()
     while parting > depth:
         parting -= 1
         sides = EMPTY + digest if last >> SLOT_BITS - 1 - parting & 1 else digest + EMPTY
