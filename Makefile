@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+KILLS ?= 20000
 TESTS ?=
 
 # The first Python on the path that is new enough; choose another with `make setup PYTHON=/path/to/python3.12`.
@@ -12,7 +13,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
 	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench vectors wheel sbom audit lock clean
+.PHONY: help setup demo test torture lint format bench vectors wheel sbom audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ test: setup ## run lint and every test; ends with what was left out and the runn
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory lint || exit 1; \
 	else export CARNET_LEFT_OUT="lint: not installed in $(VENV):$$missing"; fi; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(TESTS)
+
+torture: setup ## kill, fail and cut the power twenty times as often as `make test` does; an hour or so (KILLS=20000)
+	@CARNET_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -s tests/faults
 
 lint: setup ## check style, format, types, the directions of import, and that what is imported is asked for
 	@$(BIN)/ruff check --quiet .

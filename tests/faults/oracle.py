@@ -56,7 +56,9 @@ class Oracle:
                 sids[passport] = [entry.sid.hex() for entry in reader.read_entries(bytes.fromhex(passport))]
             assert sids[passport][receipt["seq"]] == receipt["statement"]
 
-    def check_proofs(self, reader: Reader, chance: random.Random, share: float) -> int:
+    def check_proofs(
+        self, reader: Reader, chance: random.Random, share: float, *, gone: frozenset[str] = frozenset()
+    ) -> int:
         """A share of the passports that have receipts is proved to a stranger, each receipt in its place; how many."""
         size, note = reader.get_checkpoint()
         root = open_checkpoint(note, reader.get_log_key()).checkpoint.root
@@ -71,7 +73,7 @@ class Oracle:
             assert told == receipt["statement"]
         proved = 0
         for passport, statements in wanted.items():
-            if chance.random() >= share:
+            if passport in gone or chance.random() >= share:
                 continue
             bundle = assemble_bundle(reader, bytes.fromhex(passport), Selection())
             verdict = verify_bundle(bundle, policy, int(time.time() * 1000), cache=cache)
@@ -84,7 +86,13 @@ class Oracle:
 
 
 def make_source(path: Path, vehicles: int, rows_each: int, first: int = 0) -> Path:
-    """A HistoVec file of so many vehicles, each with so many inspections on different days."""
+    """A HistoVec file of `make_lines`."""
+    path.write_bytes(b"".join(make_lines(vehicles, rows_each, first)))
+    return path
+
+
+def make_lines(vehicles: int, rows_each: int, first: int = 0) -> list[bytes]:
+    """The lines of so many vehicles from a number on, each with so many inspections on different days."""
     lines = []
     for number in range(first, first + vehicles):
         rows = [
@@ -92,8 +100,7 @@ def make_source(path: Path, vehicles: int, rows_each: int, first: int = 0) -> Pa
             for at in range(rows_each)
         ]
         lines.append(make_line(f"HV{number:010x}", *rows))
-    path.write_bytes(b"".join(lines))
-    return path
+    return lines
 
 
 def import_again(home: Path, source: Path) -> Summary:

@@ -7,7 +7,6 @@ run finds a clean store and the same totals.
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -54,17 +53,13 @@ class Ground:
         """Import on a fresh copy of the home, or into nothing."""
         self.start_over(is_founded=is_founded)
 
-        def bound() -> None:
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
         return run_traced(
             ["import", "histovec", self.source, "--receipts", self.receipts, "--workers", "0", "--json"],
             self.home,
             self.path / "trace",
             inject=inject,
             watched=list_watched(self.home, more=[self.home.parent, self.receipts]),
-            before=bound,
+            file_limit=limit,
         )
 
     def check(self, ran: Traced, reasons: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,19 +72,20 @@ def run_traced(
     *,
     inject: str | None = None,
     watched: Sequence[Path] | None = None,
-    before: Callable[[], None] | None = None,
+    file_limit: int | None = None,
 ) -> Traced:
-    """Run one verb on the home; `inject` is strace's own word for it, and counts only calls on what is watched."""
+    """Run one verb on the home; `inject` is strace's own word for it, and counts only calls on what is watched. No file
+    may become longer than `file_limit` bytes."""
     calls = "fsync,fdatasync,pwrite64,write,ftruncate,rename,unlink"
     command = ["strace", "-f", "-y", "--quiet=path-resolution,attach,exit", "-o", str(trace), "-e", f"trace={calls}"]
     for path in list_watched(home) if watched is None else watched:
         command += ["-P", str(path)]
     if inject is not None:
         command += ["-e", f"inject={inject}"]
+    # Within strace, so that its own file may be longer.
+    command += [] if file_limit is None else ["prlimit", f"--fsize={file_limit}"]
     command += [sys.executable, "-m", "carnet", *map(str, arguments)]
-    ran = subprocess.run(
-        command, env=make_env(home), stdin=subprocess.DEVNULL, capture_output=True, timeout=120, preexec_fn=before
-    )
+    ran = subprocess.run(command, env=make_env(home), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
     return Traced(ran.returncode, ran.stdout.decode(), ran.stderr.decode(), parse_calls(trace))
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from carnet.errors import InvariantBroken
 from carnet.node.prepare import ChainRef, Context, Job, Prepared, Preparer, Refusal
 
 _worker: Preparer | None = None
@@ -125,15 +126,19 @@ class PreparePool:
     def __init__(self, context: Context, worker_count: int = 1) -> None:
         self._window = 2 * worker_count + 1
         self._inline = Preparer(context) if worker_count == 0 else None
-        # Without workers it is never asked, and an executor starts a process only when it is asked.
-        self._executor = ProcessPoolExecutor(
-            max(worker_count, 1), mp_context=get_context("forkserver"), initializer=_start, initargs=(context,)
-        )
+        # Even one that is never asked starts a process, which looks after its semaphores.
+        self._executor: ProcessPoolExecutor | None = None
+        if worker_count > 0:
+            self._executor = ProcessPoolExecutor(
+                worker_count, mp_context=get_context("forkserver"), initializer=_start, initargs=(context,)
+            )
 
     def submit(self, job: Job) -> Preparing:
         """Prepare one job."""
         if self._inline is not None:
             return Ready(self._inline.prepare(job))
+        if self._executor is None:
+            raise InvariantBroken("a pool without workers prepares in its own process")
         return Preparing(self._executor.submit(_prepare, _encoder.encode(job)))
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
@@ -149,7 +154,8 @@ class PreparePool:
 
     def close(self) -> None:
         """Stop the workers; what is in flight is finished first."""
-        self._executor.shutdown(cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> PreparePool:
         return self
