@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 KILLS ?= 20000
 TESTS ?=
+ONLY ?=
 
 # The first Python on the path that is new enough; choose another with `make setup PYTHON=/path/to/python3.12`.
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -58,8 +59,8 @@ format: setup ## put the code into the one format
 	@$(BIN)/ruff check --quiet --select I --fix .
 	@$(BIN)/ruff format --quiet .
 
-bench: setup ## measure and print the table of speeds
-	@$(BIN)/python -m bench
+bench: setup ## measure and print the table of speeds (QUICK=1: two minutes; ONLY="importing proofs")
+	@$(BIN)/python -m bench $(ONLY)
 
 vectors: setup ## write docs/spec/vectors again, from fixed seeds
 	@$(BIN)/python -m tests.vectors

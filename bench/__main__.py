@@ -1,20 +1,36 @@
-"""`make bench`: measure, print the table, keep it in build/bench.json. `make bench QUICK=1` is for a first look."""
+"""`make bench`: measure, print the table, keep it in build/bench.json.
+
+`make bench QUICK=1` is for a first look, `make bench ONLY="importing proofs"` for some of it (which is not kept).
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from bench import growth, importing, proving, single, starting
+from bench import census, growth, importing, postgres, proofs, single, starting
 from bench.figures import IS_QUICK, Figure, format_table, write_figures
+
+SUBJECTS: dict[str, Any] = {
+    module.__name__.removeprefix("bench."): module
+    for module in (starting, importing, postgres, growth, single, census, proofs)
+}
 
 
 def main() -> int:
     """Measure everything; returns 0 whatever the figures are: a slow machine is no error."""
+    wanted = sys.argv[1:] or list(SUBJECTS)
+    unknown = sorted(set(wanted) - SUBJECTS.keys())
+    if unknown:
+        print(f"there is no bench {', '.join(unknown)}; there are {', '.join(SUBJECTS)}", file=sys.stderr)
+        return 2
     figures: list[Figure] = []
-    for subject in (starting, importing, growth, single, proving):
-        print(f"measuring {subject.__name__.removeprefix('bench.')} ...", file=sys.stderr, flush=True)
-        figures += subject.measure()
+    for name in wanted:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        figures += SUBJECTS[name].measure()
     print(format_table(figures))
+    if len(wanted) < len(SUBJECTS):
+        return 0
     path = write_figures(figures)
     missed = [figure.name for figure in figures if figure.met is False]
     print(f"\nKept in {path.parent.name}/{path.name}." + (" QUICK: small sets, rough figures." if IS_QUICK else ""))

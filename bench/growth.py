@@ -44,7 +44,6 @@ def measure() -> list[Figure]:
         with open_writer_at(home, None, "bench") as writer:
             figures = _grow(writer)
             figures.append(_live(writer, folder))
-            figures.append(_take_census(writer))
         size = home.store.stat().st_size / (ENTRIES + DAILY)
         figures.append(make_figure("entry on disk, with its share of all", size, "bytes", at_most=400))
         figures.append(_check(home))
@@ -105,24 +104,12 @@ def _live(writer: Writer, folder: Path) -> Figure:
     )
 
 
-def _take_census(writer: Writer) -> Figure:
-    """A census when a thousand passports changed, in a node of this size."""
-    order = random.Random(2).sample(range(VEHICLES), 1_000)
-    lines = make_more(order, ROWS_PER_VEHICLE + 1)
-    seconds: list[float] = []
-    take_census = writer.take_census
-    writer.take_census = lambda: seconds.append(take_time(take_census))  # type: ignore[method-assign, assignment]
-    import_file(writer, get_operator(writer), HISTOVEC, lines, now_ms())
-    del writer.take_census  # type: ignore[method-assign]
-    return make_figure(f"census of {VEHICLES:,} passports, 1,000 changed", 1000 * seconds[0], "ms")
-
-
 def _check(home: Home) -> Figure:
     findings: list[object] = []
     seconds = take_time(lambda: findings.extend(check_home(home.path)))
     if findings:
         raise RuntimeError(f"the bench's own store is damaged: {findings[:3]}")
-    return make_figure("fsck of a million entries", seconds * 1e6 / (ENTRIES + DAILY + 1_000), "s", at_most=60)
+    return make_figure("fsck of a million entries", seconds * 1e6 / (ENTRIES + DAILY), "s", at_most=60)
 
 
 def _check_proofs(home: Home) -> None:

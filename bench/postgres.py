@@ -1,0 +1,110 @@
+"""The certified import over a PostgreSQL server, beside that server's own COPY and plain inserts of the same rows.
+
+The server is a throw-away one on this disk, fsync on, as the tests start it; where there is none, a reason is printed
+and these lines are left out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.figures import ROUNDS, Figure, make_figure, middle, open_folder, take_time
+from bench.importing import BATCH, SHAPES, VEHICLES, WORKERS
+from bench.inspections import ROWS_PER_VEHICLE
+from carnet.node.fsck import check_home
+from carnet.node.home import Home
+from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.importing import HISTOVEC, import_file
+from tests.postgres import MISSING, Cluster, find_binaries, run_cluster
+
+Rows = list[tuple[Any, ...]]
+
+
+def measure() -> list[Figure]:
+    """Entries a second for both shapes; the peers' rows a second."""
+    if find_binaries() is None:
+        print(f"left out: PostgreSQL. {MISSING}", file=sys.stderr)
+        return []
+    rates: dict[str, list[float]] = {shape: [] for shape in SHAPES}
+    copies, inserts = [], []
+    files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
+    rows = VEHICLES * ROWS_PER_VEHICLE
+    with run_cluster() as cluster:
+        for _ in range(ROUNDS):
+            for shape, lines in files.items():
+                with open_folder("postgres") as folder:
+                    rates[shape].append((rows + VEHICLES) / _import(folder, cluster, lines, rows))
+            copies.append(rows / _write_plainly(cluster, files["grouped"], _copy))
+            inserts.append(rows / _write_plainly(cluster, files["grouped"], _insert))
+    peers = [("its own COPY of plain rows", middle(copies)), ("psycopg executemany of plain rows", middle(inserts))]
+    return [
+        make_figure(f"import over PostgreSQL, {shape}", middle(found), "entries/s", peer=peer, at_least=35_000)
+        for shape, found in rates.items()
+        for peer in peers
+    ]
+
+
+def _import(folder: Path, cluster: Cluster, lines: list[bytes], rows: int) -> float:
+    home = Home(folder / "home")
+    found(home, name="bench.example", store_url=cluster.make_url())
+    with open_writer_at(home, None, "bench") as writer:
+
+        def work() -> None:
+            operator = get_operator(writer)
+            summary = import_file(writer, operator, HISTOVEC, lines, now_ms(), worker_count=WORKERS, batch_rows=BATCH)
+            if summary.sealed != rows:
+                raise RuntimeError(f"the bench's own rows were not sealed: {summary}")
+
+        seconds = take_time(work)
+    findings = check_home(home.path)
+    if findings:
+        raise RuntimeError(f"the bench's own store is damaged: {findings[:3]}")
+    return seconds
+
+
+def _write_plainly(cluster: Cluster, lines: list[bytes], write: Callable[[Any, Rows], None]) -> float:
+    """Seconds for the same rows, parsed by the same decoder and committed as often, into one plain table."""
+    import psycopg
+
+    with psycopg.connect(cluster.make_url(), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE inspection (vehicle text, date text, start text, stop text, km bigint, nature text,"
+            " result text, centre text, pv text)"
+        )
+
+        def work() -> None:
+            for batch in _read_batches(lines):
+                with connection.transaction():
+                    write(connection, batch)
+
+        return take_time(work)
+
+
+def _copy(connection: Any, batch: Rows) -> None:
+    with connection.cursor() as cursor, cursor.copy("COPY inspection FROM STDIN") as copy:
+        for row in batch:
+            copy.write_row(row)
+
+
+def _insert(connection: Any, batch: Rows) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO inspection VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s)", batch)
+
+
+def _read_batches(lines: list[bytes]) -> Iterator[Rows]:
+    decoder = msgspec.json.Decoder()
+    names = ("date", "start", "end", "km", "nature", "result", "centre", "pv")
+    batch: Rows = []
+    for line in lines:
+        document = decoder.decode(line)
+        batch += [(document["vehicle"], *(one[name] for name in names)) for one in document["inspections"]]
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
