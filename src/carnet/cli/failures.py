@@ -18,6 +18,7 @@ from carnet.errors import Reason, Refused, Unverified
 
 REFUSED, USAGE = 1, 2
 SERVER_PACKAGES = frozenset({"alembic", "cryptography", "psycopg", "pysqlite3", "sqlalchemy"})
+TABLE_PACKAGES = frozenset({"duckdb"})
 STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
 NEXT_STEPS: dict[str, str] = {
@@ -72,6 +73,9 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         extras = "server,postgres" if error.name == "psycopg" else "server"
         message = f"this needs a node's packages ({error.name} is not installed): pip install 'carnet[{extras}]'"
         return "server_not_installed", message, {"package": error.name}
+    if isinstance(error, ImportError) and error.name in TABLE_PACKAGES:
+        message = f"reading Parquet needs {error.name}, which is not installed: pip install 'carnet[tables]'"
+        return "tables_not_installed", message, {"package": error.name}
     if isinstance(error, click.FileError):
         return "unreadable_file", error.format_message(), {"file": error.filename}
     if isinstance(error, OSError):

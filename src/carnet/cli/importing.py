@@ -1,27 +1,24 @@
-"""`carnet import`: a file of the field, certified; progress for a person, one object at the end for a program.
+"""`carnet import`: a file of the field, certified; one verb for each format, all with the same options and summary.
 
-It refuses to ask anything, and to end with success when a row was left out.
+It refuses to know how a format is read.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.group import TeachingGroup, as_json, passphrase_file
-from carnet.cli.session import Session, now_ms, stopwatch
+from carnet.cli.group import TeachingGroup
+from carnet.cli.importing_guess import guess
+from carnet.cli.importing_run import EXIT_CODES, Order, run_import, with_order
+from carnet.cli.session import Session
 
 if TYPE_CHECKING:
-    from carnet.cli.terminal import Terminal
-    from carnet.services.importing import Progress, Sinks, Summary
-    from carnet.services.sources import Source
+    from carnet.types import Subject
 
-ROWS_WERE_FAULTY = 1
+_about = click.option("--subject", metavar="SUBJECT", help="Which vehicle all of it is about: a VIN, or scheme:value.")
 
 
 @click.group(
@@ -30,13 +27,23 @@ ROWS_WERE_FAULTY = 1
     examples=(
         ("Certify the inspections of a HistoVec file", "carnet import histovec odometer_histories.jsonl"),
         ("Look for faulty rows first", "carnet import histovec FILE --validate-only --faults faults.ndjson"),
+        ("Have an unknown file looked at, and its columns explained", "carnet import guess FILE -o mapping.json"),
+        ("Certify it as the mapping says", "carnet import file FILE --map mapping.json"),
     ),
 )
 def import_() -> None:
-    """Certify a file of the field, row by row."""
+    """Certify a file of the field, row by row.
+
+    A row that is sealed already is a duplicate, so an import that was interrupted goes on when it is run again. A bad
+    row never loses a good one: --faulty FILE copies the bad ones into a file that can be mended and imported alone.
+    """
+
+
+import_.add_command(guess)
 
 
 @import_.command(
+    epilog=EXIT_CODES,
     examples=(
         (
             "Certify a file; run it again whenever you like, nothing is sealed twice",
@@ -46,194 +53,207 @@ def import_() -> None:
             "Look for faulty rows and write nothing else",
             "carnet import histovec FILE --validate-only --faults faults.ndjson",
         ),
+        ("Have the faulty rows in a file, mend it, import it alone", "carnet import histovec FILE --faulty mend.jsonl"),
         ("From a packed stream, for a program", "cat FILE.gz | carnet import histovec - --json"),
         ("Keep a receipt of each row", "carnet import histovec FILE --receipts receipts.ndjson"),
-    )
+    ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--validate-only", is_flag=True, help="Read and check every row, and seal nothing. Needs no node.")
-@click.option(
-    "--faults", type=click.Path(path_type=Path), help="Write each faulty row here: row, column, rule (NDJSON)."
-)
-@click.option(
-    "--receipts", type=click.Path(path_type=Path), help="Append a signed receipt of each sealed row (NDJSON)."
-)
-@click.option("--as", "member", metavar="MEMBER", help="In whose name: an id or a name.  [the node's operator]")
-@click.option("--workers", type=click.IntRange(0, 64), help="Processes that prepare rows.  [by the file's size]")
-@passphrase_file
-@as_json
+@with_order
 @click.pass_obj
-def histovec(
-    session: Session,
-    file: Path,
-    validate_only: bool,
-    faults: Path | None,
-    receipts: Path | None,
-    member: str | None,
-    workers: int | None,
-    passphrase_file: str | None,
-    is_json: bool,
-) -> int:
+def histovec(session: Session, /, **given: Any) -> int:
     """Certify the roadworthiness inspections of a HistoVec file (NDJSON, plain or packed with gzip; - is standard
     input).
 
     One inspection is one row and one entry, reported (basis 3) by the node's operator. A row that is sealed already
     is a duplicate: an import that was interrupted goes on when it is run again. On an empty home the node is made
     first.
-
-    \b
-    Exit code  0  every row is sealed, now or before
-               1  refused, or some rows were faulty; the good ones are sealed
     """
-    from carnet.services.sources import Source
+    from carnet.services.importing import HISTOVEC
 
-    with ExitStack() as stack:
-        source = stack.enter_context(Source(None if str(file) == "-" else file))
-        sinks = _open_sinks(stack, faults, receipts)
-        terminal = _make_terminal()
-        progress = stack.enter_context(_show_progress(terminal, source, is_json=is_json))
-        with stopwatch() as taken:
-            if validate_only:
-                summary = _validate(source, sinks, progress)
-            else:
-                summary = _import(session, source, sinks, progress, member, workers, passphrase_file)
-    _report(
-        terminal, summary, taken[0], is_validation=validate_only, is_json=is_json, has_faults_file=faults is not None
-    )
-    return ROWS_WERE_FAULTY if summary.faulty else 0
+    return run_import(session, Order(**given), HISTOVEC)
 
 
-def _make_terminal() -> Terminal:
-    from carnet.cli.terminal import Terminal
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        ("Certify vehicles of the French register with all their operations", "carnet import registry registry.jsonl"),
+        ("Look for faulty rows and seal nothing", "carnet import registry registry.jsonl --validate-only"),
+    ),
+)
+@with_order
+@click.pass_obj
+def registry(session: Session, /, **given: Any) -> int:
+    """Certify vehicles of the French register, anonymised by HistoVec, with their operations (NDJSON).
 
-    return Terminal()
+    Each vehicle is several rows: its identity, each operation (sale, lien, opposition, plate …), each damage procedure,
+    and what its situation tells that no operation has told.
+    """
+    from carnet.services.importers import REGISTRY
 
-
-def _open_sinks(stack: ExitStack, faults: Path | None, receipts: Path | None) -> Sinks:
-    from carnet.services.importing import Sinks
-
-    # The faults of this run replace those of the last; receipts are for ever, so they are added to.
-    opened: list[IO[bytes] | None] = [
-        None if faults is None else stack.enter_context(faults.open("wb")),
-        None if receipts is None else stack.enter_context(receipts.open("ab")),
-    ]
-    return Sinks(*opened)
-
-
-def _validate(source: Source, sinks: Sinks, progress: Progress) -> Summary:
-    from carnet.services.importing import HISTOVEC, validate_file
-
-    return validate_file(HISTOVEC, source.chunks(), now_ms(), sinks, progress)
+    return run_import(session, Order(**given), REGISTRY)
 
 
-def _import(
-    session: Session,
-    source: Source,
-    sinks: Sinks,
-    progress: Progress,
-    member: str | None,
-    workers: int | None,
-    passphrase_file: str | None,
-) -> Summary:
-    from carnet.services.founding import found, get_operator, open_writer_at
-    from carnet.services.importing import HISTOVEC, choose_worker_count, import_file
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        (
+            "A report whose VIN is masked: say whose it is",
+            "carnet import report report.json --subject VF1BB05CF26010203",
+        ),
+        ("A report that shows its VIN", "carnet import report report.json"),
+    ),
+)
+@_about
+@with_order
+@click.pass_obj
+def report(session: Session, /, subject: str | None, **given: Any) -> int:
+    """Certify the report that HistoVec hands to a holder, as JSON: identity, operations, inspections.
 
-    home, passphrase = session.home, session.find_passphrase(passphrase_file)
-    if not home.store.exists() and not home.keys.exists():
-        made = found(home, passphrase=passphrase)
-        click.echo(
-            f"There was no node in {home.path}: made one, network {made.network}, operator a data service.", err=True
-        )
-    count = choose_worker_count(source.byte_count) if workers is None else workers
-    with _stop_on_term(), open_writer_at(home, passphrase, session.command) as writer:
-        operator = get_operator(writer, member)
-        return import_file(
-            writer, operator, HISTOVEC, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
-        )
+    A report that is passed on has its VIN masked: then --subject says which vehicle it is. Name and address of the
+    holder are not read.
+    """
+    from carnet.services.importers import make_report
+
+    return run_import(session, Order(**given), make_report(_find_subject(subject)))
 
 
-@contextmanager
-def _stop_on_term() -> Iterator[None]:
-    """Let a polite kill end like Ctrl-C: what is in flight is dropped, what is sealed stays."""
-    import signal
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        ("Certify test records of lorries and buses", "carnet import dvsa test-results.json"),
+        ("The MOT history of one car whose VIN you know", "carnet import dvsa mot.json --subject VF1BB05CF26010203"),
+        ("MOT histories under a scheme of the file's own", "carnet import dvsa mot.json --open-as mot"),
+    ),
+)
+@_about
+@click.option(
+    "--open-as", metavar="SCHEME", help="Open a passport under this scheme for a mark that no passport knows."
+)
+@with_order
+@click.pass_obj
+def dvsa(session: Session, /, subject: str | None, open_as: str | None, **given: Any) -> int:
+    """Certify tests of the DVSA (Great Britain), with defects and readings in miles or kilometres as read (JSON).
 
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+    Reads records of lorries, buses and trailers, and MOT histories of cars. A car that shows only its mark goes to the
+    passport that has the mark on the day of the test; a mark opens none, unless --open-as names a scheme for it. A
+    record whose VIN and mark contradict what the passport knows is faulty.
+    """
+    from carnet.services.importers import make_dvsa
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _show_progress(terminal: Terminal, source: Source, *, is_json: bool) -> Iterator[Progress]:
-    """A bar on a terminal, by bytes read; nothing where nobody looks."""
-    if not sys.stderr.isatty() or is_json:
-        yield lambda summary: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[said]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=source.byte_count, said="")
-
-        def show(summary: Summary) -> None:
-            said = f"{summary.rows_read:,} rows, {summary.sealed:,} sealed"
-            bar.update(task, completed=source.position, said=said)
-
-        yield show
+    return run_import(session, Order(**given), make_dvsa(_find_subject(subject), _check_scheme(open_as)))
 
 
-def _report(
-    terminal: Terminal, summary: Summary, seconds: float, *, is_validation: bool, is_json: bool, has_faults_file: bool
-) -> None:
-    from carnet.cli.terminal import write_json_line
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        ("Certify records of the Dutch register", "carnet import rdw vehicles.json"),
+        ("Those of one vehicle whose VIN you know", "carnet import rdw 11ZKZ3.json --subject VF1BB05CF26010203"),
+    ),
+)
+@_about
+@click.option(
+    "--open-as",
+    metavar="SCHEME",
+    default="rdw",
+    show_default=True,
+    help="The scheme under which a Dutch number that no passport knows opens one.",
+)
+@with_order
+@click.pass_obj
+def rdw(session: Session, /, subject: str | None, open_as: str, **given: Any) -> int:
+    """Certify open data of the RDW (Netherlands): vehicles with the judgement of their odometer, fuels, recalls (JSON).
 
-    _show_faults(summary, has_faults_file=has_faults_file)
-    if is_json:
-        document: dict[str, Any] = summary.to_document()
-        if is_validation:
-            document["validate_only"] = True
-        write_json_line(document)
-        return
-    if is_validation:
-        good = summary.rows_read - summary.faulty
-        terminal.say(f"{summary.rows_read:,} rows read: {good:,} good, {summary.faulty:,} faulty. Nothing was sealed.")
-        return
-    terminal.say(
-        ("rows read ", "bold"),
-        f"{summary.rows_read:,} = ",
-        (f"{summary.sealed:,} sealed", "green"),
-        f" + {summary.duplicate:,} duplicate + ",
-        (f"{summary.faulty:,} faulty", "bold red" if summary.faulty else ""),
-    )
-    rate = f", {summary.sealed / seconds:,.0f} entries/s" if summary.sealed and seconds > 0 else ""
-    opened = f" ({summary.opened:,} of them new)" if summary.opened else ""
-    terminal.say(f"passports {summary.passports:,}{opened}; {seconds:.1f} s{rate}")
-    if terminal.is_tty:
-        terminal.say(("Next: carnet list, then carnet show and carnet export with one of the passports.", "dim"))
+    A Dutch number belongs to the vehicle: one that no passport here knows opens a passport of its own, rdw:11-ZKZ-3.
+    The register publishes no reading, so none is written.
+    """
+    from carnet.services.importers import make_rdw
+
+    return run_import(session, Order(**given), make_rdw(_find_subject(subject), _check_scheme(open_as)))
 
 
-def _show_faults(summary: Summary, *, has_faults_file: bool) -> None:
-    """The first faulty rows on standard error, and where to find them all."""
-    for fault in summary.first_faults:
-        column = f", column {fault.column}" if fault.column else ""
-        click.echo(f"Faulty: row {fault.row} (line {fault.line}{column}): {fault.message} [{fault.rule}]", err=True)
-    more = summary.faulty - len(summary.first_faults)
-    if more > 0:
-        click.echo(f"… and {more:,} more.", err=True)
-    if summary.faulty and not has_faults_file:
-        click.echo(
-            "Run it again with --faults FILE to have each faulty row with its rule; nothing is sealed twice.", err=True
-        )
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        ("Certify what vPIC answered for a VIN", "carnet import vpic answer.json"),
+        ("Name the manufacturer too, by a list of identifiers", "carnet import vpic answers.ndjson --wmi wmi.json"),
+    ),
+)
+@click.option(
+    "--wmi",
+    type=click.Path(path_type=Path),
+    metavar="LIST",
+    help="Manufacturers by the first characters of a VIN: a JSON object, or lines ABC,name.",
+)
+@with_order
+@click.pass_obj
+def vpic(session: Session, /, wmi: Path | None, **given: Any) -> int:
+    """Certify decoded VINs as the vPIC interface of the NHTSA answers them: identity, plant, model year (JSON).
+
+    An answer that vPIC does not vouch for (an error code other than 0) is a faulty row. With --wmi the manufacturer
+    that the list names for the VIN stands beside, as a note.
+    """
+    from carnet.services.importers import load_manufacturers, make_vpic
+
+    manufacturers = None
+    if wmi is not None:
+        manufacturers, faults = load_manufacturers(wmi)
+        for fault in faults[:3]:
+            click.echo(f"Not read in {wmi}, line {fault.line}: {fault.message}", err=True)
+        if len(faults) > 3:
+            click.echo(f"… and {len(faults) - 3:,} more of that list.", err=True)
+    return run_import(session, Order(**given), make_vpic(manufacturers))
+
+
+@import_.command(
+    epilog=EXIT_CODES,
+    examples=(
+        ("Have a mapping proposed, read it, mend it", "carnet import guess workshop.csv -o mapping.json"),
+        (
+            "Look at every row as it would be understood",
+            "carnet import file workshop.csv --map mapping.json --validate-only",
+        ),
+        ("Certify the file", "carnet import file workshop.csv --map mapping.json"),
+        ("Mend what was faulty, and import that alone", "carnet import file mend.csv --map mapping.json"),
+    ),
+)
+@click.option(
+    "--map", "mapping", type=click.Path(path_type=Path), required=True, metavar="MAPPING", help="The mapping document."
+)
+@click.option(
+    "--open-as", metavar="SCHEME", help="Open a passport under this scheme for a plate that no passport knows."
+)
+@with_order
+@click.pass_obj
+def file(session: Session, /, mapping: Path, open_as: str | None, **given: Any) -> int:
+    """Certify any table, as a mapping document says: CSV, NDJSON, a JSON array (plain or packed with gzip), Parquet,
+    XLSX.
+
+    The mapping says which column becomes which field of which kind of entry; `carnet import guess` proposes one.
+    Each row is one entry.
+    """
+    from carnet.services.importers import load_mapping, make_mapped
+    from carnet.services.tables import Table, open_mapped
+
+    order, document, scheme = Order(**given), load_mapping(mapping), _check_scheme(open_as)
+    opened = open_mapped(order.path, document)
+    table = opened if isinstance(opened, Table) else None
+    return run_import(session, order, make_mapped(document, scheme, table), opened)
+
+
+def _find_subject(text: str | None) -> Subject | None:
+    from carnet.passport.subject import parse_subject
+
+    return None if text is None else parse_subject(text)
+
+
+def _check_scheme(name: str | None) -> str | None:
+    from carnet.errors import Reason, Refused
+    from carnet.types import SCHEME, show
+
+    if name is not None and (SCHEME.fullmatch(name) is None or name in ("vin", "plate", "histovec")):
+        saying = f"{show(name)} is no scheme of a file's own: small letters, digits and _, and none that is taken"
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="open-as")
+    return name
 
 
 VERBS: dict[str, click.Command] = {"import": import_}

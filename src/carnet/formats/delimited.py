@@ -19,12 +19,16 @@ MAX_LINES = 100
 
 
 class Cells(NamedTuple):
-    """One row: the line where it begins, its bytes, and its cells, or why there are none."""
+    """One row: the line where it begins, its bytes (of UTF-16 in UTF-8), and its cells, or why there are none.
+
+    `is_whole` says whether the bytes are all of the row.
+    """
 
     line: int
     raw: bytes
     cells: list[str]
     refused: Refused | None = None
+    is_whole: bool = True
 
 
 def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote: str) -> Iterator[Cells]:
@@ -45,7 +49,7 @@ def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote:
             return
         refused = find_line_fault(line)
         if refused is not None:
-            yield Cells(line.number, line.data, [], refused)
+            yield Cells(line.number, line.data, [], refused, False)
             if is_hopeless(refused):
                 return
             continue

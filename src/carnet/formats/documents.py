@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 from carnet.errors import Reason, Refused
+from carnet.formats.faults import Frame, Origin
 from carnet.formats.lines import (
     BROKEN,
     KEPT_BYTES,
@@ -36,12 +37,21 @@ _IN_TEXT = re.compile(rb'["\\\n]')
 
 
 class Document(NamedTuple):
-    """One document: the line where it begins, its bytes, and its value, or why there is none."""
+    """One document: the line where it begins, its bytes, and its value, or why there is none.
+
+    `frame` says how it stood beside others; None where its bytes are not all of it.
+    """
 
     line: int
     data: bytes
     value: object
     refused: Refused | None = None
+    frame: Frame | None = "lines"
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it can be read again from."""
+        return None if self.frame is None else Origin(self.data, frame=self.frame)
 
 
 class _Duplicate(Exception):
@@ -134,11 +144,19 @@ def read_documents(chunks: Iterable[bytes]) -> Iterator[Document]:
     for line in split_text_lines(stream):
         refused = find_line_fault(line)
         if refused is not None:
-            yield Document(line.number, line.data, None, refused)
+            yield Document(line.number, line.data, None, refused, None)
             if is_hopeless(refused):
                 return
         elif line.data.strip():
             yield _read_line(line)
+
+
+def read_document(data: bytes) -> Document:
+    """The one document that these bytes are."""
+    try:
+        return Document(1, data, read_json(data))
+    except Refused as refused:
+        return Document(1, data, None, refused)
 
 
 def _take_head(source: Iterator[bytes]) -> tuple[bytes, Exception | None]:
@@ -184,7 +202,7 @@ def _read_items(stream: Iterator[bytes]) -> Iterator[Document]:
             chunk = next(stream, None)
         except BROKEN as error:
             saying = f"the file breaks off here and the rest cannot be read: {brief(str(error), 200)}"
-            yield Document(cutter.line, b"", None, Refused(Reason.UNREADABLE_FILE, saying))
+            yield Document(cutter.line, b"", None, Refused(Reason.UNREADABLE_FILE, saying), None)
             return
         if chunk is None:
             yield from cutter.close()
@@ -252,7 +270,7 @@ class _Cutter:
         if self._depth or self._arrays:
             held = b"".join(self._held)[:KEPT_BYTES]
             saying = "the file ends before its last object or array is closed"
-            yield Document(self.line, held, None, Refused(Reason.NOT_JSON, saying))
+            yield Document(self.line, held, None, Refused(Reason.NOT_JSON, saying), None)
 
     def _begin(self, at: int) -> int:
         self._depth, self._begun, self._indent, self._is_spoiled = 1, self.line, at - self._line_at, False
@@ -265,7 +283,7 @@ class _Cutter:
             self._arrays = 0
         elif mark != b",":
             self._is_in_text = mark == b'"'
-            yield Document(self.line, mark, None, Refused(Reason.NOT_JSON, "an object was expected here"))
+            yield Document(self.line, mark, None, Refused(Reason.NOT_JSON, "an object was expected here"), None)
 
     def _hold(self, piece: bytes) -> None:
         self._length += len(piece)
@@ -279,8 +297,8 @@ class _Cutter:
         self._held, self._length = [], 0
         if length > MAX_LINE_BYTES:
             saying = f"an object of {length:,} bytes; one of more than {MAX_LINE_BYTES:,} is not read"
-            return Document(self._begun, data[:KEPT_BYTES], None, Refused(Reason.LINE_TOO_LONG, saying))
+            return Document(self._begun, data[:KEPT_BYTES], None, Refused(Reason.LINE_TOO_LONG, saying), None)
         try:
-            return Document(self._begun, data, read_json(data))
+            return Document(self._begun, data, read_json(data), None, "array")
         except Refused as refused:
-            return Document(self._begun, data, None, refused)
+            return Document(self._begun, data, None, refused, "array")

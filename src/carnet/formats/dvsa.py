@@ -15,7 +15,7 @@ from carnet.formats.documents import Document, read_documents
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
 from carnet.formats.values import find_text, find_whole, get_object, get_objects, get_text, with_column
 from carnet.passport.occurred import Occurred, parse_occurred
-from carnet.passport.subject import check_subject
+from carnet.passport.subject import check_subject, find_subject
 from carnet.types import Millis, Subject, show
 
 FORMAT = "dvsa"
@@ -45,7 +45,7 @@ def read_tests(chunks: Iterable[bytes], now: Millis, subject: Subject | None = N
 
 
 def _read_record(document: Document, row: int, latest: str, known: Subject | None) -> Iterator[Item]:
-    place = Place(document.line, row + 1)
+    place = Place(document.line, row + 1, document.origin)
     try:
         if document.refused is not None:
             raise document.refused
@@ -58,28 +58,29 @@ def _read_record(document: Document, row: int, latest: str, known: Subject | Non
             saying = "a record has testTypes (lorries, buses) or motTests (cars)"
             raise Refused(Reason.MISSING_FIELD, saying, field="testTypes")
         subject = known or _find_subject(record)
+        plate = None if subject.scheme == "plate" else _find_plate(record)
     except Refused as refused:
         yield make_fault(place, refused, document.data)
         return
     frame = {name: value for name, value in record.items() if not isinstance(value, (dict, list))}
     if is_mot:
-        yield _finish(place, subject, frame, latest, lambda: _draft_identity(frame))
-        place = Place(place.line, place.row + 1)
+        yield _finish(place, subject, plate, frame, latest, lambda: _draft_identity(frame))
+        place = place._replace(row=place.row + 1)
     for test in tests:
         source = {"record": frame, "test": test}
         if is_mot:
-            yield _finish(place, subject, source, latest, lambda s=source, t=test: _draft_mot_test(s, t))
+            yield _finish(place, subject, plate, source, latest, lambda s=source, t=test: _draft_mot_test(s, t))
         else:
-            yield _finish(place, subject, source, latest, lambda s=source, r=record, t=test: _draft_test(s, r, t))
-        place = Place(place.line, place.row + 1)
+            yield _finish(place, subject, plate, source, latest, lambda s=source, t=test: _draft_test(s, record, t))
+        place = place._replace(row=place.row + 1)
 
 
-def _finish(place: Place, subject: Subject, source: object, latest: str, make: Any) -> Item:
+def _finish(place: Place, subject: Subject, plate: Subject | None, source: object, latest: str, make: Any) -> Item:
     try:
         draft: Draft = make()
     except Refused as refused:
         return make_fault(place, refused, source)
-    return make_item(FORMAT, place, subject, draft, latest)
+    return make_item(FORMAT, place, subject, draft._replace(plate=plate), latest)
 
 
 def _find_subject(record: Mapping[str, Any]) -> Subject:
@@ -88,6 +89,12 @@ def _find_subject(record: Mapping[str, Any]) -> Subject:
         return check_subject({"scheme": "vin", "value": vin}, field="vin")
     plate = get_text(record, "registration")
     return check_subject({"scheme": "plate", "country": "GB", "value": plate}, field="registration")
+
+
+def _find_plate(record: Mapping[str, Any]) -> Subject | None:
+    """The mark that a record shows beside its VIN, where it is one; trailers have a number of another kind."""
+    mark = find_text(record, "vrm") or find_text(record, "registration")
+    return None if mark is None else find_subject("plate", mark, "GB")
 
 
 # ---- records of lorries, buses and trailers

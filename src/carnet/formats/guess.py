@@ -7,9 +7,9 @@ lowers its confidence; it never invents a VIN out of a plate, nor a unit out of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from carnet.errors import Refused
 from carnet.formats.delimited import read_cells
@@ -17,9 +17,10 @@ from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
 from carnet.formats.guess_plan import Plan, compute_plan
-from carnet.formats.mapping import read_mapped
-from carnet.formats.mapping_document import Delimited, Json, Mapping
+from carnet.formats.mapping import read_mapped, read_table, write_cell
+from carnet.formats.mapping_document import Delimited, Given, Json, Mapping, Reader
 from carnet.formats.rows import Item
+from carnet.formats.table import TableRow
 from carnet.types import Millis
 
 HEAD_BYTES = 65_536
@@ -30,6 +31,8 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf
 _FOREIGN = (
     (b"PAR1", "this is Parquet: hand its rows over as objects"),
     (b"PK\x03\x04", "this is a zip archive, or XLSX: unpack it, or hand its rows over as objects"),
+    (b"%PDF", "this is a PDF: ask for the table itself, as CSV or XLSX"),
+    (b"\xd0\xcf\x11\xe0", "this is a file of an old Excel (XLS): save it as XLSX or CSV"),
     (b"\x1f\x8b", "this is packed with gzip: unpack it first"),
     (b"SQLite format 3", "this is a SQLite database: export a table as CSV"),
 )
@@ -37,23 +40,32 @@ _FOREIGN = (
 
 # Files that have an importer of their own, which reads more than a mapping could.
 _KNOWN = (
-    ({"vehicle", "inspections"}, "these look like HistoVec's inspections, which have an importer of their own"),
-    ({"vehicle", "registration", "registry"}, "this looks like HistoVec's register, which has an importer of its own"),
-    ({"vehicule", "controles_techniques"}, "this looks like a HistoVec report, which has an importer of its own"),
-    ({"testTypes", "vin"}, "these look like DVSA test records, which have an importer of their own"),
-    ({"motTests", "registration"}, "this looks like DVSA MOT history, which has an importer of its own"),
-    ({"kenteken"}, "these look like RDW records, which have an importer of their own"),
-    ({"Results", "SearchCriteria"}, "this looks like an answer of vPIC, which has an importer of its own"),
+    ({"vehicle", "inspections"}, "histovec", "these look like HistoVec's inspections"),
+    ({"vehicle", "registration", "registry"}, "registry", "this looks like HistoVec's register"),
+    ({"vehicule", "controles_techniques"}, "report", "this looks like a HistoVec report"),
+    ({"testTypes", "vin"}, "dvsa", "these look like DVSA test records"),
+    ({"motTests", "registration"}, "dvsa", "this looks like DVSA MOT history"),
+    ({"kenteken"}, "rdw", "these look like RDW records"),
+    ({"Results", "SearchCriteria"}, "vpic", "this looks like an answer of vPIC"),
 )
 
-Look: TypeAlias = tuple[Delimited | Json, list[str], list[list[str]], list[str]]
+
+class _Look(NamedTuple):
+    """What the text of a file holds: its reader, columns, rows and why; and the keys of its objects, if it has any."""
+
+    reader: Reader
+    names: list[str]
+    rows: list[list[str]]
+    reasons: list[str]
+    keys: frozenset[str] = frozenset()
 
 
 class Guess(NamedTuple):
     """What a file seems to be. `mapping` is None where no entry can be made of it, and the reasons say why.
 
     `confidence` is between 0 and 100; `reasons` are sentences for a person, the doubtful ones first; `rows` are the
-    first rows as they would be understood, good or faulty.
+    first rows as they would be understood, good or faulty. `importer` is the verb of `carnet import` that knows the
+    format, and reads more of it than a mapping could.
     """
 
     mapping: Mapping | None
@@ -61,6 +73,18 @@ class Guess(NamedTuple):
     reasons: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Item, ...]
+    doubt_count: int = 0
+    importer: str | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The reasons not to be sure."""
+        return self.reasons[: self.doubt_count]
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """The reasons for what is proposed."""
+        return self.reasons[self.doubt_count :]
 
 
 def guess(head: bytes, name: str, now: Millis) -> Guess:
@@ -76,20 +100,45 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
         # The last line is cut: it would only look like a fault.
         head = head[: head.rfind(b"\n") + 1] or head
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    reader, names, rows, reasons = _look_at_json(head) if first in (b"{", b"[") else _look_at_text(head)
+    is_json = first in (b"{", b"[")
+    reader, names, rows, reasons, keys = _look_at_json(head) if is_json else _look_at_text(head)
     columns = tuple(
         compute_column(column, [row[place] for row in rows if place < len(row)]) for place, column in enumerate(names)
     )
+    importer, advice = _find_importer(keys)
     if not rows:
-        return Guess(None, 0, (*reasons, "there is no row in it"), columns, ())
-    return _propose(head, name, now, reader, columns, reasons, is_cut=not is_whole)
+        return Guess(None, 0, (*advice, *reasons, "there is no row in it"), columns, (), len(advice), importer)
+    found = _propose(
+        lambda mapping: read_mapped([head], mapping, now), name, reader, columns, reasons, is_cut=not is_whole
+    )
+    return found._replace(
+        reasons=(*advice, *found.reasons), doubt_count=len(advice) + found.doubt_count, importer=importer
+    )
+
+
+def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
+    """The same for the first rows of a table that another reader hands over (Parquet, XLSX). Raises nothing."""
+    if not rows:
+        return Guess(None, 0, ("there is no row in it",), (), ())
+    names = list(rows[0].values)
+    cells = [[write_cell(row.values.get(name)) or "" for name in names] for row in rows]
+    columns = tuple(compute_column(column, [row[at] for row in cells]) for at, column in enumerate(names))
+    reasons = [f"a table with {len(names)} columns"]
+    return _propose(lambda mapping: read_table(rows, mapping, now), name, Given(), columns, reasons, is_cut=False)
+
+
+def _find_importer(keys: frozenset[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The verb for a format that has one, and a sentence that says so."""
+    for wanted, importer, saying in _KNOWN:
+        if wanted <= keys:
+            return importer, (f"{saying}: `carnet import {importer}` reads more of them than a mapping can",)
+    return None, ()
 
 
 def _propose(
-    head: bytes,
+    read: Callable[[Mapping], Iterator[Item]],
     name: str,
-    now: Millis,
-    reader: Delimited | Json,
+    reader: Reader,
     columns: tuple[Column, ...],
     reasons: Sequence[str],
     *,
@@ -97,11 +146,11 @@ def _propose(
 ) -> Guess:
     plan: Plan = compute_plan(reader, columns, name)
     if plan.mapping is None:
-        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, ())
+        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, (), len(plan.doubts))
     try:
-        items = list(islice(read_mapped([head], plan.mapping, now), SAMPLE_ROWS))
+        items = list(islice(read(plan.mapping), SAMPLE_ROWS))
     except Refused as refused:
-        return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, ())
+        return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, (), 1 + len(plan.doubts))
     doubts = list(plan.doubts)
     if is_cut and isinstance(reader, Json) and items and isinstance(items[-1], Fault):
         # Where the head was cut says nothing about the file.
@@ -113,18 +162,18 @@ def _propose(
         doubts.insert(0, f"{len(faulty)} of {len(items)} rows would be faulty, most often for {rule}{where}")
     share = 1 - len(faulty) / max(1, len(items))
     confidence = max(0, min(100, round(plan.confidence * share)))
-    return Guess(plan.mapping, confidence, (*doubts, *reasons, *plan.reasons), columns, tuple(items[:SHOWN_ROWS]))
+    said = (*doubts, *reasons, *plan.reasons)
+    return Guess(plan.mapping, confidence, said, columns, tuple(items[:SHOWN_ROWS]), len(doubts))
 
 
-def _look_at_json(head: bytes) -> Look:
+def _look_at_json(head: bytes) -> _Look:
     values = [document.value for document in islice(read_documents([head]), SAMPLE_ROWS)]
     objects = [_flatten(value) for value in values if isinstance(value, dict)]
     names = list(dict.fromkeys(name for each in objects for name in each))
     rows = [[each.get(name, "") for name in names] for each in objects]
     reasons = [f"JSON objects with {len(names)} columns"]
-    keys = {key for value in values if isinstance(value, dict) for key in value}
-    reasons[:0] = [saying for wanted, saying in _KNOWN if wanted <= keys]
-    return Json(), names, rows, reasons
+    keys = frozenset(key for value in values if isinstance(value, dict) for key in value)
+    return _Look(Json(), names, rows, reasons, keys)
 
 
 def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict[str, str]:
@@ -140,7 +189,7 @@ def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict
     return flat
 
 
-def _look_at_text(head: bytes) -> Look:
+def _look_at_text(head: bytes) -> _Look:
     encoding, why = _guess_encoding(head)
     best: tuple[tuple[int, int], str, list[list[str]]] = ((-1, -1), ",", [])
     for separator in _SEPARATORS:
@@ -154,13 +203,13 @@ def _look_at_text(head: bytes) -> Look:
             best = (score, separator, rows)
     (_, separator, rows) = best
     if not rows:
-        return Delimited(), [], [], [why]
+        return _Look(Delimited(), [], [], [why])
     has_header, why_header = _guess_header(rows)
     width = len(rows[0])
     reasons = [why, f"{width} columns separated by {separator!r}", why_header]
     names = [cell.strip() for cell in rows[0]] if has_header else [str(place) for place in range(1, width + 1)]
     reader = Delimited(encoding=encoding, separator=separator, header=has_header)  # type: ignore[arg-type]
-    return reader, names, rows[1:] if has_header else rows, reasons
+    return _Look(reader, names, rows[1:] if has_header else rows, reasons)
 
 
 def _is_utf16(head: bytes) -> bool:

@@ -18,11 +18,10 @@ from carnet.formats.mapping_document import (
     About,
     Choice,
     Date,
-    Delimited,
-    Json,
     Mapping,
     Odometer,
     Quantity,
+    Reader,
     Reading,
     When,
     Words,
@@ -69,7 +68,7 @@ class Plan(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def compute_plan(reader: Delimited | Json, columns: Sequence[Column], file_name: str) -> Plan:
+def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> Plan:
     """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was
     read.
     """

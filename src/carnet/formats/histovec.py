@@ -16,7 +16,7 @@ import msgspec
 
 from carnet.encoding import encode_trusted, parse_json
 from carnet.errors import Reason, Refused
-from carnet.formats.faults import Fault, compute_raw
+from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.formats.histovec_columns import (
     CENTRE_MAX_LENGTH,
     COLUMNS,
@@ -74,7 +74,7 @@ def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
         refused = find_line_fault(line)
         if refused is not None:
             row += 1
-            yield _fault(line, row, None, refused, line.data)
+            yield _fault(line, row, None, refused, line.data)._replace(origin=None)
             if is_hopeless(refused):
                 return
             continue
@@ -116,6 +116,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     # many colons as those of the names and texts that were kept mean that no name was dropped (as in parse_json).
     colon_count = len(_VEHICLE_COLUMNS)
     rows: list[Row] = []
+    origin = Origin(data)
     for inspection in vehicle.inspections:
         row += 1
         fields = _find_fields(inspection, shown, latest)
@@ -128,7 +129,8 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
             + inspection.centre.count(":")
             + inspection.pv.count(":")
         )
-        rows.append(Row(line.number, row, subject, KIND, fields, _compute_source(subject, inspection)))
+        source = _compute_source(subject, inspection)
+        rows.append(Row(line.number, row, subject, KIND, fields, source, None, origin))
     return rows if colon_count == data.count(b":") else None
 
 
@@ -230,10 +232,12 @@ def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterat
             yield _fault(line, row, brief(name), Refused(Reason.UNKNOWN_FIELD, saying), line.data)
     for raw in document["inspections"]:
         row += 1
-        yield _read_inspection(line.number, row, subject, shown, raw, latest)
+        yield _read_inspection(line, row, subject, shown, raw, latest)
 
 
-def _read_inspection(line: int, row: int, subject: Subject, shown: dict[str, object], raw: object, latest: str) -> Item:
+def _read_inspection(
+    line: Line, row: int, subject: Subject, shown: dict[str, object], raw: object, latest: str
+) -> Item:
     """One inspection, as bytes or as a value, read column by column; of several faults the first in order is given."""
     column: str | None = None
     try:
@@ -247,12 +251,13 @@ def _read_inspection(line: int, row: int, subject: Subject, shown: dict[str, obj
     except Refused as refused:
         shown_raw = raw if isinstance(raw, bytes) else _spell(raw)
         saying = f"{column}: {refused.message}" if column is not None else refused.message
-        return Fault(line, row, column, refused.reason, saying, compute_raw(shown_raw))
-    return Row(line, row, subject, KIND, fields, _compute_source(subject, value))
+        raw_text = compute_raw(shown_raw)
+        return Fault(line.number, row, column, refused.reason, saying, raw_text, Origin(line.data))
+    return Row(line.number, row, subject, KIND, fields, _compute_source(subject, value), None, Origin(line.data))
 
 
 def _fault(line: Line, row: int, column: str | None, refused: Refused, raw: bytes) -> Fault:
-    return Fault(line.number, row, column, refused.reason, refused.message, compute_raw(raw))
+    return Fault(line.number, row, column, refused.reason, refused.message, compute_raw(raw), Origin(line.data))
 
 
 def _spell(raw: object) -> bytes:

@@ -67,15 +67,17 @@ def _read_vehicle(document: Document, row: int, latest: str) -> Iterator[Item]:
         subject, registration = _read_frame(document.value)
         makers = list(_find_rows(registration))
     except Refused as refused:
-        yield make_fault(Place(document.line, row + 1), refused, document.data)
+        yield make_fault(Place(document.line, row + 1, document.origin), refused, document.data)
         return
-    for place, (source, make) in enumerate(makers, row + 1):
+    origin = document.origin
+    for number, (source, make) in enumerate(makers, row + 1):
+        place = Place(document.line, number, origin)
         try:
             draft = make()
         except Refused as refused:
-            yield make_fault(Place(document.line, place), refused, source)
+            yield make_fault(place, refused, source)
             continue
-        yield make_item(FORMAT, Place(document.line, place), subject, draft, latest)
+        yield make_item(FORMAT, place, subject, draft, latest)
 
 
 def _read_frame(document: object) -> tuple[Subject, Mapping[str, Any]]:

@@ -6,11 +6,11 @@ invented. It refuses to know who the holder is, and takes neither name nor addre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from carnet.errors import Reason, Refused
-from carnet.formats.documents import read_json
+from carnet.formats.documents import Document, read_document, read_documents
 from carnet.formats.histovec_days import read_moment
 from carnet.formats.histovec_identity import REPORT, read_identity, read_text
 from carnet.formats.histovec_registry import draft_operation
@@ -30,9 +30,23 @@ def read_report(data: bytes, now: Millis, subject: Subject | None = None) -> Ite
     `subject` is the vehicle that the caller knows it to be about; without it the report must show its whole VIN, or
     is one fault (MISSING_FIELD). Raises nothing for what the report holds.
     """
-    latest = compute_latest(now)
+    yield from _read_document(read_document(data), compute_latest(now), 0, subject)
+
+
+def read_reports(chunks: Iterable[bytes], now: Millis, subject: Subject | None = None) -> Iterator[Item]:
+    """The same for a file of reports: one alone, one a line, or an array of them."""
+    latest, row = compute_latest(now), 0
+    for document in read_documents(chunks):
+        for item in _read_document(document, latest, row, subject):
+            row = item.row
+            yield item
+
+
+def _read_document(document: Document, latest: str, row: int, subject: Subject | None) -> Iterator[Item]:
     try:
-        report = read_json(data)
+        if document.refused is not None:
+            raise document.refused
+        report = document.value
         if not isinstance(report, dict):
             raise Refused(Reason.WRONG_TYPE, f"a report is an object with vehicule, not {show(report)}")
         vehicle = get_object(report, "vehicule")
@@ -41,10 +55,11 @@ def read_report(data: bytes, now: Millis, subject: Subject | None = None) -> Ite
         about = subject or _find_subject(rubrics)
         rows = list(_find_rows(report, vehicle, certificate, rubrics))
     except Refused as refused:
-        yield make_fault(Place(1, 1), refused, data)
+        yield make_fault(Place(document.line, row + 1, document.origin), refused, document.data)
         return
-    for number, (source, make) in enumerate(rows, 1):
-        place = Place(1, number)
+    origin = document.origin
+    for number, (source, make) in enumerate(rows, row + 1):
+        place = Place(document.line, number, origin)
         try:
             draft = make()
         except Refused as refused:

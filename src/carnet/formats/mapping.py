@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as Object
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,23 +20,24 @@ from carnet.errors import Reason, Refused
 from carnet.formats.dates import get_date_reader
 from carnet.formats.delimited import read_cells
 from carnet.formats.documents import read_documents
-from carnet.formats.faults import Fault
+from carnet.formats.faults import Fault, Frame, Origin
 from carnet.formats.mapping_document import (
     Choice,
     Constant,
     Date,
     Delimited,
     Given,
-    Json,
     Mapping,
     Number,
     Odometer,
+    Plate,
     Quantity,
     Reading,
     YesNo,
     check_mapping,
 )
 from carnet.formats.rows import Item, Place, Row, compute_latest, find_column, make_fault
+from carnet.formats.table import TableRow
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject, find_subject
@@ -55,10 +57,9 @@ def read_mapped(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Itera
     check_mapping(mapping)
     if isinstance(mapping.reader, Delimited):
         yield from _read_delimited(chunks, mapping, mapping.reader, now)
-    elif isinstance(mapping.reader, Json):
-        yield from _read_json(chunks, mapping, now)
     else:
-        raise Refused(Reason.WRONG_TYPE, "this mapping reads rows that another reader hands over", field="reader")
+        # Faulty rows of a Parquet or XLSX file are written as objects, and read again from there.
+        yield from _read_json(chunks, mapping, now)
 
 
 def read_objects(objects: Iterable[Object[str, object]], mapping: Mapping, now: Millis) -> Iterator[Item]:
@@ -66,24 +67,53 @@ def read_objects(objects: Iterable[Object[str, object]], mapping: Mapping, now: 
 
     A day is read in its ISO writing, so the forms of the mapping are `iso`. Raises Refused as `read_mapping` does.
     """
+    yield from _read_rows((TableRow(number, dict(row)) for number, row in enumerate(objects, 1)), mapping, now)
+
+
+def read_table(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Iterator[Item]:
+    """The same for rows that all have the columns of the first, and know where they stand. Where their reader refuses
+    to go on, that is one fault, the last."""
+    source = iter(rows)
+    try:
+        first = next(source, None)
+    except Refused as refused:
+        yield make_fault(Place(1, 1), refused, b"")
+        return
+    if first is None:
+        return
+    fault = _find_header_fault(list(first.values), mapping)
+    if fault is not None:
+        yield make_fault(Place(first.line, 1), fault, first.values)
+        return
+    yield from _read_rows(chain([first], source), mapping, now)
+
+
+def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Iterator[Item]:
     check_mapping(mapping)
     if not isinstance(mapping.reader, Given):
         raise Refused(Reason.WRONG_TYPE, "this mapping reads a file's bytes", field="reader")
     columns = mapping.columns()
     plan = _Plan(mapping, columns, now)
-    for number, row in enumerate(objects, 1):
-        try:
-            cells = [_as_cell(row.get(name), name) for name in columns]
-        except Refused as refused:
-            yield make_fault(Place(number, number), refused, dict(row))
-            continue
-        yield plan.make(Place(number, number), cells, dict(row))
+    number, line = 0, 0
+    try:
+        for number, (line, row) in enumerate(rows, 1):
+            place = Place(line, number, Origin(msgspec.json.encode(row, enc_hook=str)))
+            try:
+                cells = [_as_cell(row.get(name), name) for name in columns]
+            except Refused as refused:
+                yield make_fault(place, refused, row)
+                continue
+            yield plan.make(place, cells, row)
+    except Refused as refused:
+        yield make_fault(Place(line + 1, number + 1), refused, b"")
 
 
 def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited, now: Millis) -> Iterator[Item]:
     rows = read_cells(chunks, encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
     plan: _Plan | None = None
     number = width = 0
+    header = b""
+    frame: Frame = "utf-16" if reader.encoding == "utf-16" else "lines"
     for row in rows:
         if plan is None and row.refused is None:
             names = (
@@ -95,9 +125,10 @@ def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited
                 return
             plan, width = _Plan(mapping, names, now), len(names)
             if reader.header:
+                header = row.raw
                 continue
         number += 1
-        place = Place(row.line, number)
+        place = Place(row.line, number, Origin(row.raw, header, frame) if row.is_whole else None)
         if row.refused is not None:
             yield make_fault(place, row.refused, row.raw)
         elif plan is not None and len(row.cells) == width:
@@ -123,7 +154,7 @@ def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterat
     paths = [name.split(".") for name in columns]
     plan = _Plan(mapping, columns, now)
     for number, document in enumerate(read_documents(chunks), 1):
-        place = Place(document.line, number)
+        place = Place(document.line, number, document.origin)
         try:
             if document.refused is not None:
                 raise document.refused
@@ -138,16 +169,26 @@ def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterat
 
 
 def _follow(value: Any, path: list[str]) -> object:
-    if ".".join(path) in value:
-        return value[".".join(path)]
+    if len(path) == 1 or ".".join(path) in value:
+        return value.get(".".join(path))
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def _as_cell(value: object, name: str) -> Cell:
-    """A typed value as the text that a file would hold."""
     if value is None or isinstance(value, str):
+        return value
+    cell = write_cell(value)
+    if cell is None:
+        raise Refused(Reason.WRONG_TYPE, f"{name} holds {show(value)}, which is no one value", field=name)
+    return cell
+
+
+def write_cell(value: object) -> Cell:
+    """A typed value as the text that a file would hold; None for a list, an object, or anything else that is no one
+    value."""
+    if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -157,7 +198,7 @@ def _as_cell(value: object, name: str) -> Cell:
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, (int, Decimal)):
         return str(value)
-    raise Refused(Reason.WRONG_TYPE, f"{name} holds {show(value)}, which is no one value", field=name)
+    return None
 
 
 class _Plan:
@@ -169,6 +210,7 @@ class _Plan:
         self._latest = compute_latest(now)
         at = {name: place for place, name in enumerate(columns)}
         self._subject = _compile_subject(mapping, at)
+        self._plate = None if mapping.plate is None else _compile_plate(mapping.plate, at)
         self._occurred = _compile_occurred(mapping, at)
         self._odometer = (
             None if mapping.odometer is None else _compile_odometer(self._schema.names, mapping.odometer, at)
@@ -179,6 +221,8 @@ class _Plan:
         if mapping.odometer is not None:
             self._columns |= dict.fromkeys(("odometer_km", "odometer_mi", "odometer_state"), mapping.odometer.column)
         self._columns["subject"] = mapping.subject.column or "subject"
+        if mapping.plate is not None:
+            self._columns["plate"] = mapping.plate.column
         self._columns["occurred"] = mapping.occurred.column or "occurred"
         # The same row of the same columns is the same, whatever the mapping made of it; another kind is another entry.
         self._prefix = msgspec.json.encode(["mapping", mapping.kind, columns])
@@ -188,6 +232,8 @@ class _Plan:
         field = "subject"
         try:
             subject, shown = self._subject(cells)
+            field = "plate"
+            plate = None if self._plate is None else self._plate(cells)
             field = "occurred"
             occurred: Occurred = self._occurred(cells)
             if (occurred.at or "") > self._latest:
@@ -211,7 +257,7 @@ class _Plan:
         source = self._prefix + msgspec.json.encode(
             cells if isinstance(raw, bytes) else raw, enc_hook=str, order="sorted"
         )
-        return Row(place.line, place.row, subject, self._kind, values, source)
+        return Row(place.line, place.row, subject, self._kind, values, source, plate, place.origin)
 
     def _refuse(self, place: Place, field: str, refused: Refused, raw: object) -> Fault:
         column = self._columns.get(field) or find_column(refused, self._columns)
@@ -244,6 +290,19 @@ def _compile_subject(
         subject = find_subject(about.scheme, value, about.country) or check_subject({**base, "value": value})
         last = (cell, subject, subject.to_json())
         return subject, last[2]
+
+    return read
+
+
+def _compile_plate(plate: Plate, at: Object[str, int]) -> Callable[[Sequence[Cell]], Subject | None]:
+    place, empty = at[plate.column], frozenset(plate.empty)
+
+    def read(cells: Sequence[Cell]) -> Subject | None:
+        value = (cells[place] or "").strip()
+        if not value or value in empty:
+            return None
+        found = find_subject("plate", value, plate.country)
+        return found or check_subject({"scheme": "plate", "country": plate.country, "value": value})
 
     return read
 

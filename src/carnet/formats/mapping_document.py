@@ -43,7 +43,12 @@ class Json(_Part, frozen=True, tag_field="type", tag="json"):
 
 
 class Given(_Part, frozen=True, tag_field="type", tag="rows"):
-    """Rows that another reader hands over as objects (Parquet, XLSX): days and numbers in their ISO writing."""
+    """Rows that another reader hands over as objects (Parquet, XLSX): days and numbers in their ISO writing. `sheet` is
+    that of an XLSX file; without it, the first that is shown. `header` is the number of its row that names the columns;
+    without it, the first that looks so."""
+
+    sheet: Name | None = None
+    header: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 
 Reader: TypeAlias = Delimited | Json | Given
@@ -64,6 +69,14 @@ class About(_Part, frozen=True):
     column: Name | None = None
     value: Name | None = None
     country: str | None = None
+
+
+class Plate(_Part, frozen=True):
+    """A plate that the rows give beside another subject: it is compared with those that the passport knows."""
+
+    column: Name
+    country: str
+    empty: tuple[str, ...] = ()
 
 
 class When(_Part, frozen=True):
@@ -149,6 +162,7 @@ class Mapping(_Part, frozen=True, kw_only=True):
     reader: Reader
     kind: str
     subject: About
+    plate: Plate | None = None
     occurred: When = When()
     odometer: Odometer | None = None
     fields: tuple[Reading, ...] = ()
@@ -184,6 +198,7 @@ def check_mapping(mapping: Mapping) -> None:
     if isinstance(mapping.reader, Delimited) and mapping.reader.separator == mapping.reader.quote:
         raise Refused(Reason.FIELDS_CONFLICT, "the separator and the quote are the same", field="reader.quote")
     _check_about(mapping.subject)
+    _check_plate(mapping)
     check_form(mapping.occurred.form)
     if mapping.occurred.zone is not None:
         check_zone(mapping.occurred.zone)
@@ -209,9 +224,24 @@ def _check_about(about: About) -> None:
     if (about.scheme == "plate") != (about.country is not None):
         saying = "a plate, and nothing else, needs the country that issued it"
         raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject.country")
-    if about.country is not None and COUNTRY.fullmatch(about.country) is None:
-        saying = f"{show(about.country)} is not a country of two capital letters"
-        raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="subject.country")
+    if about.country is not None:
+        _check_country(about.country, "subject.country")
+
+
+def _check_plate(mapping: Mapping) -> None:
+    if mapping.plate is None:
+        return
+    if mapping.subject.scheme == "plate":
+        saying = "the subject is a plate already; a plate beside it belongs to a VIN or an id"
+        raise Refused(Reason.FIELDS_CONFLICT, saying, field="plate")
+    _check_country(mapping.plate.country, "plate.country")
+
+
+def _check_country(country: str, field: str) -> None:
+    if COUNTRY.fullmatch(country) is None:
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, f"{show(country)} is not a country of two capital letters", field=field
+        )
 
 
 def _check_odometer(schema: Schema, odometer: Odometer) -> list[str]:
@@ -267,6 +297,8 @@ _SUITED: dict[type, tuple[type, ...]] = {
 def _columns_of(mapping: Mapping) -> Iterator[str]:
     odometer = mapping.odometer
     named = [mapping.subject.column, mapping.occurred.column, mapping.occurred.time_column]
+    if mapping.plate is not None:
+        named.append(mapping.plate.column)
     if odometer is not None:
         named += [odometer.column, odometer.unit_column]
     named += [None if isinstance(reading, Constant) else reading.column for reading in mapping.fields]

@@ -45,43 +45,49 @@ _QUANTITIES = {
 Maker = Callable[[], Draft]
 
 
-def read_vehicles(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
+def read_vehicles(chunks: Iterable[bytes], now: Millis, subject: Subject | None = None) -> Iterator[Item]:
     """Every row of a file of vehicles, of fuels or of recalls, good or faulty, in order.
 
     `chunks` are a JSON array, or one object a line. A vehicle gives its identity, the judgement of its odometer, and
-    what is told of its title and of its next inspection; a fuel more of its identity; a recall itself. Raises nothing
-    for what the file holds.
+    what is told of its title and of its next inspection; a fuel more of its identity; a recall itself. `subject` says
+    which vehicle they are all about; without it that is the plate. Raises nothing for what the file holds.
     """
     latest = compute_latest(now)
     row = 0
     for document in read_documents(chunks):
-        for item in _read_record(document, row, latest):
+        for item in _read_record(document, row, latest, subject):
             row = item.row
             yield item
 
 
-def _read_record(document: Document, row: int, latest: str) -> Iterator[Item]:
+def _read_record(document: Document, row: int, latest: str, known: Subject | None) -> Iterator[Item]:
     try:
         if document.refused is not None:
             raise document.refused
         record = document.value
         if not isinstance(record, dict):
             raise Refused(Reason.WRONG_TYPE, f"a record is an object with kenteken, not {show(record)}")
-        plate = get_text(record, "kenteken")
-        subject = check_subject({"scheme": "plate", "country": "NL", "value": plate}, field="kenteken")
+        written = get_text(record, "kenteken")
+        plate = check_subject({"scheme": "plate", "country": "NL", "value": written}, field="kenteken")
+        subject = known or plate
         drafts = list(_find_drafts(record))
     except Refused as refused:
-        yield make_fault(Place(document.line, row + 1), refused, document.data)
+        yield make_fault(Place(document.line, row + 1, document.origin), refused, document.data)
         return
+    origin = document.origin
     for number, make in enumerate(drafts, row + 1):
-        yield _finish(Place(document.line, number), subject, record, latest, make)
+        yield _finish(Place(document.line, number, origin), subject, plate, record, latest, make)
 
 
-def _finish(place: Place, subject: Subject, record: Mapping[str, Any], latest: str, make: Maker) -> Item:
+def _finish(
+    place: Place, subject: Subject, plate: Subject, record: Mapping[str, Any], latest: str, make: Maker
+) -> Item:
     try:
         draft = make()
     except Refused as refused:
         return make_fault(place, refused, record)
+    if subject.scheme != "plate":
+        draft = draft._replace(plate=plate)
     return make_item(FORMAT, place, subject, draft, latest)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from carnet.errors import Reason, Refused
-from carnet.formats.faults import Fault, compute_raw
+from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import DAY_MS, Occurred
 from carnet.types import Millis, Subject
@@ -22,7 +22,8 @@ class Row(NamedTuple):
     """One good row: its line and number (both from 1), and the entry that it becomes.
 
     `fields` are complete and normal under the schema of `kind`. `source_bytes` stand for what the file says, whatever
-    its spelling: equal for a row that is repeated, different for a look-alike that differs in anything at all.
+    its spelling: equal for a row that is repeated, different for a look-alike that differs in anything at all. `plate`
+    is one that the row gives beside its subject, and `origin` the part of the file that holds it.
     """
 
     line: int
@@ -31,23 +32,26 @@ class Row(NamedTuple):
     kind: str
     fields: dict[str, Any]
     source_bytes: bytes
+    plate: Subject | None = None
+    origin: Origin | None = None
 
 
 Item: TypeAlias = Row | Fault
 
 
 class Place(NamedTuple):
-    """Where a row stands: its line and number, both from 1."""
+    """Where a row stands: its line and number, both from 1, and the part of the file that holds it."""
 
     line: int
     row: int
+    origin: Origin | None = None
 
 
 class Draft(NamedTuple):
     """What a format's reader makes of one row, before its schema is asked.
 
     `fields` lack what the source does not tell; `source` is what the file says, as plain JSON values; `columns` give
-    the name in the file for each field that may be at fault.
+    the name in the file for each field that may be at fault; `plate` is one that the row gives beside its subject.
     """
 
     kind: str
@@ -55,6 +59,7 @@ class Draft(NamedTuple):
     fields: Mapping[str, Any]
     source: object
     columns: Mapping[str, str]
+    plate: Subject | None = None
 
 
 def compute_latest(now: Millis) -> str:
@@ -63,9 +68,9 @@ def compute_latest(now: Millis) -> str:
     return datetime.fromtimestamp((now + DAY_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def compute_source(format_name: str, subject: Subject, source: object) -> bytes:
-    """The bytes that stand for a row, apart from those of other formats and subjects; fractions as texts."""
-    named = [format_name, subject.scheme, subject.country, subject.value, source]
+def compute_source(format_name: str, kind: str, subject: Subject, source: object) -> bytes:
+    """The bytes that stand for a row, apart from those of other formats, kinds and subjects; fractions as texts."""
+    named = [format_name, kind, subject.scheme, subject.country, subject.value, source]
     return json.dumps(named, sort_keys=True, separators=(",", ":"), default=str).encode("ascii")
 
 
@@ -84,7 +89,8 @@ def make_item(format_name: str, place: Place, subject: Subject, draft: Draft, la
         fields = get_schema(draft.kind).validate(given)
     except Refused as refused:
         return make_fault(place, refused, draft.source, find_column(refused, draft.columns))
-    return Row(place.line, place.row, subject, draft.kind, fields, compute_source(format_name, subject, draft.source))
+    source = compute_source(format_name, draft.kind, subject, draft.source)
+    return Row(place.line, place.row, subject, draft.kind, fields, source, draft.plate, place.origin)
 
 
 def find_column(refused: Refused, columns: Mapping[str, str]) -> str | None:
@@ -102,4 +108,4 @@ def make_fault(place: Place, refused: Refused, raw: object, column: str | None =
     shown = (
         raw if isinstance(raw, bytes) else json.dumps(raw, ensure_ascii=False, default=str).encode("utf-8", "replace")
     )
-    return Fault(place.line, place.row, blamed, refused.reason, refused.message, compute_raw(shown))
+    return Fault(place.line, place.row, blamed, refused.reason, refused.message, compute_raw(shown), place.origin)

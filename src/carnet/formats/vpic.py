@@ -7,14 +7,15 @@ how the answer was asked for, and adds nothing to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from carnet.errors import Reason, Refused
-from carnet.formats.documents import read_json
+from carnet.formats.documents import Document, read_document, read_documents, read_json
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
 from carnet.formats.values import get_objects, with_column
+from carnet.formats.wmi import Manufacturers, find_manufacturers
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.vin import check_vin
 from carnet.types import Millis, Subject, show
@@ -55,7 +56,10 @@ class Decode(NamedTuple):
 def read_decode(data: bytes) -> Decode:
     """Read one answer of DecodeVin; Refused INVALID_VIN where vPIC could not decode it cleanly, MISSING_FIELD,
     WRONG_TYPE, and what `read_json` raises."""
-    document = read_json(data)
+    return _find_decode(read_json(data))
+
+
+def _find_decode(document: object) -> Decode:
     if not isinstance(document, dict):
         raise Refused(Reason.WRONG_TYPE, f"an answer is an object with Results, not {show(document)}")
     asked = _ASKED.fullmatch(str(document.get("SearchCriteria") or ""))
@@ -74,19 +78,36 @@ def read_decode(data: bytes) -> Decode:
     return Decode(vin, values)
 
 
-def read_answer(data: bytes, now: Millis) -> Iterator[Item]:
-    """The rows of one answer: the identity, and the manufacture where its year or plant is told; or one fault."""
-    latest = compute_latest(now)
+def read_answer(data: bytes, now: Millis, manufacturers: Manufacturers | None = None) -> Iterator[Item]:
+    """The rows of one answer: the identity, and the manufacture where its year, plant or manufacturer is told; or one
+    fault. `manufacturers` is a list that names the maker by the first characters of the VIN."""
+    yield from _read_document(read_document(data), compute_latest(now), 0, manufacturers or {})
+
+
+def read_answers(chunks: Iterable[bytes], now: Millis, manufacturers: Manufacturers | None = None) -> Iterator[Item]:
+    """The same for a file of answers: one alone, one a line, or an array of them."""
+    latest, row = compute_latest(now), 0
+    for document in read_documents(chunks):
+        for item in _read_document(document, latest, row, manufacturers or {}):
+            row = item.row
+            yield item
+
+
+def _read_document(document: Document, latest: str, row: int, manufacturers: Manufacturers) -> Iterator[Item]:
     try:
-        decode = read_decode(data)
+        if document.refused is not None:
+            raise document.refused
+        decode = _find_decode(document.value)
     except Refused as refused:
-        yield make_fault(Place(1, 1), refused, data)
+        yield make_fault(Place(document.line, row + 1, document.origin), refused, document.data)
         return
+    names = find_manufacturers(check_vin(decode.vin), manufacturers)
     makers: list[Callable[[], Draft]] = [lambda: _draft_identity(decode)]
-    if {"Model Year", "Plant City", "Plant Country"} & set(decode.values):
-        makers.append(lambda: _draft_manufacture(decode))
-    for number, make in enumerate(makers, 1):
-        place = Place(1, number)
+    if names or {"Model Year", "Plant City", "Plant Country"} & set(decode.values):
+        makers.append(lambda: _draft_manufacture(decode, names))
+    origin = document.origin
+    for number, make in enumerate(makers, row + 1):
+        place = Place(document.line, number, origin)
         try:
             draft = make()
         except Refused as refused:
@@ -118,17 +139,23 @@ def _draft_identity(decode: Decode) -> Draft:
     )
 
 
-def _draft_manufacture(decode: Decode) -> Draft:
-    """The plant and the model year, which begins in the year before: no year of manufacture is made of it."""
+def _draft_manufacture(decode: Decode, manufacturers: Sequence[str]) -> Draft:
+    """The plant and the model year, which begins in the year before: no year of manufacture is made of it. Whoever the
+    list names is told in a note, which says where that comes from."""
     values = decode.values
     plant = [values[name] for name in ("Plant Company Name", "Plant City", "Plant State") if name in values]
     fields = {
         "country": _COUNTRIES.get(values.get("Plant Country", "").upper()),
         "model_year": _find_scaled(values, "Model Year", 1),
+        "note": _name_manufacturers(decode.vin, manufacturers),
         "plant": ", ".join(plant) or None,
     }
     columns = {"model_year": "Model Year", "plant": "Plant City", "country": "Plant Country"}
     return Draft("vehicle.manufacture/1", Occurred(None, "unknown", None), fields, dict(values), columns)
+
+
+def _name_manufacturers(vin: str, names: Sequence[str]) -> str | None:
+    return f"manufacturer by the VIN's first characters, {vin[:3]}: {' or '.join(names)}"[:400] if names else None
 
 
 def _find_scaled(values: Mapping[str, str], name: str, factor: int) -> Any:

@@ -473,6 +473,11 @@ class Placing:
         found = self._connection.execute(query, (head.number, sid)).fetchone()
         return None if found is None else (self._kinds.names_of[found[0]][0], found[1], found[2])
 
+    def read_declarations(self, number: int) -> list[Declaration]:
+        """The aliases that the entries of a stored chain declare, from the highest seq down; raises Refused(ERASED)."""
+        self._load_heads([number])
+        return self._read_declarations(self.heads[number])
+
     def _read_declarations(self, head: Head) -> list[Declaration]:
         """The aliases that the chain's identity entries declare, from the highest seq down."""
         ref = self._get_ref(head)

@@ -392,7 +392,7 @@ class _Submission:
         subject_at = kind.packing.subject_at
         own = values[subject_at] == subject
         if not own:
-            alias = (values[subject_at], _find_date(fields["occurred"]))
+            alias = (values[subject_at], find_day(fields["occurred"]))
         if not item.is_elsewhere:
             named = chain if home is None else compute_chain_id(home, sid)
             packed = pack_values(values, kind.packing, fields["occurred"], own)  # type: ignore[arg-type]
@@ -430,8 +430,8 @@ def count_random_bytes(groups: Sequence[Group]) -> int:
     return sum(SECRET_BYTES * (len(group.items) + (group.chain is None)) for group in groups)
 
 
-def _find_date(occurred: object) -> str | None:
-    """The written date, where the precision is a day or finer. Spec: 2.14."""
+def find_day(occurred: object) -> str | None:
+    """The written date of an `occurred`, where its precision is a day or finer. Spec: 2.14."""
     if not isinstance(occurred, dict) or occurred.get("precision") not in ("day", "minute", "second"):
         return None
     at = occurred.get("at")

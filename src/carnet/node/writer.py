@@ -38,6 +38,7 @@ from carnet.ledger.rules.document import Rules
 from carnet.ledger.rules.members import Accreditation, Key, Member, roles_for
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
+from carnet.node.aliases import Declaration
 from carnet.node.census import make_census
 from carnet.node.erased import check_id_not_erased, is_census_owed
 from carnet.node.erasing import (
@@ -63,9 +64,20 @@ from carnet.node.lookup import (
     find_chain_by_subject,
     find_chains_by_subjects,
     find_source_digests,
+    get_chain_by_number,
 )
 from carnet.node.placing import Outcome, Placing, Receipt
-from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared, Preparer, count_random_bytes, make_context
+from carnet.node.prepare import (
+    IDENTITY,
+    ChainRef,
+    Context,
+    Group,
+    Job,
+    Prepared,
+    Preparer,
+    count_random_bytes,
+    make_context,
+)
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
@@ -205,6 +217,22 @@ class Writer:
         """The source rows that chains (by their numbers in the store) hold already."""
         with self._mutex:
             return find_source_digests(self._connection, chains)
+
+    def read_aliases(self) -> list[tuple[Subject, Declaration]]:
+        """Every alias that an author signed for, with the subject of its passport. Looks through the whole store: there
+        is no index of plates, which would say whose they were."""
+        found: list[tuple[Subject, Declaration]] = []
+        kind = self._kinds.id_of.get(IDENTITY, 0)
+        query = "SELECT DISTINCT chain FROM entry WHERE kind = ? AND basis IN (1, 2) AND content IS NOT NULL"
+        with self._mutex:
+            self._check_alive()
+            placing = self._make_placing(self._book.state.at)
+            for (number,) in self._connection.execute(query, (kind,)).fetchall():
+                chain = get_chain_by_number(self._connection, self._ring, number)
+                # A passport's own subject has no country: it is never a plate.
+                subject = Subject(str(chain.subject["scheme"]), str(chain.subject["value"]))
+                found += [(subject, each) for each in placing.read_declarations(number) if each.alias is not None]
+        return found
 
     # ---- appending
 
@@ -560,22 +588,24 @@ class Writer:
             raise
 
     def _place(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
-        state = self._book.state
-        placing = Placing(
+        placing = self._make_placing(at)
+        outcomes = [placing.place(one) for one in prepared]
+        if placing.batches:
+            self._seal(placing, at)
+        return outcomes
+
+    def _make_placing(self, at: int) -> Placing:
+        return Placing(
             self._connection,
             self._ring,
             self._kinds,
-            state,
+            self._book.state,
             self._node_id,
             at,
             self._next_chain,
             self._next_submission,
             self._key_ids,
         )
-        outcomes = [placing.place(one) for one in prepared]
-        if placing.batches:
-            self._seal(placing, at)
-        return outcomes
 
     def _seal(self, placing: Placing, at: int) -> None:
         state, connection = self._book.state, self._connection

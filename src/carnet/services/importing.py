@@ -18,16 +18,18 @@ from datetime import UTC, datetime
 from typing import IO, NamedTuple
 
 from carnet.encoding import b64, encode_trusted
-from carnet.errors import InvariantBroken, Reason
-from carnet.formats.faults import Fault, write_fault
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.formats.faults import Fault, compute_raw
 from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.pool import PreparePool, Preparing, look_for_cycles_rarely
-from carnet.node.prepare import ChainRef, Group
+from carnet.node.prepare import ChainRef, Group, find_day
 from carnet.node.prepare import Item as Statement
 from carnet.node.writer import Writer
+from carnet.services.faulty import FaultyRows
+from carnet.services.plates import Plates
 from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
@@ -66,9 +68,9 @@ Progress = Callable[[Summary], None]
 
 
 class Sinks(NamedTuple):
-    """Where faulty rows and receipts are written, if anywhere; both are NDJSON."""
+    """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON."""
 
-    faults: IO[bytes] | None = None
+    faults: FaultyRows | None = None
     receipts: IO[bytes] | None = None
 
 
@@ -76,10 +78,14 @@ NOWHERE = Sinks()
 
 
 class Format(NamedTuple):
-    """A format of the field: its parser, and the kinds of entry that its rows become."""
+    """A format of the field: its parser, and the kinds of entry that its rows become.
+
+    `opens_as` is the scheme under which rows about a plate that no passport knows open one; without it they are faulty.
+    """
 
     read: Callable[[Iterable[bytes], Millis], Iterator[Item]]
     kinds: tuple[str, ...]
+    opens_as: str | None = None
 
 
 HISTOVEC = Format(read_inspections, (INSPECTION,))
@@ -124,7 +130,7 @@ def import_file(
     for kind in (OPENING, *format_.kinds):
         member.check_accredited(kind, Basis.REPORTED, writer.state.rules.get_kind(kind).class_)
     with PreparePool(writer.context(), worker_count) as pool:
-        run = _Run(writer, member, pool, now, sinks, progress, window=2 * worker_count)
+        run = _Run(writer, member, pool, now, sinks, progress, format_.opens_as, window=2 * worker_count)
         thresholds = look_for_cycles_rarely()
         try:
             for batch in _make_batches(format_.read(chunks, now), run, batch_rows):
@@ -184,7 +190,7 @@ def _note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
     if len(summary.first_faults) < SHOWN_FAULTS:
         summary.first_faults.append(fault)
     if sinks.faults is not None:
-        sinks.faults.write(write_fault(fault))
+        sinks.faults.add(fault)
 
 
 class _Flight(NamedTuple):
@@ -206,6 +212,7 @@ class _Run:
         now: Millis,
         sinks: Sinks,
         progress: Progress,
+        opens_as: str | None,
         *,
         window: int,
     ) -> None:
@@ -213,6 +220,8 @@ class _Run:
         self._progress, self._window = progress, window
         self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
         self._index_key = writer.ring.index
+        self._opens_as = opens_as
+        self._plates = Plates(writer)
         self._flights: deque[_Flight] = deque()
         self._opening: set[Subject] = set()
         self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
@@ -225,7 +234,13 @@ class _Run:
         """Send one batch on its way, and commit those that are ready."""
         by_subject: dict[Subject, list[Row]] = {}
         for row in rows:
-            by_subject.setdefault(row.subject, []).append(row)
+            if row.plate is not None or row.subject.scheme == "plate":
+                subject, row = self._find_vehicle(row)
+                if subject is None:
+                    continue
+            else:
+                subject = row.subject
+            by_subject.setdefault(subject, []).append(row)
         if not self._opening.isdisjoint(by_subject):
             # A vehicle whose passport is being opened: its chain is known only after that commit.
             self.drain()
@@ -244,6 +259,22 @@ class _Run:
         while len(self._flights) > self._window:
             self._land()
         self._progress(self.summary)
+
+    def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
+        """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
+        day = find_day(row.fields["occurred"])
+        try:
+            if row.subject.scheme != "plate":
+                if row.plate is not None:
+                    self._plates.check_agreement(row.subject, row.plate, day)
+                return row.subject, row
+            if self._opens_as is None or self._plates.is_known(row.subject):
+                return self._plates.get_passport(row.subject, day), row
+        except Refused as refused:
+            _note_fault(self.summary, _make_fault(row, refused.reason, refused.message), self.sinks)
+            return None, row
+        subject = Subject(self._opens_as, row.subject.value)
+        return subject, row._replace(subject=subject, fields=row.fields | {"subject": subject.to_json()})
 
     def drain(self) -> None:
         """Commit all that is in flight."""
@@ -344,8 +375,7 @@ class _Run:
             if refusal.reason == Reason.ALREADY_SEALED:
                 summary.duplicate += 1
                 continue
-            raw = row.source_bytes.decode("utf-8", "backslashreplace")
-            _note_fault(summary, Fault(row.line, row.row, None, refusal.reason, refusal.message, raw), self.sinks)
+            _note_fault(summary, _make_fault(row, refusal.reason, refusal.message), self.sinks)
 
     def _make_opening(self, subject: Subject) -> dict[str, object]:
         return {
@@ -362,6 +392,12 @@ class _Run:
         if chain is None:
             raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
         return chain.id
+
+
+def _make_fault(row: Row, reason: Reason, message: str) -> Fault:
+    """The fault of a row that could be read."""
+    raw = compute_raw(row.origin.data if row.origin is not None else row.source_bytes)
+    return Fault(row.line, row.row, None, reason, message, raw, row.origin)
 
 
 def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:

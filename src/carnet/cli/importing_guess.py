@@ -1,0 +1,171 @@
+"""`carnet import guess`: an unknown file explained, ten of its rows as they would be understood, and a mapping to edit.
+
+It refuses to import anything, and to hide a doubt.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carnet.cli.group import as_json, verb
+from carnet.cli.session import now_ms
+
+if TYPE_CHECKING:
+    from carnet.cli.terminal import Terminal
+    from carnet.formats.guess import Guess
+    from carnet.formats.rows import Item
+
+NOTHING_FOUND = 1
+CELL_MAX_CHARACTERS = 40
+
+
+@verb(
+    name="guess",
+    examples=(
+        ("Look at a file, and have a mapping written to edit", "carnet import guess workshop.csv -o mapping.json"),
+        ("Only look", "carnet import guess workshop.xlsx"),
+        ("For a program", "carnet import guess workshop.csv --json"),
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="MAPPING", help="Write the mapping here, to be edited."
+)
+@click.option("--force", is_flag=True, help="Write over a mapping that exists.")
+@as_json
+def guess(file: Path, output: Path | None, force: bool, is_json: bool) -> int:
+    """Look at the beginning of an unknown file, and propose how to read it.
+
+    Says what it takes the file for and why, with every doubt, and shows the first ten rows as they would be understood.
+    Nothing is imported. The mapping is yours to edit: docs/importing.md explains each key.
+
+    \b
+    Exit code  0  a mapping is proposed
+               1  none can be, and no verb of its own knows the file: the reasons say why
+    """
+    from carnet.services.guessing import guess_file
+    from carnet.services.importers import write_mapping
+
+    found = guess_file(None if str(file) == "-" else file, now_ms())
+    if output is not None and found.mapping is not None:
+        write_mapping(found.mapping, output, is_forced=force)
+    if is_json:
+        _write_json(found, output)
+    else:
+        _show(found, file, output)
+    return 0 if found.mapping is not None or found.importer is not None else NOTHING_FOUND
+
+
+def _write_json(found: Guess, output: Path | None) -> None:
+    from carnet.cli.terminal import write_json_line
+
+    write_json_line(
+        {
+            "columns": [{"name": c.name, "sort": c.sort, "confidence": c.confidence} for c in found.columns],
+            "confidence": found.confidence,
+            "importer": found.importer,
+            "doubts": list(found.doubts),
+            "mapping": None if found.mapping is None else found.mapping.to_json(),
+            "reasons": list(found.grounds),
+            "rows": [_describe(item) for item in found.rows],
+            "written": None if output is None or found.mapping is None else str(output),
+        }
+    )
+
+
+def _describe(item: Item) -> dict[str, Any]:
+    """A row as it would be understood, or its fault, for a program."""
+    from carnet.formats.faults import Fault
+
+    if isinstance(item, Fault):
+        return {
+            "column": item.column,
+            "line": item.line,
+            "message": item.message,
+            "row": item.row,
+            "rule": str(item.rule),
+        }
+    return {"fields": item.fields, "line": item.line, "row": item.row, "subject": str(item.subject)}
+
+
+def _show(found: Guess, file: Path, output: Path | None) -> None:
+    from carnet.cli.terminal import Terminal
+
+    terminal = Terminal()
+    if found.importer is not None:
+        terminal.say(terminal.shape("good"), f" {file}: `carnet import {found.importer}` knows this format.")
+    elif found.mapping is None:
+        terminal.say(terminal.shape("bad"), f" {file}: no mapping can be proposed.")
+    else:
+        sure = f"{found.confidence} % sure"
+        terminal.say(
+            terminal.shape("good" if found.confidence >= 80 else "unsure"),
+            f" {file}: each row is an entry {found.mapping.kind} ({sure}).",
+        )
+    if found.doubts:
+        terminal.rule("Doubts")
+        for doubt in found.doubts:
+            terminal.say(terminal.shape("unsure"), f" {doubt}", indent=2)
+    if found.grounds:
+        terminal.rule("Why")
+        for reason in found.grounds:
+            terminal.say(terminal.shape("none"), f" {reason}", indent=2)
+    if found.rows:
+        terminal.rule("The first rows, as they would be understood")
+        _show_rows(terminal, found.rows)
+    terminal.say("")
+    if found.importer is not None:
+        terminal.say(("Next: ", "dim"), f"carnet import {found.importer} {_quote(file)}")
+        return
+    if found.mapping is None:
+        return
+    if output is None:
+        terminal.say(("Next: ", "dim"), f"carnet import guess {_quote(file)} -o mapping.json writes the mapping.")
+        return
+    terminal.say(f"The mapping is in {output}: read it, and mend what is wrong.")
+    command = f"carnet import file {_quote(file)} --map {_quote(output)}"
+    terminal.say(("Next: ", "dim"), f"{command} --validate-only")
+    terminal.say(("Then: ", "dim"), command)
+
+
+def _show_rows(terminal: Terminal, rows: tuple[Item, ...]) -> None:
+    """Rows under the fields that any of them has; a faulty one says what is wrong instead."""
+    from carnet.formats.faults import Fault
+    from carnet.services.describing import format_when
+
+    skipped = ("kind", "occurred", "subject")
+    good = [row for row in rows if not isinstance(row, Fault)]
+    names = [
+        name
+        for name in (good[0].fields if good else ())
+        if name not in skipped and any(row.fields[name] is not None for row in good)
+    ]
+    cells: list[list[Any]] = []
+    for row in rows:
+        if isinstance(row, Fault):
+            what = f"{row.column}: {row.message}" if row.column and row.column not in row.message else row.message
+            cells.append([str(row.row), (f"faulty: {what}", "red"), "", *("" for _ in names)])
+            continue
+        values = [_format_cell(row.fields[name]) for name in names]
+        cells.append([str(row.row), str(row.subject), format_when(row.fields["occurred"]), *values])
+    right = [place + 3 for place, name in enumerate(names) if any(isinstance(row.fields[name], int) for row in good)]
+    terminal.table(["row", "vehicle", "when", *names], cells, right=[0, *right])
+
+
+def _format_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value)
+    return text if len(text) <= CELL_MAX_CHARACTERS else text[: CELL_MAX_CHARACTERS - 1] + "…"
+
+
+def _quote(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -1,0 +1,245 @@
+"""The run of one import, whatever its format: its options, its progress, and the summary at its end.
+
+It refuses to ask anything, and to end with success when a row was left out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from carnet.cli.group import as_json, passphrase_file
+from carnet.cli.session import Session, now_ms, stopwatch
+
+if TYPE_CHECKING:
+    from carnet.cli.terminal import Terminal
+    from carnet.services.importing import Format, Progress, Sinks, Summary
+    from carnet.services.sources import Source
+    from carnet.services.tables import Table
+
+ROWS_WERE_FAULTY = 1
+
+EXIT_CODES = """\b
+Exit code  0  every row is sealed, now or before
+           1  refused, or some rows were faulty; the good ones are sealed"""
+
+_OPTIONS = (
+    click.argument("file", type=click.Path(path_type=Path)),
+    click.option("--validate-only", is_flag=True, help="Read and check every row, and seal nothing. Needs no node."),
+    click.option(
+        "--faulty",
+        type=click.Path(path_type=Path),
+        help="Copy faulty rows here as they stand, to be mended and imported alone; why stands in FILE.faults.ndjson.",
+    ),
+    click.option(
+        "--faults",
+        type=click.Path(path_type=Path),
+        help="Write the fault of each row here: row, column, rule (NDJSON).",
+    ),
+    click.option(
+        "--receipts", type=click.Path(path_type=Path), help="Append a signed receipt of each sealed row (NDJSON)."
+    ),
+    click.option("--as", "member", metavar="MEMBER", help="In whose name: an id or a name.  [the node's operator]"),
+    click.option("--workers", type=click.IntRange(0, 64), help="Processes that prepare rows.  [by the file's size]"),
+    passphrase_file,
+    as_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What every verb of `carnet import` is given."""
+
+    file: Path
+    validate_only: bool
+    faulty: Path | None
+    faults: Path | None
+    receipts: Path | None
+    member: str | None
+    workers: int | None
+    passphrase_file: str | None
+    is_json: bool
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None for standard input."""
+        return None if str(self.file) == "-" else self.file
+
+
+def with_order(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the options of an `Order`, which the verb is given by their names."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run_import(session: Session, order: Order, format_: Format, opened: Source | Table | None = None) -> int:
+    """Import a file, opened already or not, and say what became of its rows; the exit code."""
+    from carnet.services.sources import Source
+
+    with ExitStack() as stack:
+        source: Source | Table = opened or Source(order.path)
+        stack.callback(source.close)
+        sinks = _open_sinks(stack, order)
+        terminal = _make_terminal()
+        progress = stack.enter_context(_show_progress(terminal, source, is_json=order.is_json))
+        with stopwatch() as taken:
+            if order.validate_only:
+                summary = _validate(format_, source, sinks, progress)
+            else:
+                summary = _import(session, format_, source, sinks, progress, order)
+    _report(terminal, summary, taken[0], order)
+    return ROWS_WERE_FAULTY if summary.faulty else 0
+
+
+def _make_terminal() -> Terminal:
+    from carnet.cli.terminal import Terminal
+
+    return Terminal()
+
+
+def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
+    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_may_write
+    from carnet.services.importing import Sinks
+
+    def create(path: Path) -> IO[bytes]:
+        return stack.enter_context(path.open("wb"))
+
+    rows, faults, path = None, order.faults, order.faulty
+    if path is not None:
+        check_may_write(path, order.path)
+        faults = faults or path.with_name(path.name + LIST_SUFFIX)
+        # Called when the rows are closed.
+        stack.callback(_remove_if_empty, path)
+        rows = create(path)
+    # The faults of this run replace those of the last; receipts are for ever, so they are added to.
+    faulty = FaultyRows(None if faults is None else create(faults), rows)
+    stack.callback(faulty.finish)
+    receipts = None if order.receipts is None else stack.enter_context(order.receipts.open("ab"))
+    return Sinks(faulty, receipts)
+
+
+def _remove_if_empty(path: Path) -> None:
+    """Without a faulty row there is nothing to mend."""
+    if path.stat().st_size == 0:
+        path.unlink()
+
+
+def _validate(format_: Format, source: Source | Table, sinks: Sinks, progress: Progress) -> Summary:
+    from carnet.services.importing import validate_file
+
+    return validate_file(format_, source.chunks(), now_ms(), sinks, progress)
+
+
+def _import(
+    session: Session, format_: Format, source: Source | Table, sinks: Sinks, progress: Progress, order: Order
+) -> Summary:
+    from carnet.services.founding import found, get_operator, open_writer_at
+    from carnet.services.importing import choose_worker_count, import_file
+
+    home, passphrase = session.home, session.find_passphrase(order.passphrase_file)
+    if not home.store.exists() and not home.keys.exists():
+        made = found(home, passphrase=passphrase)
+        click.echo(
+            f"There was no node in {home.path}: made one, network {made.network}, operator a data service.", err=True
+        )
+    count = choose_worker_count(source.byte_count) if order.workers is None else order.workers
+    with _stop_on_term(), open_writer_at(home, passphrase, session.command) as writer:
+        operator = get_operator(writer, order.member)
+        return import_file(
+            writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
+        )
+
+
+@contextmanager
+def _stop_on_term() -> Iterator[None]:
+    """Let a polite kill end like Ctrl-C: what is in flight is dropped, what is sealed stays."""
+    import signal
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _show_progress(terminal: Terminal, source: Source | Table, *, is_json: bool) -> Iterator[Progress]:
+    """A bar on a terminal, by bytes read; nothing where nobody looks."""
+    if not sys.stderr.isatty() or is_json:
+        yield lambda summary: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=source.byte_count, said="")
+
+        def show(summary: Summary) -> None:
+            said = f"{summary.rows_read:,} rows, {summary.sealed:,} sealed"
+            bar.update(task, completed=source.position, said=said)
+
+        yield show
+
+
+def _report(terminal: Terminal, summary: Summary, seconds: float, order: Order) -> None:
+    from carnet.cli.terminal import write_json_line
+
+    _show_faults(summary, order)
+    if order.is_json:
+        document: dict[str, Any] = summary.to_document()
+        if order.validate_only:
+            document["validate_only"] = True
+        write_json_line(document)
+        return
+    if order.validate_only:
+        good = summary.rows_read - summary.faulty
+        terminal.say(f"{summary.rows_read:,} rows read: {good:,} good, {summary.faulty:,} faulty. Nothing was sealed.")
+        return
+    terminal.say(
+        ("rows read ", "bold"),
+        f"{summary.rows_read:,} = ",
+        (f"{summary.sealed:,} sealed", "green"),
+        f" + {summary.duplicate:,} duplicate + ",
+        (f"{summary.faulty:,} faulty", "bold red" if summary.faulty else ""),
+    )
+    rate = f", {summary.sealed / seconds:,.0f} entries/s" if summary.sealed and seconds > 0 else ""
+    opened = f" ({summary.opened:,} of them new)" if summary.opened else ""
+    terminal.say(f"passports {summary.passports:,}{opened}; {seconds:.1f} s{rate}")
+    if terminal.is_tty:
+        terminal.say(("Next: carnet list, then carnet show and carnet export with one of the passports.", "dim"))
+
+
+def _show_faults(summary: Summary, order: Order) -> None:
+    """The first faulty rows on standard error, and what to do about all of them."""
+    for fault in summary.first_faults:
+        column = f", column {fault.column}" if fault.column else ""
+        click.echo(f"Faulty: row {fault.row} (line {fault.line}{column}): {fault.message} [{fault.rule}]", err=True)
+    more = summary.faulty - len(summary.first_faults)
+    if more > 0:
+        click.echo(f"… and {more:,} more.", err=True)
+    if not summary.faulty:
+        return
+    if order.faulty is not None:
+        click.echo(f"Next: mend {order.faulty}, then import it by the same verb; nothing is sealed twice.", err=True)
+    elif order.faults is None:
+        click.echo(
+            "Run it again with --faulty FILE to have the faulty rows in a file that can be mended and imported alone; "
+            "nothing is sealed twice.",
+            err=True,
+        )

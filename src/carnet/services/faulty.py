@@ -1,0 +1,77 @@
+"""The file of faulty rows: each row as it stood, in a file of its own that can be mended and imported alone.
+
+Beside it lies the list of faults, which says for each row its number, its column and its rule. A line or object that
+holds several rows is copied whole, once: the good ones among them are duplicates when it is imported. It refuses to
+write over a file in which somebody may have mended something.
+"""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import IO
+
+from carnet.errors import Reason, Refused
+from carnet.formats.faults import Fault, Frame, Origin, write_fault
+
+LIST_SUFFIX = ".faults.ndjson"
+_ARRAY_BEGINS, _ARRAY_GOES_ON, _ARRAY_ENDS = b"[\n", b",\n", b"\n]\n"
+
+
+class FaultyRows:
+    """The faults of one import on their way to two files: the list of them, and, where asked for, the rows."""
+
+    def __init__(self, faults: IO[bytes] | None, rows: IO[bytes] | None) -> None:
+        self._faults, self._rows = faults, rows
+        self._frame: Frame | None = None
+        self._last: Origin | None = None
+        self._copied_to = 0
+        self._next_line = 1
+
+    def add(self, fault: Fault) -> None:
+        """Write one fault, and the part of the file that holds its row, unless that was written just now."""
+        copied_to = None
+        if self._rows is not None and fault.origin is not None:
+            if fault.origin != self._last:
+                self._copied_to = self._copy(self._rows, fault.origin)
+                self._last = fault.origin
+            copied_to = self._copied_to
+        if self._faults is not None:
+            self._faults.write(write_fault(fault, copied_to))
+
+    def finish(self) -> None:
+        """Write the end of the file of rows."""
+        if self._rows is not None and self._frame == "array":
+            self._rows.write(_ARRAY_ENDS)
+
+    def _copy(self, rows: IO[bytes], origin: Origin) -> int:
+        """Write a part of the file; the line where it begins."""
+        if self._frame is None:
+            self._begin(rows, origin)
+        elif self._frame == "array":
+            self._write(rows, _ARRAY_GOES_ON)
+        begun = self._next_line
+        self._write(rows, origin.data if self._frame == "array" else origin.data + b"\n")
+        return begun
+
+    def _begin(self, rows: IO[bytes], origin: Origin) -> None:
+        self._frame = origin.frame
+        if origin.frame == "utf-16":
+            rows.write(codecs.BOM_UTF16_LE)
+        if origin.frame == "array":
+            self._write(rows, _ARRAY_BEGINS)
+        elif origin.header:
+            self._write(rows, origin.header + b"\n")
+
+    def _write(self, rows: IO[bytes], data: bytes) -> None:
+        self._next_line += data.count(b"\n")
+        rows.write(data.decode("utf-8").encode("utf-16-le") if self._frame == "utf-16" else data)
+
+
+def check_may_write(path: Path, source: Path | None) -> None:
+    """Refuse (FILE_EXISTS) a place for faulty rows that holds something, the file to import above all."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise Refused(Reason.FILE_EXISTS, f"{path} is the file that is imported", file=str(path))
+    if path.exists() and path.stat().st_size:
+        saying = f"{path} holds rows already: mend and import them, move it away, or name another file"
+        raise Refused(Reason.FILE_EXISTS, saying, file=str(path))

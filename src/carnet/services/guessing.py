@@ -1,0 +1,51 @@
+"""Looking at an unknown file: its beginning is read, and a mapping is proposed.
+
+It refuses to read more of a file than it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from carnet.errors import Refused
+from carnet.formats.guess import HEAD_BYTES, SAMPLE_ROWS, Guess, guess, guess_rows
+from carnet.formats.lines import BROKEN
+from carnet.services.sources import Source
+from carnet.services.tables import Table, find_table
+from carnet.types import Millis
+
+
+def guess_file(path: Path | None, now: Millis) -> Guess:
+    """What a file, or standard input for None, seems to be; packed ones are unpacked. Raises OSError if it cannot be
+    opened, and ImportError where its reader is not installed."""
+    kind = find_table(path)
+    if path is not None and kind is not None:
+        return _guess_table(Table(path, kind), path.name, now)
+    with Source(path) as source:
+        head = _read_head(source.chunks())
+    return guess(head, "" if path is None else path.name, now)
+
+
+def _guess_table(table: Table, name: str, now: Millis) -> Guess:
+    with table:
+        try:
+            rows = list(islice(table.rows(), SAMPLE_ROWS))
+        except Refused as refused:
+            return Guess(None, 0, (refused.message,), (), ())
+    return guess_rows(rows, name, now)
+
+
+def _read_head(chunks: Iterable[bytes]) -> bytes:
+    """The first 64 kB, or what can be read of them."""
+    head = bytearray()
+    try:
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= HEAD_BYTES:
+                break
+    except BROKEN:
+        # What came before the break is looked at; an import says where the file breaks off.
+        pass
+    return bytes(head[:HEAD_BYTES])

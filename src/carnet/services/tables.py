@@ -1,0 +1,154 @@
+"""Opening Parquet and XLSX files as streams of rows, with how far each has been read.
+
+XLSX needs nothing but Python (`formats.xlsx`); Parquet needs DuckDB, which the extra `tables` brings, and which sees no
+file but this one. It refuses to read them from a pipe: both begin at their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+from carnet.errors import Reason, Refused
+from carnet.formats.mapping_document import Given, Mapping
+from carnet.formats.table import TableRow, name_columns
+from carnet.formats.xlsx import read_sheet
+from carnet.services.sources import Source
+from carnet.types import brief
+
+Kind: TypeAlias = Literal["parquet", "xlsx"]
+
+PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+FETCHED_ROWS = 2_000
+MEMORY_LIMIT = "512MB"
+"""What DuckDB may use for the pages of a Parquet file."""
+
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+
+
+def find_table(path: Path | None) -> Kind | None:
+    """Whether a file is such a table, by its first bytes; standard input (None) is none. Raises OSError."""
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        head = file.read(4)
+    return "parquet" if head == PARQUET else "xlsx" if head == ZIP else None
+
+
+def open_mapped(path: Path | None, mapping: Mapping) -> Source | Table:
+    """Open what a mapping is to read. Raises OSError, and Refused(WRONG_TYPE) for a table under a mapping for text."""
+    kind = find_table(path)
+    if path is None or kind is None:
+        return Source(path)
+    if not isinstance(mapping.reader, Given):
+        name = {"parquet": "Parquet", "xlsx": "XLSX"}[kind]
+        saying = f'{path.name} is {name}, and the mapping reads text: its reader should be {{"type": "rows"}}'
+        raise Refused(Reason.WRONG_TYPE, saying, field="reader", file=str(path))
+    return Table(path, kind, sheet=mapping.reader.sheet, header=mapping.reader.header)
+
+
+class Table:
+    """An open table. `byte_count` is the file's size, `position` about how much of it has been read."""
+
+    def __init__(self, path: Path, kind: Kind, *, sheet: str | None = None, header: int | None = None) -> None:
+        """Open it. Raises OSError, and ImportError where Parquet's reader is not installed."""
+        self._path, self._kind = path, kind
+        self._sheet, self._header = sheet, header
+        self._file = path.open("rb")
+        self.byte_count = path.stat().st_size
+        self.position = 0
+        if kind == "parquet":
+            # Asked for now, so that its absence is told before a node is made.
+            import duckdb  # noqa: F401
+
+    def rows(self) -> Iterator[TableRow]:
+        """Every row in order. Raises Refused where the file is damaged, or lacks the sheet or the header."""
+        if self._kind == "parquet":
+            yield from self._read_parquet()
+            return
+        for row in name_columns(read_sheet(self._file, self._sheet), self._header):
+            self.position = self._file.tell()
+            yield row
+
+    def chunks(self) -> Iterator[bytes]:
+        """None: a table has no use for its bytes."""
+        return iter(())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _read_parquet(self) -> Iterator[TableRow]:
+        import duckdb
+
+        try:
+            with _open_duckdb(self._path) as connection:
+                count, names, zoned = _look_at_parquet(connection, self._path)
+                connection.execute(_make_query(names, zoned), [str(self._path)])
+                line = 0
+                while fetched := connection.fetchmany(FETCHED_ROWS):
+                    for values in fetched:
+                        line += 1
+                        yield TableRow(line, _name_values(names, zoned, values))
+                    self.position = self.byte_count * line // max(1, count)
+        except duckdb.Error as error:
+            saying = f"this Parquet file cannot be read: {brief(str(error).splitlines()[0], 200)}"
+            raise Refused(Reason.UNREADABLE_FILE, saying) from None
+
+
+def _open_duckdb(path: Path) -> Any:
+    """A database in memory that may read this one file, and nothing else: neither other files nor extensions."""
+    import duckdb
+
+    if any(mark in str(path) for mark in "*?["):
+        saying = "the name of a Parquet file may hold no *, ? or [: rename it"
+        raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path))
+    connection = duckdb.connect(":memory:")
+    for setting in (
+        "threads = 1",
+        f"memory_limit = '{MEMORY_LIMIT}'",
+        "temp_directory = ''",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "python_enable_replacements = false",
+    ):
+        connection.execute(f"SET {setting}")
+    connection.execute("SET allowed_paths = [?]", [str(path)])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _look_at_parquet(connection: Any, path: Path) -> tuple[int, list[str], set[str]]:
+    """(rows, columns, those with moments that bear a zone)."""
+    described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    count = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]).fetchone()[0]
+    return int(count or 0), [row[0] for row in described], {row[0] for row in described if row[1] == _ZONED}
+
+
+def _make_query(names: list[str], zoned: set[str]) -> str:
+    quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
+    # A moment with a zone comes as microseconds since 1970: the driver would need one more package to make it a moment.
+    columns = (f"epoch_us({quoted[name]})" if name in zoned else quoted[name] for name in names)
+    return f"SELECT {', '.join(columns)} FROM read_parquet(?)"  # noqa: S608 - names are quoted
+
+
+def _name_values(names: list[str], zoned: set[str], values: tuple[Any, ...]) -> dict[str, object]:
+    if not zoned:
+        return dict(zip(names, values, strict=True))
+    from datetime import datetime, timedelta
+
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return {
+        name: epoch + timedelta(microseconds=value) if name in zoned and value is not None else value
+        for name, value in zip(names, values, strict=True)
+    }
