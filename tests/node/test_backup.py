@@ -31,6 +31,7 @@ from carnet.signing import Signer
 from carnet.tlog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.tlog.policy import parse_policy
 from carnet.types import Basis
+from tests.node.conftest import ON_FILE
 from tests.node.home import START_MS, Clock, Dice, TestNode, make_node, more, new_passport, reading, vin_subject
 from tests.node.test_erasing import fill, find_in_files, note_traces
 
@@ -142,6 +143,7 @@ def test_backup__leaves_nothing_of_the_copy_in_the_home(filled: tuple[TestNode, 
     assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name.startswith("b")) == ["b"]
 
 
+@ON_FILE
 def test_backup__shows_nothing_of_the_home(filled: tuple[TestNode, list[bytes]], tmp_path: Path) -> None:
     node, _ = filled
     back_up(node, tmp_path / "b")
@@ -218,6 +220,7 @@ def test_backup__refused_writer_busy_by_another_backup_to_the_same_file(checked:
     assert not (tmp_path / "b.part").exists()
 
 
+@ON_FILE
 def test_backup__refused_no_room(checked: TestNode, tmp_path: Path) -> None:
     """A store that is said to be larger than any disk: a hole in a file costs nothing."""
     shutil.copytree(checked.path, tmp_path / "large")

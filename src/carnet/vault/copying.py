@@ -1,5 +1,5 @@
 """A copy of the store as it is at one moment, while others write: SQLite's own online backup, within one read
-transaction.
+transaction; of a store in PostgreSQL, a SQLite file with the same rows.
 
 The copy has no name on the disk, so that a process that is killed leaves nothing of it. It refuses to know what the
 copy is for.
@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from pysqlite3 import dbapi2 as sqlite
 
-from carnet.vault.store import DriverConnection
+from carnet.vault.store import Connection, DriverConnection, create_store
+from carnet.vault.transfer import copy_rows
 
 STEP_PAGES: Final = 1024
 """Copied at a time; between two steps others get at the disk and at this process."""
@@ -28,8 +29,11 @@ def copy_store(
     """The store as `connection` sees it, in a nameless file in the folder `scratch`, at its beginning.
 
     The connection is in a read transaction, so all steps see one moment, and no write makes it start again. It needs
-    as much room in `scratch` as the store has. `progress` is told (pages copied, pages). Raises OSError.
+    as much room in `scratch` as the store has. `progress` is told (pages copied, pages), of a server rows. Raises
+    OSError.
     """
+    if not connection.is_file:
+        return _copy_from_server(connection, scratch, progress)
     # In a folder of its own: whoever searches the files of a home would stumble over a name that goes at once.
     with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
         path = Path(folder) / "copy.db"
@@ -48,6 +52,17 @@ def copy_store(
         copy.close()
         raise
     return copy
+
+
+def _copy_from_server(connection: Connection, scratch: Path, progress: Callable[[int, int], None] | None) -> IO[bytes]:
+    with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
+        path = Path(folder) / "copy.db"
+        with create_store(path) as target:
+            target.connection.begin_write()
+            copy_rows(connection, target.connection, progress)
+            target.connection.commit()
+            target.connection.end_founding()
+        return path.open("rb")
 
 
 def _tell(progress: Callable[[int, int], None] | None) -> Callable[[int, int, int], None] | None:

@@ -195,6 +195,11 @@ class PostgresConnection:
     def end_founding(self) -> None:
         """See `Connection`: there is nothing to be done."""
 
+    def measure_bytes(self) -> int:
+        """See `Connection`."""
+        query = "SELECT sum(pg_total_relation_size(to_regclass(?)))"
+        return sum(int(self.execute(query, (f'"{name}"',)).fetchone()[0] or 0) for name in metadata.tables)
+
     def find_damage(self) -> list[str]:
         """PostgreSQL has no check of its own that anybody may run; each value is compared anyway."""
         return []

@@ -108,6 +108,9 @@ class Connection(Protocol):
         """On a server, outside a transaction: write tables anew, so that no page keeps a row that was deleted. False
         where a reader still sees one after `patience_s`."""
 
+    def measure_bytes(self) -> int:
+        """How many bytes the tables and their indexes take."""
+
     def find_damage(self) -> list[str]:
         """What the database itself finds wrong with its files, as far as it can tell."""
 
@@ -141,6 +144,11 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     def rewrite_tables(self, tables: Sequence[str], patience_s: float) -> bool:
         """Not for a file, which is written anew as a whole (`vault.erasing`)."""
         raise NotImplementedError
+
+    def measure_bytes(self) -> int:
+        """See `Connection`."""
+        (pages,), (size,) = (self.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+        return int(pages * size)
 
     def find_damage(self) -> list[str]:
         """See `Connection`."""

@@ -224,15 +224,15 @@ def _apply(home: Home, connection: Connection, ring: KeyRing, erasures: Sequence
         return 0, not has_uncleared(connection)
     traces = [trace for one in missing for trace in read_traces_of(connection, one)]
     kinds = Kinds(read_schemas(connection))
-    connection.execute("BEGIN IMMEDIATE")
+    connection.begin_write()
     for one in missing:
         apply_erasure(connection, ring, kinds, state.net, node, one)
-    connection.execute("COMMIT")
+    connection.commit()
     found = clear_traces(connection, home, traces)
     if found.is_gone:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.begin_write()
         mark_cleared(connection)
-        connection.execute("COMMIT")
+        connection.commit()
     return len(missing), found.is_gone
 
 

@@ -216,8 +216,7 @@ def _check_output(home: Home, output: Path, *, is_replacing: bool) -> None:
 
 def _check_room(home: Home, scratch: Path, output: Path) -> None:
     """Refuse before anything is written: a full disk would stop the writer that this must not disturb."""
-    side = home.store.with_name(home.store.name + "-wal")
-    size = home.store.stat().st_size + (side.stat().st_size if side.exists() else 0)
+    size = _measure(home)
     is_same = os.stat(scratch).st_dev == os.stat(output.parent).st_dev
     wanted = {scratch: 2 * size} if is_same else {scratch: size, output.parent: size}
     for folder, count in wanted.items():
@@ -233,20 +232,30 @@ def _check_room(home: Home, scratch: Path, output: Path) -> None:
             )
 
 
+def _measure(home: Home) -> int:
+    address = home.address
+    if isinstance(address, str):
+        with open_store(address, is_read_only=True) as store:
+            return store.connection.measure_bytes()
+    side = address.with_name(address.name + "-wal")
+    return address.stat().st_size + (side.stat().st_size if side.exists() else 0)
+
+
 def _copy(home: Home, scratch: Path, progress: Callable[[Progress], None]) -> tuple[Moment, IO[bytes], int]:
-    with open_store(home.store, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store:
         connection = store.connection
-        # Each page is read once: keeping them would only take memory.
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        connection.execute("BEGIN")
+        if connection.is_file:
+            # Each page is read once: keeping them would only take memory.
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.begin_read()
         moment = read_moment(connection)
-        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        size = connection.measure_bytes()
         copy = copy_store(
             connection,
             scratch,
-            lambda done, total: progress(Progress("copying", done * page_bytes, total * page_bytes)),
+            lambda done, total: progress(Progress("copying", size * done // max(total, 1), size)),
         )
-        connection.execute("COMMIT")
+        connection.commit()
     return moment, copy, os.fstat(copy.fileno()).st_size
 
 
