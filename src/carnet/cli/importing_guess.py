@@ -97,8 +97,11 @@ def _show(found: Guess, file: Path, output: Path | None) -> None:
 
     terminal = Terminal()
     if found.importer is not None:
-        terminal.say(terminal.shape("good"), f" {file}: `carnet import {found.importer}` knows this format.")
-    elif found.mapping is None:
+        terminal.say(terminal.shape("good"), f" {file}: {found.doubts[0]}.")
+        terminal.say("")
+        terminal.say(("Next: ", "dim"), f"carnet import {found.importer} {_quote(file)}")
+        return
+    if found.mapping is None:
         terminal.say(terminal.shape("bad"), f" {file}: no mapping can be proposed.")
     else:
         sure = f"{found.confidence} % sure"
@@ -118,9 +121,6 @@ def _show(found: Guess, file: Path, output: Path | None) -> None:
         terminal.rule("The first rows, as they would be understood")
         _show_rows(terminal, found.rows)
     terminal.say("")
-    if found.importer is not None:
-        terminal.say(("Next: ", "dim"), f"carnet import {found.importer} {_quote(file)}")
-        return
     if found.mapping is None:
         return
     if output is None:
@@ -135,9 +135,9 @@ def _show(found: Guess, file: Path, output: Path | None) -> None:
 def _show_rows(terminal: Terminal, rows: tuple[Item, ...]) -> None:
     """Rows under the fields that any of them has; a faulty one says what is wrong instead."""
     from carnet.formats.faults import Fault
-    from carnet.services.describing import format_when
+    from carnet.services.describing import format_odometer, format_when
 
-    skipped = ("kind", "occurred", "subject")
+    skipped = ("kind", "occurred", "odometer_km", "odometer_mi", "odometer_state", "subject")
     good = [row for row in rows if not isinstance(row, Fault)]
     names = [
         name
@@ -148,12 +148,13 @@ def _show_rows(terminal: Terminal, rows: tuple[Item, ...]) -> None:
     for row in rows:
         if isinstance(row, Fault):
             what = f"{row.column}: {row.message}" if row.column and row.column not in row.message else row.message
-            cells.append([str(row.row), (f"faulty: {what}", "red"), "", *("" for _ in names)])
+            cells.append([str(row.row), (f"faulty: {what}", "red"), "", "", *("" for _ in names)])
             continue
         values = [_format_cell(row.fields[name]) for name in names]
-        cells.append([str(row.row), str(row.subject), format_when(row.fields["occurred"]), *values])
-    right = [place + 3 for place, name in enumerate(names) if any(isinstance(row.fields[name], int) for row in good)]
-    terminal.table(["row", "vehicle", "when", *names], cells, right=[0, *right])
+        when, reading = format_when(row.fields["occurred"]), format_odometer(row.fields)
+        cells.append([str(row.row), str(row.subject), when, reading, *values])
+    right = [place + 4 for place, name in enumerate(names) if any(isinstance(row.fields[name], int) for row in good)]
+    terminal.table(["row", "vehicle", "when", "odometer", *names], cells, right=[0, 3, *right], whole=[2])
 
 
 def _format_cell(value: object) -> str:

@@ -167,7 +167,9 @@ def _look_for_plates(name: str, said: Sequence[str]) -> Column | None:
 
         def is_plate(value: str, country: str = country) -> bool:
             try:
-                return any(c.isdigit() for c in value) and bool(check_plate(country, value))
+                # Short plates exist, and so do the names of models: A4, 500, C3.
+                bare = re.sub(r"[\W_]", "", value)
+                return len(bare) >= 5 and any(c.isdigit() for c in bare) and bool(check_plate(country, value))
             except Refused:
                 return False
 

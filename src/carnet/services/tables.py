@@ -55,14 +55,14 @@ class Table:
 
     def __init__(self, path: Path, kind: Kind, *, sheet: str | None = None, header: int | None = None) -> None:
         """Open it. Raises OSError, and ImportError where Parquet's reader is not installed."""
+        if kind == "parquet":
+            # Asked for now, so that its absence is told before a node is made.
+            import duckdb  # noqa: F401
         self._path, self._kind = path, kind
         self._sheet, self._header = sheet, header
         self._file = path.open("rb")
         self.byte_count = path.stat().st_size
         self.position = 0
-        if kind == "parquet":
-            # Asked for now, so that its absence is told before a node is made.
-            import duckdb  # noqa: F401
 
     def rows(self) -> Iterator[TableRow]:
         """Every row in order. Raises Refused where the file is damaged, or lacks the sheet or the header."""
