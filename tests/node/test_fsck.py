@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -225,3 +227,65 @@ def test_not_covered__is_told_to_people() -> None:
         tuple(cell.strip(" `") for cell in line.split("|")[1:3]) for line in page.splitlines() if line.startswith("| `")
     }
     assert rows == set(NOT_COVERED)
+
+
+def fill(node: TestNode, count: int) -> None:
+    with node.open() as writer:
+        writer.append(node.operator.id, Basis.REPORTED, [new_passport(number, 1, 2) for number in range(count)])
+        writer.take_census()
+
+
+@pytest.mark.parametrize("worker_count", [1, 3])
+def test_check_home__several_processes_find_the_same(node: TestNode, worker_count: int) -> None:
+    fill(node, 60)
+    told: list[Progress] = []
+    assert check_home(node.path, progress=told.append, worker_count=worker_count) == []
+    assert told[-1].done == told[-1].total == 180
+    copied = (
+        "seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret, content"
+    )
+    with changing(node.path) as connection:
+        connection.execute("UPDATE entry SET secret = content WHERE chain = 3 AND seq = 1")
+        connection.execute("UPDATE chain SET head_epoch = 9 WHERE id = 40")
+        connection.execute(f"INSERT INTO entry SELECT 9999, {copied} FROM entry WHERE chain = 5")
+        connection.execute("DELETE FROM entry WHERE chain = 20")
+        alone = check_home(node.path, worker_count=0)
+        assert {finding.key for finding in alone} >= {(3, 1), 40, 9999, 20}
+        assert check_home(node.path, worker_count=worker_count) == alone
+
+
+def test_check_home__several_processes_see_one_moment_while_another_writes(node: TestNode) -> None:
+    writer = node.open()
+    is_over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            writer.append(node.operator.id, Basis.REPORTED, [new_passport(number, 1, 2)])
+            writer.take_census()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(3):
+            assert check_home(node.path, worker_count=2) == []
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_check_home__a_process_that_is_killed_is_told(node: TestNode) -> None:
+    """Whatever ends a process of several, a store is not called clean that was not wholly read."""
+    fill(node, 60)
+
+    def kill(progress: Progress) -> None:
+        if progress.table == "entry":
+            for child in multiprocessing.active_children():
+                if child.name == "carnet-fsck":
+                    child.kill()
+                    child.join()
+
+    (found,) = check_home(node.path, progress=kill, worker_count=2)
+    assert found.table == "store"
+    assert "has ended" in found.what

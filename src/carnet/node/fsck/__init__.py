@@ -11,7 +11,8 @@ from pathlib import Path
 
 from carnet.errors import CarnetError, Refused
 from carnet.node.fsck.census import check_census
-from carnet.node.fsck.chains import check_chains
+from carnet.node.fsck.chains import Context, check_orphans
+from carnet.node.fsck.crew import Crew, check_chains, choose_worker_count
 from carnet.node.fsck.erased import check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
 from carnet.node.fsck.log import check_log
@@ -27,29 +28,36 @@ __all__ = ["Finding", "check_home"]
 
 
 def check_home(
-    path: Path, *, passphrase: str | None = None, progress: Callable[[Progress], None] | None = None
+    path: Path,
+    *,
+    passphrase: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    worker_count: int | None = None,
 ) -> list[Finding]:
     """Everything that is wrong with the store of a home; empty when all of it is what was signed.
 
-    It reads one moment, also while a writer runs. `progress` is told now and then what is being checked, how far, of
+    It reads one moment, also while a writer runs; a large store with several processes (None: as many as there are
+    processors), a small one with this one (0). `progress` is told now and then what is being checked, how far, of
     how much. At most a thousand findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file
     that cannot be opened at all.
     """
     home = Home(path)
     ring = load_key_ring(home.keys, passphrase)
     found = Findings(progress)
-    with open_store(home.address, is_read_only=True) as store:
+    with open_store(home.address, is_read_only=True) as store, Crew(home.address) as crew:
         connection = store.connection
-        connection.begin_read()
+        crew.begin(connection, choose_worker_count(connection) if worker_count is None else worker_count)
         try:
             _check_file(connection, found)
             log = check_log(connection, ring, found)
             history = check_ledger(connection, log, found)
             _check_ring(ring, history, found)
             seals = check_seals(connection, log, found)
-            submissions = check_submissions(connection, history, found)
+            check_submissions(connection, history, found)
             erasures = check_erasures(connection, history, found)
-            check_chains(connection, ring, history, seals, submissions, erasures, found)
+            context = Context(ring.kek, ring.index, history, seals.classes, seals.counts, erasures)
+            check_chains(connection, context, crew, found)
+            check_orphans(connection, erasures, found)
             check_census(connection, history, erasures, found)
             connection.commit()
             check_journal(connection, home, found)

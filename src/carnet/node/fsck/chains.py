@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from carnet.encoding import decode, encode
 from carnet.errors import CarnetError, Refused, Unverified
 from carnet.ledger.rules.members import Members, check_custody, roles_for
 from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
-from carnet.node.fsck.placed import Seals, Signed, Submissions
+from carnet.node.fsck.placed import Signed, Submissions, open_leaves
 from carnet.node.fsck.replay import History
-from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, open_content
 from carnet.node.placing import AFTER_CLOSING, CLOSING, is_corrector
 from carnet.node.prepare import OPENINGS, ChainRef
@@ -35,43 +34,73 @@ from carnet.vault.tables import HISTORY
 
 _CHAINS = (
     "SELECT id, chain16, type, home, blind, subject, closed, head_seq, head_epoch, head_id, head_seal, census_seq,"
-    " census_epoch, census_id, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id ORDER BY id"
+    " census_epoch, census_id, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id"
+    " WHERE id BETWEEN ? AND ? ORDER BY id"
 )
 _ENTRIES = (
     "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret,"
     " content"
-    " FROM entry ORDER BY chain, seq"
+    " FROM entry WHERE chain BETWEEN ? AND ? ORDER BY chain, seq"
 )
 
 
-def check_chains(
-    connection: Connection,
-    ring: KeyRing,
-    history: History,
-    seals: Seals,
-    submissions: Submissions,
-    erasures: Erasures,
-    found: Findings,
-) -> None:
-    """Check chain, passport_key and entry, row by row; then that every place of every batch is taken."""
-    checker = _Chains(connection, ring, history, seals, submissions, erasures, found)
-    total = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
-    entries = groupby(connection.stream(_ENTRIES), key=itemgetter(0))
-    number, rows = next(entries, (None, iter(())))
-    for row in connection.stream(_CHAINS):
-        while number is not None and number < row[0]:
+class Context(NamedTuple):
+    """What the chains are judged by, found out before them: the same for every process that checks some. `counts` and
+    `classes` are those of `Seals`."""
+
+    kek: bytes
+    index_key: bytes
+    history: History
+    classes: dict[int, int]
+    counts: dict[int, int]
+    erasures: Erasures
+
+
+class Chains:
+    """Checks chains, part by part, over one connection."""
+
+    def __init__(self, connection: Connection, context: Context, found: Findings) -> None:
+        self._connection, self._context, self._found = connection, context, found
+        self._checker = _Chains(connection, context, found)
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries were checked so far."""
+        return self._checker.entry_count
+
+    @property
+    def placed(self) -> Counter[int]:
+        """How many entries stand in the batch of each seal, by its log index, so far."""
+        return self._checker.placed
+
+    def check_part(self, first: int, last: int, total: int | None = None) -> None:
+        """Check chain, passport_key and entry of the chains with these numbers, row by row; says how far it is of a
+        `total` of entries."""
+        found, checker = self._found, self._checker
+        entries = groupby(self._connection.stream(_ENTRIES, (first, last)), key=itemgetter(0))
+        number, rows = next(entries, (None, iter(())))
+        for row in self._connection.stream(_CHAINS, (first, last)):
+            while number is not None and number < row[0]:
+                found.add("entry", number, "chain", "there is no such chain")
+                number, rows = next(entries, (None, iter(())))
+            own = rows if number == row[0] else iter(())
+            checker.check_chain(row, own)
+            if number == row[0]:
+                number, rows = next(entries, (None, iter(())))
+            if total is not None:
+                found.tell("entry", checker.entry_count, total)
+        while number is not None:
             found.add("entry", number, "chain", "there is no such chain")
             number, rows = next(entries, (None, iter(())))
-        own = rows if number == row[0] else iter(())
-        checker.check_chain(row, own)
-        if number == row[0]:
-            number, rows = next(entries, (None, iter(())))
-        found.tell("entry", checker.entry_count, total)
-    while number is not None:
-        found.add("entry", number, "chain", "there is no such chain")
-        number, rows = next(entries, (None, iter(())))
-    checker.check_all_placed()
-    _check_orphans(connection, erasures, found)
+
+
+def check_all_placed(placed: Counter[int], context: Context, found: Findings) -> None:
+    """As many entries as places in each batch: since each link stands where it says, every place is taken once."""
+    for seal, count in context.counts.items():
+        erased = context.erasures.places[seal]
+        if placed[seal] + erased != count:
+            what = f"{placed[seal]} entries and {erased} erased, where the batch holds {count} links"
+            found.add("entry", f"seal {seal}", None, what)
 
 
 @dataclass
@@ -94,20 +123,14 @@ class _State:
 
 
 class _Chains:
-    def __init__(
-        self,
-        connection: Connection,
-        ring: KeyRing,
-        history: History,
-        seals: Seals,
-        submissions: Submissions,
-        erasures: Erasures,
-        found: Findings,
-    ) -> None:
-        self._ring, self._history, self._seals, self._submissions = ring, history, seals, submissions
-        self._erasures, self._found = erasures, found
+    def __init__(self, connection: Connection, context: Context, found: Findings) -> None:
+        history = context.history
+        self._kek, self._index, self._history, self._found = context.kek, context.index_key, history, found
+        self._classes, self._leaves = context.classes, open_leaves(connection)
+        self._submissions = Submissions(connection, history.net)
+        self._erasures = context.erasures
         self._kinds = Kinds(read_schemas(connection))
-        self._placed: Counter[int] = Counter()
+        self.placed: Counter[int] = Counter()
         self._covers = history.census[1]["covers"] if history.census is not None else 0
         self._judged: dict[tuple[bytes, bytes, str, int, int, int, int], str | None] = {}
         self._in_force: dict[int, Members] = {}
@@ -141,7 +164,7 @@ class _Chains:
             )
             return None
         try:
-            key = unwrap(self._ring.kek, wrapped)
+            key = unwrap(self._kek, wrapped)
         except Unverified as error:
             self._found.add("passport_key", number, "wrapped", str(error))
             return None
@@ -151,7 +174,7 @@ class _Chains:
         except Unverified as error:
             self._found.add("chain", number, "subject", f"{error} (or it is another passport's key)")
             return None
-        if blind != (compute_blind(self._ring.index, subject) if type_ == HISTORY else None):
+        if blind != (compute_blind(self._index, subject) if type_ == HISTORY else None):
             self._found.add("chain", number, "blind", "not the blind index of the subject")
         return ChainRef(number, chain16, type_, key, value)
 
@@ -258,16 +281,16 @@ class _Chains:
     ) -> bool:
         """The link at its place in its batch, the author's right at that seal, and the head after it."""
         key = (entry[0], entry[1])
-        if self._seals.classes.get(seal) != class_:
+        if self._classes.get(seal) != class_:
             return self._wrong(key, "seal", "no batch of this class stands at this log index")
         if seal < state.seal:
             return self._wrong(key, "seal", "sealed before the entry before it")
         epoch = compute_next_epoch(state.epoch, mark) if state.seq >= 0 else 0
         signed_digest = sha256(b"carnet/1/signed\n" + sid + signed.tail).digest()
         link = Link(chain16, state.seq + 1, epoch, state.id, sid, mark, target or NO_TARGET, signed_digest).to_bytes()
-        if self._seals.leaves.find(seal, position) != sha256(b"\x00" + link).digest():
+        if self._leaves.find(seal, position) != sha256(b"\x00" + link).digest():
             return self._wrong(key, "position", "its link does not stand there in the batch")
-        self._placed[seal] += 1
+        self.placed[seal] += 1
         fault = self._find_right_fault(seal, signed, kind, basis, class_)
         if fault is not None:
             return self._wrong(key, "basis", fault)
@@ -360,20 +383,13 @@ class _Chains:
         elif said != (None, None, None) and (said != state.kept or said[0] >= state.seq):
             self._found.add("chain", number, "census_seq", "not a head that this chain had")
 
-    def check_all_placed(self) -> None:
-        """As many entries as places in each batch: since each link stands where it says, every place is taken once."""
-        for seal, count in self._seals.counts.items():
-            placed, erased = self._placed[seal], self._erasures.places[seal]
-            if placed + erased != count:
-                what = f"{placed} entries and {erased} erased, where the batch holds {count} links"
-                self._found.add("entry", f"seal {seal}", None, what)
-
     def _wrong(self, key: tuple[int, int], column: str, what: str) -> bool:
         self._found.add("entry", key, column, what)
         return False
 
 
-def _check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
+def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
+    """Rows that belong to a chain, an entry or a submission that is not there."""
     for table in ("passport_key", "source_row"):
         query = f"SELECT chain FROM {table} EXCEPT SELECT id FROM chain"  # noqa: S608 - our own words
         for (number,) in connection.execute(query):

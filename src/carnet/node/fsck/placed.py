@@ -48,11 +48,20 @@ class Blobs:
 
 
 class Seals(NamedTuple):
-    """Batches that agree with their seals: class and count by log index, and their leaves."""
+    """Batches that agree with their seals: class and count by log index."""
 
     classes: dict[int, int]
     counts: dict[int, int]
-    leaves: Blobs
+
+
+def open_leaves(connection: Connection) -> Blobs:
+    """The leaf hashes of each batch, by the log index of its seal."""
+
+    def read(index: int) -> bytes | None:
+        row = connection.execute("SELECT leaves FROM seal WHERE idx = ?", (index,)).fetchone()
+        return None if row is None else row[0]
+
+    return Blobs(read)
 
 
 class Signed(NamedTuple):
@@ -100,12 +109,7 @@ class Submissions:
 
 def check_seals(connection: Connection, log: CheckedLog, found: Findings) -> Seals:
     """Each batch's leaves give the root that its home signed and the ledger sealed."""
-
-    def read(index: int) -> bytes | None:
-        row = connection.execute("SELECT leaves FROM seal WHERE idx = ?", (index,)).fetchone()
-        return None if row is None else row[0]
-
-    seals = Seals({}, {}, Blobs(read))
+    seals = Seals({}, {})
     for index, leaf in connection.stream("SELECT idx, leaf FROM log_record ORDER BY idx"):
         record = parse_record(leaf)
         if record["type"] != "seal":
@@ -128,7 +132,7 @@ def check_seals(connection: Connection, log: CheckedLog, found: Findings) -> Sea
     return seals
 
 
-def check_submissions(connection: Connection, history: History, found: Findings) -> Submissions:
+def check_submissions(connection: Connection, history: History, found: Findings) -> None:
     """Each author key is its member's, and each submission is signed by it, over the leaves that are kept."""
     newest = history.members[max(history.members)]
     for id_, member, digest, public in connection.execute("SELECT id, member, digest, public FROM author_key"):
@@ -158,7 +162,6 @@ def check_submissions(connection: Connection, history: History, found: Findings)
             found.add("submission", number, "leaves", "kept for one statement, or missing for several")
         elif leaves is not None and (compute_blob_root(leaves) != root or len(leaves) != HASH_BYTES * count):
             found.add("submission", number, "leaves", "the leaves do not give the root that was signed")
-    return Submissions(connection, history.net)
 
 
 def compute_blob_root(blob: bytes) -> bytes:
