@@ -94,6 +94,7 @@ class Reason(StrEnum):
     WRITER_BUSY = "writer_busy"
     WRITER_REPLACED = "writer_replaced"
     WRONG_PASSPHRASE = "wrong_passphrase"
+    NOT_PRIVATE = "not_private"
     NODE_DAMAGED = "node_damaged"
     DISK_FULL = "disk_full"
     DISK_FAILED = "disk_failed"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -127,9 +129,31 @@ class Age(click.ParamType[int]):
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")
-passphrase_file = click.option(
-    "--passphrase-file",
-    type=click.Path(),
-    metavar="FILE",
-    help="Where the passphrase of the keys stands, if they are under one.  [$CARNET_PASSPHRASE_FILE]",
-)
+
+
+def passphrase_file(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Two ways to name the file with the passphrase; the verb gets one `passphrase_file`."""
+
+    @click.option(
+        "--passphrase-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="Where the passphrase of the keys stands, if they are under one.  [$CARNET_PASSPHRASE_FILE]",
+    )
+    @click.option(
+        "--key-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="The same, from a file that must be yours alone (mode 0600).  [$CARNET_KEY_FILE]",
+    )
+    @wraps(function)
+    def with_one_file(*args: Any, passphrase_file: str | None, key_file: str | None, **options: Any) -> Any:
+        if key_file is not None:
+            if passphrase_file is not None:
+                raise click.UsageError("Say --passphrase-file or --key-file, not both.")
+            from carnet.cli.session import check_private
+
+            passphrase_file = str(check_private(Path(key_file)))
+        return function(*args, passphrase_file=passphrase_file, **options)
+
+    return with_one_file

@@ -59,9 +59,9 @@ class Session:
         return "carnet " + " ".join(word for word in sys.argv[1:] if word.isalpha())
 
     def find_passphrase(self, file: str | None) -> str | None:
-        """The passphrase from the given file or that of CARNET_PASSPHRASE_FILE; asked for only if a person can answer
-        and the keys are under one. None if there is none."""
-        chosen = file or os.environ.get("CARNET_PASSPHRASE_FILE")
+        """The passphrase from the given file, or that of CARNET_PASSPHRASE_FILE or CARNET_KEY_FILE; asked for only if a
+        person can answer and the keys are under one. None if there is none."""
+        chosen = file or os.environ.get("CARNET_PASSPHRASE_FILE") or find_key_file()
         if chosen:
             return read_passphrase(Path(chosen))
         from carnet.node.keyring import is_under_passphrase
@@ -84,6 +84,26 @@ def find_backup_passphrase(file: str | None, *, is_new: bool) -> str | None:
     import click
 
     return str(click.prompt("Passphrase of the backup", hide_input=True, err=True, confirmation_prompt=is_new))
+
+
+def find_key_file() -> str | None:
+    """The file that CARNET_KEY_FILE names. Raises Refused(NOT_PRIVATE) if others may read it."""
+    chosen = os.environ.get("CARNET_KEY_FILE")
+    return str(check_private(Path(chosen))) if chosen else None
+
+
+def check_private(path: Path) -> Path:
+    """The path of a file that only its owner may read. Raises OSError, and Refused(NOT_PRIVATE) for any other."""
+    from carnet.errors import Reason, Refused
+
+    mode = path.stat().st_mode
+    if mode & 0o077:
+        raise Refused(
+            Reason.NOT_PRIVATE,
+            f"others may read {path} (mode {mode & 0o777:04o}), and it holds a secret: chmod 600 {path}",
+            file=str(path),
+        )
+    return path
 
 
 def read_passphrase(path: Path) -> str:

@@ -6,6 +6,7 @@ its last `refresh`. It refuses to know who may read what: whoever holds a reader
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ from carnet.passport.fields import get_sealer
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed, compute_submission
 from carnet.passport.subject import parse_subject
 from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared
+from carnet.signing import Signer
 from carnet.tlog.checkpoint import log_key
 from carnet.tlog.note import VerifierKey
 from carnet.tlog.pieces import Bucket, Page, Top, find_way, open_piece
@@ -75,7 +77,7 @@ class Passport(NamedTuple):
 
 class ShownEntry(NamedTuple):
     """An entry for people: place, who (16-byte member id), ground, what. `fields` is None when the contents are not
-    here; `is_erased` that they are nowhere any more."""
+    here; `is_erased` that they are nowhere any more; `seal` is the log index of its seal."""
 
     seq: int
     kind: str
@@ -88,6 +90,8 @@ class ShownEntry(NamedTuple):
     created_ms: int
     fields: dict[str, object] | None
     is_erased: bool = False
+    key_digest: bytes = b""
+    seal: int = 0
 
 
 class EntryRow(NamedTuple):
@@ -203,6 +207,32 @@ class Reader:
         """How many passports this node keeps."""
         return cast("int", self._connection.execute("SELECT count(*) FROM chain WHERE type = 1").fetchone()[0])
 
+    # ---- keys
+
+    def keeps_key(self, digest: bytes) -> bool:
+        """Whether this node has the secret of a key with which it signs for a member, or for itself."""
+        return self._ring.find_seed(digest) is not None or Signer(self._ring.node).digest == digest
+
+    def read_key_origins(self) -> dict[bytes, int]:
+        """The log index since which each key is listed, by its digest."""
+        origins: dict[bytes, int] = {}
+        for since, leaf in self._connection.execute("SELECT since, leaf FROM member_leaf ORDER BY since"):
+            for key in parse_member(leaf).keys:
+                origins.setdefault(key.digest, since)
+        return origins
+
+    def count_signed(self, digest: bytes, since: int = 0) -> int:
+        """How many entries this author key has signed that were sealed at a log index or later. Reads all entries."""
+        query = (
+            "SELECT count(*) FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE digest = ? AND seal >= ?"
+        )
+        return cast("int", self._connection.execute(query, (digest, since)).fetchone()[0])
+
+    def find_first_record(self, at: int) -> int:
+        """The log index of the first record of this time (ms) or later; the log's size if there is none."""
+        return bisect_left(range(self._state.size), at, key=self._record_at)
+
     # ---- passports
 
     def find(self, text: str) -> bytes | None:
@@ -283,6 +313,8 @@ class Reader:
                 submission.created_ms,
                 fields,
                 secret is None,
+                submission.key_digest,
+                seal,
             )
 
     # ---- what a proof is made from (carnet.proof.assemble.ProofSource)

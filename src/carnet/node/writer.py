@@ -55,7 +55,7 @@ from carnet.node.erasing import (
 )
 from carnet.node.found import check_member, enrol_key
 from carnet.node.home import Home
-from carnet.node.keyring import KeyRing, RandomBytes, Rotation, load_key_ring, save_key_ring
+from carnet.node.keyring import KeyRing, RandomBytes, Rotation, is_under_passphrase, load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_logbook, write_block, write_checkpoint
 from carnet.node.lookup import (
@@ -768,6 +768,8 @@ def open_writer(
     lock = WriterLock(home.lock, command)
     try:
         ring = load_key_ring(home.keys, passphrase)
+        # One that was given although the keys are in clear does not put them under it by the way.
+        passphrase = passphrase if is_under_passphrase(home.keys) else None
         return Writer(
             home,
             ring,

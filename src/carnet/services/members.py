@@ -69,16 +69,29 @@ def accredit(writer: Writer, which: str, kind: str, basis: int, *, is_withdrawn:
 
 def revoke_key(writer: Writer, which: str, digest: str, disputed_since: int | None) -> Member:
     """End a member's key, named by its digest or the beginning of one. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KEY,
-    KEY_REVOKED).
+    KEY_REVOKED, KEY_IN_USE).
     """
     member = find_member(writer.state.members.all, which)
-    found = [key for key in member.keys if len(digest) >= 6 and key.digest.hex().startswith(digest.lower())]
+    _, key = find_listed_key((member,), digest)
+    writer.revoke_key(member.id, key.digest, disputed_since)
+    return writer.state.members.get(member.id)
+
+
+def find_listed_key(members: tuple[Member, ...], digest: str) -> tuple[Member, Key]:
+    """The one key of these members with this digest or beginning of one (at least 6 digits), and whose it is. Raises
+    Refused(UNKNOWN_KEY)."""
+    wanted = digest.strip().lower()
+    found = [(member, key) for member in members for key in member.keys if key.digest.hex().startswith(wanted)]
+    if len(wanted) < 6:
+        raise Refused(Reason.UNKNOWN_KEY, "name a key by at least the first 6 digits of its digest", key=digest[:64])
     if len(found) != 1:
         raise Refused(
-            Reason.UNKNOWN_KEY, f"{member.name} has {len(found)} keys that begin with {digest[:64]!a}", key=digest[:64]
+            Reason.UNKNOWN_KEY,
+            f"{len(found)} listed keys begin with {digest[:64]!a}",
+            key=digest[:64],
+            found=len(found),
         )
-    writer.revoke_key(member.id, found[0].digest, disputed_since)
-    return writer.state.members.get(member.id)
+    return found[0]
 
 
 def retire(writer: Writer, which: str) -> Member:

@@ -97,6 +97,7 @@ class _Standing:
     def describe(self, entry: ShownEntry) -> dict[str, Any]:
         """The entry as clause 5.10 reports one, and the seq that it is about."""
         member = self._reader.state.members.get(entry.member)
+        key = member.find_key(entry.key_digest)
         superseded_by, contested_by = self._superseded.get(entry.seq), self._contested.get(entry.seq, [])
         state = "superseded" if superseded_by is not None else "contested" if contested_by else "stands"
         target = self._by_sid.get(entry.target)
@@ -104,7 +105,7 @@ class _Standing:
             "basis": entry.basis,
             "by": {"id": member.id.hex(), "kind": str(member.kind), "name": member.name},
             "contested_by": contested_by,
-            "disputed": False,
+            "disputed": key is not None and key.disputed_since is not None and key.disputed_since <= entry.seal,
             "erased": entry.is_erased,
             "fields": {"kind": entry.kind} if entry.fields is None else entry.fields,
             "mark": entry.mark,
