@@ -73,6 +73,7 @@ class Reason(StrEnum):
 
     # 6. The ledger.
     BAD_SIGNATURE = "bad_signature"
+    FIELDS_MISMATCH = "fields_mismatch"
     BATCH_EXPIRED = "batch_expired"
     RULES_NOT_IN_FORCE = "rules_not_in_force"
     UNKNOWN_CLASS = "unknown_class"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -24,16 +25,21 @@ from tests.proof.javascript import VERIFIER, need_node
 VEHICLE = Subject("histovec", f"HV{1:040x}")
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A node with a hosted garage, which has signed two readings of one vehicle."""
-    path = tmp_path / "home"
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "home"
     assert carnet("init", "--name", "cars.example", home=path).code == 0
     assert carnet("member", "add", "--kind", "garage", "--name", "Garage", home=path).code == 0
     append(path, "Operator of this node", Basis.REPORTED)
     append(path, "Garage", Basis.HOSTED, 10)
     append(path, "Garage", Basis.HOSTED, 20)
     return path
+
+
+@pytest.fixture
+def home(template: Path, tmp_path: Path) -> Path:
+    """A node with a hosted garage, which has signed two readings of one vehicle."""
+    return shutil.copytree(template, tmp_path / "home")
 
 
 def append(home: Path, name: str, basis: Basis, *kms: int, passphrase: str | None = None) -> None:

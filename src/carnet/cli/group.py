@@ -41,9 +41,14 @@ VERBS: dict[str, Place] = {
     "verify": Place("Proofs", "carnet.cli.verifying", "Judge a proof, offline, under a policy that you chose."),
     "policy": Place("Proofs", "carnet.cli.trust", "Print this node's public trust policy, for those who verify."),
     "trust": Place("Proofs", "carnet.cli.trust", "Keep the policies of the networks that you trust."),
+    "draft": Place(
+        "Signing elsewhere", "carnet.cli.signing", "Write a draft for a member that signs with its own key."
+    ),
+    "sign": Place("Signing elsewhere", "carnet.cli.signing", "Sign drafts with an own key; needs no node."),
+    "submit": Place("Signing elsewhere", "carnet.cli.signing", "Verify and seal what was signed elsewhere."),
     "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit, revoke and retire them."),
     "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),
-    "keys": Place("The node", "carnet.cli.keys", "Look at this node's keys; put them under a passphrase."),
+    "keys": Place("The node", "carnet.cli.keys", "Look at keys; make, replace, revoke and protect them."),
     "backup": Place("The node", "carnet.cli.backup", "Write the whole node to one encrypted file, while it runs."),
     "restore": Place("The node", "carnet.cli.backup", "Make a node of a backup; let a restored copy write again."),
     "checkpoint": Place("The node", "carnet.cli.backup", "Print the newest signed head of the log, to keep elsewhere."),
@@ -151,7 +156,7 @@ def passphrase_file(function: Callable[..., Any]) -> Callable[..., Any]:
         if key_file is not None:
             if passphrase_file is not None:
                 raise click.UsageError("Say --passphrase-file or --key-file, not both.")
-            from carnet.cli.session import check_private
+            from carnet.node.home import check_private
 
             passphrase_file = str(check_private(Path(key_file)))
         return function(*args, passphrase_file=passphrase_file, **options)

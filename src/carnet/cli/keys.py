@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.group import TeachingGroup, as_json, passphrase_file
-from carnet.cli.session import Session, check_private, is_interactive, read_passphrase
+from carnet.cli.session import Session, is_interactive, read_passphrase
+from carnet.cli.signing import find_own_passphrase, own_passphrase_file, write_output
 
 if TYPE_CHECKING:
     from carnet.cli.terminal import Piece, Terminal
@@ -32,10 +33,11 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
         ("Replace the node's key", "carnet keys rotate node"),
         ("End a key that was stolen on Tuesday", "carnet keys revoke 3fa81c --disputed-since 2026-11-24"),
         ("Put them under a passphrase", "carnet keys passphrase --new-file ~/.carnet-passphrase"),
+        ("A key of one's own, for signing outside the node", "carnet keys new garage.key"),
     ),
 )
 def keys() -> None:
-    """Look at keys; replace, revoke and protect them."""
+    """Look at keys; make, replace, revoke and protect them."""
 
 
 @keys.command("list", examples=(("Every key that a member lists, and whether this node keeps it", "carnet keys list"),))
@@ -165,6 +167,75 @@ def revoke(
 
 @keys.command(
     examples=(
+        ("On the member's own machine", "carnet keys new garage.key"),
+        ("Under a passphrase, which is asked for", "carnet keys new garage.key --with-passphrase"),
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--with-passphrase", is_flag=True, help="Ask for a passphrase to put the key under.")
+@own_passphrase_file
+@as_json
+def new(file: Path, with_passphrase: bool, passphrase_file: Path | None, is_json: bool) -> None:
+    """Make an own key in FILE (mode 0600), and print its public half. Needs no node.
+
+    Whoever has the file can sign in the member's name. It is in no node's backup: keep a copy, or be ready to list
+    another key. Next, tie it to a member of a network with `carnet keys enrol`.
+    """
+    from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.encoding import b64
+    from carnet.services.signing import make_own_key
+
+    chosen = None if passphrase_file is None else read_passphrase(passphrase_file)
+    if with_passphrase and chosen is None:
+        if is_json or not is_interactive():
+            raise click.UsageError("Nobody is here to ask: name the file of the passphrase with --passphrase-file.")
+        chosen = str(click.prompt(f"Passphrase of {file}", hide_input=True, confirmation_prompt=True, err=True))
+    signer = make_own_key(file, chosen).signer
+    if is_json:
+        write_json_line({"digest": signer.digest.hex(), "file": str(file), "public": b64(signer.public)})
+        return
+    terminal = Terminal()
+    terminal.say(terminal.shape("good"), f" {file}" + (" (mode 0600)" if chosen is None else " (under the passphrase)"))
+    terminal.facts((("public", b64(signer.public)), ("digest", signer.digest.hex())))
+
+
+@keys.command(
+    examples=(
+        ("A new member", "carnet keys enrol garage.key --policy network.policy -o garage.enrolment"),
+        (
+            "One that is enrolled already, and needs another key",
+            "carnet keys enrol new.key --policy net.policy --member 3fa81c00112233445566778899aabbcc -o new.enrolment",
+        ),
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The network's policy, as its node prints it (carnet policy).",
+)
+@click.option("--member", metavar="ID", help="The member's id, if it is enrolled already (32 hexadecimal digits).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [standard output]")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@own_passphrase_file
+def enrol(
+    file: Path, policy: Path, member: str | None, output: Path | None, force: bool, passphrase_file: Path | None
+) -> None:
+    """Write the file by which a member proves to a node that it has the own key in FILE. Needs no node.
+
+    The node's operator lists the key with it: `carnet member add --enrolment`, or `carnet member add-key --enrolment`
+    for another key of a member. The proof holds no secret. From now on the key belongs to that member of that network.
+    """
+    from carnet.services.signing import enrol_own_key
+
+    key, document = enrol_own_key(file, find_own_passphrase(file, passphrase_file), policy, member)
+    write_output(output, document, force=force)
+    click.echo(f"member {(key.member or b'').hex()}, key {key.signer.digest.hex()}, network {key.network}", err=True)
+
+
+@keys.command(
+    examples=(
         ("Set one, or change it, when you sit at a terminal", "carnet keys passphrase"),
         ("From a file, so that no shell keeps it", "carnet keys passphrase --new-file ~/.carnet-passphrase"),
         ("A key file that nobody has to type; it is made", "carnet keys passphrase --new-key-file ~/.carnet-key"),
@@ -195,6 +266,7 @@ def passphrase(
     Whoever loses it loses the node: nothing can be signed any more, and nothing be read. The secrets themselves stay
     the same; a copy of keys.json from before still opens with what it was under then.
     """
+    from carnet.node.home import check_private
     from carnet.services.keeping import change_passphrase, make_key_file
 
     if sum((remove, new_file is not None, new_key_file is not None)) > 1:

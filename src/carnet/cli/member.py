@@ -5,6 +5,7 @@ Each change is a record of the log, and cannot be undone by editing anything.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,11 +39,21 @@ def _open(session: Session, passphrase_file: str | None) -> Writer:
 @member.command(
     examples=(
         ("The node keeps its key and signs for it", 'carnet member add --kind garage --name "Garage des Tilleuls"'),
-        ("It keeps its own key", "carnet member add --kind insurer --name Mutuelle --id ID --own-key PUBLIC:SIGNATURE"),
+        (
+            "It keeps its own key, and has proved that it has it (carnet keys enrol)",
+            "carnet member add --kind insurer --name Mutuelle --enrolment mutuelle.enrolment",
+        ),
+        ("The same, by hand", "carnet member add --kind insurer --name Mutuelle --id ID --own-key PUBLIC:SIGNATURE"),
     )
 )
 @click.option("--name", required=True, help="What the organisation is called.")
 @click.option("--kind", required=True, help="What kind it is, such as garage, inspection_centre or insurer.")
+@click.option(
+    "--enrolment",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file by which it proves that it has its own key (carnet keys enrol).",
+)
 @click.option(
     "--own-key", metavar="PUBLIC:SIGNATURE", help="Its own public key and its signature on the enrolment, in Base64."
 )
@@ -56,6 +67,7 @@ def add(
     session: Session,
     name: str,
     kind: str,
+    enrolment: Path | None,
     own_key: str | None,
     member_id: str | None,
     passphrase_file: str | None,
@@ -63,13 +75,21 @@ def add(
 ) -> None:
     """Enrol an organisation, accredited for what the rules allow to its kind.
 
-    Without --own-key the node makes a key and signs for the member (basis 2). With it, only the member can sign
-    (basis 1): the signature is over the enrolment of clause 3.3, role 1, custody 1.
+    Without --enrolment or --own-key the node makes a key and signs for the member (basis 2). With one of them, only
+    the member can sign (basis 1): its signature is over the enrolment of clause 3.3, role 1, custody 1. Compare the
+    key's digest with the member by another way than the one the file came by.
     """
-    from carnet.services.members import enrol
+    from carnet.services.members import enrol, enrol_by_file
 
+    if enrolment is not None and (own_key is not None or member_id is not None):
+        raise click.UsageError("Say --enrolment alone: it holds the id and the key.")
+    proof = None if enrolment is None else enrolment.read_bytes()
     with _open(session, passphrase_file) as writer:
-        enrolled = enrol(writer, name, kind, own_key=own_key, member_id=member_id)
+        enrolled = (
+            enrol_by_file(writer, name, kind, proof)
+            if proof is not None
+            else enrol(writer, name, kind, own_key=own_key, member_id=member_id)
+        )
     _tell(enrolled, f"Enrolled {enrolled.name} ({enrolled.kind}), id {enrolled.id.hex()}", is_json)
 
 
@@ -162,6 +182,36 @@ def accredit(
         changed = accredit_member(writer, which, kind, basis, is_withdrawn=withdraw)
     verb = "may no longer write" if withdraw else "may write"
     _tell(changed, f"{changed.name} {verb} {kind} on basis {basis}", is_json)
+
+
+@member.command(
+    "add-key",
+    examples=(
+        ("Its own, with which it replaces an older one", "carnet member add-key Mutuelle --enrolment new.enrolment"),
+        ("One that this node makes and keeps", 'carnet member add-key "Garage des Tilleuls"'),
+    ),
+)
+@click.argument("which")
+@click.option(
+    "--enrolment",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file by which it proves that it has its own key (carnet keys enrol --member).",
+)
+@passphrase_file
+@as_json
+@click.pass_obj
+def add_key(session: Session, which: str, enrolment: Path | None, passphrase_file: str | None, is_json: bool) -> None:
+    """List one more key of a member: its own, or without --enrolment one that this node makes and keeps.
+
+    Which of its keys signs is the member's choice; end the old one with `carnet keys revoke`.
+    """
+    from carnet.services.members import add_key as list_key
+
+    proof = None if enrolment is None else enrolment.read_bytes()
+    with _open(session, passphrase_file) as writer:
+        changed, added = list_key(writer, which, proof)
+    _tell(changed, f"{changed.name} has one more key: {added.digest.hex()}", is_json)
 
 
 @member.command(

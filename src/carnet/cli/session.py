@@ -89,21 +89,11 @@ def find_backup_passphrase(file: str | None, *, is_new: bool) -> str | None:
 def find_key_file() -> str | None:
     """The file that CARNET_KEY_FILE names. Raises Refused(NOT_PRIVATE) if others may read it."""
     chosen = os.environ.get("CARNET_KEY_FILE")
-    return str(check_private(Path(chosen))) if chosen else None
+    if not chosen:
+        return None
+    from carnet.node.home import check_private
 
-
-def check_private(path: Path) -> Path:
-    """The path of a file that only its owner may read. Raises OSError, and Refused(NOT_PRIVATE) for any other."""
-    from carnet.errors import Reason, Refused
-
-    mode = path.stat().st_mode
-    if mode & 0o077:
-        raise Refused(
-            Reason.NOT_PRIVATE,
-            f"others may read {path} (mode {mode & 0o777:04o}), and it holds a secret: chmod 600 {path}",
-            file=str(path),
-        )
-    return path
+    return str(check_private(Path(chosen)))
 
 
 def read_passphrase(path: Path) -> str:

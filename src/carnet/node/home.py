@@ -111,6 +111,18 @@ class Home:
             sync_directory(folder.parent)
 
 
+def check_private(path: Path) -> Path:
+    """The path of a file that only its owner may read. Raises OSError, and Refused(NOT_PRIVATE) for any other."""
+    mode = path.stat().st_mode
+    if mode & 0o077:
+        raise Refused(
+            Reason.NOT_PRIVATE,
+            f"others may read {path} (mode {mode & 0o777:04o}), and it holds a secret: chmod 600 {path}",
+            file=str(path),
+        )
+    return path
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Replace a file of mode 0600 in one step: after a crash it is the old one or the new one, durably."""
     temporary = path.with_name(path.name + ".new")

@@ -6,7 +6,7 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -301,7 +301,7 @@ class _Submission:
                 raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {name!a}", kind=name)
             fields = kind.validate_packed(given) if isinstance(given, msgspec.Raw) else kind.validate(given)
             if mark not in kind.marks or target != NO_TARGET or is_elsewhere:
-                _check_mark(item, kind)
+                check_mark(item, kind.marks, has_source=kind.has_source)
         except Refused as refused:
             self._refuse(place, refused)
             return None
@@ -413,15 +413,16 @@ class _Submission:
         self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
 
 
-def _check_mark(item: Item, kind: _Kind) -> None:
-    """Mark, target and place of the contents, as far as they can be judged without the chain."""
-    if item.mark not in kind.marks:
+def check_mark(item: Item, marks: Collection[int], *, has_source: bool) -> None:
+    """Mark, target and place of the contents, as far as they can be judged without the chain. Raises
+    Refused(WRONG_MARK, ELSEWHERE_NOT_ALLOWED)."""
+    if item.mark not in marks:
         raise Refused(Reason.WRONG_MARK, f"{item.kind} does not bear mark {item.mark}", mark=item.mark)
     if len(item.target) != 32 or (item.mark in (0, 3) and item.target != NO_TARGET):
         raise Refused(Reason.WRONG_MARK, "this mark has no such target")
     if item.mark == Mark.MOVE and item.target[16:] != bytes(16):
         raise Refused(Reason.WRONG_MARK, "the target of a move is a member id and 16 zero bytes")
-    if item.is_elsewhere and not kind.has_source:
+    if item.is_elsewhere and not has_source:
         raise Refused(Reason.ELSEWHERE_NOT_ALLOWED, f"the rules keep the contents of {item.kind} in the home vault")
 
 

@@ -78,6 +78,7 @@ from carnet.node.prepare import (
     count_random_bytes,
     make_context,
 )
+from carnet.node.receipts import find_receipt
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
@@ -176,6 +177,11 @@ class Writer:
         return self._node_id
 
     @property
+    def node_key(self) -> bytes:
+        """The digest of the key that this node seals and signs receipts with."""
+        return self._node.digest
+
+    @property
     def ring(self) -> KeyRing:
         """The keys; for `make_job` and tests."""
         return self._ring
@@ -212,6 +218,20 @@ class Writer:
         """The chain with this id, ready for more entries."""
         with self._mutex:
             return find_chain_by_id(self._connection, self._ring, chain16)
+
+    def get_chain_by_id(self, chain16: bytes) -> ChainRef:
+        """The same; raises Refused(UNKNOWN_PASSPORT), and Refused(ERASED) for one that was erased."""
+        with self._mutex:
+            chain = find_chain_by_id(self._connection, self._ring, chain16)
+            if chain is None:
+                check_id_not_erased(self._connection, chain16)
+                raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())
+            return chain
+
+    def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
+        """The receipt that a statement of this chain got when it was sealed."""
+        with self._mutex:
+            return find_receipt(self._connection, self._book.state.net, place, chain16, sid)
 
     def find_source_digests(self, chains: Sequence[int]) -> dict[int, set[bytes]]:
         """The source rows that chains (by their numbers in the store) hold already."""
@@ -461,10 +481,7 @@ class Writer:
         """
         with self._mutex:
             self._check_alive()
-            chain = find_chain_by_id(self._connection, self._ring, chain16)
-            if chain is None:
-                check_id_not_erased(self._connection, chain16)
-                raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())
+            chain = self.get_chain_by_id(chain16)
             at, state = self._now(), self._book.state
             signed = plan_erasure(self._connection, self._ring, state, self._node_id, chain, seqs, reason, at)
             with self._on_disk():

@@ -17,19 +17,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
 
-from carnet.encoding import b64, encode_trusted
+from carnet.encoding import encode_trusted
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.formats.faults import Fault, compute_raw
 from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
-from carnet.node.placing import Outcome, Receipt
+from carnet.node.placing import Outcome
 from carnet.node.pool import PreparePool, Preparing, look_for_cycles_rarely
 from carnet.node.prepare import ChainRef, Group, find_day
 from carnet.node.prepare import Item as Statement
 from carnet.node.writer import Writer
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
+from carnet.services.receipts import make_receipt
 from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
@@ -404,30 +405,9 @@ def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Si
     """One line for each sealed row, on the disk's side of its commit."""
     if sinks.receipts is None:
         return
-    # The key in force: a node's keys stay listed when they are replaced.
-    node_key = next(
-        key.digest for key in reversed(writer.state.members.get(writer.node_id).keys) if key.revoked is None
-    )
     for receipt in outcome.receipts:
         row = flight.rows[receipt.place]
         if row is not None:
-            line = _make_receipt(writer, receipt, row, node_key)
+            line = {**make_receipt(writer, receipt), "row": row.row}
             sinks.receipts.write(encode_trusted(line) + b"\n")
     sinks.receipts.flush()
-
-
-def _make_receipt(writer: Writer, receipt: Receipt, row: Row, node_key: bytes) -> dict[str, object]:
-    """Clause 3.11: what is sealed already has its acceptance as its deadline."""
-    deadline = receipt.accepted_ms
-    return {
-        "accepted_ms": receipt.accepted_ms,
-        "deadline_ms": deadline,
-        "key": b64(node_key),
-        "passport": receipt.chain16.hex(),
-        "record": receipt.seal,
-        "row": row.row,
-        "seq": receipt.seq,
-        "sig": b64(writer.sign_receipt(receipt, deadline)),
-        "signed": b64(receipt.signed),
-        "statement": receipt.sid.hex(),
-    }

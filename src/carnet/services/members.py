@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from carnet.encoding import unb64
+from carnet.encoding import decode, unb64
 from carnet.errors import Reason, Refused, Unverified
-from carnet.ledger.rules.members import Key, Member
+from carnet.ledger.rules.members import NODE_KIND, Key, Member
 from carnet.node.writer import Writer
 from carnet.services.founding import find_member
+from carnet.services.signing import ENROLMENT
 from carnet.types import Basis, Custody, KeyRole
 
 
@@ -36,13 +37,26 @@ def enrol(writer: Writer, name: str, kind: str, *, own_key: str | None = None, m
     bytes, and the key's signature over its enrolment under `member_id` (clause 3.3, role 1, custody 1); then only the
     member can sign (basis 1). Raises Refused(MEMBER_EXISTS, BAD_SIGNATURE, NOT_IN_LIST, VALUE_OUT_OF_RANGE).
     """
-    if any(member.name == name and member.retired is None for member in writer.state.members.all):
-        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
+    check_name_is_free(writer, name)
     if own_key is None:
         return writer.enrol_member(name, kind)
     if member_id is None:
         raise Refused(Reason.MISSING_FIELD, "an own key signs its enrolment under a member id: give it with --id")
     return writer.enrol_member(name, kind, member_id=_parse_id(member_id), key=parse_own_key(own_key))
+
+
+def enrol_by_file(writer: Writer, name: str, kind: str, enrolment: bytes) -> Member:
+    """Enrol an organisation that keeps its own key, from the file by which it proves that it has it. Raises as `enrol`
+    and `read_enrolment` do."""
+    member_id, key = read_enrolment(enrolment, writer.state.genesis.origin)
+    check_name_is_free(writer, name)
+    return writer.enrol_member(name, kind, member_id=member_id, key=key)
+
+
+def check_name_is_free(writer: Writer, name: str) -> None:
+    """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name."""
+    if any(member.name == name and member.retired is None for member in writer.state.members.all):
+        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
 
 
 def parse_own_key(text: str) -> Key:
@@ -54,6 +68,59 @@ def parse_own_key(text: str) -> Key:
         raise Refused(
             Reason.WRONG_TYPE, "an own key is written PUBLIC:SIGNATURE, both in Base64 (32 and 64 bytes)"
         ) from None
+
+
+def read_enrolment(data: bytes, origin: str) -> tuple[bytes, Key]:
+    """The member id and the key of the file that `carnet keys enrol` wrote for this network.
+
+    Raises Refused UNREADABLE_FILE for what is none, WRONG_NETWORK. The signature in it is the ledger's to verify.
+    """
+    try:
+        document = decode(data.removesuffix(b"\n"))
+        if not isinstance(document, dict) or document.get("carnet") != ENROLMENT:
+            raise Unverified("malformed", f'it has no "carnet": "{ENROLMENT}"')
+        if set(document) != {"carnet", "custody", "key", "member", "network", "role", "sig"}:
+            raise Unverified("malformed", "it has other members than an enrolment")
+        if (document["role"], document["custody"]) != (KeyRole.AUTHOR, Custody.OWN):
+            raise Unverified("malformed", "it is not for an author's own key")
+        member = unb64(document["member"], 16)
+        key = Key(unb64(document["key"], 32), KeyRole.AUTHOR, Custody.OWN, unb64(document["sig"], 64))
+    except (Unverified, TypeError) as error:
+        raise Refused(
+            Reason.UNREADABLE_FILE, f"this is no enrolment as `carnet keys enrol` writes it: {error}"
+        ) from None
+    if document["network"] != origin:
+        raise Refused(
+            Reason.WRONG_NETWORK,
+            f"this key was enrolled for {document['network']}, and this is {origin}",
+            network=origin,
+        )
+    return member, key
+
+
+def add_key(writer: Writer, which: str, enrolment: bytes | None) -> tuple[Member, Key]:
+    """List one more key of a member: its own, from an enrolment, or without one a key that this node makes and keeps.
+
+    Raises Refused UNKNOWN_MEMBER, MEMBER_RETIRED, KEY_EXISTS, BAD_SIGNATURE, WRONG_CUSTODY for a member of another
+    node, FIELDS_CONFLICT for an enrolment of another member, and as `read_enrolment` does.
+    """
+    member = find_member(writer.state.members.all, which)
+    key = None
+    if enrolment is not None:
+        member_id, key = read_enrolment(enrolment, writer.state.genesis.origin)
+        if member_id != member.id:
+            raise Refused(
+                Reason.FIELDS_CONFLICT,
+                f"this key was enrolled for member {member_id.hex()}, and {member.name} is {member.id.hex()}: enrol it"
+                f" with --member {member.id.hex()}",
+                member=member.id.hex(),
+            )
+    elif member.host != writer.node_id or member.kind == NODE_KIND:
+        raise Refused(Reason.WRONG_CUSTODY, f"this node keeps no keys for {member.name}", member=member.name)
+    elif member.retired is not None:
+        raise Refused(Reason.MEMBER_RETIRED, f"{member.name} has left the network", member=member.name)
+    added = writer.add_key(member.id, key)
+    return writer.state.members.get(member.id), added
 
 
 def accredit(writer: Writer, which: str, kind: str, basis: int, *, is_withdrawn: bool = False) -> Member:

@@ -1,0 +1,30 @@
+"""Receipts found again: whoever hands in a statement a second time gets the same answer as the first time.
+
+Knows the store; refuses to know who asks, and writes nothing. Spec: 2.11, 3.11.
+"""
+
+from __future__ import annotations
+
+from carnet.node.placing import Receipt
+from carnet.passport.statement import compute_signed, compute_submission
+from carnet.vault.ledger import parse_record, read_leaf
+from carnet.vault.store import Connection
+
+_FIND = (
+    "SELECT entry.seq, entry.seal, digest, created_ms, count, root, sig FROM chain"
+    " JOIN entry ON entry.chain = chain.id JOIN submission ON submission.id = entry.submission"
+    " JOIN author_key ON author_key.id = submission.author_key WHERE chain16 = ? AND sid = ?"
+)
+
+
+def find_receipt(connection: Connection, net: bytes, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
+    """The receipt of a statement that stands in this chain, None if it does not. `place` is the caller's.
+
+    Its time is that of its seal: here, accepted and sealed are one transaction.
+    """
+    row = connection.execute(_FIND, (chain16, sid)).fetchone()
+    if row is None:
+        return None
+    seq, seal, digest, created_ms, count, root, sig = row
+    signed = compute_signed(sid, compute_submission(net, digest, created_ms, count, root), sig)
+    return Receipt(place, chain16, seq, sid, seal, signed, int(parse_record(read_leaf(connection, seal))["at"]))

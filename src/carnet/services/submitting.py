@@ -1,0 +1,106 @@
+"""Submitting: what a member signed with its own key elsewhere, verified and sealed here.
+
+Everything that was signed is checked before anything is sealed. Handed in again, it gets the same receipts. It refuses
+to change one byte of what was signed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.members import Key, Member
+from carnet.ledger.state import State
+from carnet.node.incoming import prepare_incoming
+from carnet.node.placing import Receipt
+from carnet.node.writer import Writer
+from carnet.passport.submission import Submission, check_fields, read_submission
+from carnet.signing import verify
+from carnet.types import Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A statement that was turned away: which one (its place from 0, its id), and why."""
+
+    place: int
+    sid: bytes
+    refused: Refused
+
+    def to_document(self) -> dict[str, object]:
+        """The object of `submit --json`."""
+        return {
+            "message": self.refused.message,
+            "reason": self.refused.reason.value,
+            "statement": self.sid.hex(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission: receipts in its order, `sealed_count` of them new; the statements turned away."""
+
+    member: Member
+    receipts: list[Receipt]
+    sealed_count: int
+    turned: list[Turned]
+
+
+def submit(writer: Writer, data: bytes) -> Submitted:
+    """Take a submission's file. A statement that cannot stand where it wants to is turned away by itself.
+
+    Raises Refused for the whole, and then nothing is sealed: UNREADABLE_FILE, WRONG_NETWORK, UNKNOWN_MEMBER,
+    UNKNOWN_KEY, WRONG_CUSTODY, BAD_SIGNATURE, FIELDS_MISMATCH.
+    """
+    submission = read_submission(data)
+    member, key = check_author(writer.state, submission)
+    if not verify(key.key, submission.message, submission.sig):
+        raise Refused(Reason.BAD_SIGNATURE, "the signature does not verify: the file was changed after it was signed")
+    for one in submission.statements:
+        check_fields(one)
+    known = _find_receipts(writer, submission)
+    if len(known) == len(submission.statements):
+        return Submitted(member, list(known.values()), 0, [])
+    prepared = prepare_incoming(writer.context(), submission, key.key, writer.get_chain_by_id)
+    outcome = writer.commit([prepared])[0]
+    refusals = {one.place: one.to_error() for one in outcome.refusals}
+    if outcome.refused is not None:
+        refusals = dict.fromkeys(range(len(submission.statements)), outcome.refused)
+    receipts = sorted([*known.values(), *outcome.receipts], key=lambda receipt: receipt.place)
+    turned = [
+        Turned(place, submission.statements[place].sid, refused)
+        for place, refused in sorted(refusals.items())
+        if place not in known
+    ]
+    return Submitted(member, receipts, len(outcome.receipts), turned)
+
+
+def check_author(state: State, submission: Submission) -> tuple[Member, Key]:
+    """The member and the key that signed, be it revoked since: what was sealed before keeps its receipts. Spec: 2.6."""
+    author = submission.author
+    if author.net != state.net:
+        raise Refused(Reason.WRONG_NETWORK, "this submission was signed for another network")
+    member = state.members.get(author.member)
+    key = member.find_key(author.key_digest)
+    if key is None:
+        raise Refused(
+            Reason.UNKNOWN_KEY,
+            f"{member.name} lists no key {author.key_digest.hex()[:16]}: list it with `carnet member add-key`",
+            member=member.name,
+            key=author.key_digest.hex(),
+        )
+    if author.basis != Basis.OWN_KEY:
+        raise Refused(
+            Reason.WRONG_CUSTODY, "what comes from outside is signed by a member's own key, basis 1", basis=author.basis
+        )
+    return member, key
+
+
+def _find_receipts(writer: Writer, submission: Submission) -> dict[int, Receipt]:
+    """The receipts of the statements that stand in their chains already, by place."""
+    found: dict[int, Receipt] = {}
+    for place, one in enumerate(submission.statements):
+        receipt = writer.find_receipt(place, one.parts.chain, one.sid)
+        if receipt is not None:
+            found[place] = receipt
+    return found
