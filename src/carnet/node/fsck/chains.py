@@ -14,14 +14,14 @@ from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from carnet.encoding import decode, encode
-from carnet.errors import CarnetError, Refused, Unverified
-from carnet.ledger.rules.members import Members, check_custody, roles_for
+from carnet.errors import Refused, Unverified
 from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.placed import Signed, Submissions, open_leaves
 from carnet.node.fsck.replay import History
+from carnet.node.fsck.rights import Aliases, Rights
 from carnet.node.lookup import Kinds, open_content
-from carnet.node.placing import AFTER_CLOSING, CLOSING, is_corrector
+from carnet.node.placing import AFTER_CLOSING, CLOSING
 from carnet.node.prepare import OPENINGS, ChainRef
 from carnet.node.reader import compute_opened_root
 from carnet.passport.link import NO_PREV, Link, check_mark, compute_chain_id, compute_next_epoch
@@ -116,6 +116,7 @@ class _State:
     sids: dict[bytes, int] = field(default_factory=dict)
     # (kind, member, basis) of entries that may still be withdrawn with an effect on the chain itself.
     closings: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    aliases: Aliases = field(default_factory=Aliases)
     census: tuple[int, int, bytes] | None = None
     # The head that the chain row keeps beside the present one: its seq, and what it was when it went by.
     kept_seq: object = None
@@ -132,8 +133,8 @@ class _Chains:
         self._kinds = Kinds(read_schemas(connection))
         self.placed: Counter[int] = Counter()
         self._covers = history.census[1]["covers"] if history.census is not None else 0
-        self._judged: dict[tuple[bytes, bytes, str, int, int, int, int], str | None] = {}
-        self._in_force: dict[int, Members] = {}
+        self._rights = Rights(history)
+        self._marks = {kind: frozenset(one["marks"]) for kind, one in self._kinds.documents.items()}
         self.entry_count = 0
 
     def check_chain(self, row: Any, entries: Iterator[Any]) -> None:
@@ -187,7 +188,7 @@ class _Chains:
         if kind_id not in self._kinds.names_of:
             return self._wrong(key, "kind", "there is no such kind")
         kind = self._kinds.names_of[kind_id][0]
-        statement = self._open_entry(entry, kind, signed, chain16, ref)
+        statement, fields = self._open_entry(entry, kind, signed, chain16, ref)
         if seq == 0 and compute_chain_id(self._history.home, sid) != chain16:
             self._found.add("chain", number, "chain16", "not the id that the opening statement gives")
             return False
@@ -202,31 +203,41 @@ class _Chains:
         fault = self._find_mark_fault(state, seq, kind, mark, target)
         if fault is not None:
             return self._wrong(key, "mark", fault)
-        return self._place(entry, state, kind, signed, chain16, seal, position, class_, basis, sid, mark, target)
+        if fields is not None and ref is not None:
+            fault = state.aliases.find_fault(ref.subject, fields)
+            if fault is not None:
+                return self._wrong(key, "content", fault)
+        if not self._place(entry, state, kind, signed, chain16, seal, position, class_, basis, sid, mark, target):
+            return False
+        state.aliases.note(sid, kind, fields, (signed.member, basis))
+        return True
 
-    def _open_entry(self, entry: Any, kind: str, signed: Signed, chain16: bytes, ref: ChainRef | None) -> bytes | None:
-        """The statement's bytes, from the contents; None where they are erased, elsewhere, or do not open."""
+    def _open_entry(
+        self, entry: Any, kind: str, signed: Signed, chain16: bytes, ref: ChainRef | None
+    ) -> tuple[bytes | None, dict[str, Any] | None]:
+        """The statement's bytes, from the contents, and these; None where they are erased, elsewhere, or do not
+        open."""
         number, seq, kind_id, sid = entry[0], entry[1], entry[2], entry[7]
         location, secret, content = entry[12:15]
         key = (number, seq)
         if location not in (0, 1) or (location == 1) != (content is None and secret is not None):
             self._wrong(key, "location", "does not say where the contents are")
         if content is None and secret is None and ref is not None:
-            return self._rebuild_erased(entry, signed, chain16)
+            return self._rebuild_erased(entry, signed, chain16), None
         if content is None or secret is None or ref is None:
             if (content is None) != (secret is None) and location == 0:
                 self._wrong(key, "content" if content is None else "secret", "gone, while the other half is here")
-            return None
+            return None, None
         try:
             opened = open_content(ref, kind, self._kinds.names_of[kind_id][1], sid, secret, content)
         except Refused:
-            return None
+            return None, None
         except Unverified as error:
             self._wrong(key, "secret" if error.code == "unwrap_failed" else "content", str(error))
-            return None
+            return None, None
         if seq == 0 and encode(opened.fields["subject"]) != encode(ref.subject):
             self._found.add("chain", number, "subject", "not the subject of the opening entry")
-        return self._make_statement(entry, signed, chain16, compute_opened_root(opened))
+        return self._make_statement(entry, signed, chain16, compute_opened_root(opened)), opened.fields
 
     def _rebuild_erased(self, entry: Any, signed: Signed, chain16: bytes) -> bytes | None:
         """The statement of an erased entry, from the fields root that was kept."""
@@ -291,7 +302,7 @@ class _Chains:
         if self._leaves.find(seal, position) != sha256(b"\x00" + link).digest():
             return self._wrong(key, "position", "its link does not stand there in the batch")
         self.placed[seal] += 1
-        fault = self._find_right_fault(seal, signed, kind, basis, class_)
+        fault = self._rights.find_fault(seal, signed, kind, basis, class_)
         if fault is not None:
             return self._wrong(key, "basis", fault)
         if state.closed and kind not in AFTER_CLOSING:
@@ -322,10 +333,17 @@ class _Chains:
             state.closings[sid] = (signed.member, basis)
         elif mark == Mark.MOVE:
             state.home = (target or NO_TARGET)[:16]
-        elif mark == Mark.SUPERSEDES and state.closed and target in state.closings:
-            author = self._get_members(seal).get(signed.member)
-            if state.closings[target] == (signed.member, basis) or is_corrector(author, basis):
-                state.closed = 0
+        elif (
+            mark == Mark.SUPERSEDES
+            and state.closed
+            and target in state.closings
+            and self._rights.is_held(seal, signed, basis, state.closings[target])
+        ):
+            state.closed = 0
+        if mark == Mark.SUPERSEDES and target is not None:
+            declarer = state.aliases.find_author(target)
+            if declarer is not None and self._rights.is_held(seal, signed, basis, declarer):
+                state.aliases.withdraw(target)
 
     def _find_mark_fault(self, state: _State, seq: int, kind: str, mark: int, target: bytes | None) -> str | None:
         try:
@@ -334,29 +352,9 @@ class _Chains:
             return str(error)
         if (kind in OPENINGS) != (seq == 0):
             return f"{kind} stands at seq {seq}"
+        if mark not in self._marks[kind]:
+            return f"{kind} does not bear mark {mark}"
         return None
-
-    def _find_right_fault(self, seal: int, signed: Signed, kind: str, basis: int, class_: int) -> str | None:
-        """What the author lacked under the members and rules of the seal; asked once for each author, kind and
-        members tree."""
-        members = self._get_members(seal)
-        asked = (signed.member, signed.key_digest, kind, basis, class_, id(members), 0)
-        if asked not in self._judged:
-            try:
-                member = members.get(signed.member)
-                check_custody(basis, member.get_signing_key(signed.key_digest, roles_for(basis)))
-                member.check_accredited(kind, basis, class_)
-                self._judged[asked] = None
-            except (CarnetError, ValueError) as error:
-                self._judged[asked] = str(error)
-        return self._judged[asked]
-
-    def _get_members(self, seal: int) -> Members:
-        if seal not in self._in_force:
-            if len(self._in_force) > 4096:
-                self._in_force.clear()
-            self._in_force[seal] = self._history.get_members_at(seal)
-        return self._in_force[seal]
 
     def _check_head(self, row: Any, state: _State) -> None:
         number = row[0]
