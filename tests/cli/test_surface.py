@@ -89,7 +89,7 @@ def test_verbs__are_where_the_list_says() -> None:
         assert name in import_module(place.module).VERBS
         assert place.summary.endswith(".")
     named = "demo init member import list find show erase export verify trust policy fsck census keys"
-    named += " backup restore checkpoint draft sign submit"
+    named += " backup restore checkpoint draft sign submit status doctor"
     assert set(VERBS) == set(named.split())
 
 
@@ -144,6 +144,7 @@ READERS: list[tuple[str, ...]] = [
     ("fsck",),
     ("census",),
     ("checkpoint",),
+    ("status",),
     ("keys", "list"),
     ("member", "list"),
     ("member", "show", "x"),

@@ -52,6 +52,8 @@ VERBS: dict[str, Place] = {
     "backup": Place("The node", "carnet.cli.backup", "Write the whole node to one encrypted file, while it runs."),
     "restore": Place("The node", "carnet.cli.backup", "Make a node of a backup; let a restored copy write again."),
     "checkpoint": Place("The node", "carnet.cli.backup", "Print the newest signed head of the log, to keep elsewhere."),
+    "status": Place("The node", "carnet.cli.status", "Show the node at a glance; quick, whatever its size."),
+    "doctor": Place("The node", "carnet.cli.status", "Find what is wrong with this installation, and what to do."),
     "fsck": Place("The node", "carnet.cli.fsck", "Check everything again from storage, down to the last bit."),
 }
 

@@ -9,9 +9,18 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explained_disk_errors
+
+
+class Holder(NamedTuple):
+    """Who holds a lock: its process and command, as it has written them, and since when (ms)."""
+
+    pid: int
+    command: str
+    since: int
 
 
 class WriterLock:
@@ -23,10 +32,9 @@ class WriterLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._descriptor, 400, 0).decode("utf-8", "replace")
+            pid, holding = _read_text(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
-            pid, _, holding = holder.strip().partition(" ")
             raise Refused(
                 Reason.WRITER_BUSY,
                 f"process {pid or '?'} ({holding or 'unknown'}) is writing to this home; wait for it, or stop it",
@@ -48,3 +56,49 @@ class WriterLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def find_holder(path: Path) -> Holder | None:
+    """Who holds the lock in this file; None if nobody does.
+
+    It is looked up where the kernel lists its locks, so that no writer is refused because it was looked at. Where there
+    is no such list, the lock is taken, shared, for a moment.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        pid, command = _read_text(descriptor)
+        if not _is_held(descriptor):
+            return None
+        since = os.fstat(descriptor).st_mtime_ns // 1_000_000
+        return Holder(int(pid) if pid.isdigit() else 0, command, since)
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(descriptor: int) -> bool:
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return _is_refused(descriptor)
+    inode = str(os.fstat(descriptor).st_ino)
+    locks = [line.split() for line in lines]
+    # "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF"; some file systems list another device than they say.
+    return any(lock[1] == "FLOCK" and lock[3] == "WRITE" and lock[5].split(":")[2] == inode for lock in locks)
+
+
+def _is_refused(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _read_text(descriptor: int) -> tuple[str, str]:
+    """(pid, command) as the last holder has written them."""
+    pid, _, command = os.pread(descriptor, 400, 0).decode("utf-8", "replace").strip().partition(" ")
+    return pid, command

@@ -1,0 +1,133 @@
+"""The node at a glance: its store, its disk, its last backup, its keys, who writes; gathered, not judged.
+
+It needs no passphrase, works while a writer runs, and reads nothing whole. It refuses to advise (`services.doctor`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carnet.node.backup.take import LastBackup, read_last_backup
+from carnet.node.glance import Glance, glance
+from carnet.node.home import Home
+from carnet.node.lock import Holder, find_holder
+from carnet.node.restored import Mark, find_mark
+from carnet.services.backup import check_founded
+from carnet.services.founding import now_ms
+from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES
+from carnet.types import Custody, KeyRole
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of a node at `now` (ms); sizes in bytes. `writer` is None while nobody writes."""
+
+    home: Path
+    now: int
+    seen: Glance
+    store_bytes: int
+    log_bytes: int
+    """Of SQLite's write-ahead log."""
+    disk_free: int
+    disk_total: int
+    last_backup: LastBackup | None
+    writer: Holder | None
+    mark: Mark | None
+
+    @property
+    def records_since_backup(self) -> int | None:
+        """How many records the last backup lacks; None without one."""
+        return None if self.last_backup is None else max(0, self.seen.state.size - self.last_backup.log_size)
+
+    def to_document(self) -> dict[str, Any]:
+        """The object of `status --json`."""
+        seen, state, last = self.seen, self.seen.state, self.last_backup
+        return {
+            "backup": None if last is None else _to_backup(last, self.records_since_backup, self.now),
+            "census": _to_census(seen, self.now),
+            "disk": {
+                "free": self.disk_free,
+                "store": self.store_bytes,
+                "total": self.disk_total,
+                "wal": self.log_bytes,
+            },
+            "entries": {"exact": seen.entries.is_exact, "number": seen.entries.number},
+            "erasures": {"number": seen.erasure_count, "uncleared": seen.uncleared_count},
+            "home": str(self.home),
+            "keys": self._list_keys(),
+            "log": {"at": seen.last_at, "signed": seen.head_size, "size": state.size},
+            "network": state.genesis.origin,
+            "node": state.genesis.founders[0].member.hex(),
+            "now": self.now,
+            "passports": {"exact": seen.passports.is_exact, "number": seen.passports.number},
+            "restored": None if self.mark is None else self.mark._asdict(),
+            "writer": None if self.writer is None else self.writer._asdict(),
+        }
+
+    def _list_keys(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "custody": CUSTODY_NAMES[Custody(listed.key.custody)],
+                "digest": listed.key.digest.hex(),
+                "disputed_since": listed.key.disputed_since,
+                "listed_at": listed.listed_at,
+                "name": listed.member.name,
+                "revoked": listed.key.revoked,
+                "role": ROLE_NAMES[KeyRole(listed.key.role)],
+            }
+            for listed in self.seen.keys
+        ]
+
+
+def get_status(home: Home) -> Status:
+    """Look at a node. Raises Refused(NO_NODE, NODE_DAMAGED)."""
+    check_founded(home)
+    disk = shutil.disk_usage(home.path)
+    return Status(
+        home=home.path,
+        now=now_ms(),
+        seen=glance(home),
+        store_bytes=_measure(home.store),
+        log_bytes=_measure(home.store.with_name(home.store.name + "-wal")),
+        disk_free=disk.free,
+        disk_total=disk.total,
+        last_backup=read_last_backup(home),
+        writer=find_holder(home.lock),
+        mark=find_mark(home),
+    )
+
+
+def _measure(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _to_backup(last: LastBackup, since: int | None, now: int) -> dict[str, Any]:
+    return {
+        "age_ms": now - last.at,
+        "at": last.at,
+        "bytes": last.byte_count,
+        "file": last.file,
+        "log_size": last.log_size,
+        "records_since": since,
+    }
+
+
+def _to_census(seen: Glance, now: int) -> dict[str, Any] | None:
+    census = seen.census
+    if census is None:
+        return None
+    return {
+        "age_ms": now - census.at,
+        "at": census.at,
+        "changed": census.changed,
+        "count": census.chain_count,
+        "erased": census.erased,
+        "owed": census.is_owed,
+        "record": census.record,
+    }

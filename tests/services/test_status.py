@@ -1,0 +1,150 @@
+"""The node at a glance: each number is compared with what reading everything gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carnet.node.backup.envelope import Passphrase
+from carnet.node.backup.take import take_backup
+from carnet.node.glance import count_entries, glance
+from carnet.node.home import Home
+from carnet.node.lock import WriterLock, find_holder
+from carnet.services.status import get_status
+from carnet.types import Basis
+from carnet.vault.store import open_store
+from tests.cli.run import carnet
+from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
+
+REPORTED = Basis.REPORTED
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[TestNode]:
+    made = make_node(tmp_path)
+    yield made
+    made.close()
+
+
+def check_counts(node: TestNode) -> None:
+    with node.read() as reader:
+        seen = glance(Home(node.path))
+        assert seen.entries == (reader.count_entries(), True)
+        assert seen.passports == (reader.count_passports(), True)
+        assert seen.state.size == reader.state.size
+
+
+def test_glance__counts_exactly_through_growth_census_and_erasure(node: TestNode) -> None:
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(n, 10, 20) for n in range(4)])
+        check_counts(node)
+        assert glance(Home(node.path)).census is None
+        writer.take_census()
+        check_counts(node)
+        grown = more(writer.find_chain(vin_subject(1)), reading(vin_subject(1), 30))
+        writer.append(node.operator.id, REPORTED, [grown, new_passport(8, 1), new_passport(9, 1)])
+        check_counts(node)
+        census = glance(Home(node.path)).census
+        assert census is not None
+        assert (census.chain_count, census.changed, census.is_owed) == (4, 3, False)
+        for number, seqs in ((2, None), (8, None), (3, [1])):
+            ref = writer.find_chain(vin_subject(number))
+            assert ref is not None
+            writer.erase(ref.chain16, seqs, "holder_request")
+            check_counts(node)
+        seen = glance(Home(node.path))
+        assert (seen.erasure_count, seen.uncleared_count) == (3, 0)
+
+
+def test_count_entries__three_ways(node: TestNode) -> None:
+    with node.open() as writer:
+        for number in range(12):
+            writer.append(node.operator.id, REPORTED, [new_passport(number, *range(5))])
+        size = writer.state.size
+    with open_store(node.path / "node.db", is_read_only=True) as store:
+        assert count_entries(store.connection, size) == (72, True)
+        assert count_entries(store.connection, size, most=1) == (72, True), "by the chains"
+        found = count_entries(store.connection, size, most=0)
+    assert not found.is_exact
+    assert found.number == 72, "all batches are alike here, so that the estimate hits"
+
+
+def test_glance__knows_when_a_key_was_listed_and_what_became_of_it(node: TestNode) -> None:
+    with node.open() as writer:
+        first = node.clock.now
+        garage = writer.enrol_member("Garage", "garage")
+        writer.add_key(garage.id)
+        writer.revoke_key(garage.id, garage.keys[0].digest, disputed_since=3)
+        last = node.clock.now
+    keys = [one for one in glance(Home(node.path)).keys if one.member.id == garage.id]
+    assert len(keys) == 2
+    assert first <= keys[0].listed_at < keys[1].listed_at <= last
+    assert (keys[0].key.disputed_since, keys[1].key.revoked) == (3, None)
+    assert keys[0].key.revoked is not None
+
+
+def test_status__of_the_last_backup_and_what_it_lacks(node: TestNode, tmp_path: Path) -> None:
+    assert get_status(Home(node.path)).records_since_backup is None
+    take_backup(Home(node.path), tmp_path / "b", Passphrase("x"), now=5, random_bytes=node.dice)
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(1, 1)])
+    found = get_status(Home(node.path))
+    assert found.records_since_backup == 1
+    assert found.to_document()["backup"]["file"] == str(tmp_path / "b")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from carnet.node.lock import WriterLock
+lock = WriterLock(Path(sys.argv[1]), "carnet import histovec")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_find_holder__is_the_process_that_writes_and_does_not_disturb_it(node: TestNode) -> None:
+    path = node.path / "writer.lock"
+    assert find_holder(path) is None
+    assert find_holder(node.path / "absent") is None
+    before = time.time_ns() // 10**6
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    found = find_holder(path)
+    assert found is not None
+    assert (found.pid, found.command) == (process.pid, "carnet import histovec")
+    assert before - 1_000 <= found.since <= time.time_ns() // 10**6
+    assert get_status(Home(node.path)).writer == found
+    process.communicate("\n", timeout=60)
+    assert find_holder(path) is None
+    # Looking never takes the lock: whoever comes at that moment gets it.
+    for _ in range(50):
+        assert find_holder(path) is None
+        WriterLock(path, "x").release()
+
+
+def test_status__of_a_running_node_in_words_and_as_json(node: TestNode, tmp_path: Path) -> None:
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(1, 1, 2)])
+        writer.take_census()
+        said = carnet("status", home=node.path)
+        found = carnet("status", "--json", home=node.path).json
+    assert said.code == 0
+    assert "3 in 1 passports" in said.out
+    assert f"process {os.getpid()} (a test)" in said.out
+    assert "none was made from here" in said.out
+    assert (found["entries"], found["passports"]["number"]) == ({"exact": True, "number": 3}, 1)
+    assert found["writer"]["pid"] == os.getpid()
+    assert found["census"]["changed"] == 0
+    assert found["restored"] is None
+    assert {key["role"] for key in found["keys"]} == {"author", "node"}
+    assert found["disk"]["store"] == (node.path / "node.db").stat().st_size
