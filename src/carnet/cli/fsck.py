@@ -38,7 +38,7 @@ def fsck(session: Session, passphrase_file: str | None, is_json: bool) -> int:
     """
     from carnet.services.checking import check
 
-    with stopwatch() as taken, _show_progress(is_json=is_json) as progress:
+    with stopwatch() as taken, show_progress(is_json=is_json) as progress:
         found = check(session.home, session.find_passphrase(passphrase_file), progress)
     if is_json:
         _write(found)
@@ -79,7 +79,8 @@ def _tell(found: Checked, seconds: float) -> None:
 
 
 @contextmanager
-def _show_progress(*, is_json: bool) -> Iterator[Callable[[Progress], None] | None]:
+def show_progress(*, is_json: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar for each table that is being checked, if a person looks on."""
     if is_json or not sys.stderr.isatty():
         yield None
         return

@@ -54,6 +54,7 @@ VERBS: dict[str, Place] = {
     "checkpoint": Place("The node", "carnet.cli.backup", "Print the newest signed head of the log, to keep elsewhere."),
     "status": Place("The node", "carnet.cli.status", "Show the node at a glance; quick, whatever its size."),
     "doctor": Place("The node", "carnet.cli.status", "Find what is wrong with this installation, and what to do."),
+    "move": Place("The node", "carnet.cli.moving", "Move the store to a PostgreSQL database, or back to a file."),
     "fsck": Place("The node", "carnet.cli.fsck", "Check everything again from storage, down to the last bit."),
 }
 

@@ -49,7 +49,8 @@ def init(
     copy of it where you keep such things.
     """
     from carnet.cli.terminal import Terminal, write_json_line
-    from carnet.services.founding import check_store_url, describe_store, found
+    from carnet.services.founding import check_store_url, found
+    from carnet.vault.store import describe_address
 
     founded = found(
         session.home,
@@ -75,7 +76,7 @@ def init(
         (
             ("network", founded.network),
             ("operator", f"{member.name} ({member.kind}), id {member.id.hex()}"),
-            *([("store", describe_store(session.home))] if store_url else []),
+            *([("store", describe_address(session.home.address))] if store_url else []),
             ("keys", f"{session.home.keys}" + (" (under the passphrase)" if passphrase_file else " (mode 0600)")),
         )
     )

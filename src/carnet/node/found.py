@@ -144,7 +144,7 @@ def _found(
         connection.begin_write()
         write_checkpoint(connection, book.checkpoint, log)
         connection.commit()
-        connection.end_founding()
+        connection.settle()
     if store_url is None:
         _remove_store(home.building, only_side_files=True)
     save_key_ring(ring, home.keys, passphrase, random_bytes)

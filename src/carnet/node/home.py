@@ -74,6 +74,11 @@ class Home:
         return self.path / "node.db.new"
 
     @property
+    def moving(self) -> Path:
+        """A copy of the store that a move makes here."""
+        return self.path / "node.db.moving"
+
+    @property
     def building_url(self) -> Path:
         """The address of a database in which a node is being founded."""
         return self.path / "store.url.founding"

@@ -82,16 +82,6 @@ def check_store_url(text: str) -> str:
     return url
 
 
-def describe_store(home: Home) -> str:
-    """Where the store of a home is, for people: never with a password."""
-    address = home.address
-    if isinstance(address, str):
-        from carnet.vault.postgres import describe_url
-
-        return describe_url(address)
-    return str(address)
-
-
 def open_writer_at(home: Home, passphrase: str | None, command: str) -> Writer:
     """The writer of this home, with the machine's clock and randomness. Raises as `open_writer` does."""
     return open_writer(home.path, clock=now_ms, random_bytes=os.urandom, passphrase=passphrase, command=command)

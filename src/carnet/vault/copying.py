@@ -61,7 +61,7 @@ def _copy_from_server(connection: Connection, scratch: Path, progress: Callable[
             target.connection.begin_write()
             copy_rows(connection, target.connection, progress)
             target.connection.commit()
-            target.connection.end_founding()
+            target.connection.settle()
         return path.open("rb")
 
 

@@ -192,8 +192,9 @@ class PostgresConnection:
         # Without an answer for each table nobody knows what is left.
         return len(kept) >= len(tables) and not any(kept)
 
-    def end_founding(self) -> None:
-        """See `Connection`: there is nothing to be done."""
+    def settle(self) -> None:
+        """See `Connection`: the planner counts what there is."""
+        self.execute("ANALYZE " + ", ".join(f'"{name}"' for name in metadata.tables))
 
     def measure_bytes(self) -> int:
         """See `Connection`."""

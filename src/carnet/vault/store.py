@@ -101,8 +101,8 @@ class Connection(Protocol):
         """Hold the writer's lock of the network `name` as long as this session lasts; raises Refused(WRITER_BUSY). A
         SQLite file has none: the lock of its home guards it."""
 
-    def end_founding(self) -> None:
-        """All is in the one place that will be given its name."""
+    def settle(self) -> None:
+        """After many rows at once: all is in the one place that may be given its name, and is known well."""
 
     def rewrite_tables(self, tables: Sequence[str], patience_s: float) -> bool:
         """On a server, outside a transaction: write tables anew, so that no page keeps a row that was deleted. False
@@ -137,7 +137,7 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     def take_lock(self, name: str, holder: str) -> None:
         """See `Connection`."""
 
-    def end_founding(self) -> None:
+    def settle(self) -> None:
         """See `Connection`. The file alone gets its name: nothing may be left in the log beside it."""
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -232,6 +232,15 @@ def open_store(address: Address, *, is_read_only: bool = False) -> Store:
         engine.dispose()
         raise _other_schema(version)
     return _open(engine, path)
+
+
+def describe_address(address: Address) -> str:
+    """A store's address for people: never with a password."""
+    if isinstance(address, Path):
+        return str(address)
+    from carnet.vault.postgres import describe_url
+
+    return describe_url(address)
 
 
 def remove_unfinished(url: str, state: str) -> None:

@@ -21,8 +21,8 @@ from carnet.node.fsck.replay import History, check_ledger
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
 from carnet.node.rotation import check_node_key, settle
-from carnet.vault.fence import FOUNDING, IN_USE
-from carnet.vault.store import SCHEMA_VERSION, Connection, Error, open_store
+from carnet.vault.fence import FILLING, FOUNDING, IN_USE
+from carnet.vault.store import SCHEMA_VERSION, Address, Connection, Error, open_store
 
 __all__ = ["Finding", "check_home"]
 
@@ -33,22 +33,24 @@ def check_home(
     passphrase: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     worker_count: int | None = None,
+    copy: Address | None = None,
 ) -> list[Finding]:
     """Everything that is wrong with the store of a home; empty when all of it is what was signed.
 
     It reads one moment, also while a writer runs; a large store with several processes (None: as many as there are
     processors), a small one with this one (0). `progress` is told now and then what is being checked, how far, of
-    how much. At most a thousand findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file
-    that cannot be opened at all.
+    how much. `copy` is looked at in the place of the home's own store: what a move has made of it. At most a thousand
+    findings are kept. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED for a file that cannot be opened at all.
     """
     home = Home(path)
     ring = load_key_ring(home.keys, passphrase)
     found = Findings(progress)
-    with open_store(home.address, is_read_only=True) as store, Crew(home.address) as crew:
+    address = copy or home.address
+    with open_store(address, is_read_only=True) as store, Crew(address) as crew:
         connection = store.connection
         crew.begin(connection, choose_worker_count(connection) if worker_count is None else worker_count)
         try:
-            _check_file(connection, found)
+            _check_file(connection, (IN_USE, FOUNDING) if copy is None else (FILLING,), found)
             log = check_log(connection, ring, found)
             history = check_ledger(connection, log, found)
             _check_ring(ring, history, found)
@@ -79,7 +81,7 @@ def _check_ring(ring: KeyRing, history: History, found: Findings) -> None:
         found.add("keys.json", None, None, refused.message.removeprefix("keys.json: "))
 
 
-def _check_file(connection: Connection, found: Findings) -> None:
+def _check_file(connection: Connection, states: tuple[str, ...], found: Findings) -> None:
     for line in connection.find_damage():
         found.add("store", None, None, line)
     versions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
@@ -89,5 +91,5 @@ def _check_file(connection: Connection, found: Findings) -> None:
     if [row[0] for row in rows] != [1]:
         found.add("writer", None, "id", f"one row with the id 1, and not {[row[0] for row in rows]}")
     for id_, state in rows:
-        if state not in (IN_USE, FOUNDING):
+        if state not in states:
             found.add("writer", id_, "state", f"{state!r}: nothing is written to this store")
