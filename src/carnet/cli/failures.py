@@ -86,6 +86,10 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
     if isinstance(error, click.ClickException):
         return "refused", error.format_message(), {}
     if type(error).__module__.split(".")[0] in STORE_MODULES or type(error).__module__ == "carnet.vault.store":
+        from carnet.vault.disk import explain_disk_error
+
+        if (refused := explain_disk_error(error)) is not None:
+            return describe(refused)
         saying = str(getattr(error, "orig", error)).splitlines()[0]
         return str(Reason.NODE_DAMAGED.value), f"the store cannot be used: {saying}", {"what": saying}
     return None, str(error), {}

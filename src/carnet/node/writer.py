@@ -132,6 +132,9 @@ class Writer:
         try:
             connection = self._store.connection
             self._connection = connection
+            # A commit whose flush failed may have outlived its process in the system's memory alone. Moved, it is
+            # written and flushed once more, before anything is told or written that rests on it.
+            move_log(connection)
             self._fence = Fence(connection, f"{os.getpid()} {socket.gethostname()} {command}")
             self._log, self._node = Signer(ring.log), Signer(ring.node)
             self._book = read_logbook(connection)
@@ -152,10 +155,6 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._journal = ErasureJournal(home.erasures)
         try:
-            with self._on_disk():
-                # A commit whose flush failed may have outlived its process in the system's memory alone. Moved, it is
-                # written and flushed once more, before anything is told or written that rests on it.
-                move_log(connection)
             self._finish_rotation()
             if not is_node_key_lost:
                 check_node_key(self._ring, self._book.state.members.get(self._node_id))
@@ -787,16 +786,17 @@ def open_writer(
         ring = load_key_ring(home.keys, passphrase)
         # One that was given although the keys are in clear does not put them under it by the way.
         passphrase = passphrase if is_under_passphrase(home.keys) else None
-        return Writer(
-            home,
-            ring,
-            lock,
-            clock=clock,
-            random_bytes=random_bytes,
-            passphrase=passphrase,
-            is_node_key_lost=is_node_key_lost,
-            command=command,
-        )
+        with explained_disk_errors(path):
+            return Writer(
+                home,
+                ring,
+                lock,
+                clock=clock,
+                random_bytes=random_bytes,
+                passphrase=passphrase,
+                is_node_key_lost=is_node_key_lost,
+                command=command,
+            )
     except BaseException:
         lock.release()
         raise
