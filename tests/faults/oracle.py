@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pysqlite3 import dbapi2 as sqlite
+
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.reader import Reader, open_reader
@@ -23,6 +25,7 @@ from carnet.signing import SignatureCache
 from carnet.tlog.checkpoint import open_checkpoint
 from carnet.tlog.policy import parse_policy
 from carnet.tlog.tree import check_consistency, root_from
+from carnet.vault.store import SCHEMA_VERSION
 from tests.cli.run import make_inspection, make_line
 
 
@@ -101,6 +104,15 @@ def make_lines(vehicles: int, rows_each: int, first: int = 0) -> list[bytes]:
         ]
         lines.append(make_line(f"HV{number:010x}", *rows))
     return lines
+
+
+def is_of_todays_schema(home: Path) -> bool:
+    """Whether a reader may open it: an older one waits for its next writer."""
+    connection = sqlite.connect(f"file:{home / 'node.db'}?mode=ro", uri=True)
+    try:
+        return bool(connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)])
+    finally:
+        connection.close()
 
 
 def import_again(home: Path, source: Path) -> Summary:
