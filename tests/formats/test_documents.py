@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carnet.errors import Reason, Refused
-from carnet.formats.documents import read_documents, read_json
+from carnet.formats.documents import MAX_DEPTH, read_documents, read_json
 from carnet.formats.lines import MAX_LINE_BYTES
 from tests.formats.streams import cut
 
@@ -106,3 +106,13 @@ def test_read_json__keeps_fractions_exactly() -> None:
     with pytest.raises(Refused) as refused:
         read_json(b"1" * 41 + b".5")
     assert refused.value.reason is Reason.NUMBER_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}")])
+def test_read_json__nested_to_the_limit_and_no_further(opening: str, closing: str) -> None:
+    assert read_json((opening * MAX_DEPTH + "1" + closing * MAX_DEPTH).encode()) is not None
+    # Wide is not deep.
+    read_json(json.dumps([[{"a": [at]}] for at in range(1_000)]).encode())
+    with pytest.raises(Refused) as refused:
+        read_json((opening * (MAX_DEPTH + 1) + "1" + closing * (MAX_DEPTH + 1)).encode())
+    assert refused.value.reason is Reason.NESTED_TOO_DEEP

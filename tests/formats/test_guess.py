@@ -16,6 +16,7 @@ from carnet.formats.mapping import read_mapped
 from carnet.formats.mapping_document import Delimited, Json, read_mapping
 from carnet.formats.rows import Row
 from carnet.passport.vin import VIN_LENGTH
+from carnet.types import Subject
 from tests.formats.streams import NOW, split
 from tests.shared import shared_file
 
@@ -214,3 +215,30 @@ def test_guess__is_not_surprised_by_rubbish(rest: bytes, start: bytes) -> None:
     found = guess(start + rest, "x", NOW)
     assert 0 <= found.confidence <= 100
     assert found.reasons
+
+
+def test_guess__a_list_of_works_without_an_odometer() -> None:
+    text = "VIN,plaque,date,prestation\nWVWZZZ1KZ7P100000,AB-123-CD,2020-01-13,Vidange\n"
+    found = guess(text.encode(), "factures.csv", NOW)
+    assert found.mapping is not None
+    assert (found.mapping.kind, found.mapping.odometer) == ("vehicle.service/1", None)
+    assert found.confidence <= 60
+    assert "the entries would have none" in found.doubts[0]
+    # The plate beside the VIN is compared with what the passport knows.
+    assert found.mapping.plate is not None
+    assert (found.mapping.plate.column, found.mapping.plate.country) == ("plaque", "FR")
+    assert isinstance(found.rows[0], Row)
+    assert found.rows[0].plate == Subject("plate", "AB-123-CD", "FR")
+
+
+def test_guess__inspections_without_an_odometer_say_that_none_is_stated() -> None:
+    found = guess(b"VIN,date,resultat\nWVWZZZ1KZ7P100000,2020-01-13,A\nWVWZZZ1KZ7P100001,2020-01-14,S\n", "ct.csv", NOW)
+    assert isinstance(found.rows[0], Row)
+    assert found.rows[0].kind == "vehicle.inspection/1"
+    assert (found.rows[0].fields["odometer_state"], found.rows[0].fields["result"]) == ("not_stated", "A")
+
+
+def test_guess__names_of_models_are_no_plates() -> None:
+    found = guess(b"model,year,mileage\nA4,2017,25952\nA3,2019,1998\nQ3,2016,36203\n", "audi.csv", NOW)
+    assert found.mapping is None
+    assert "no column says which vehicle" in found.doubts[0]

@@ -155,6 +155,14 @@ def test_read_sheet__relations_may_be_absolute() -> None:
     assert read(pack(parts)) == [(1, {0: 5})]
 
 
+def test_read_sheet__texts_may_stand_in_a_part_of_any_name() -> None:
+    parts = make_parts('<row><c t="s"><v>0</v></c></row>', texts="<si><t>elsewhere</t></si>")
+    parts["xl/Words.xml"] = parts.pop("xl/sharedStrings.xml")
+    relation = '<Relationship Id="rId2" Type="http://any/relationships/sharedStrings" Target="Words.xml"/></Rels>'
+    parts["xl/_rels/workbook.xml.rels"] = parts["xl/_rels/workbook.xml.rels"].replace("</Rels>", relation)
+    assert read(pack(parts)) == [(1, {0: "elsewhere"})]
+
+
 @pytest.mark.parametrize(
     "number, is_1904, moment",
     [

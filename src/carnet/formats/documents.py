@@ -69,7 +69,9 @@ def read_json(data: bytes) -> object:
     """
     try:
         value = _reader.decode(data.decode("utf-8"))
-        _check_depth(value, MAX_DEPTH)
+        # So few brackets cannot be nested deeper.
+        if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+            _check_depth(value)
     except UnicodeDecodeError as error:
         saying = f"not UTF-8: byte {error.start + 1} cannot be read"
         raise Refused(Reason.WRONG_ENCODING, saying) from None
@@ -85,12 +87,20 @@ def read_json(data: bytes) -> object:
     return value
 
 
-def _check_depth(value: object, levels: int) -> None:
-    if isinstance(value, (dict, list)):
-        if levels == 0:
-            raise RecursionError
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, levels - 1)
+def _check_depth(value: object) -> None:
+    """Raise RecursionError for more than MAX_DEPTH containers within each other. A level at a time: a call for each
+    value took a fifth of all reading."""
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

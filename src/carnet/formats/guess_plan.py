@@ -17,9 +17,11 @@ from carnet.formats.guess_columns import Column
 from carnet.formats.mapping_document import (
     About,
     Choice,
+    Constant,
     Date,
     Mapping,
     Odometer,
+    Plate,
     Quantity,
     Reader,
     Reading,
@@ -80,10 +82,16 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     if about is None:
         doubts.insert(0, "no column says which vehicle a row is about: neither a VIN, nor a plate, nor an id")
         return Plan(None, 0, tuple(doubts), tuple(reasons))
-    if odometer is None:
+    told = _find_kind(columns, file_name)
+    if odometer is None and told is None:
         doubts.insert(0, "no column is an odometer reading: say which kind of entry the rows are")
         return Plan(None, 0, tuple(doubts), tuple(reasons))
-    confidence = min(about[1], odometer[1])
+    confidence = about[1]
+    if odometer is None:
+        doubts.append("no column is an odometer reading: the entries would have none")
+        confidence = min(confidence, 60)
+    else:
+        confidence = min(confidence, odometer[1])
     when = When()
     if day is None:
         doubts.append("no column is the day on which it happened: it would be unknown")
@@ -93,11 +101,24 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
         _tell_doubt(day, doubts)
         confidence = min(confidence, day.confidence)
         reasons.append(f"{day.name}: days written {day.form}")
-    kind = _find_kind(columns, file_name)
+    kind = told or "vehicle.odometer/1"
     reasons.append(f"each row is an entry {kind}")
-    used = {about[0].column, when.column, when.time_column, odometer[0].column, odometer[0].unit_column}
+    used = {about[0].column, when.column, when.time_column}
+    reading = None if odometer is None else odometer[0]
+    if reading is not None:
+        used |= {reading.column, reading.unit_column}
     fields = _find_fields(kind, [column for column in columns if column.name not in used], reasons)
-    mapping = Mapping(reader=reader, kind=kind, subject=about[0], occurred=when, odometer=odometer[0], fields=fields)
+    if reading is None and "odometer_state" in get_schema(kind).names:
+        fields += (Constant(field="odometer_state", value="not_stated"),)
+    mapping = Mapping(
+        reader=reader,
+        kind=kind,
+        subject=about[0],
+        plate=_find_plate(about[0], columns, reasons),
+        occurred=when,
+        odometer=reading,
+        fields=fields,
+    )
     try:
         check_mapping(mapping)
     except Refused as refused:
@@ -124,6 +145,15 @@ def _find_subject(columns: Sequence[Column], doubts: list[str], reasons: list[st
                 continue
             doubts.append(f"{column.name}: an id of the file's own; choose a scheme that names the file")
             return About(scheme="file", column=column.name), 40
+    return None
+
+
+def _find_plate(about: About, columns: Sequence[Column], reasons: list[str]) -> Plate | None:
+    """A plate beside another subject, where its country is beyond doubt."""
+    for column in columns:
+        if column.sort == "plate" and column.country and column.doubt is None and about.scheme != "plate":
+            reasons.append(f"{column.name}: plates, compared with those that the passport knows")
+            return Plate(column=column.name, country=column.country, empty=column.empty)
     return None
 
 
@@ -178,11 +208,12 @@ def _find_odometer(columns: Sequence[Column], doubts: list[str], reasons: list[s
     return Odometer(column=column.name, unit=unit, number=column.number, empty=column.empty), confidence
 
 
-def _find_kind(columns: Sequence[Column], file_name: str) -> str:
+def _find_kind(columns: Sequence[Column], file_name: str) -> str | None:
+    """The kind that the names of the file and of its columns speak of, if they speak of any."""
     words = _words(file_name).union(*(_words(column.name) for column in columns))
     scores = [(len(words & {*told.split()}), -place, kind) for place, (kind, told) in enumerate(_KINDS)]
     score, _, kind = max(scores)
-    return kind if score else "vehicle.odometer/1"
+    return kind if score else None
 
 
 def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tuple[Reading, ...]:

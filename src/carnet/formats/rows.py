@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
 from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.passport.kinds import get_schema
@@ -37,6 +39,8 @@ class Row(NamedTuple):
 
 
 Item: TypeAlias = Row | Fault
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=str).encode
 
 
 class Place(NamedTuple):
@@ -71,7 +75,11 @@ def compute_latest(now: Millis) -> str:
 def compute_source(format_name: str, kind: str, subject: Subject, source: object) -> bytes:
     """The bytes that stand for a row, apart from those of other formats, kinds and subjects; fractions as texts."""
     named = [format_name, kind, subject.scheme, subject.country, subject.value, source]
-    return json.dumps(named, sort_keys=True, separators=(",", ":"), default=str).encode("ascii")
+    try:
+        return _encode(named)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which JSON can spell and UTF-8 cannot.
+        return json.dumps(named, sort_keys=True, separators=(",", ":"), default=str).encode("ascii")
 
 
 def make_item(format_name: str, place: Place, subject: Subject, draft: Draft, latest: str) -> Item:

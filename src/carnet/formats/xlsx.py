@@ -61,11 +61,11 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
     if len(archive.infolist()) > MAX_PARTS:
         raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file has more than {MAX_PARTS:,} parts")
     try:
-        parts, is_1904 = _read_workbook(archive)
-        target = _choose_sheet(parts, sheet)
-        styles = _read_styles(archive)
-        texts = _read_texts(archive)
-        sheet_parser = _SheetParser(texts, styles, is_1904)
+        book = _read_workbook(archive)
+        target = _choose_sheet(book.sheets, sheet)
+        styles = _read_styles(archive, book.styles)
+        texts = _read_texts(archive, book.texts)
+        sheet_parser = _SheetParser(texts, styles, book.is_1904)
         for _ in _parse(sheet_parser.parser, _unpack(archive, target)):
             yield from sheet_parser.take()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
@@ -141,13 +141,25 @@ def _find_elements(data: bytes) -> Iterator[tuple[str, dict[str, str]]]:
     return iter(found)
 
 
-def _read_workbook(archive: zipfile.ZipFile) -> tuple[list[tuple[str, str, bool]], bool]:
-    """(name, part, whether it is shown) of each sheet, and whether days count from 1904."""
+class _Workbook(NamedTuple):
+    """(name, part, whether it is shown) of each sheet, the parts of texts and styles, and whether days count from
+    1904."""
+
+    sheets: list[tuple[str, str, bool]]
+    texts: str
+    styles: str
+    is_1904: bool
+
+
+def _read_workbook(archive: zipfile.ZipFile) -> _Workbook:
     workbook, relations = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
     targets: dict[str, str] = {}
+    # Writers are free in the names of parts; the last word of a relation's type says what a part is.
+    of_type = {"sharedStrings": "xl/sharedStrings.xml", "styles": "xl/styles.xml"}
     for name, given in _find_elements(_read_small(archive, relations)):
         if name == "Relationship" and given.get("TargetMode") != "External":
-            targets[given.get("Id", "")] = _resolve(given.get("Target", ""))
+            target = _resolve(given.get("Target", ""))
+            targets[given.get("Id", "")] = of_type[given.get("Type", "").rpartition("/")[2]] = target
     sheets: list[tuple[str, str, bool]] = []
     is_1904 = False
     for name, given in _find_elements(_read_small(archive, workbook)):
@@ -155,7 +167,7 @@ def _read_workbook(archive: zipfile.ZipFile) -> tuple[list[tuple[str, str, bool]
             is_1904 = given.get("date1904", "0") in _OFFICE_1904
         elif name == "sheet" and given.get("id") in targets:
             sheets.append((given.get("name", ""), targets[given["id"]], given.get("state", "visible") == "visible"))
-    return sheets, is_1904
+    return _Workbook(sheets, of_type["sharedStrings"], of_type["styles"], is_1904)
 
 
 def _resolve(target: str) -> str:
@@ -175,8 +187,7 @@ def _choose_sheet(sheets: list[tuple[str, str, bool]], wanted: str | None) -> st
     raise Refused(Reason.MISSING_FIELD, f"there is no sheet {show(wanted)}; there is {names}", field="reader.sheet")
 
 
-def _read_styles(archive: zipfile.ZipFile) -> frozenset[int]:
-    name = "xl/styles.xml"
+def _read_styles(archive: zipfile.ZipFile, name: str) -> frozenset[int]:
     if name not in archive.NameToInfo:
         return frozenset()
     return find_date_styles(_find_elements(_read_small(archive, name)))
@@ -208,9 +219,9 @@ class Texts:
         return self._data[begins : self._ends[number]].decode("utf-8")
 
 
-def _read_texts(archive: zipfile.ZipFile) -> Texts:
+def _read_texts(archive: zipfile.ZipFile, name: str) -> Texts:
     """The texts of the workbook; of a text in several styles its pieces, without the reading aids of Japanese."""
-    texts, name = Texts(), "xl/sharedStrings.xml"
+    texts = Texts()
     if name not in archive.NameToInfo:
         return texts
     pieces: list[str] = []
