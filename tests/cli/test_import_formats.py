@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from carnet.node.home import Home
+from carnet.services.reading import open_reader
 from tests.cli.run import Ran, carnet
 from tests.shared import shared_file
 
@@ -99,6 +101,44 @@ def test_import__seals_each_row_of_the_real_file_once(tmp_path: Path, name: str)
     assert first.code == (1 if case.faulty else 0)
     again = case.run(tmp_path)
     assert again.json == case.totals(again=True), again.err
+
+
+def test_vpic__names_the_manufacturer_by_the_list(tmp_path: Path) -> None:
+    wmi = shared_file("data", "vin", "wmi_list", "wmi_database.json")
+    answer = shared_file("data", "vin", "vpic_api_json", "success.json")
+    assert carnet("import", "vpic", answer, "--wmi", wmi, "--json", home=tmp_path / "home").json["sealed"] == 2
+    with open_reader(Home(tmp_path / "home")) as reader:
+        entries = list(reader.read_entries(reader.get("vin:1GYDE63A740121151")))
+        (made,) = [entry.fields for entry in entries if entry.kind == "vehicle.manufacture/1"]
+    assert made is not None
+    assert made["note"] == "manufacturer by the VIN's first characters, 1GY: Cadillac"
+    # The answer is the same row without the list: it is not sealed again.
+    assert carnet("import", "vpic", answer, "--json", home=tmp_path / "home").json["duplicate"] == 2
+
+
+def test_dvsa__mot_history_of_a_mark_that_nobody_knows(tmp_path: Path) -> None:
+    file, home = tmp_path / "mot.json", tmp_path / "home"
+    test = {"completedDate": "2021-01-14", "testResult": "PASSED", "odometerValue": "61000", "odometerUnit": "mi"}
+    file.write_text(json.dumps([{"registration": "AB12CDE", "make": "FORD", "motTests": [test]}]), encoding="utf-8")
+    refused = carnet("import", "dvsa", file, "--json", home=home)
+    assert (refused.json["faulty"], refused.json["passports"]) == (2, 0)
+    assert "no passport here has the plate AB12 CDE (GB), and a plate opens none [unknown_passport]" in refused.err
+    opened = carnet("import", "dvsa", file, "--open-as", "mot", "--json", home=home)
+    assert opened.json == {"rows_read": 2, "sealed": 2, "duplicate": 0, "faulty": 0, "passports": 1}
+    assert "61,000 mi" in carnet("show", "mot:AB12 CDE", home=home).out
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--open-as", "vin"), "value_out_of_range"),
+        (("--open-as", "Of Mine"), "value_out_of_range"),
+        (("--subject", "WVWZZZ1KZ7P10000O"), "invalid_vin"),
+    ],
+)
+def test_import__refused_option_before_anything_is_read(tmp_path: Path, options: tuple[str, str], reason: str) -> None:
+    ran = carnet("import", "rdw", tmp_path / "absent", *options, "--json", home=tmp_path / "home")
+    assert (ran.code, ran.json_error["error"]) == (1, reason)
 
 
 @pytest.mark.parametrize("name", ["registry", "dvsa", "file of readings"])

@@ -3,6 +3,7 @@ reader is not installed."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from datetime import date, datetime
@@ -99,6 +100,24 @@ def test_import__xlsx_rows_are_sealed_once_and_the_faulty_mended_alone(tmp_path:
     mend.write_text(text.replace("#REF!", "7000").replace(BAD_VIN, VINS[4]), encoding="utf-8")
     alone = run(tmp_path, mend, MAPPING)
     assert alone.json == {"rows_read": 2, "sealed": 2, "duplicate": 0, "faulty": 0, "passports": 2}, alone.err
+
+
+def test_import__tables_may_be_packed_once_more(tmp_path: Path) -> None:
+    sheet, columns = tmp_path / "atelier.xlsx", tmp_path / "readings.parquet"
+    write_xlsx(sheet)
+    duckdb.execute(
+        "COPY (SELECT ? AS VIN, DATE '2020-02-29' AS Date, 12345 AS Compteur, 'a' AS Atelier)"
+        f" TO '{columns}' (FORMAT parquet)",
+        [VINS[5]],
+    )
+    for file, sealed in ((sheet, 3), (columns, 1)):
+        packed = tmp_path / f"{file.name}.gz"
+        packed.write_bytes(gzip.compress(file.read_bytes()))
+        assert run(tmp_path, packed, MAPPING).json["sealed"] == sealed
+        packed.write_bytes(packed.read_bytes()[:-40])
+        cut = run(tmp_path, packed, MAPPING)
+        assert (cut.code, cut.json_error["error"]) == (1, "unreadable_file")
+        assert "cannot be unpacked" in cut.json_error["message"]
 
 
 def test_import__parquet_types_become_what_they_say(tmp_path: Path) -> None:

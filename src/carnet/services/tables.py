@@ -6,22 +6,27 @@ file but this one. It refuses to read them from a pipe: both begin at their end.
 
 from __future__ import annotations
 
+import gzip
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 from carnet.errors import Reason, Refused
+from carnet.formats.lines import BROKEN
 from carnet.formats.mapping_document import Given, Mapping
 from carnet.formats.table import TableRow, name_columns
 from carnet.formats.xlsx import read_sheet
-from carnet.services.sources import Source
+from carnet.services.sources import CHUNK_BYTES, Source
 from carnet.types import brief
 
 Kind: TypeAlias = Literal["parquet", "xlsx"]
 
-PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+PARQUET, ZIP, GZIP = b"PAR1", b"PK\x03\x04", b"\x1f\x8b"
+MAX_UNPACKED_BYTES = 4 * 1024 * 1024 * 1024
+"""Of a table that is packed once more; tables are packed inside already."""
 FETCHED_ROWS = 2_000
 MEMORY_LIMIT = "512MB"
 """What DuckDB may use for the pages of a Parquet file."""
@@ -30,11 +35,19 @@ _ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
 def find_table(path: Path | None) -> Kind | None:
-    """Whether a file is such a table, by its first bytes; standard input (None) is none. Raises OSError."""
+    """Whether a file is such a table, packed with gzip or not, by its first bytes; standard input (None) is none.
+    Raises OSError."""
     if path is None:
         return None
     with path.open("rb") as file:
         head = file.read(4)
+    if head[: len(GZIP)] == GZIP:
+        try:
+            with gzip.open(path) as unpacked:
+                head = unpacked.read(4)
+        except (*BROKEN, gzip.BadGzipFile):
+            # Whoever reads it as text will say where it breaks off.
+            return None
     return "parquet" if head == PARQUET else "xlsx" if head == ZIP else None
 
 
@@ -60,8 +73,10 @@ class Table:
             import duckdb  # noqa: F401
         self._path, self._kind = path, kind
         self._sheet, self._header = sheet, header
-        self._file = path.open("rb")
-        self.byte_count = path.stat().st_size
+        self._file: IO[bytes] = _open_unpacked(path)
+        if self._file.name != str(path):
+            self._path = Path(self._file.name)
+        self.byte_count = self._path.stat().st_size
         self.position = 0
 
     def rows(self) -> Iterator[TableRow]:
@@ -103,6 +118,40 @@ class Table:
         except duckdb.Error as error:
             saying = f"this Parquet file cannot be read: {brief(str(error).splitlines()[0], 200)}"
             raise Refused(Reason.UNREADABLE_FILE, saying) from None
+
+
+def _open_unpacked(path: Path) -> IO[bytes]:
+    """The file, open; of one that is packed with gzip a copy, which is gone when it is closed: both formats begin at
+    their end. Raises Refused where it is damaged or unpacks to too much."""
+    with path.open("rb") as file:
+        if file.read(len(GZIP)) != GZIP:
+            return path.open("rb")
+    copy: IO[bytes] = tempfile.NamedTemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
+    try:
+        for chunk in _unpack(path):
+            copy.write(chunk)
+            if copy.tell() > MAX_UNPACKED_BYTES:
+                saying = f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes: unpack it yourself"
+                raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path))
+        copy.flush()
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _unpack(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) as unpacked:
+        while True:
+            try:
+                chunk = unpacked.read(CHUNK_BYTES)
+            except BROKEN as error:
+                saying = f"{path.name} is damaged, and cannot be unpacked: {brief(str(error), 200)}"
+                raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path)) from None
+            if not chunk:
+                return
+            yield chunk
 
 
 def _open_duckdb(path: Path) -> Any:
