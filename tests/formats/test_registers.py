@@ -14,7 +14,7 @@ from carnet.formats.faults import Fault
 from carnet.formats.histovec_report import read_report
 from carnet.formats.rdw import read_vehicles
 from carnet.formats.rows import Row
-from carnet.formats.vpic import read_answer, read_decode
+from carnet.formats.vpic import read_answer, read_answers, read_decode
 from carnet.formats.wmi import find_manufacturers, read_manufacturers
 from carnet.passport.vin import check_vin
 from carnet.types import Subject
@@ -341,11 +341,30 @@ def test_read_answer__refused_real_not_found() -> None:
     assert only(faults) == (Reason.INVALID_VIN, "Error Code")
 
 
+def test_read_answers__flat_answers_on_several_vins_lose_no_good_one() -> None:
+    good = {"VIN": VIN.value, "Make": "RENAULT", "ModelYear": "2006", "EngineKW": "82.5", "ErrorCode": "0", "Seats": ""}
+    bad = good | {"ErrorCode": "1,11", "ErrorText": "1 - Check Digit does not calculate properly"}
+    wrong = good | {"VIN": "WVWZZZ1KZ7P10000O"}
+    answer = {"Count": 3, "SearchCriteria": "", "Results": [bad, wrong, good]}
+    rows, faults = split(read_answers([json.dumps(answer).encode()], NOW))
+    assert [(fault.row, fault.rule, fault.column) for fault in faults] == [
+        (1, Reason.INVALID_VIN, "Error Code"),
+        (2, Reason.INVALID_VIN, "VIN"),
+    ]
+    assert [(row.row, row.subject, row.kind) for row in rows] == [
+        (3, VIN, "vehicle.identity/1"),
+        (4, VIN, "vehicle.manufacture/1"),
+    ]
+    assert told(rows[0]) == {"make": "RENAULT", "power_w": 82_500}
+    assert told(rows[1]) == {"model_year": 2006}
+
+
 @pytest.mark.parametrize(
     "answer,reason",
     [
         ([], Reason.WRONG_TYPE),
         ({}, Reason.MISSING_FIELD),
+        ({"Results": [{"VIN": VIN.value}, {"VIN": VIN.value}]}, Reason.WRONG_TYPE),
         ({"SearchCriteria": "VIN:IOQ", "Results": [{"Variable": "Error Code", "Value": "0"}]}, Reason.INVALID_VIN),
         ({"SearchCriteria": f"VIN:{VIN.value}", "Results": []}, Reason.INVALID_VIN),
         ({"SearchCriteria": f"VIN:{VIN.value}", "Results": 5}, Reason.WRONG_TYPE),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from carnet.errors import Reason, Refused
 from carnet.formats.documents import Document, read_document, read_documents, read_json
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
-from carnet.formats.values import get_objects, with_column
+from carnet.formats.values import get_objects, get_text, with_column
 from carnet.formats.wmi import Manufacturers, find_manufacturers
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.vin import check_vin
@@ -22,6 +22,19 @@ from carnet.types import Millis, Subject, show
 
 FORMAT = "vpic"
 _ASKED = re.compile(r"VIN(?:\(s\))?: ?(.+)")
+# The names of the flat answers, and those of the others.
+_FLAT = {
+    "DisplacementCC": "Displacement (CC)",
+    "EngineKW": "Engine Power (kW)",
+    "ErrorCode": "Error Code",
+    "FuelTypePrimary": "Fuel Type - Primary",
+    "ModelYear": "Model Year",
+    "PlantCity": "Plant City",
+    "PlantCompanyName": "Plant Company Name",
+    "PlantCountry": "Plant Country",
+    "PlantState": "Plant State",
+    "Seats": "Number of Seats",
+}
 _CLEAN = re.compile(r"0\s*(?:-.*)?")
 # Countries as vPIC writes them; of others none is written.
 _COUNTRIES = {
@@ -54,33 +67,65 @@ class Decode(NamedTuple):
 
 
 def read_decode(data: bytes) -> Decode:
-    """Read one answer of DecodeVin; Refused INVALID_VIN where vPIC could not decode it cleanly, MISSING_FIELD,
+    """Read one answer on one VIN; Refused INVALID_VIN where vPIC could not decode it cleanly, MISSING_FIELD,
     WRONG_TYPE, and what `read_json` raises."""
-    return _find_decode(read_json(data))
+    found = list(_find_decodes(read_json(data)))
+    if len(found) != 1:
+        raise Refused(Reason.WRONG_TYPE, f"the answer is about {len(found)} VINs", field="Results")
+    if isinstance(found[0], Refused):
+        raise found[0]
+    return found[0]
 
 
-def _find_decode(document: object) -> Decode:
-    if not isinstance(document, dict):
-        raise Refused(Reason.WRONG_TYPE, f"an answer is an object with Results, not {show(document)}")
+def _find_decodes(document: object) -> Iterator[Decode | Refused]:
+    """What an answer says of each VIN. DecodeVin gives one variable in each result, DecodeVinValues one VIN."""
+    try:
+        if not isinstance(document, dict):
+            raise Refused(Reason.WRONG_TYPE, f"an answer is an object with Results, not {show(document)}")
+        results = get_objects(document, "Results")
+        if any("VIN" in result for result in results):
+            yield from map(_find_flat, results)
+            return
+        yield _find_listed(document, results)
+    except Refused as refused:
+        yield refused
+
+
+def _find_flat(result: Mapping[str, Any]) -> Decode | Refused:
+    try:
+        given = {name: value.strip() for name, value in result.items() if isinstance(value, str) and value.strip()}
+        vin = with_column("VIN", lambda: check_vin(get_text(result, "VIN")).value)
+        values = {_FLAT.get(name, name): value for name, value in given.items()}
+        _check_clean(values)
+    except Refused as refused:
+        return refused
+    return Decode(vin, values)
+
+
+def _find_listed(document: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Decode:
     asked = _ASKED.fullmatch(str(document.get("SearchCriteria") or ""))
     if asked is None:
         raise Refused(Reason.MISSING_FIELD, "the answer does not say which VIN was asked", field="SearchCriteria")
     values: dict[str, str] = {}
-    for result in get_objects(document, "Results"):
+    for result in results:
         name, value = result.get("Variable"), result.get("Value")
         if isinstance(name, str) and isinstance(value, str) and value.strip():
             values[name] = value.strip()
-    error = values.get("Error Code", "")
-    if _CLEAN.fullmatch(error) is None:
-        saying = f"vPIC does not vouch for this answer: {error or 'it has no error code'}"
-        raise Refused(Reason.INVALID_VIN, saying, field="Error Code")
+    _check_clean(values)
     vin = with_column("SearchCriteria", lambda: check_vin(asked.group(1)).value)
     return Decode(vin, values)
 
 
+def _check_clean(values: Mapping[str, str]) -> None:
+    error = values.get("Error Code", "")
+    if _CLEAN.fullmatch(error) is None:
+        saying = f"vPIC does not vouch for this answer: {error or 'it has no error code'}"
+        raise Refused(Reason.INVALID_VIN, saying, field="Error Code")
+
+
 def read_answer(data: bytes, now: Millis, manufacturers: Manufacturers | None = None) -> Iterator[Item]:
-    """The rows of one answer: the identity, and the manufacture where its year, plant or manufacturer is told; or one
-    fault. `manufacturers` is a list that names the maker by the first characters of the VIN."""
+    """The rows of one answer: of each VIN the identity, and the manufacture where its year, plant or manufacturer is
+    told; or one fault. `manufacturers` is a list that names the maker by the first characters of the VIN."""
     yield from _read_document(read_document(data), compute_latest(now), 0, manufacturers or {})
 
 
@@ -97,17 +142,28 @@ def _read_document(document: Document, latest: str, row: int, manufacturers: Man
     try:
         if document.refused is not None:
             raise document.refused
-        decode = _find_decode(document.value)
     except Refused as refused:
         yield make_fault(Place(document.line, row + 1, document.origin), refused, document.data)
         return
+    origin = document.origin
+    for decode in _find_decodes(document.value):
+        place = Place(document.line, row + 1, origin)
+        if isinstance(decode, Refused):
+            row += 1
+            yield make_fault(place, decode, document.data)
+            continue
+        for item in _read_decode(decode, place, latest, manufacturers):
+            row = item.row
+            yield item
+
+
+def _read_decode(decode: Decode, place: Place, latest: str, manufacturers: Manufacturers) -> Iterator[Item]:
     names = find_manufacturers(check_vin(decode.vin), manufacturers)
     makers: list[Callable[[], Draft]] = [lambda: _draft_identity(decode)]
     if names or {"Model Year", "Plant City", "Plant Country"} & set(decode.values):
         makers.append(lambda: _draft_manufacture(decode, names))
-    origin = document.origin
-    for number, make in enumerate(makers, row + 1):
-        place = Place(document.line, number, origin)
+    for number, make in enumerate(makers, place.row):
+        place = place._replace(row=number)
         try:
             draft = make()
         except Refused as refused:
