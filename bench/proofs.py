@@ -16,11 +16,12 @@ from bench.inspections import make_interleaved
 from carnet.node.home import Home
 from carnet.node.reader import Reader
 from carnet.proof.assemble import assemble_bundle
+from carnet.proof.memory import Memory
 from carnet.proof.verify import verify_bundle
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.services.reading import open_reader
-from carnet.signing import SignatureCache, Signer, verify
+from carnet.signing import Signer, verify
 from carnet.tlog.policy import Policy, parse_policy
 
 PASSPORTS = 300 if IS_QUICK else 2_000
@@ -39,6 +40,7 @@ def peak():
     return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 from carnet.node.home import Home
 from carnet.proof.assemble import assemble_bundle
+from carnet.proof.memory import Memory
 from carnet.services.reading import open_reader
 with open_reader(Home(Path(sys.argv[1]))) as reader:
     assemble_bundle(reader, bytes.fromhex(sys.argv[2]))
@@ -47,7 +49,7 @@ print(peak())
 
 
 def measure() -> list[Figure]:
-    """Made, checked with nothing at hand and with cached signatures; bytes; a reader's memory."""
+    """Made, checked with nothing at hand and with a memory; bytes; a reader's memory."""
     with open_folder("proofs") as folder:
         home = Home(folder / "home")
         chains = make_store(home)
@@ -74,7 +76,7 @@ def make_store(home: Home) -> list[bytes]:
 
 def _measure(home: Home, chains: list[bytes]) -> list[Figure]:
     made: list[float] = []
-    checked: dict[str, list[float]] = {"cold": [], "with cached signatures": []}
+    checked: dict[str, list[float]] = {"cold": [], "with a memory": []}
     bare: list[float] = []
     sizes: list[float] = []
     for _ in range(ROUNDS):
@@ -85,7 +87,7 @@ def _measure(home: Home, chains: list[bytes]) -> list[Figure]:
         sizes.append(middle([float(len(proof)) for proof in proofs]))
         bare.append(_measure_bare())
         checked["cold"].append(len(proofs) / _check_all(proofs, policy, None))
-        cache = SignatureCache(1024)
+        cache = Memory()
         _check_all(proofs[:10], policy, cache)
         checked["with cached signatures"].append(len(proofs) / _check_all(proofs, policy, cache))
     peer = ("three Ed25519 checks", middle(bare))
@@ -107,8 +109,8 @@ def _make_all(reader: Reader, chains: list[bytes]) -> tuple[float, list[bytes]]:
     ), proofs
 
 
-def _check_all(proofs: list[bytes], policy: Policy, cache: SignatureCache | None) -> float:
-    """Seconds for all of them; with a cache that outlives a proof, as a server has one, or with nothing kept."""
+def _check_all(proofs: list[bytes], policy: Policy, cache: Memory | None) -> float:
+    """Seconds for all of them; with a memory that outlives a proof, as a server has one, or with nothing kept."""
     codes: set[int] = set()
     now = now_ms()
     seconds = take_time(lambda: codes.update(verify_bundle(one, policy, now, cache=cache).exit_code for one in proofs))

@@ -69,7 +69,7 @@ def encode(value: object) -> bytes:
     return encode_trusted(value)
 
 
-def decode(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> object:
+def decode(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_depth: int = MAX_DEPTH) -> object:
     """The value whose canonical bytes are exactly `data`; raises `Unverified("not_canonical")` for any other bytes.
 
     Memory is bounded by about thirty times `len(data)` in the worst case (a document of empty lists); `decode_as` is
@@ -78,10 +78,12 @@ def decode(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> object:
     _check_size(data, max_bytes)
     try:
         value = _reader.decode(data)
+        # What may be less deep begins deeper.
+        depth = 1 + MAX_DEPTH - max_depth
         if _is_plain_text(data):
-            _check_decoded(value, 1)
+            _check_decoded(value, depth)
         else:
-            check_value(value)
+            _check_any(value, depth)
     except (msgspec.DecodeError, UnicodeError, RecursionError, Refused) as error:
         raise _not_canonical(error) from None
     if encode_trusted(value) != data:
@@ -110,9 +112,13 @@ def decode_as(data: bytes, record: type[T], *, max_bytes: int = MAX_DOCUMENT_BYT
 
 def check_value(value: object) -> None:
     """Raise `Refused` unless `value` lies within the restriction of `cj`."""
+    _check_any(value, 1)
+
+
+def _check_any(value: object, depth: int) -> None:
     kind = type(value)
     if kind is dict or kind is list or kind is tuple:
-        _check_container(value, 1)
+        _check_container(value, depth)
     else:
         _check_scalar(value)
 

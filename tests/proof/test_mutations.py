@@ -10,8 +10,8 @@ from typing import Any
 
 from carnet.encoding import b64, encode, unb64
 from carnet.errors import CarnetError
+from carnet.proof.memory import Memory
 from carnet.proof.verify import Asked, verify_bundle
-from carnet.signing import SignatureCache
 from carnet.tlog.policy import parse_policy
 from tests.proof.javascript import make_job, run_batch
 from tests.vectors import SCENARIOS, Vector
@@ -22,14 +22,16 @@ MUTATIONS = 10_500
 
 def python_answers(vector: Vector, bundles: list[bytes]) -> list[bytes]:
     policy = None if vector.policy is None else parse_policy(vector.policy)
-    cache = SignatureCache(4096)
+    # It has seen the good one, whose parts most mutants share.
+    cache = Memory()
+    verify_bundle(vector.bundle, policy, vector.now, cache=cache)
     asked = Asked(vector.complete, vector.max_age, vector.since, vector.subject, vector.passport)
     return [verify_bundle(bundle, policy, vector.now, asked, cache).to_json() for bundle in bundles]
 
 
 def test_bundle__no_flipped_bit_is_genuine() -> None:
     vector = SCENARIOS["genuine_one_field"].make()
-    policy, cache = parse_policy(vector.policy or b""), SignatureCache(4096)
+    policy, cache = parse_policy(vector.policy or b""), Memory()
     assert verify_bundle(vector.bundle, policy, vector.now, cache=cache).exit_code == 0
     data = bytearray(vector.bundle)
     for bit in range(len(data) * 8):

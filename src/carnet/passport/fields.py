@@ -29,12 +29,18 @@ def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
 
 def compute_field_digest(salt: bytes, name: str, value: object) -> bytes:
     """Digest of one field (32 bytes). Spec: 2.2."""
-    return short_sha256(_FIELD + salt + lp(name.encode()) + encode_trusted(value)).digest()
+    return short_sha256(_FIELD + salt + _frame_name(name) + encode_trusted(value)).digest()
 
 
 def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> bytes:
     """Root over (name, field digest) pairs, which stand in ascending name order. Spec: 2.2."""
-    return sha256(_FIELDS + u32(count) + b"".join(lp(name.encode()) + digest for name, digest in digests)).digest()
+    framed = [part for name, digest in digests for part in (_frame_name(name), digest)]
+    return sha256(_FIELDS + u32(count) + b"".join(framed)).digest()
+
+
+@lru_cache(maxsize=1024)
+def _frame_name(name: str) -> bytes:
+    return lp(name.encode())
 
 
 class ValueSealer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol, cast
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from carnet.encoding import b64, encode_trusted, unb64
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -40,8 +40,7 @@ class PlacedLink(NamedTuple):
     is_erased: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedEntry:
+class OpenedEntry(Struct, frozen=True, gc=False):
     """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending."""
 
     statement: bytes

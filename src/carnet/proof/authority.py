@@ -8,6 +8,7 @@ the reader's own policy.
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -67,6 +68,12 @@ class Rights:
 
     def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
+        evidence = self._evidence
+        context = (group, member, digest, roles, index, evidence.net)
+        check = partial(self._check, group, member, digest, roles, index)
+        return evidence.once("right", evidence.leaves[group], context, check)
+
+    def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         leaf = self._evidence.leaves[group][member]
         key = next((key for key in leaf.keys if compute_digest(key) == digest), None)
         if key is None:

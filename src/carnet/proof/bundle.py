@@ -6,8 +6,10 @@ Knows shapes, sizes and orders (clauses 4.x and 5.3); refuses to know whether an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import NoReturn
+
+from msgspec import Struct
 
 from carnet.encoding import MAX_INTEGER, decode, unb64
 from carnet.errors import Unverified
@@ -15,11 +17,13 @@ from carnet.ledger.batch import Batch, parse_batch
 from carnet.ledger.network import NETWORK_NAME
 from carnet.ledger.records import Ref
 from carnet.passport.statement import NO_TARGET, Statement, parse_statement
+from carnet.proof.memory import Memory, decode_inside, split_bundle, split_list
 from carnet.signing import ALG_ED25519
 
 MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 MAX_BUNDLE_VALUES = 2_000_000
 VERSION = "proof/1"
+_VERSION = b'"proof/1"'
 MAX_PATH = 64
 MAX_CONSISTENCY_PATH = 128
 
@@ -111,8 +115,7 @@ class LinePart:
     subject: tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True, gc=False):
     """Where a link stands: the seal's log index, its place in the batch, its path there. Spec: 4.5."""
 
     record: int
@@ -120,8 +123,7 @@ class Placement:
     path: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True, gc=False):
     """One link of the chain. Spec: 4.5.
 
     Hidden items have `entry` None; a hidden tip has a placement all the same.
@@ -135,8 +137,7 @@ class Item:
     entry: EntryPart | None
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPart:
+class EntryPart(Struct, frozen=True, gc=False):
     """A shown entry (`fields` maps names to a digest, or to (salt, value)) or a judged one (`fields` None)."""
 
     fields: dict[str, bytes | tuple[bytes, object]] | None
@@ -185,14 +186,18 @@ class Bundle:
     since: Since | None
 
 
-def read_bundle(data: bytes) -> Bundle:
+def read_bundle(data: bytes, memory: Memory | None = None) -> Bundle:
     """The parts of a bundle. Raises Unverified: `too_large`, `not_canonical`, `malformed`, or UnknownVersion. Spec:
-    5.3."""
+    5.3. `memory` knows parts of earlier ones again."""
     if len(data) > MAX_BUNDLE_BYTES:
         raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_BYTES:,} bytes, this file has {len(data):,}")
     # Each value begins the document or follows one of these, so their number bounds the memory that decoding takes.
-    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_BUNDLE_VALUES:
+    # They are bytes themselves: a small bundle cannot hold so many.
+    if len(data) > MAX_BUNDLE_VALUES and sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_BUNDLE_VALUES:
         raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_VALUES:,} values")
+    bundle = None if memory is None else _find_known(data, memory)
+    if bundle is not None:
+        return bundle
     document = decode(data)
     if isinstance(document, dict):
         version = document.get("carnet")
@@ -202,6 +207,39 @@ def read_bundle(data: bytes) -> Bundle:
         return _read_document(document)
     except Unverified as error:
         raise Unverified("malformed", str(error)) from None
+
+
+def _find_known(data: bytes, memory: Memory) -> Bundle | None:
+    """The bundle, put together from its parts; None where anything is wrong with it, for the long way to say what."""
+    parts = split_bundle(data)
+    if parts is None or parts["carnet"] != _VERSION or parts["since"] != b"null":
+        return None
+    records = split_list(parts["records"])
+    if records is None:
+        return None
+    try:
+        census = _object(decode_inside(parts["census"], 1), ("path", "record"))
+        genesis, name, log_key = memory.read_part("genesis", parts["genesis"], _genesis)
+        logged = tuple(memory.once(("record", one), None, partial(_read_logged, one)) for one in records)
+        _check_ascending([record.index for record in logged])
+        links = _list(decode_inside(parts["links"], 1))
+        if not links:
+            return None
+        return Bundle(
+            census_path=_path(census["path"], None),
+            census_record=_integer(census["record"]),
+            checkpoint=memory.read_part("checkpoint", parts["checkpoint"], _bytes),
+            genesis=genesis,
+            name=name,
+            log_key=log_key,
+            items=tuple(_item(link, seq == len(links) - 1) for seq, link in enumerate(links)),
+            groups=memory.read_part("members", parts["members"], _groups),
+            records=logged,
+            sections=memory.read_part("rules", parts["rules"], _sections),
+            since=None,
+        )
+    except Unverified:
+        return None
 
 
 def _read_document(document: object) -> Bundle:
@@ -284,6 +322,10 @@ def _logged(value: object) -> SealPart | CensusPart:
     )
 
 
+def _read_logged(raw: bytes) -> SealPart | CensusPart:
+    return _logged(decode_inside(raw, 2))
+
+
 def _record_parts(
     found: dict[str, object],
 ) -> tuple[int, int, tuple[EndorsementPart, ...], Ref, Ref, bytes]:
@@ -328,12 +370,7 @@ def _leaf(value: object) -> LeafPart:
     part = _object(value, ("index", "leaf", "path"))
     leaf = _object(part["leaf"], ("accreditations", "host", "id", "keys", "kind", "name", "retired"))
     _bytes(leaf["host"], 16)
-    accreditations = []
-    for accreditation in _list(leaf["accreditations"]):
-        cells = _list(accreditation)
-        if len(cells) != 3:
-            _malformed("an accreditation has a kind, a basis and a class")
-        accreditations.append((_text(cells[0]), _integer(cells[1], high=_U8), _integer(cells[2], high=_U8)))
+    accreditations = [_accreditation(accreditation) for accreditation in _list(leaf["accreditations"])]
     _check_ascending(accreditations)
     return LeafPart(
         index=_integer(part["index"], high=_U32),
@@ -346,6 +383,17 @@ def _leaf(value: object) -> LeafPart:
         keys=tuple(_key(key) for key in _list(leaf["keys"])),
         retired=_optional_integer(leaf["retired"]),
     )
+
+
+def _accreditation(value: object) -> tuple[str, int, int]:
+    cells = _list(value)
+    if len(cells) != 3:
+        _malformed("an accreditation has a kind, a basis and a class")
+    kind, basis, class_ = cells
+    # A member has dozens of them: the common case without a call for each cell.
+    if type(kind) is str and type(basis) is int and type(class_) is int and 0 <= basis <= _U8 and 0 <= class_ <= _U8:
+        return kind, basis, class_
+    return _text(kind), _integer(basis, high=_U8), _integer(class_, high=_U8)
 
 
 def _key(value: object) -> KeyPart:
@@ -451,7 +499,8 @@ def _fields(value: object) -> dict[str, bytes | tuple[bytes, object]]:
         if isinstance(field, str):
             fields[name] = _bytes(field, 32)
         elif isinstance(field, list) and len(field) == 2:
-            fields[name] = (_bytes(field[0], 16), field[1])
+            salt, value_shown = field
+            fields[name] = (unb64(_text(salt), 16), value_shown)
         else:
             _malformed("a field is a digest, or a salt and a value")
     return fields
@@ -497,7 +546,7 @@ def _path(value: object, most: int | None) -> tuple[bytes, ...]:
 
 
 def _check_ascending(values: list[int] | list[bytes] | list[tuple[str, int, int]]) -> None:
-    if any(not left < right for left, right in pairwise(values)):  # type: ignore[operator]
+    if len(set(values)) != len(values) or sorted(values) != values:
         _malformed("not in strictly ascending order")
 
 

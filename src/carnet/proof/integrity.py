@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
+from typing import TypeVar
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Unverified
@@ -21,6 +23,7 @@ from carnet.passport.fields import compute_field_digest, compute_fields_root
 from carnet.passport.link import Link, check_mark, compute_chain_id, compute_next_epoch
 from carnet.passport.statement import NO_CHAIN, compute_sid, compute_signed, compute_submission
 from carnet.proof.bundle import Bundle, CensusPart, EntryPart, Item, LeafPart, LinePart, SealPart
+from carnet.proof.memory import Memory
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
@@ -30,6 +33,7 @@ from carnet.tlog.tree import check_consistency, check_inclusion, compute_root_fr
 from carnet.types import Mark
 
 Verify = Callable[[bytes, bytes, bytes], bool]
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,6 +56,14 @@ class Evidence:
     epoch: int = 0
     leaves: dict[int, dict[bytes, LeafPart]] = field(default_factory=dict)
     lines: dict[int, dict[tuple[object, ...], LinePart]] = field(default_factory=dict)
+    memory: Memory | None = None
+
+    def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` gives; where there is a memory, only once for this very part and this context, which are all
+        that it depends on."""
+        if self.memory is None:
+            return make()
+        return self.memory.once((what, id(part), *context), part, make)
 
     def get_census(self) -> CensusPart:
         """The census record."""
@@ -70,12 +82,16 @@ class Evidence:
         return [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry is not None]
 
 
-def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify) -> Evidence:
+def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify, memory: Memory | None = None) -> Evidence:
     """Run the checks of clause 5.4 in their order; raises Unverified with the code of the first that does not hold."""
-    net = compute_net(bundle.genesis)
+    if memory is None:
+        net, note = compute_net(bundle.genesis), parse_note(bundle.checkpoint)
+    else:
+        genesis = bundle.genesis
+        net = memory.once(("net", id(genesis)), genesis, lambda: compute_net(genesis))
+        note = memory.once(("note", bundle.checkpoint), None, lambda: parse_note(bundle.checkpoint))
     origin = f"{bundle.name}/{net.hex()}"
-    note = parse_note(bundle.checkpoint)
-    evidence = Evidence(bundle, net, origin, read_checkpoint(note, origin))
+    evidence = Evidence(bundle, net, origin, read_checkpoint(note, origin), memory=memory)
     check_log_signature(evidence, note, verify)
     check_cosignatures(evidence, note, policy)
     check_records(evidence)
@@ -141,8 +157,7 @@ def check_records(evidence: Evidence) -> None:
     checkpoint = evidence.checkpoint
     at = height = 0
     for record in evidence.bundle.records:
-        leaf = leaf_hash(frame_record(encode_trusted(record.document)))
-        _check_path(checkpoint.root, checkpoint.size, record.index, leaf, record.path, "record_path_mismatch")
+        evidence.once("record", record, (checkpoint.root, checkpoint.size), partial(_check_record, record, checkpoint))
         if record.at < at:
             raise Unverified("record_time_goes_back")
         if record.height < height:
@@ -182,25 +197,42 @@ def check_leaves_and_lines(evidence: Evidence) -> None:
         ref = members.get(index)
         if ref is None:
             raise Unverified("surplus_member")
-        by_id = evidence.leaves.setdefault(index, {})
-        for leaf in group:
-            hashed = leaf_hash(frame_member(encode_trusted(leaf.document)))
-            _check_path(ref.root, ref.count, leaf.index, hashed, leaf.path, "member_path_mismatch")
-            if leaf.id in by_id:
-                raise Unverified("member_twice")
-            by_id[leaf.id] = leaf
+        evidence.leaves[index] = evidence.once("group", group, (ref.root, ref.count), partial(_check_group, group, ref))
     rules = {record.rules.index: record.rules for record in bundle.records}
     for index, section in bundle.sections.items():
         ref = rules.get(index)
         if ref is None:
             raise Unverified("surplus_rule")
-        by_subject = evidence.lines.setdefault(index, {})
-        for line in section:
-            hashed = leaf_hash(compute_line_leaf(encode_trusted(line.document)))
-            _check_path(ref.root, ref.count, line.index, hashed, line.path, "rule_path_mismatch")
-            if line.subject in by_subject and line.subject != ("writer",):
-                raise Unverified("rule_twice")
-            by_subject[line.subject] = line
+        evidence.lines[index] = evidence.once(
+            "section", section, (ref.root, ref.count), partial(_check_section, section, ref)
+        )
+
+
+def _check_record(record: SealPart | CensusPart, checkpoint: Checkpoint) -> None:
+    leaf = leaf_hash(frame_record(encode_trusted(record.document)))
+    _check_path(checkpoint.root, checkpoint.size, record.index, leaf, record.path, "record_path_mismatch")
+
+
+def _check_group(group: tuple[LeafPart, ...], ref: Ref) -> dict[bytes, LeafPart]:
+    by_id: dict[bytes, LeafPart] = {}
+    for leaf in group:
+        hashed = leaf_hash(frame_member(encode_trusted(leaf.document)))
+        _check_path(ref.root, ref.count, leaf.index, hashed, leaf.path, "member_path_mismatch")
+        if leaf.id in by_id:
+            raise Unverified("member_twice")
+        by_id[leaf.id] = leaf
+    return by_id
+
+
+def _check_section(section: tuple[LinePart, ...], ref: Ref) -> dict[tuple[object, ...], LinePart]:
+    by_subject: dict[tuple[object, ...], LinePart] = {}
+    for line in section:
+        hashed = leaf_hash(compute_line_leaf(encode_trusted(line.document)))
+        _check_path(ref.root, ref.count, line.index, hashed, line.path, "rule_path_mismatch")
+        if line.subject in by_subject and line.subject != ("writer",):
+            raise Unverified("rule_twice")
+        by_subject[line.subject] = line
+    return by_subject
 
 
 def check_opening_and_tip(evidence: Evidence) -> None:
