@@ -17,8 +17,11 @@ from carnet.signing import SignatureCache
 
 T = TypeVar("T")
 
-MAX_PARTS: Final = 4096
+MAX_PARTS: Final = 1024
 """Parts and checks that are kept; a few kilobytes each."""
+
+MAX_BYTES: Final = 128 * 1024
+"""Larger bundles share little, and are judged without a memory: what strangers send must not fill it."""
 
 
 class RawBundle(msgspec.Struct, forbid_unknown_fields=True):

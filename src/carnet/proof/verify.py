@@ -15,7 +15,7 @@ from carnet.ledger.census import compute_head_leaf, compute_slot
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
 from carnet.proof.bundle import EntryPart, Item, UnknownVersion, read_bundle
 from carnet.proof.integrity import Evidence, check_integrity, compute_log_key_id
-from carnet.proof.memory import Memory
+from carnet.proof.memory import MAX_BYTES, Memory
 from carnet.signing import SignatureCache
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy
@@ -99,7 +99,7 @@ def verify_bundle(
     """Judge the bytes of a bundle. `cache` may outlive the call, so that many bundles of one network cost fewer
     signature checks; one that is a `Memory` also knows the parts again that they share."""
     cache = SignatureCache(1024) if cache is None else cache
-    memory = cache if isinstance(cache, Memory) else None
+    memory = cache if isinstance(cache, Memory) and len(data) <= MAX_BYTES else None
     verdict = Verdict()
     try:
         bundle = read_bundle(data, memory)
