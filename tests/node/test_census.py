@@ -27,7 +27,9 @@ def take(writer: Writer) -> dict[str, Any]:
     index = writer.take_census().index
     connection = writer._connection
     census: dict[str, Any] = parse_record(read_leaf(connection, index))["census"]
+    connection.begin_read()
     tree = read_census_tree(connection, census["covers"])
+    connection.commit()
     assert (len(tree), tree.root) == (census["count"], unb64(census["root"]))
     assert writer.count_changed() == 0
     return census
@@ -58,8 +60,8 @@ def count_pieces(connection: Connection) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_take_census__is_that_of_all_heads_after_any_growth(tmp_path: Path, seed: int) -> None:
-    node, chance = make_node(tmp_path), random.Random(seed)
+def test_take_census__is_that_of_all_heads_after_any_growth(node: TestNode, seed: int) -> None:
+    chance = random.Random(seed)
     writer = node.open()
     here: dict[int, bytes] = {}
     moved: set[int] = set()
@@ -93,8 +95,7 @@ def test_take_census__is_that_of_all_heads_after_any_growth(tmp_path: Path, seed
     node.close()
 
 
-def test_take_census__touches_only_what_changed(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+def test_take_census__touches_only_what_changed(node: TestNode) -> None:
     with node.open() as writer:
         fill(node, writer, range(700))
         take(writer)
@@ -112,8 +113,7 @@ def test_take_census__touches_only_what_changed(tmp_path: Path) -> None:
     node.check()
 
 
-def test_take_census__nothing_changed(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+def test_take_census__nothing_changed(node: TestNode) -> None:
     with node.open() as writer:
         assert take(writer)["count"] == 0
         assert take(writer)["count"] == 0
@@ -153,8 +153,7 @@ def test_get_census_path__reads_a_few_pieces_and_no_other_head(tmp_path: Path) -
     assert all("FROM census_piece WHERE id = " in query for query in asked)
 
 
-def test_get_census_path__of_the_snapshot_while_newer_ones_are_taken(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+def test_get_census_path__of_the_snapshot_while_newer_ones_are_taken(node: TestNode) -> None:
     with node.open() as writer:
         chains = fill(node, writer, range(40))
         take(writer)
@@ -171,8 +170,7 @@ def test_get_census_path__of_the_snapshot_while_newer_ones_are_taken(tmp_path: P
         assert is_good(node.prove(chains[3]))
 
 
-def test_get_census_path__refused_node_damaged(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+def test_get_census_path__refused_node_damaged(node: TestNode) -> None:
     with node.open() as writer:
         chains = fill(node, writer, range(2))
         take(writer)
