@@ -169,6 +169,7 @@ def _tell_taken(taken: Taken, *, is_for_key: bool) -> None:
     metavar="JOURNAL",
     help="A newer journal of erasures; the one beside FILE is found.",
 )
+@click.option("--fork", is_flag=True, help="Not built yet: to go on as a new network that cites this one.")
 @click.option("--check", is_flag=True, help="Check everything that is restored (as fsck does) before it gets its name.")
 @backup_passphrase
 @click.option("--key-file", type=click.Path(path_type=Path), help="The secret of the backup key it was sealed for.")
@@ -185,6 +186,7 @@ def restore(
     file: Path | None,
     checkpoint: Path | None,
     erasures: tuple[Path, ...],
+    fork: bool,
     check: bool,
     passphrase_file: str | None,
     key_file: Path | None,
@@ -199,6 +201,11 @@ def restore(
     """
     from carnet.services.backup import read_head
 
+    if fork:
+        raise click.ClickException(
+            "--fork is not done: this version cannot go on as a new network that cites the old one. Restore without it,"
+            " to read and to prove what was sealed; what is written from now on needs a new node (`carnet init`)"
+        )
     ring = session.find_passphrase(keys_passphrase_file)
     head = None if checkpoint is None else read_head(checkpoint)
     if file is None:

@@ -69,8 +69,6 @@ def _show(terminal: Terminal, found: Status) -> None:
 def _say_mark(found: Status) -> str:
     if found.mark is None:
         return ""
-    if found.mark.is_ancestor:
-        return " (left behind by a fork: it only reads)"
     return " (restored from a backup: it only reads until it is shown the newest head)"
 
 

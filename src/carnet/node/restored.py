@@ -28,13 +28,11 @@ _RESTORED: Final = "restored/1"
 
 
 class Mark(NamedTuple):
-    """What stands in the mark: when the backup was made and when it was restored (ms), and the size of its log.
-    `is_ancestor` says that another network goes on in its place, so that this copy never writes again."""
+    """What stands in the mark: when the backup was made and when it was restored (ms), and the size of its log."""
 
     backup_at: int
     restored_at: int
     log_size: int
-    is_ancestor: bool = False
 
 
 class Shown(NamedTuple):
@@ -54,7 +52,6 @@ class Shown(NamedTuple):
 def write_mark(path: Path, mark: Mark) -> None:
     """Mark the home whose mark stands at `path`."""
     document = {
-        "ancestor": mark.is_ancestor,
         "backup_at": mark.backup_at,
         "carnet": _RESTORED,
         "log_size": mark.log_size,
@@ -74,7 +71,7 @@ def find_mark(home: Home) -> Mark | None:
         document = cast("dict[str, Any]", decode(data.removesuffix(b"\n")))
         if document["carnet"] != _RESTORED:
             raise Unverified("malformed")
-        return Mark(document["backup_at"], document["restored_at"], document["log_size"], document["ancestor"])
+        return Mark(document["backup_at"], document["restored_at"], document["log_size"])
     except (Unverified, Refused, KeyError, TypeError):
         saying = f"{home.restored.name} cannot be read: restore the backup again"
         raise Refused(Reason.NODE_DAMAGED, saying, table=home.restored.name) from None
@@ -85,14 +82,10 @@ def check_may_write(home: Home) -> None:
     mark = find_mark(home)
     if mark is None:
         return
-    if mark.is_ancestor:
-        saying = "this copy was left behind by a fork: its network writes no more, and a new one goes on"
-        raise Refused(Reason.RESTORED_COPY, saying, ancestor=True, log_size=mark.log_size)
     raise Refused(
         Reason.RESTORED_COPY,
         f"this home was restored from a backup ({mark.log_size:,} log records) and cannot know whether that was the"
         " newest: it only reads until it is shown the newest signed head of its log",
-        ancestor=False,
         log_size=mark.log_size,
     )
 
@@ -131,14 +124,12 @@ def check_head(connection: Connection, data: bytes) -> Shown:
 def show_head(home: Home, data: bytes) -> Shown:
     """Let a restored copy write again, if the head that it is shown is none that it lacks; the caller holds the lock.
 
-    Nothing can show that no newer head exists: whoever calls says so. Raises as `check_head` does, RESTORED_COPY for
-    what a fork left behind, and Refused(NODE_EXISTS) for a home that may write already.
+    Nothing can show that no newer head exists: whoever calls says so. Raises as `check_head` does, and
+    Refused(NODE_EXISTS) for a home that may write already.
     """
     mark = find_mark(home)
     if mark is None:
         raise Refused(Reason.NODE_EXISTS, "this home is no restored copy, or was shown a head before: it may write")
-    if mark.is_ancestor:
-        check_may_write(home)
     with open_store(home.address, is_read_only=True) as store:
         shown = check_head(store.connection, data)
     home.restored.unlink()

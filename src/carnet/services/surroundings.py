@@ -232,8 +232,6 @@ def judge_mark(mark: Mark | None) -> Found:
     """Whether this is a restored copy."""
     if mark is None:
         return Found("copy", "ok", "this home may write")
-    if mark.is_ancestor:
-        return Found("copy", "ok", "this home was left behind by a fork, and only reads")
     why = "it cannot know whether it is the newest; if it wrote on an old end, the log would have two"
     todo = "`carnet restore --checkpoint FILE` with the newest head or proof that anybody has"
     return Found("copy", "warning", "this home was restored from a backup, and only reads", why, todo)

@@ -91,7 +91,6 @@ def restore_backup(
     *,
     now: int,
     wish: Wish | None = None,
-    is_ancestor: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Restored:
     """Make `home` (absent, or an empty folder) a copy of what is in the backup; `now` is in ms. Without the newest head
@@ -115,7 +114,7 @@ def restore_backup(
             shown, erased, is_gone = _check_and_erase(staging, about, ring, journals, wish.head)
             if shown is None:
                 # The mark stands before there are keys: at no instant could anybody write.
-                write_mark(staging.restored, Mark(about.at, now, about.log_size, is_ancestor))
+                write_mark(staging.restored, Mark(about.at, now, about.log_size))
             (staging.path / KEYS_WAITING).replace(staging.keys)
             if wish.is_checked:
                 _check_all(staging, wish.ring_passphrase)

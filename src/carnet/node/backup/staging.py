@@ -19,9 +19,6 @@ from carnet.vault.disk import sync_directory
 KEYS_WAITING: Final = "keys.json.restoring"
 """The key ring before the copy is whole: a folder without `keys.json` is no node."""
 
-ANCESTOR: Final = "ancestor"
-"""Where a fork keeps the copy that it goes on from."""
-
 
 @contextmanager
 def stage(home: Home) -> Iterator[Home]:
@@ -59,7 +56,7 @@ def _check_ours(staging: Home) -> None:
     if not staging.path.exists():
         return
     ours = {file.name for file in (staging.store, staging.keys, staging.erasures, staging.lock, staging.trust)}
-    ours |= {staging.restored.name, staging.building.name, KEYS_WAITING, ANCESTOR}
+    ours |= {staging.restored.name, staging.building.name, KEYS_WAITING}
     ours |= {name + suffix for name in ours for suffix in ("-wal", "-shm", ".new")}
     names = {entry.name for entry in staging.path.iterdir()}
     if not names <= ours or (names and staging.lock.name not in names):
