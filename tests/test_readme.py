@@ -13,10 +13,10 @@ from tests.shared import ROOT, shared_file
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def read_transcript() -> list[tuple[str, list[str], int]]:
+def read_transcript(page: str) -> list[tuple[str, list[str], int]]:
     """(command, lines of output, exit code) of every console block, in order."""
     steps: list[tuple[str, list[str], int]] = []
-    for block in re.findall(r"```console\n(.*?)```", README, re.S):
+    for block in re.findall(r"```console\n(.*?)```", page, re.S):
         for line in block.rstrip("\n").split("\n"):
             if line.startswith("$ "):
                 command, _, note = line[2:].partition("   # exit code ")
@@ -42,7 +42,7 @@ def to_pattern(lines: list[str]) -> str:
 def test_readme__transcript_is_what_happens(tmp_path: Path) -> None:
     source = shared_file("data", "histovec", "dev", "odometer_histories.jsonl")
     (tmp_path / source.name).symlink_to(source)
-    steps = read_transcript()
+    steps = read_transcript(README)
     assert len(steps) >= 9
     script = ["set -u", f"export CARNET_HOME='{tmp_path}/node'"]
     for number, (command, _, _) in enumerate(steps):

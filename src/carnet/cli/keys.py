@@ -96,9 +96,9 @@ def rotate(
 ) -> int:
     """Replace a key that this node keeps: a new one is listed, the old one is revoked, in one step.
 
-    KEY is `node`, or the beginning of a digest (`carnet keys list`). What the old key signed stays verifiable. Killed
-    at any moment, it has not begun, or the next command that writes finishes it. Keep a copy of keys.json afterwards:
-    an older one cannot seal. It asks only where --disputed-since marks entries.
+    KEY is `node`, a member that has one key, or the beginning of a digest (`carnet keys list`). What the old key
+    signed stays verifiable. Killed at any moment, it has not begun, or the next command that writes finishes it. Back
+    up the node afterwards: an older keys.json cannot seal. It asks only where --disputed-since marks entries.
     """
     from carnet.services.founding import open_writer_at
     from carnet.services.keeping import NODE, plan_ending, replace_lost_node_key
@@ -139,8 +139,9 @@ def revoke(
 ) -> int:
     """End a key, for ever: nothing that it signed is sealed from now on.
 
-    KEY is the beginning of a digest (`carnet keys list`). What was sealed before stays valid. With --disputed-since,
-    proofs mark what it signed since then as disputed: never as altered, for nobody can know.
+    KEY is a member that has one key, or the beginning of a digest (`carnet keys list`). What was sealed before stays
+    valid. With --disputed-since, proofs mark what it signed since then as disputed: never as altered, for nobody can
+    know.
     """
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.services.founding import open_writer_at
@@ -360,7 +361,7 @@ def _tell_new(session: Session, passphrase: str | None, digest: bytes, is_json: 
         return 0
     terminal = Terminal()
     terminal.say(terminal.shape("good"), f" {line.member.name} signs with a new key now: {digest.hex()}")
-    terminal.say("Copy keys.json to where you keep such things: an older copy has not got it.", indent=2)
+    terminal.say("Back up the node now: an older copy of keys.json has not got it.", indent=2)
     return 0
 
 

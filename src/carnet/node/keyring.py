@@ -41,7 +41,10 @@ class Rotation:
 @dataclass(frozen=True)
 class KeyRing:
     """Seeds of 32 bytes: log, node, and the author keys of hosted members by key digest; the two storage keys; the
-    rotation that has begun, if any."""
+    rotation that has begun, if any; node keys that were replaced.
+
+    No key is ever taken out: a ring that is newer than a store, as in a backup, has the keys that the store lists.
+    """
 
     log: bytes = field(repr=False)
     node: bytes = field(repr=False)
@@ -49,6 +52,7 @@ class KeyRing:
     index: bytes = field(repr=False)
     authors: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     rotation: Rotation | None = field(default=None, repr=False)
+    old_nodes: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, random_bytes: RandomBytes) -> KeyRing:
@@ -59,6 +63,11 @@ class KeyRing:
     def with_author(self, seed: bytes) -> KeyRing:
         """With one more author key."""
         return replace(self, authors={**self.authors, Signer(seed).digest: seed})
+
+    def with_node(self, seed: bytes) -> KeyRing:
+        """With this node key; the one before it is kept among the old ones."""
+        others = tuple(one for one in (*self.old_nodes, self.node) if one != seed)
+        return replace(self, node=seed, old_nodes=others)
 
     def find_seed(self, digest: bytes) -> bytes | None:
         """The seed of an author key that this node keeps."""
@@ -77,6 +86,8 @@ def save_key_ring(ring: KeyRing, path: Path, passphrase: str | None, random_byte
         "log": b64(ring.log),
         "node": b64(ring.node),
     }
+    if ring.old_nodes:
+        secrets["old_nodes"] = [b64(seed) for seed in ring.old_nodes]
     if ring.rotation is not None:
         begun = ring.rotation
         secrets["rotation"] = {
@@ -107,10 +118,11 @@ def load_key_ring(path: Path, passphrase: str | None = None) -> KeyRing:
             document = _open(document, passphrase)
         authors = [unb64(seed, 32) for seed in cast("list[str]", document["authors"])]
         log, node, kek, index = (unb64(cast("str", document[name]), 32) for name in ("log", "node", "kek", "index"))
+        old_nodes = tuple(unb64(seed, 32) for seed in cast("list[str]", document.get("old_nodes", [])))
         rotation = _read_rotation(cast("dict[str, object] | None", document.get("rotation")))
     except (Unverified, KeyError, TypeError, AttributeError):
         raise Refused(Reason.NODE_DAMAGED, f"{path.name} is not a key ring of this program") from None
-    return KeyRing(log, node, kek, index, {Signer(seed).digest: seed for seed in authors}, rotation)
+    return KeyRing(log, node, kek, index, {Signer(seed).digest: seed for seed in authors}, rotation, old_nodes)
 
 
 def is_under_passphrase(path: Path) -> bool:

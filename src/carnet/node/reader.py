@@ -211,7 +211,10 @@ class Reader:
 
     def keeps_key(self, digest: bytes) -> bool:
         """Whether this node has the secret of a key with which it signs for a member, or for itself."""
-        return self._ring.find_seed(digest) is not None or Signer(self._ring.node).digest == digest
+        ring = self._ring
+        return ring.find_seed(digest) is not None or digest in {
+            Signer(seed).digest for seed in (ring.node, *ring.old_nodes)
+        }
 
     def read_key_origins(self) -> dict[bytes, int]:
         """The log index since which each key is listed, by its digest."""

@@ -1,8 +1,9 @@
 """Replacing a key that this node keeps, in steps of which none leaves it without a key that can seal.
 
 First the new key is in the ring, on the disk, beside the old one; then the ledger lists it and revokes the old one, in
-one transaction; then the ring forgets the old one. From the first step on the rotation has begun: whoever opens the
-home for writing finishes it. This module decides and computes; it refuses to write. Spec: 3.3, 3.4.
+one transaction; then the ring signs with it. The old one is kept: a ring that is newer than a store, as in a backup
+that was taken meanwhile, still fits it. From the first step on the rotation has begun: whoever opens the home for
+writing finishes it. This module decides and computes; it refuses to write. Spec: 3.3, 3.4.
 """
 
 from __future__ import annotations
@@ -54,32 +55,33 @@ def find_commands(rotation: Rotation, state: State) -> list[AddKey | RevokeKey]:
     return [AddKey(leaf.id, key), RevokeKey(leaf.id, rotation.old, rotation.disputed_since)]
 
 
-def settle(ring: KeyRing, members: Members) -> KeyRing:
-    """The ring without a rotation under way: with the new key instead of the old one if the ledger lists it, otherwise
-    as it was before."""
+def settle(ring: KeyRing, members: Members, home: bytes) -> KeyRing:
+    """The ring as the ledger has it: no rotation under way, the new key taken if it is listed, and the node key in
+    force among those that the ring has. Without one the ring is as it was: see `check_node_key`."""
     rotation = ring.rotation
-    if rotation is None:
-        return ring
-    ring = replace(ring, rotation=None)
-    key = find_key(members, rotation.member, rotation.seed)
-    if key is None:
-        return ring
-    if key.role == KeyRole.NODE:
-        return replace(ring, node=rotation.seed)
-    return replace(ring, authors={d: seed for d, seed in ring.authors.items() if d != rotation.old}).with_author(
-        rotation.seed
-    )
+    if rotation is not None:
+        ring = replace(ring, rotation=None)
+        key = find_key(members, rotation.member, rotation.seed)
+        if key is not None and key.role == KeyRole.NODE:
+            ring = ring.with_node(rotation.seed)
+        elif key is not None:
+            ring = ring.with_author(rotation.seed)
+    node = members.get(home)
+    for seed in (ring.node, *reversed(ring.old_nodes)):
+        if _is_in_force(node, seed):
+            return ring if seed == ring.node else ring.with_node(seed)
+    return ring
 
 
 def check_node_key(ring: KeyRing, node: Member) -> None:
     """Raise Refused(NODE_DAMAGED) unless the ring's node key is in force: it is an old copy, or another node's."""
-    key = node.find_key(Signer(ring.node).digest)
-    if key is not None and key.role == KeyRole.NODE and key.revoked is None:
+    if _is_in_force(node, ring.node):
         return
+    key = node.find_key(Signer(ring.node).digest)
     why = "is none of this node's" if key is None else f"was revoked at record {key.revoked}"
     raise Refused(
         Reason.NODE_DAMAGED,
-        f"keys.json: its node key {why}. Put the newest copy of keys.json back; if there is none, replace the key with"
+        f"the node key in keys.json {why}. Put the newest copy of keys.json back; if there is none, replace it with"
         " `carnet keys rotate node --lost`",
         table="keys.json",
     )
@@ -97,3 +99,8 @@ def find_key(members: Members, member: bytes, seed: bytes) -> Key | None:
     """The listed key of this secret, None if the member lists none."""
     index = members.find_index(member)
     return None if index is None else members.all[index].find_key(Signer(seed).digest)
+
+
+def _is_in_force(node: Member, seed: bytes) -> bool:
+    key = node.find_key(Signer(seed).digest)
+    return key is not None and key.role == KeyRole.NODE and key.revoked is None

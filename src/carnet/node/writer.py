@@ -413,13 +413,13 @@ class Writer:
     def _finish_rotation(self) -> None:
         """What was begun, by this writer or by one that was killed: the ledger first, then the ring."""
         rotation = self._ring.rotation
-        if rotation is None:
-            return
-        commands = find_commands(rotation, self._book.state)
+        commands = [] if rotation is None else find_commands(rotation, self._book.state)
         if commands:
             # A block for each: each of their records has its own tree of members.
             self._transact(lambda at: [self._write_block(at, [command]) for command in commands])
-        self._keep_ring(settle(self._ring, self._book.state.members))
+        ring = settle(self._ring, self._book.state.members, self._node_id)
+        if ring != self._ring:
+            self._keep_ring(ring)
 
     def retire(self, member: bytes) -> None:
         """A member leaves the network."""

@@ -92,8 +92,10 @@ def make_line(reader: Reader, origins: dict[bytes, int], member: Member, key: Ke
 
 
 def find_key(members: tuple[Member, ...], home: bytes, which: str) -> tuple[Member, Key]:
-    """The key that a person names: `node`, or the beginning of a digest. Raises Refused(UNKNOWN_KEY), and
-    Refused(KEY_IN_USE) for `log`, of which there is one for the life of a network."""
+    """The key that a person names: `node`, a member with one key in force, or the beginning of a digest.
+
+    Raises Refused(UNKNOWN_KEY), and Refused(KEY_IN_USE) for `log`, of which there is one for the life of a network.
+    """
     if which == LOG:
         raise Refused(
             Reason.KEY_IN_USE,
@@ -103,7 +105,17 @@ def find_key(members: tuple[Member, ...], home: bytes, which: str) -> tuple[Memb
     if which == NODE:
         node = next(member for member in members if member.id == home)
         return node, get_node_key(node)
-    return find_listed_key(members, which)
+    named = [member for member in members if member.name.casefold() == which.strip().casefold()]
+    if len(named) != 1:
+        return find_listed_key(members, which)
+    in_force = [key for key in named[0].keys if key.revoked is None]
+    if len(in_force) != 1:
+        raise Refused(
+            Reason.UNKNOWN_KEY,
+            f"{named[0].name} has {len(in_force)} keys in force: name one by its digest (`carnet keys list`)",
+            member=named[0].name,
+        )
+    return named[0], in_force[0]
 
 
 def plan_ending(reader: Reader, which: str, disputed_since: str | None, *, is_rotation: bool = False) -> Ending:

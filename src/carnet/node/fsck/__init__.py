@@ -76,9 +76,9 @@ def _check_ring(ring: KeyRing, history: History, found: Findings) -> None:
     if members is None:
         return
     try:
-        check_node_key(settle(ring, members), members.get(history.home))
+        check_node_key(settle(ring, members, history.home), members.get(history.home))
     except Refused as refused:
-        found.add("keys.json", None, None, refused.message.removeprefix("keys.json: "))
+        found.add("keys.json", None, None, refused.message)
 
 
 def _check_file(connection: Connection, states: tuple[str, ...], found: Findings) -> None:
