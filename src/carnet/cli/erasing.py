@@ -107,7 +107,6 @@ def _explain(terminal: Terminal, plan: Plan) -> None:
 
 def _certify(terminal: Terminal, certificate: Certificate) -> None:
     from carnet.cli.terminal import format_moment
-    from carnet.services.erasing import COPIES
 
     document, traces = certificate.to_document(), certificate.traces
     census = certificate.census
@@ -133,21 +132,28 @@ def _certify(terminal: Terminal, certificate: Certificate) -> None:
             ("signature", document["sig"]),
         )
     )
-    if traces.is_gone:
+    if traces.is_gone and traces.is_on_server:
+        tables = ", ".join(document["searched"]["tables"])
+        terminal.say(terminal.shape("good"), f" The server wrote these tables anew, without it: {tables}.")
+    elif traces.is_gone:
         terminal.say(terminal.shape("good"), " Nothing of it was found in any file of this node.")
     terminal.rule("Copies that this node cannot reach")
-    for line in COPIES:
+    for line in certificate.copies:
         terminal.say(line, indent=2)
 
 
 def _warn(certificate: Certificate) -> None:
     traces = certificate.traces
-    why = (
-        f"it was still found in {', '.join(traces.found_in)}"
-        if traces.is_log_empty
-        else "a process that is reading holds the write-ahead log (node.db-wal), where older pages stand"
-    )
+    if traces.is_log_empty:
+        why = f"it was still found in {', '.join(traces.found_in)}"
+    elif traces.is_on_server:
+        why = "a session that reads the database still sees it, and the tables could not be written anew"
+    else:
+        why = "a process that is reading holds the write-ahead log (node.db-wal), where older pages stand"
     click.echo(f"Erased, but not yet from the disk: {why}.", err=True)
+    if any(".moved-" in name for name in traces.found_in):
+        click.echo("  That is the store from before a move: remove the file.", err=True)
+        return
     click.echo("  End what reads this home; the next command that writes finishes it.", err=True)
 
 

@@ -63,13 +63,18 @@ Document = dict[str, Any]
 
 class Traces(NamedTuple):
     """What became of the bytes on the disk: how many were searched in which files, whether the write-ahead log could be
-    cut, whether the store was rewritten, and the files in which something was still found."""
+    cut, whether the store was rewritten, and the files in which something was still found.
+
+    Of a store on a server only the home's files can be searched: there `is_log_empty` says that the tables were written
+    anew, and that no session saw what was in them any more.
+    """
 
     byte_count: int
     files: tuple[str, ...]
     is_log_empty: bool
     is_rewritten: bool
     found_in: tuple[str, ...]
+    is_on_server: bool = False
 
     @property
     def is_gone(self) -> bool:
@@ -303,6 +308,7 @@ def clear_traces(
         is_log_empty=is_empty,
         is_rewritten=is_rewritten or (not connection.is_file and is_empty),
         found_in=tuple(sorted(found)),
+        is_on_server=not connection.is_file,
     )
 
 

@@ -20,7 +20,7 @@ from carnet.services.describing import describe_entry, format_when
 from carnet.services.founding import open_writer_at
 from carnet.services.reading import format_subject, get_passport, open_reader
 from carnet.types import Mark
-from carnet.vault.erasing import SignedErasure
+from carnet.vault.erasing import ERASED_FROM, SignedErasure
 
 __all__ = ["COPIES", "REASONS", "Certificate", "Plan", "erase", "plan_erasure"]
 
@@ -45,6 +45,13 @@ COPIES: Final = (
     "snapshots of the disk or the file system",
 )
 """Where else it may be, which no program of this node reaches."""
+
+SERVER_COPIES: Final = (
+    "the database server's write-ahead log: until its segments are recycled (CHECKPOINT; SELECT pg_switch_wal())",
+    "archived segments of that log, base backups and dumps of the server: until they are deleted; standbys",
+    "a store that was moved away from and kept (carnet move): until it is removed",
+)
+"""The same of a store in PostgreSQL. Its operator reaches these, and nobody else does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,11 @@ class Certificate:
     """The journal beside the last backup, which has it too; None where there is none, or it could not be reached."""
 
     @property
+    def copies(self) -> tuple[str, ...]:
+        """Where else it may be."""
+        return (*COPIES, *SERVER_COPIES) if self.traces.is_on_server else COPIES
+
+    @property
     def document(self) -> dict[str, Any]:
         """The signed record, read."""
         read: Any = decode(self.erasure.document, max_bytes=MAX_JOURNAL_LINE)
@@ -92,7 +104,7 @@ class Certificate:
             "backup_journal": None if self.backup_journal is None else str(self.backup_journal),
             "by": signed["by"],
             "census": self.census,
-            "copies": list(COPIES),
+            "copies": list(self.copies),
             "entries": None if entries is None else [entry["seq"] for entry in entries],
             "links": None if signed["links"] is None else len(signed["links"]),
             "log_size": self.log_size,
@@ -106,6 +118,7 @@ class Certificate:
                 "gone": traces.is_gone,
                 "log_cut": traces.is_log_empty,
                 "rewritten": traces.is_rewritten,
+                "tables": list(ERASED_FROM) if traces.is_on_server and traces.is_rewritten else [],
             },
             "sig": b64(self.erasure.sig),
             "stays": list(self.stays),
