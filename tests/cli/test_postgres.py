@@ -53,6 +53,9 @@ def test_store__every_verb_works_in_the_database(tmp_path: Path, home: Path) -> 
     assert member
     run("census", home=home)
     assert run("fsck", "--json", home=home).json["clean"] is True
+    assert run("status", "--json", home=home).json["passports"]["number"] == 3
+    found = {line["check"]: line["level"] for line in run("doctor", "--json", home=home).json_lines if "check" in line}
+    assert found["store"] == "ok"
     refused = carnet("init", "--json", home=home)
     assert refused.json_error["error"] == "node_exists"
 

@@ -19,6 +19,7 @@ from carnet.services.backup import check_founded
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES
 from carnet.types import Custody, KeyRole
+from carnet.vault.store import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def get_status(home: Home) -> Status:
         home=home.path,
         now=now_ms(),
         seen=glance(home),
-        store_bytes=_measure(home.store),
+        store_bytes=_measure_store(home),
         log_bytes=_measure(home.store.with_name(home.store.name + "-wal")),
         disk_free=disk.free,
         disk_total=disk.total,
@@ -98,6 +99,14 @@ def get_status(home: Home) -> Status:
         writer=find_holder(home.lock),
         mark=find_mark(home),
     )
+
+
+def _measure_store(home: Home) -> int:
+    address = home.address
+    if isinstance(address, Path):
+        return _measure(address)
+    with open_store(address, is_read_only=True) as store:
+        return store.connection.measure_bytes()
 
 
 def _measure(file: Path) -> int:

@@ -1,0 +1,150 @@
+"""What a PostgreSQL server itself does to a node: it dies and comes back, gives few rights, or would not keep its
+word."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.types import Basis
+from carnet.vault.postgres import describe_url, plan_copy, translate
+from carnet.vault.store import PostgresError, open_store
+from carnet.vault.tables import metadata
+from tests.node.home import TestNode, make_node, new_passport
+from tests.node.test_erasing import fill
+from tests.postgres import Cluster, run_cluster
+
+REPORTED = Basis.REPORTED
+
+
+def test_append__server_that_dies_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    with run_cluster() as cluster:
+        node = make_node(tmp_path, store_url=cluster.make_url())
+        writer, acknowledged = node.open(), list[int]()
+
+        def append_on() -> None:
+            for number in range(10**6):
+                writer.append(node.operator.id, REPORTED, [new_passport(number, 1, 2)])
+                acknowledged.append(number)
+
+        killing = threading.Timer(0.6, cluster.kill)
+        killing.start()
+        with pytest.raises(PostgresError):
+            append_on()
+        killing.join()
+        sealed = len(acknowledged)
+        writer.close()
+        # Without a server, one sentence says so.
+        with pytest.raises(Refused) as caught:
+            node.read()
+        assert caught.value.reason is Reason.STORE_UNREACHABLE
+        # The children of the postmaster notice its end a moment later.
+        time.sleep(1)
+        cluster.start()
+        assert sealed > 0
+        with node.open() as again:
+            # The one whose answer was lost may be there too.
+            with node.read() as reader:
+                assert reader.count_passports() in (sealed, sealed + 1)
+            again.append(node.operator.id, REPORTED, [new_passport(10**6)])
+        node.check()
+
+
+def test_open_writer__refused_server_without_fsync(tmp_path: Path) -> None:
+    with run_cluster() as cluster:
+        node = make_node(tmp_path, store_url=cluster.make_url())
+        with psycopg.connect(cluster.admin_url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+        cluster.stop()
+        cluster.start(fsync=None)
+        with pytest.raises(Refused) as caught:
+            node.open()
+        assert caught.value.reason is Reason.NODE_DAMAGED
+        assert "fsync" in caught.value.message
+        node.check()
+
+
+def test_writer__needs_no_right_but_on_its_schema(tmp_path: Path, postgres: Cluster) -> None:
+    with psycopg.connect(postgres.admin_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain LOGIN")
+        connection.execute("CREATE SCHEMA plain AUTHORIZATION plain")
+    url = f"{postgres.admin_url}&options=-csearch_path%3Dplain".replace("carnet@", "plain@")
+    node: TestNode = make_node(tmp_path, store_url=url)
+    with node.open() as writer:
+        chains = fill(node, writer)
+        _, found = writer.erase(chains[1], None, "other")
+        assert found.is_gone
+    node.check()
+
+
+def test_open_store__reader_cannot_write(postgres: Cluster, tmp_path: Path) -> None:
+    url = postgres.make_url()
+    make_node(tmp_path, store_url=url)
+    with open_store(url, is_read_only=True) as store, pytest.raises(PostgresError, match="read-only"):
+        store.connection.execute("DELETE FROM meta")
+
+
+def test_create_store__migrations_make_the_tables_as_described(postgres: Cluster, tmp_path: Path) -> None:
+    url = postgres.make_url()
+    make_node(tmp_path, store_url=url)
+    types = {"bigint": "INTEGER", "bytea": "BLOB", "text": "TEXT"}
+    with open_store(url, is_read_only=True) as store:
+        query = (
+            "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name != 'alembic_version'"
+        )
+        made = {
+            (table, column, types[type_], is_nullable == "YES", default)
+            for table, column, type_, is_nullable, default in store.connection.execute(query)
+        }
+    wanted = {
+        (table.name, column.name, str(column.type), bool(column.nullable), None)
+        for table in metadata.tables.values()
+        for column in table.columns
+    }
+    assert made == wanted
+
+
+@pytest.mark.parametrize(
+    "statement,translated",
+    [
+        ("SELECT 1 FROM a WHERE b = ? AND c = ?", b"SELECT 1 FROM a WHERE b = %s AND c = %s"),
+        ("SELECT :one, :one, a::text FROM b", b"SELECT %(one)s, %(one)s, a::text FROM b"),
+        ("SELECT 5 % 2", b"SELECT 5 %% 2"),
+    ],
+)
+def test_translate__parameters(statement: str, translated: bytes) -> None:
+    assert translate(statement) == translated
+
+
+def test_plan_copy__reads_the_insert() -> None:
+    copying, types = plan_copy("INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?)")
+    assert b'"mark", "sid"' in copying
+    assert b"target" not in copying
+    assert types == ["int8"] * 6 + ["bytea"] + ["int8"] * 5 + ["bytea"] * 2
+    named, _ = plan_copy("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)")
+    assert named == b'COPY "log_node" ("level", "idx", "hash") FROM STDIN (FORMAT BINARY)'
+    for other in (
+        "INSERT INTO seal VALUES (?,?,?,1)",
+        "INSERT INTO seal VALUES (?,?,?)",
+        "INSERT INTO seal VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
+    ):
+        with pytest.raises(ValueError, match="can be copied"):
+            plan_copy(other)
+
+
+@pytest.mark.parametrize(
+    "url,said",
+    [
+        ("postgresql://me:hush@db.example:5433/cars?sslmode=require", "postgresql://me@db.example:5433/cars"),
+        ("postgresql:///?service=cars", "service cars"),
+        ("postgresql://me:hush@db.example/cars?nonsense=1", "postgresql://…"),
+    ],
+)
+def test_describe_url__never_says_a_password(url: str, said: str) -> None:
+    assert describe_url(url) == said
