@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,9 +74,10 @@ def run_traced(
     inject: str | None = None,
     watched: Sequence[Path] | None = None,
     file_limit: int | None = None,
+    out: Path | None = None,
 ) -> Traced:
     """Run one verb on the home; `inject` is strace's own word for it, and counts only calls on what is watched. No file
-    may become longer than `file_limit` bytes."""
+    may become longer than `file_limit` bytes; the output goes to `out` if it is named."""
     calls = "fsync,fdatasync,pwrite64,write,ftruncate,rename,unlink"
     command = ["strace", "-f", "-y", "--quiet=path-resolution,attach,exit", "-o", str(trace), "-e", f"trace={calls}"]
     for path in list_watched(home) if watched is None else watched:
@@ -85,8 +87,13 @@ def run_traced(
     # Within strace, so that its own file may be longer.
     command += [] if file_limit is None else ["prlimit", f"--fsize={file_limit}"]
     command += [sys.executable, "-m", "carnet", *map(str, arguments)]
-    ran = subprocess.run(command, env=make_env(home), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
-    return Traced(ran.returncode, ran.stdout.decode(), ran.stderr.decode(), parse_calls(trace))
+    with ExitStack() as stack:
+        into = subprocess.PIPE if out is None else stack.enter_context(out.open("wb"))
+        ran = subprocess.run(
+            command, env=make_env(home), stdin=subprocess.DEVNULL, stdout=into, stderr=subprocess.PIPE, timeout=120
+        )
+    said = b"" if ran.stdout is None else ran.stdout
+    return Traced(ran.returncode, said.decode(), ran.stderr.decode(), parse_calls(trace))
 
 
 def parse_calls(trace: Path) -> list[Call]:
