@@ -12,7 +12,7 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.types import Basis
-from carnet.vault.postgres import describe_url, plan_copy, translate
+from carnet.vault.postgres import describe_url, plan_copy, plan_update, translate
 from carnet.vault.store import PostgresError, open_store
 from carnet.vault.tables import metadata
 from tests.node.home import TestNode, make_node, new_passport
@@ -136,6 +136,19 @@ def test_plan_copy__reads_the_insert() -> None:
     ):
         with pytest.raises(ValueError, match="can be copied"):
             plan_copy(other)
+
+
+def test_plan_update__reads_the_update() -> None:
+    updating, types = plan_update("UPDATE chain SET closed=?, head_id=?, census_seq=? WHERE id=?")
+    assert types == ["int8", "bytea", "int8", "int8"]
+    assert updating == (
+        b'UPDATE "chain" SET "closed" = given."closed", "head_id" = given."head_id", "census_seq" = given."census_seq"'
+        b" FROM unnest(%s::int8[], %s::bytea[], %s::int8[], %s::int8[])"
+        b' AS given("closed", "head_id", "census_seq", "id") WHERE "chain"."id" = given."id"'
+    )
+    for other in ("UPDATE chain SET closed=1 WHERE id=?", "UPDATE chain SET closed=?", "DELETE FROM chain WHERE id=?"):
+        with pytest.raises(ValueError, match="at once"):
+            plan_update(other)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
-from carnet.vault.census import count_changed, note_changed
+from carnet.vault.census import count_changed, note_changed, note_new
 from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.fence import Fence
@@ -676,10 +676,11 @@ class Writer:
                 moved.append((head.home, head.number))
         self._connection.insert_many(_NEW_CHAIN, new)
         self._connection.insert_many("INSERT INTO passport_key VALUES (?,?)", keys)
-        self._connection.executemany(_GROWN_CHAIN, grown)
-        self._connection.executemany(_GROWN_SINCE, grown_since)
+        self._connection.update_many(_GROWN_CHAIN, grown)
+        self._connection.update_many(_GROWN_SINCE, grown_since)
         # Once for each chain and census; those that had grown before are noted.
-        note_changed(self._connection, sorted([row[0] for row in new] + [row[-1] for row in grown]))
+        note_new(self._connection, sorted(row[0] for row in new))
+        note_changed(self._connection, sorted(row[-1] for row in grown))
         # Nothing is linked to a chain that has moved, so only one that moves now is written with its new home.
         self._connection.executemany("UPDATE chain SET home=? WHERE id=?", moved)
 

@@ -32,6 +32,11 @@ def clear_pieces(connection: Connection) -> None:
     connection.execute("DELETE FROM census_piece")
 
 
+def note_new(connection: Connection, chains: Iterable[int]) -> None:
+    """Note chains, by number, that are new, and so cannot be noted yet."""
+    connection.insert_many("INSERT INTO census_changed VALUES (?)", [(number,) for number in chains])
+
+
 def note_changed(connection: Connection, chains: Iterable[int]) -> None:
     """Note chains, by number, whose head is another than in the latest census; each may be noted again."""
     connection.executemany(

@@ -60,6 +60,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin 
 
 _PARAMETER: Final = re.compile(r"\?|(?<!:):([a-z_0-9]+)")
 _INSERT: Final = re.compile(r"INSERT INTO (\w+)(?: \(([^)]+)\))? VALUES ?\(([^)]+)\)")
+_UPDATE: Final = re.compile(r"UPDATE (\w+) SET (\w+ ?= ?\?(?:, ?\w+ ?= ?\?)*) WHERE (\w+) ?= ?\?")
 _TYPES: Final = {"SERIAL": "BIGINT", "INTEGER": "BIGINT", "BLOB": "BYTEA"}
 _COPY_TYPES: Final = {"INTEGER": "int8", "BLOB": "bytea", "TEXT": "text"}
 
@@ -109,6 +110,18 @@ class PostgresConnection:
             write_row = copy.write_row
             for row in rows:
                 write_row(row)
+
+    def update_many(self, statement: str, rows: Sequence[Any], /) -> None:
+        """One statement for all rows, which go as one array for each column."""
+        if not rows:
+            return
+        updating, types = plan_update(statement)
+        columns = [
+            [None if value is None else bytes(value) for value in column] if type_ == "bytea" else list(column)
+            for type_, column in zip(types, zip(*rows, strict=True), strict=True)
+        ]
+        with _own_errors():
+            self.driver.execute(updating, columns, binary=True)
 
     def stream(self, statement: str, parameters: Any = (), /) -> Iterator[Any]:
         """By a cursor of the server, a few thousand rows at once."""
@@ -334,6 +347,26 @@ def plan_copy(statement: str) -> tuple[bytes, list[str]]:
     listed = ", ".join(f'"{name}"' for name in chosen)
     types = [_COPY_TYPES[str(table.columns[name].type)] for name in chosen]
     return f'COPY "{table.name}" ({listed}) FROM STDIN (FORMAT BINARY)'.encode(), types
+
+
+@lru_cache(256)
+def plan_update(statement: str) -> tuple[bytes, list[str]]:
+    """The UPDATE from arrays that does what an UPDATE of ours does for each row, and the types of its columns; raises
+    ValueError for another statement."""
+    found = _UPDATE.fullmatch(statement)
+    if found is None:
+        raise ValueError(f"not an UPDATE that can be made at once: {statement}")
+    table = metadata.tables[found[1]]
+    names = [part.partition("=")[0].strip() for part in found[2].split(",")]
+    types = [_COPY_TYPES[str(table.columns[name].type)] for name in (*names, found[3])]
+    changes = ", ".join(f'"{name}" = given."{name}"' for name in names)
+    arrays = ", ".join(f"%s::{type_}[]" for type_ in types)
+    listed = ", ".join(f'"{name}"' for name in (*names, found[3]))
+    made = (
+        f'UPDATE "{table.name}" SET {changes} FROM unnest({arrays}) AS given({listed})'  # noqa: S608 - our own words
+        f' WHERE "{table.name}"."{found[3]}" = given."{found[3]}"'
+    )
+    return made.encode(), types
 
 
 @contextmanager

@@ -79,6 +79,9 @@ class Connection(Protocol):
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `INSERT INTO table VALUES (?, NULL, …)`: COPY on PostgreSQL, where rows are many."""
 
+    def update_many(self, statement: str, rows: Sequence[Any], /) -> Any:
+        """As `executemany` for `UPDATE table SET a=?, b=? WHERE key=?`: one statement on PostgreSQL."""
+
     def stream(self, statement: str, parameters: Any = (), /) -> Any:
         """Rows of a large result as they are asked for, within a transaction."""
 
@@ -120,6 +123,7 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
 
     is_file = True
     insert_many = sqlite.Connection.executemany
+    update_many = sqlite.Connection.executemany
     stream = sqlite.Connection.execute
 
     def begin_write(self) -> None:
