@@ -74,7 +74,7 @@ def test_reference__names_every_verb_and_option() -> None:
         for parameter in command.params:
             option = next((one for one in parameter.opts if one.startswith("--")), None)
             # Those that every verb of Carnet has are explained by `--help`.
-            if option is not None and option not in ("--passphrase-file", "--help", "--output"):
+            if option is not None and option not in ("--passphrase-file", "--key-file", "--help", "--output"):
                 assert option in PAGE, (name, option)
 
 
