@@ -637,3 +637,21 @@ def test_proof_before__verifies_under_the_same_policy_after_it(
         newer = assemble_bundle(reader, chains[0], Selection(since=_read_since(reader, bundle)))
     assert verify_bundle(bundle, parse_policy(policy), node.clock()).exit_code == 0
     assert verify_bundle(newer, parse_policy(policy), START_MS + 3 * 10**9).exit_code == 0
+
+
+def test_restore__of_a_copy_from_before_a_rotation_cannot_check_a_later_erasure(
+    filled: tuple[TestNode, list[bytes]], tmp_path: Path
+) -> None:
+    """It is refused rather than restored with what was erased."""
+    node, chains = filled
+    back_up(node, tmp_path / "b")
+    with node.open() as writer:
+        digest = Signer(writer.ring.node).digest
+        writer.rotate_key(writer.node_id, digest)
+        writer.erase(chains[1], [2], "holder_request")
+    back_up(node, tmp_path / "after")
+    with pytest.raises(Unverified) as caught:
+        bring_back(tmp_path / "b", tmp_path / "copy")
+    assert caught.value.code == "erasure_signature_invalid"
+    assert not (tmp_path / "copy").exists()
+    bring_back(tmp_path / "after", tmp_path / "copy", wish=Wish(is_checked=True))

@@ -41,6 +41,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.STALE_COPY: "Restore a newer backup. This one can only be read: it must not write on an old end.",
     Reason.OTHER_HISTORY: "One of both was not written by this node alone: stop, keep both, and run `carnet fsck`.",
     Reason.NO_ROOM: "Make room, or name another folder for the copy with --scratch DIR.",
+    "erasure_signature_invalid": "The journal is another node's, or the node's key was replaced after this backup:\n"
+    "  then restore one that was made later.",
     "policy_malformed": "Ask the network for its policy again; a node prints its own with `carnet policy`.",
 }
 
