@@ -144,7 +144,9 @@ def _found(
         connection.begin_write()
         write_checkpoint(connection, book.checkpoint, log)
         connection.commit()
-        connection.settle()
+        # Not on a server: counted while they are empty, its tables would be read from end to end when they are not.
+        if connection.is_file:
+            connection.settle()
     if store_url is None:
         _remove_store(home.building, only_side_files=True)
     save_key_ring(ring, home.keys, passphrase, random_bytes)
