@@ -218,9 +218,11 @@ def _check_decoded(value: object, depth: int) -> None:
         raise _nested_too_deep()
     for member in members:
         kind = type(member)
+        if kind is str:
+            continue
         if kind is dict or kind is list:
             _check_decoded(member, depth + 1)
-        elif kind is not str:
+        elif kind is not int or not -MAX_INTEGER <= member <= MAX_INTEGER:
             _check_scalar(member)
 
 

@@ -507,6 +507,9 @@ def _fields(value: object) -> dict[str, bytes | tuple[bytes, object]]:
 
 
 def _object(value: object, names: tuple[str, ...]) -> dict[str, object]:
+    # As a canonical document spells it: the names in their order.
+    if type(value) is dict and tuple(value) == names:
+        return value
     if not isinstance(value, dict) or len(value) != len(names) or any(name not in value for name in names):
         _malformed(f"expected exactly {', '.join(names)}")
     return value

@@ -259,6 +259,9 @@ def _subtree_hash(get_node: GetNode, start: int, end: int) -> bytes:
 # ---- checking proofs
 
 
+_HASH_SIZES = frozenset({HASH_BYTES})
+
+
 def check_inclusion(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> None:
     """Check that the leaf hash `leaf` is number `index` of the `size` leaves under `root` (RFC 9162 §2.1.3.2).
 
@@ -343,9 +346,8 @@ def check_consistency(old_size: int, old_root: bytes, new_size: int, new_root: b
 
 
 def _check_hashes(code: str, *hashes: bytes) -> None:
-    for value in hashes:
-        if len(value) != HASH_BYTES:
-            raise Unverified(code, "a hash does not have 32 bytes")
+    if not _HASH_SIZES.issuperset(map(len, hashes)):
+        raise Unverified(code, "a hash does not have 32 bytes")
 
 
 def _inconsistent(message: str) -> Unverified:
