@@ -492,8 +492,8 @@ def test_erase__killed_anywhere_is_not_begun_or_finished(tmp_path: Path) -> None
             assert here == (not any(chain.hex().encode() in document for document in begun))
             assert find_in_files(node.path, traces[chain]) == (set(traces[chain]) if here else set())
         states.add(sum(is_here))
-        # A busy machine begins later: kills that come before anything happened say little.
-        limit_s *= 2 if all(is_here) else 0.7 if not any(is_here) else 1
+        # A busy machine begins later: kills that come before much has happened say little.
+        limit_s *= 2 if sum(is_here) > 2 else 0.7 if not any(is_here) else 1
         node.check()
     assert len(states) > 1, "every kill came too early, or too late"
 
