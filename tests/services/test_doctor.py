@@ -22,6 +22,7 @@ from carnet.services.surroundings import Found
 from carnet.types import Basis
 from tests.cli.run import carnet
 from tests.node.home import TestNode, make_node, new_passport
+from tests.postgres import Cluster
 
 DAY_MS = 86_400_000
 
@@ -74,6 +75,17 @@ def test_doctor__of_a_healthy_node_finds_no_problem_and_changes_nothing(node: Te
         "python sqlite node modes owner disk files lock copy store clock keys head erasures census backup".split()
     )
     assert all(one.why == one.todo == "" for one in found if one.level == "ok")
+
+
+def test_doctor__of_a_store_in_a_database(tmp_path: Path, postgres: Cluster) -> None:
+    made = make_node(tmp_path, store_url=postgres.make_url())
+    with made.open() as writer:
+        writer.append(made.operator.id, Basis.REPORTED, [new_passport(1, 10)])
+        writer.take_census()
+        assert find(made, "lock").said.startswith(f"held by process {os.getpid()}")
+    found = examine(Home(made.path))
+    assert {one.check for one in found if one.level == "problem"} == set(), found
+    assert "head" in {one.check for one in found if one.level == "ok"}
 
 
 def break_modes(node: TestNode) -> None:

@@ -18,16 +18,17 @@ from carnet.node.home import Home
 from carnet.node.lock import WriterLock, find_holder
 from carnet.services.status import get_status
 from carnet.types import Basis
-from carnet.vault.store import open_store
+from carnet.vault.store import describe_address, open_store
 from tests.cli.run import carnet
 from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
 
 REPORTED = Basis.REPORTED
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[TestNode]:
-    made = make_node(tmp_path)
+@pytest.fixture(params=["sqlite", "postgres"])
+def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TestNode]:
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").make_url()
+    made = make_node(tmp_path, store_url=url)
     yield made
     made.close()
 
@@ -67,7 +68,7 @@ def test_count_entries__three_ways(node: TestNode) -> None:
         for number in range(12):
             writer.append(node.operator.id, REPORTED, [new_passport(number, *range(5))])
         size = writer.state.size
-    with open_store(node.path / "node.db", is_read_only=True) as store:
+    with open_store(Home(node.path).address, is_read_only=True) as store:
         assert count_entries(store.connection, size) == (72, True)
         assert count_entries(store.connection, size, most=1) == (72, True), "by the chains"
         found = count_entries(store.connection, size, most=0)
@@ -147,4 +148,5 @@ def test_status__of_a_running_node_in_words_and_as_json(node: TestNode, tmp_path
     assert found["census"]["changed"] == 0
     assert found["restored"] is None
     assert {key["role"] for key in found["keys"]} == {"author", "node"}
-    assert found["disk"]["store"] == (node.path / "node.db").stat().st_size
+    assert found["disk"]["store"] > 100_000
+    assert found["store"] == describe_address(Home(node.path).address)

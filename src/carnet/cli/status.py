@@ -52,6 +52,7 @@ def _show(terminal: Terminal, found: Status) -> None:
     terminal.facts(
         (
             ("home", f"{found.home}{_say_mark(found)}"),
+            ("store", found.store),
             ("network", state.genesis.origin),
             ("entries", f"{about}{seen.entries.number:,} in {seen.passports.number:,} passports"),
             ("log", f"{state.size:,} records, the last {format_age(found.now - seen.last_at)}{_say_head(found)}"),
@@ -102,7 +103,7 @@ def _say_backup(found: Status) -> str:
 def _say_disk(found: Status) -> str:
     share = 100 * found.disk_free // max(1, found.disk_total)
     log = f" and {format_bytes(found.log_bytes)} not yet moved into it" if found.log_bytes else ""
-    return f"store {format_bytes(found.store_bytes)}{log}; {format_bytes(found.disk_free)} free ({share} %)"
+    return f"store {format_bytes(found.seen.store_bytes)}{log}; {format_bytes(found.disk_free)} free ({share} %)"
 
 
 def _say_keys(found: Status) -> str:

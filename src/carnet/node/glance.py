@@ -56,7 +56,8 @@ class ListedKey(NamedTuple):
 
 class Glance(NamedTuple):
     """What the store says: its state, the time of its last record (ms), the size of its newest signed head (0: none);
-    entries and passports; the census (None: none yet); keys; erasures, and those whose bytes may still be on the disk.
+    entries and passports; the census (None: none yet); keys; erasures, and those whose bytes may still be on the disk;
+    the size of the store.
     """
 
     state: State
@@ -68,6 +69,7 @@ class Glance(NamedTuple):
     keys: tuple[ListedKey, ...]
     erasure_count: int
     uncleared_count: int
+    store_bytes: int
 
 
 def glance(home: Home) -> Glance:
@@ -90,7 +92,8 @@ def glance(home: Home) -> Glance:
             census=census,
             keys=tuple(_list_keys(connection, state)),
             erasure_count=erasures,
-            uncleared_count=uncleared,
+            uncleared_count=int(uncleared),
+            store_bytes=connection.measure_bytes(),
         )
 
 
@@ -101,11 +104,11 @@ def count_entries(connection: Connection, log_size: int, *, most: int = MAX_SEAL
     seals = log_size - others
     if seals <= most:
         sealed = connection.execute("SELECT coalesce(sum(count), 0) FROM seal").fetchone()[0]
-        return Count(sealed - _count_erased_links(connection), is_exact=True)
+        return Count(int(sealed) - _count_erased_links(connection), is_exact=True)
     chains = connection.execute("SELECT coalesce(max(id), 0) FROM chain").fetchone()[0]
     if chains <= most * (MAX_CHAINS // MAX_SEALS):
         kept = connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0]
-        return Count(kept, is_exact=True)
+        return Count(int(kept), is_exact=True)
     query = "SELECT count FROM seal WHERE idx >= ? ORDER BY idx LIMIT 1"
     samples = [connection.execute(query, (log_size * at // SAMPLES,)).fetchone() for at in range(SAMPLES)]
     counts = [row[0] for row in samples if row is not None]

@@ -19,7 +19,7 @@ from carnet.services.backup import check_founded
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES
 from carnet.types import Custody, KeyRole
-from carnet.vault.store import open_store
+from carnet.vault.store import describe_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ class Status:
     """What is known of a node at `now` (ms); sizes in bytes. `writer` is None while nobody writes."""
 
     home: Path
+    store: str
+    """Where the store is, for people."""
     now: int
     seen: Glance
-    store_bytes: int
     log_bytes: int
     """Of SQLite's write-ahead log."""
     disk_free: int
@@ -51,7 +52,7 @@ class Status:
             "census": _to_census(seen, self.now),
             "disk": {
                 "free": self.disk_free,
-                "store": self.store_bytes,
+                "store": self.seen.store_bytes,
                 "total": self.disk_total,
                 "wal": self.log_bytes,
             },
@@ -64,6 +65,7 @@ class Status:
             "node": state.genesis.founders[0].member.hex(),
             "now": self.now,
             "passports": {"exact": seen.passports.is_exact, "number": seen.passports.number},
+            "store": self.store,
             "restored": None if self.mark is None else self.mark._asdict(),
             "writer": None if self.writer is None else self.writer._asdict(),
         }
@@ -89,9 +91,9 @@ def get_status(home: Home) -> Status:
     disk = shutil.disk_usage(home.path)
     return Status(
         home=home.path,
+        store=describe_address(home.address),
         now=now_ms(),
         seen=glance(home),
-        store_bytes=_measure_store(home),
         log_bytes=_measure(home.store.with_name(home.store.name + "-wal")),
         disk_free=disk.free,
         disk_total=disk.total,
@@ -99,14 +101,6 @@ def get_status(home: Home) -> Status:
         writer=find_holder(home.lock),
         mark=find_mark(home),
     )
-
-
-def _measure_store(home: Home) -> int:
-    address = home.address
-    if isinstance(address, Path):
-        return _measure(address)
-    with open_store(address, is_read_only=True) as store:
-        return store.connection.measure_bytes()
 
 
 def _measure(file: Path) -> int:
