@@ -70,8 +70,8 @@ def test_count_entries__three_ways(node: TestNode) -> None:
         size = writer.state.size
     with open_store(Home(node.path).address, is_read_only=True) as store:
         assert count_entries(store.connection, size) == (72, True)
-        assert count_entries(store.connection, size, most=1) == (72, True), "by the chains"
-        found = count_entries(store.connection, size, most=0)
+        assert count_entries(store.connection, size, most_seals=1) == (72, True), "by the chains"
+        found = count_entries(store.connection, size, most_seals=0, most_chains=0)
     assert not found.is_exact
     assert found.number == 72, "all batches are alike here, so that the estimate hits"
 

@@ -17,13 +17,14 @@ from carnet.vault.erasing import count_erased_chains
 from carnet.vault.ledger import find_latest, parse_member, parse_record, read_leaf, read_state
 from carnet.vault.store import Connection, open_store
 
-MAX_SEALS: Final = 5_000
+MAX_SEALS: Final = 50_000
 """Seals that are read one by one; each may be a page."""
 
 MAX_CHAINS: Final = 200_000
 """Chains that are read one by one."""
 
-SAMPLES: Final = 200
+SAMPLES: Final = 1_000
+"""Seals that stand for all others, evenly spread; where few large ones stand among many small ones, a rough measure."""
 
 
 class Count(NamedTuple):
@@ -97,16 +98,18 @@ def glance(home: Home) -> Glance:
         )
 
 
-def count_entries(connection: Connection, log_size: int, *, most: int = MAX_SEALS) -> Count:
+def count_entries(
+    connection: Connection, log_size: int, *, most_seals: int = MAX_SEALS, most_chains: int = MAX_CHAINS
+) -> Count:
     """How many entries are kept: what all seals count, less what was erased with its passport. Where there are more
-    than `most` seals the chains say it; where those are many too, some seals stand for all."""
+    than `most_seals` the chains say it; where those are more than `most_chains` too, some seals stand for all."""
     others = connection.execute("SELECT count(*) FROM log_record WHERE type != 'seal'").fetchone()[0]
     seals = log_size - others
-    if seals <= most:
+    if seals <= most_seals:
         sealed = connection.execute("SELECT coalesce(sum(count), 0) FROM seal").fetchone()[0]
         return Count(int(sealed) - _count_erased_links(connection), is_exact=True)
     chains = connection.execute("SELECT coalesce(max(id), 0) FROM chain").fetchone()[0]
-    if chains <= most * (MAX_CHAINS // MAX_SEALS):
+    if chains <= most_chains:
         kept = connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0]
         return Count(int(kept), is_exact=True)
     query = "SELECT count FROM seal WHERE idx >= ? ORDER BY idx LIMIT 1"
