@@ -161,7 +161,12 @@ def test_backup__with_a_key(home: Path, tmp_path: Path) -> None:
     ran = restore(home, "b", "copy")
     assert ran.json_error["error"] == "wrong_passphrase"
     assert carnet("restore", tmp_path / "b", "--key-file", tmp_path / "key", home=tmp_path / "copy").code == 0
-    assert carnet("restore", tmp_path / "b", "--key-file", tmp_path / "pass", home=tmp_path / "c2").code == 1
+    (tmp_path / "pass").chmod(0o600)
+    ran = carnet("restore", tmp_path / "b", "--key-file", tmp_path / "pass", home=tmp_path / "c2")
+    assert "(code: unreadable_file)" in ran.err
+    (tmp_path / "key").chmod(0o644)
+    ran = carnet("restore", tmp_path / "b", "--key-file", tmp_path / "key", home=tmp_path / "c2")
+    assert "(code: not_private)" in ran.err
 
 
 def test_backup__is_never_in_clear(home: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup.envelope import Opener, Passphrase, Recipient, Sealer, SecretKey
 from carnet.node.backup.restore import About, Restored, Wish, apply_journals, read_about, restore_backup
 from carnet.node.backup.take import Progress, Taken, read_moment, take_backup
-from carnet.node.home import Home, write_private
+from carnet.node.home import Home, check_private, write_private
 from carnet.node.keyring import load_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.restored import MAX_HEAD_BYTES, Shown, check_is_not_behind, check_may_write, find_mark, show_head
@@ -131,8 +131,8 @@ def make_key(path: Path) -> Recipient:
 
 
 def read_key(path: Path) -> SecretKey:
-    """The secret in a key file. Raises OSError, Refused(UNREADABLE_FILE)."""
-    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    """The secret in a key file. Raises OSError, Refused(UNREADABLE_FILE), and NOT_PRIVATE if others may read it."""
+    text = check_private(path).read_text(encoding="utf-8", errors="replace").strip()
     try:
         if not text.startswith(SECRET_PREFIX):
             raise Unverified("malformed")
