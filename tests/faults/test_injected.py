@@ -139,7 +139,7 @@ def test_import__ends_with_a_write_that_fails(ground: Ground, error: str, is_fou
     calm = ground.run(inject=None, is_founded=is_founded)
     count = calm.count("pwrite64")
     assert count > 50
-    places = sorted({1, 2, count, *range(3, count, count // 7)})
+    places = sorted({1, 2, count, *range(3, count, count // 6)})
     reason = Reason.DISK_FULL if error == "ENOSPC" else Reason.DISK_FAILED
     sweep(ground, "pwrite64", error, places, reason, is_founded=is_founded)
 
