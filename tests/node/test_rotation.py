@@ -24,6 +24,7 @@ from carnet.proof.verify import Verdict, verify_bundle
 from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
 from carnet.types import Basis
+from tests.node.conftest import ON_FILE
 from tests.node.home import (
     START_MS,
     Clock,
@@ -256,6 +257,7 @@ def test_open_writer__refused_node_damaged_by_an_old_ring(checked: TestNode) -> 
     assert is_good(judge_twice(checked, ref.chain16))
 
 
+@ON_FILE
 def test_open_writer__an_older_store_with_a_newer_ring(node: TestNode) -> None:
     """A backup reads its keys after the moment of its store: a rotation in between must not cost it the node key."""
     with node.open() as writer:

@@ -1,0 +1,68 @@
+"""A submission signed elsewhere, on both kinds of store: sealed once, its receipts found again, its key counted."""
+
+from __future__ import annotations
+
+from carnet.ledger.rules.members import Key, compute_enrolment
+from carnet.node.ownkey import OwnKey
+from carnet.passport.draft import make_draft
+from carnet.passport.kinds import get_schema
+from carnet.passport.submission import write_submission
+from carnet.services.signing import sign_drafts
+from carnet.services.submitting import submit
+from carnet.types import Basis, Custody, KeyRole
+from tests.node.home import TestNode, is_good, new_passport, vin_subject
+
+MEMBER = b"\x05" * 16
+
+
+def make_drafts(origin: str, chains: list[bytes], kms: list[int]) -> bytes:
+    """Readings, one draft on a line; passports take turns."""
+    from carnet.encoding import encode
+
+    schema, lines = get_schema("vehicle.odometer/1"), []
+    for at, km in enumerate(kms):
+        number = at % len(chains)
+        subject = vin_subject(number + 1).to_json()
+        draft = make_draft(schema, passport=chains[number], subject=subject, class_=1, network=origin)
+        draft["fields"] = {"odometer_km": km, "odometer_state": "read"}
+        draft["occurred"] = {"at": "2023-05-04", "precision": "day", "zone": None}
+        lines.append(encode(draft) + b"\n")
+    return b"".join(lines)
+
+
+def test_submit__is_sealed_once_and_its_receipts_are_found_again(checked: TestNode) -> None:
+    writer = checked.open()
+    own = OwnKey(b"\x07" * 32).enrolled(writer.state.genesis.origin, MEMBER)
+    signer, role, custody = own.signer, KeyRole.AUTHOR, Custody.OWN
+    sig = signer.sign(compute_enrolment(writer.state.net, MEMBER, role, custody))
+    writer.enrol_member("Garage", "garage", member_id=MEMBER, key=Key(signer.public, role, custody, sig))
+    groups = [new_passport(1, 10), new_passport(2, 10)]
+    opened = writer.append(checked.operator.id, Basis.REPORTED, groups)
+    chains = list(dict.fromkeys(receipt.chain16 for receipt in opened.receipts))
+    kms = [11, 12, 13, 14, 15]
+    data = write_submission(sign_drafts(make_drafts(own.network or "", chains, kms), own, checked.clock()))
+
+    first = submit(writer, data)
+    assert (first.sealed_count, first.turned) == (5, [])
+    assert [(receipt.place, receipt.seq) for receipt in first.receipts] == [(0, 2), (1, 2), (2, 3), (3, 3), (4, 4)]
+    size = writer.state.size
+    assert submit(writer, data) == first.__class__(first.member, first.receipts, 0, [])
+    # The node signs with another key by now; what it has accepted stays accepted.
+    writer.rotate_key(writer.node_id, writer.node_key)
+    assert submit(writer, data).receipts == first.receipts
+    assert writer.state.size == size + 2
+    writer.take_census()
+    for chain in chains:
+        assert is_good(checked.prove(chain))
+
+    with checked.read() as reader:
+        origins, seal = reader.read_key_origins(), first.receipts[0].seal
+        assert reader.count_signed(signer.digest) == reader.count_signed(signer.digest, seal) == 5
+        assert reader.count_signed(signer.digest, seal + 1) == 0
+        assert origins[signer.digest] == 3
+        assert origins[writer.node_key] == size
+        assert reader.find_first_record(0) == 0
+        assert reader.find_first_record(first.receipts[0].accepted_ms) == seal
+        assert reader.find_first_record(checked.clock() + 10**6) == reader.state.size
+        entries = list(reader.read_entries(chains[0]))
+        assert [(entry.basis, entry.key_digest == signer.digest) for entry in entries[2:]] == [(1, True)] * 3
