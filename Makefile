@@ -14,10 +14,10 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
 	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture lint format bench vectors wheel sbom audit lock clean
+.PHONY: help setup demo test torture lint format bench vectors page screenshots wheel sbom audit lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv, with the carnet command in it, from the locked packages
 	@:
@@ -65,6 +65,12 @@ bench: setup ## measure and print the table of speeds (QUICK=1: two minutes; ONL
 vectors: setup ## write docs/spec/vectors again, from fixed seeds
 	@$(BIN)/python -m tests.vectors
 	@$(BIN)/python -m tests.bytes_vectors
+
+page: setup ## write src/carnet/web/verify.html again, from its parts and verify.mjs
+	@$(BIN)/python -m carnet.web.verify_page
+
+screenshots: setup ## write pictures of the verification page to build/screenshots; needs Chromium
+	@$(BIN)/python -m tests.web.screenshots build/screenshots
 
 wheel: setup ## build dist/carnet-….whl; the same commit gives the same bytes
 	@$(BIN)/python .ci/wheel.py dist

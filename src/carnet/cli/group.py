@@ -39,6 +39,7 @@ VERBS: dict[str, Place] = {
     "erase": Place("Passports", "carnet.cli.erasing", "Erase entries or a whole passport, for good."),
     "export": Place("Proofs", "carnet.cli.exporting", "Write a proof of a passport, whole or in part."),
     "verify": Place("Proofs", "carnet.cli.verifying", "Judge a proof, offline, under a policy that you chose."),
+    "verify-page": Place("Proofs", "carnet.cli.publishing", "Write the page that judges proofs in a browser, offline."),
     "policy": Place("Proofs", "carnet.cli.trust", "Print this node's public trust policy, for those who verify."),
     "trust": Place("Proofs", "carnet.cli.trust", "Keep the policies of the networks that you trust."),
     "draft": Place(
