@@ -88,7 +88,7 @@ function drawNotes({ exit, report }) {
 
 /** Whose policy the answer stands on: the reader's decision, said in so many words. */
 function drawUnder({ policy, verdict }) {
-  if (!policy || verdict.exit === 10) return null;
+  if (!policy || verdict.exit === 10 || verdict.findings.authority.code === "other_network") return null;
   const name = policy.logs[0].name.split("/")[0];
   return h("p.outcome__under", {}, t("under"), " ", h("strong", {}, data(cut(name))), " – ", t(`under_${policy.source}`));
 }

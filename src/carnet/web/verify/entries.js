@@ -22,7 +22,7 @@ function drawEntries(proof) {
   const head = ["date", "entry", "odometer", "said_by"].map((name) => h(name === "odometer" ? "th.num" : "th", { scope: "col" }, t(name)));
   return section(t("shown"), t("shown_of", { n: report.links, shown: report.shown }),
     exit === 11 ? banner("wait", "i-question", h("p", {}, t("on_its_word"))) : null,
-    h("table.table.table--fold", {}, h("thead", {}, h("tr", {}, head)), body), h("div.row", {}, more),
+    h("table.table.table--fold", {}, h("thead", {}, h("tr", {}, head)), body), entries.length > ROWS ? h("div.row", {}, more) : null,
     report.withheld > 0 ? banner("note", "i-layers", h("p", {}, h("strong", {}, t("withheld", { n: report.withheld })), " ", t("withheld_why"))) : null);
 }
 
