@@ -111,9 +111,9 @@ def test_wheel__holds_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
     records = {f"{meta}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     assert names == sources | records
     others = {name for name in sources if not name.endswith(".py")}
-    assert {"carnet/proof/verify.mjs", "carnet/py.typed"} <= others
+    assert {"carnet/proof/verify.mjs", "carnet/web/verify.html", "carnet/py.typed"} <= others
     # A new kind of file is looked at by a person before users get it.
-    assert {Path(name).suffix for name in others} <= {".mjs", ".typed"}
+    assert {Path(name).suffix for name in others} <= {".css", ".html", ".js", ".json", ".mjs", ".svg", ".typed"}
     assert "carnet/vault/migrations/env.py" in names
     assert "carnet/vault/migrations/versions/v0001_first.py" in names
     assert "License-Expression: Apache-2.0" in metadata
