@@ -175,43 +175,63 @@ class _Watch:
     """Times a writer's commits, and within them the driver's inserts and the COMMIT itself. It changes nothing else."""
 
     def __init__(self, writer: Writer) -> None:
-        self.commit_s = self.insert_s = self.sync_s = 0.0
+        self.commit_s = 0.0
         self._writer: Any = writer
-        self._connection = self._writer._connection
         self._commit = writer.commit
-        self._writer._connection = self
-        self._writer.commit = self.commit
+        self.driver = _Driver(self._writer._connection)
+        self._writer._connection = self.driver
+        self._writer.commit = self._time_commit
+
+    @property
+    def insert_s(self) -> float:
+        """Seconds in the driver's inserts."""
+        return self.driver.insert_s
+
+    @property
+    def sync_s(self) -> float:
+        """Seconds in the COMMIT."""
+        return self.driver.sync_s
 
     def stop(self) -> None:
         """Give the writer its own back."""
-        self._writer._connection = self._connection
+        self._writer._connection = self.driver.connection
         del self._writer.commit
 
-    def commit(self, prepared: list[Prepared]) -> Any:
-        """As the writer does."""
+    def _time_commit(self, prepared: list[Prepared]) -> Any:
         started = time.perf_counter()
         try:
             return self._commit(prepared)
         finally:
             self.commit_s += time.perf_counter() - started
 
+
+class _Driver:
+    """A connection whose inserts and commits are timed."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.insert_s = self.sync_s = 0.0
+
     def executemany(self, sql: str, rows: Any) -> Any:
         """As the driver does."""
+        return self._insert(self.connection.executemany, sql, rows)
+
+    def insert_many(self, sql: str, rows: Any) -> Any:
+        """As the driver does."""
+        return self._insert(self.connection.insert_many, sql, rows)
+
+    def commit(self) -> None:
+        """As the driver does."""
+        started = time.perf_counter()
+        self.connection.commit()
+        self.sync_s += time.perf_counter() - started
+
+    def _insert(self, insert: Callable[[str, Any], Any], sql: str, rows: Any) -> Any:
         started = time.perf_counter()
         try:
-            return self._connection.executemany(sql, rows)
+            return insert(sql, rows)
         finally:
             self.insert_s += time.perf_counter() - started
 
-    def execute(self, sql: str, *parameters: Any) -> Any:
-        """As the driver does."""
-        if sql != "COMMIT":
-            return self._connection.execute(sql, *parameters)
-        started = time.perf_counter()
-        try:
-            return self._connection.execute(sql)
-        finally:
-            self.sync_s += time.perf_counter() - started
-
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self.connection, name)
