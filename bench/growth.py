@@ -28,7 +28,7 @@ from carnet.services.reading import open_reader
 from carnet.signing import SignatureCache
 from carnet.tlog.policy import parse_policy
 
-VEHICLES = int(os.environ.get("VEHICLES", 15_000 if IS_QUICK else 715_000))
+VEHICLES = int(os.environ.get("VEHICLES", "15000" if IS_QUICK else "715000"))
 ENTRIES = VEHICLES * (ROWS_PER_VEHICLE + 1)
 TENTH = ENTRIES // 10
 DAILY = min(VEHICLES, 10_000 if IS_QUICK else 500_000)
