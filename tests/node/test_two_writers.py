@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -270,7 +271,7 @@ def test_commit__whose_answer_is_lost_is_found_by_asking_again(
     writer.close()
     proxy.close()
     (node.path / "store.url").write_text(url)
-    with node.open() as writer:
+    with open_when_free(node) as writer:
         ref = writer.find_chain(subject)
         assert (ref is not None) == is_there
         again = group if ref is None else Group(group.items[1:], ref)
@@ -281,6 +282,18 @@ def test_commit__whose_answer_is_lost_is_found_by_asking_again(
     with node.read() as reader:
         assert (reader.count_passports(), reader.count_entries()) == (1, 2)
     node.check()
+
+
+def open_when_free(node: TestNode) -> Writer:
+    """The server needs a moment to notice that a session is gone, and to free its lock."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return node.open()
+        except Refused as refused:
+            if refused.reason is not Reason.WRITER_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def test_open_writer__refused_store_unreachable(tmp_path: Path, url: str) -> None:
