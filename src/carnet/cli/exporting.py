@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from carnet.cli.group import as_json, passphrase_file, verb
+from carnet.cli.group import as_json, output_file, passphrase_file, verb
 from carnet.cli.session import Session, now_ms
 
 
@@ -30,14 +30,7 @@ from carnet.cli.session import Session, now_ms
     )
 )
 @click.argument("which")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to; - is standard output.",
-)
+@output_file
 @click.option("--only", metavar="KIND,…", help="Show only entries of these kinds, such as odometer,inspection.")
 @click.option("--fields", metavar="NAME,…", help="Show only these fields, beside kind, subject and date.")
 @click.option(

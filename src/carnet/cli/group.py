@@ -47,7 +47,7 @@ VERBS: dict[str, Place] = {
     ),
     "sign": Place("Signing elsewhere", "carnet.cli.signing", "Sign drafts with an own key; needs no node."),
     "submit": Place("Signing elsewhere", "carnet.cli.signing", "Verify and seal what was signed elsewhere."),
-    "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit, revoke and retire them."),
+    "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit and retire them."),
     "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),
     "keys": Place("The node", "carnet.cli.keys", "Look at keys; make, replace, revoke and protect them."),
     "backup": Place("The node", "carnet.cli.backup", "Write the whole node to one encrypted file, while it runs."),
@@ -138,6 +138,15 @@ class Age(click.ParamType[int]):
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")
+
+output_file = click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to; - is standard output.",
+)
 
 
 def passphrase_file(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""`carnet member`: who takes part: enrolling, accrediting, revoking, retiring.
+"""`carnet member`: who takes part: enrolling, accrediting, retiring.
 
 Each change is a record of the log, and cannot be undone by editing anything.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     ),
 )
 def member() -> None:
-    """Enrol organisations; accredit, revoke and retire them."""
+    """Enrol organisations; accredit and retire them. `carnet keys revoke` ends a key."""
 
 
 def _open(session: Session, passphrase_file: str | None) -> Writer:
@@ -212,32 +212,6 @@ def add_key(session: Session, which: str, enrolment: Path | None, passphrase_fil
     with _open(session, passphrase_file) as writer:
         changed, added = list_key(writer, which, proof)
     _tell(changed, f"{changed.name} has one more key: {added.digest.hex()}", is_json)
-
-
-@member.command(
-    "revoke-key",
-    examples=(("A stolen key", 'carnet member revoke-key "Garage des Tilleuls" 3fa81c --disputed-since 120'),),
-)
-@click.argument("which")
-@click.argument("digest")
-@click.option(
-    "--disputed-since",
-    type=click.IntRange(0),
-    metavar="RECORD",
-    help="What it signed since this log record is disputed.",
-)
-@passphrase_file
-@as_json
-@click.pass_obj
-def revoke_key(
-    session: Session, which: str, digest: str, disputed_since: int | None, passphrase_file: str | None, is_json: bool
-) -> None:
-    """End a key, for ever: it signs nothing from now on. DIGEST is the beginning of the key's digest."""
-    from carnet.services.members import revoke_key as revoke
-
-    with _open(session, passphrase_file) as writer:
-        changed = revoke(writer, which, digest, disputed_since)
-    _tell(changed, f"Revoked a key of {changed.name}", is_json)
 
 
 @member.command(examples=(("A garage that closes", 'carnet member retire "Garage des Tilleuls"'),))

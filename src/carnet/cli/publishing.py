@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from carnet.cli.group import as_json, verb
+from carnet.cli.group import as_json, output_file, verb
 
 
 @verb(
@@ -24,14 +24,7 @@ from carnet.cli.group import as_json, verb
         ),
     )
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to; - is standard output.",
-)
+@output_file
 @click.option(
     "--policy",
     "policies",

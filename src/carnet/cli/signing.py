@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import as_json, passphrase_file, verb
+from carnet.cli.group import as_json, output_file, passphrase_file, verb
 from carnet.cli.session import Session, is_interactive, now_ms, read_passphrase
 
 if TYPE_CHECKING:
@@ -118,14 +118,7 @@ def draft(
     metavar="KEY",
     help="The own key (carnet keys new).",
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to; - is standard output.",
-)
+@output_file
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @own_passphrase_file
 @as_json

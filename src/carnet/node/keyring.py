@@ -20,8 +20,8 @@ RandomBytes = Callable[[int], bytes]
 
 _PLAIN: Final = "keys/1"
 _SEALED: Final = "keys/1-passphrase"
-# RFC 9106 §4, second recommended option: 64 MiB, three passes.
-_ARGON2: Final = {"iterations": 3, "lanes": 4, "memory_cost": 64 * 1024}
+ARGON2: Final = {"iterations": 3, "lanes": 4, "memory_cost": 64 * 1024}
+"""What a passphrase costs: RFC 9106 §4, second recommended option, 64 MiB and three passes."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def save_key_ring(ring: KeyRing, path: Path, passphrase: str | None, random_byte
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     salt, nonce = random_bytes(16), random_bytes(12)
-    sealed = AESGCM(_derive(passphrase, salt)).encrypt(nonce, encode(secrets), _SEALED.encode())
-    document = {"argon2id": _ARGON2, "carnet": _SEALED, "nonce": b64(nonce), "salt": b64(salt), "sealed": b64(sealed)}
+    sealed = AESGCM(derive_key(passphrase, salt)).encrypt(nonce, encode(secrets), _SEALED.encode())
+    document = {"argon2id": ARGON2, "carnet": _SEALED, "nonce": b64(nonce), "salt": b64(salt), "sealed": b64(sealed)}
     write_private(path, encode(document) + b"\n")
 
 
@@ -147,19 +147,20 @@ def _open(document: dict[str, object], passphrase: str | None) -> dict[str, obje
         raise Refused(Reason.WRONG_PASSPHRASE, "the keys are under a passphrase, and none was given")
     salt, nonce, sealed = (unb64(cast("str", document[name])) for name in ("salt", "nonce", "sealed"))
     try:
-        opened = AESGCM(_derive(passphrase, salt)).decrypt(nonce, sealed, _SEALED.encode())
+        opened = AESGCM(derive_key(passphrase, salt)).decrypt(nonce, sealed, _SEALED.encode())
     except InvalidTag:
         raise Refused(Reason.WRONG_PASSPHRASE, "the keys do not open with this passphrase") from None
     return cast("dict[str, object]", decode(opened))
 
 
-def _derive(passphrase: str, salt: bytes) -> bytes:
+def derive_key(passphrase: str, salt: bytes) -> bytes:
+    """The key (32 bytes) that a passphrase gives with this salt, by Argon2id with the costs of `ARGON2`."""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     return Argon2id(
         salt=salt,
         length=32,
-        iterations=_ARGON2["iterations"],
-        lanes=_ARGON2["lanes"],
-        memory_cost=_ARGON2["memory_cost"],
+        iterations=ARGON2["iterations"],
+        lanes=ARGON2["lanes"],
+        memory_cost=ARGON2["memory_cost"],
     ).derive(passphrase.encode())

@@ -134,16 +134,6 @@ def accredit(writer: Writer, which: str, kind: str, basis: int, *, is_withdrawn:
     return writer.state.members.get(member.id)
 
 
-def revoke_key(writer: Writer, which: str, digest: str, disputed_since: int | None) -> Member:
-    """End a member's key, named by its digest or the beginning of one. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KEY,
-    KEY_REVOKED, KEY_IN_USE).
-    """
-    member = find_member(writer.state.members.all, which)
-    _, key = find_listed_key((member,), digest)
-    writer.revoke_key(member.id, key.digest, disputed_since)
-    return writer.state.members.get(member.id)
-
-
 def find_listed_key(members: tuple[Member, ...], digest: str) -> tuple[Member, Key]:
     """The one key of these members with this digest or beginning of one (at least 6 digits), and whose it is. Raises
     Refused(UNKNOWN_KEY)."""

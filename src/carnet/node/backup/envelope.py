@@ -18,12 +18,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from carnet.encoding import b64, decode, encode, u32, unb64
 from carnet.errors import Reason, Refused, Unverified
-from carnet.node.keyring import RandomBytes
+from carnet.node.keyring import ARGON2, RandomBytes, derive_key
 
 MAGIC: Final = b"carnet backup 1\n"
 CHUNK_BYTES: Final = 1024 * 1024
@@ -33,8 +32,6 @@ RECIPIENT_PREFIX: Final = "carnet-backup:"
 
 _CHECK_BYTES: Final = 16
 _LAST: Final = 1 << 31
-# RFC 9106 §4, second recommended option, as for the key ring: 64 MiB, three passes.
-_ARGON2: Final = {"iterations": 3, "lanes": 4, "memory_cost": 64 * 1024}
 
 Document = dict[str, Any]
 
@@ -142,7 +139,7 @@ def read_header(file: IO[bytes]) -> Header:
         document = cast("Document", decode(data))
         unb64(document["salt"], 32)
         key = document["key"]
-        known = set(key) == {"argon2id"} and key["argon2id"] == _ARGON2
+        known = set(key) == {"argon2id"} and key["argon2id"] == ARGON2
         if not known:
             known = set(key) == {"x25519"} and len(unb64(key["x25519"], 32)) == 32
         known = known and document["carnet"] == "backup/1" and document["chunk_bytes"] == CHUNK_BYTES
@@ -200,7 +197,7 @@ def _derive(secret: bytes, salt: bytes, header: bytes) -> tuple[bytes, bytes]:
 
 def _make_secret(sealer: Sealer, salt: bytes, random_bytes: RandomBytes) -> tuple[Document, bytes]:
     if isinstance(sealer, Passphrase):
-        return {"argon2id": dict(_ARGON2)}, _stretch(sealer.text, salt)
+        return {"argon2id": dict(ARGON2)}, derive_key(sealer.text, salt)
     ours = X25519PrivateKey.from_private_bytes(random_bytes(32))
     public = ours.public_key().public_bytes_raw()
     shared = _exchange(ours, sealer.public)
@@ -213,7 +210,7 @@ def _find_secret(header: Header, opener: Opener) -> bytes:
         wanted = "a key file: --key-file FILE" if header.is_for_key else "a passphrase: --passphrase-file FILE"
         raise Refused(Reason.WRONG_PASSPHRASE, f"this backup opens with {wanted}", of="backup")
     if isinstance(opener, Passphrase):
-        return _stretch(opener.text, salt)
+        return derive_key(opener.text, salt)
     public = unb64(header.document["key"]["x25519"], 32)
     shared = _exchange(X25519PrivateKey.from_private_bytes(opener.seed), public)
     return shared + public + opener.recipient.public
@@ -224,16 +221,6 @@ def _exchange(ours: X25519PrivateKey, theirs: bytes) -> bytes:
         return ours.exchange(X25519PublicKey.from_public_bytes(theirs))
     except ValueError:
         raise Refused(Reason.WRONG_TYPE, "that public key can hold no secret") from None
-
-
-def _stretch(passphrase: str, salt: bytes) -> bytes:
-    return Argon2id(
-        salt=salt,
-        length=32,
-        iterations=_ARGON2["iterations"],
-        lanes=_ARGON2["lanes"],
-        memory_cost=_ARGON2["memory_cost"],
-    ).derive(passphrase.encode())
 
 
 def _read(file: IO[bytes], count: int) -> bytes:
