@@ -290,3 +290,11 @@ def test_json__is_one_object_a_line(tmp_path: Path) -> None:
     import_some(home, 3)
     for line in carnet("list", "--json", home=home).out.splitlines():
         assert {"passport", "subject", "entries"} <= set(json.loads(line))
+
+
+def test_refusal__begins_with_a_capital_and_leaves_names_as_they_are() -> None:
+    from carnet.cli.failures import _close
+
+    assert _close("the disk is full") == "The disk is full."
+    assert _close("page.html exists already") == "page.html exists already."
+    assert _close("vehicle.odometer/1 does not bear mark 4") == "vehicle.odometer/1 does not bear mark 4."

@@ -149,5 +149,7 @@ def _emphasise(word: str) -> str:
 
 
 def _close(message: str) -> str:
-    message = message[:1].upper() + message[1:]
+    # A sentence begins with a capital; a file's name, a kind or an option stays as it is written.
+    if message.partition(" ")[0].isalpha():
+        message = message[:1].upper() + message[1:]
     return message if message.endswith((".", "!", "?")) else message + "."
