@@ -95,7 +95,8 @@ def test_member__enrol_accredit_revoke_retire(tmp_path: Path) -> None:
     )
     assert (forbidden.code, forbidden.json_error["error"]) == (1, "may_not_write")
     digest = garage["keys"][0]["digest"]
-    revoked = carnet("member", "revoke-key", "Garage du Pont", digest[:12], "--json", home=home).json
+    assert carnet("keys", "revoke", digest[:12], "--yes", home=home).code == 0
+    revoked = carnet("member", "show", "Garage du Pont", "--json", home=home).json
     assert revoked["keys"][0]["revoked"] is not None
     listed = {one["digest"]: one for one in carnet("keys", "list", "--json", home=home).json_lines[1:]}
     assert listed[digest]["revoked"] == revoked["keys"][0]["revoked"]
