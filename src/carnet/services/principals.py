@@ -46,8 +46,8 @@ class Principal:
     """A caller.
 
     `account` is `acc_…`; `client` names a machine's key or OAuth client; `member` is whose staff or machine it is.
-    `role` is for staff alone, `scopes` for machines alone. Times are ms since 1970: `confirmed_at` is when a passkey was last
-    used, for acts that ask for it again.
+    `role` is for staff alone, `scopes` for machines alone. Times are ms since 1970: `confirmed_at` is when a passkey
+    was last used, for acts that ask for it again.
     """
 
     standing: Standing
