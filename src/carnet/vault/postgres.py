@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -18,6 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import create_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
@@ -293,8 +294,8 @@ def read_version(connection: PostgresConnection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def upgrade_schema(connection: PostgresConnection) -> None:
-    """Bring the schema up to the newest, from none at all if need be."""
+def upgrade_schema(connection: PostgresConnection, upgrade: Callable[[SqlConnection], None] = migrate) -> None:
+    """Bring the schema up to the newest, from none at all if need be; `upgrade` takes the steps."""
     dsn = f"{connection.driver.info.dsn} password={_quote(connection.driver.info.password)}"
     # Over a session of its own: SQLAlchemy sets up what it is given in its own way.
     engine = create_engine(
@@ -302,7 +303,7 @@ def upgrade_schema(connection: PostgresConnection) -> None:
     )
     try:
         with engine.connect() as migrating:
-            migrate(migrating)
+            upgrade(migrating)
     finally:
         engine.dispose()
 

@@ -186,10 +186,10 @@ def create_store(address: Address) -> Store:
         return _open_postgres(address, is_new=True, is_read_only=False)
     if address.exists():
         raise Refused(Reason.NODE_EXISTS, f"{address.name} exists already in this home")
-    engine = _make_engine(address, "rwc")
+    engine = make_engine(address, "rwc")
     with engine.connect() as connection:
         migrate(connection)
-    return _open(engine, address)
+    return open_engine(engine, address)
 
 
 def move_log(connection: Connection, *, is_long: bool = False) -> None:
@@ -215,7 +215,7 @@ def open_store(address: Address, *, is_read_only: bool = False) -> Store:
     path = address
     if not path.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node here: {path.name} is absent; make one with `carnet init`")
-    engine = _make_engine(path, "ro" if is_read_only else "rw")
+    engine = make_engine(path, "ro" if is_read_only else "rw")
     try:
         version = _read_version(engine)
         if version != SCHEMA_VERSION and not is_read_only:
@@ -235,7 +235,7 @@ def open_store(address: Address, *, is_read_only: bool = False) -> Store:
     if version != SCHEMA_VERSION:
         engine.dispose()
         raise _other_schema(version)
-    return _open(engine, path)
+    return open_engine(engine, path)
 
 
 def describe_address(address: Address) -> str:
@@ -264,7 +264,8 @@ def remove_unfinished(url: str, state: str) -> None:
         connection.close()
 
 
-def _open(engine: Engine, path: Path) -> Store:
+def open_engine(engine: Engine, path: Path) -> Store:
+    """The one connection of an engine, which ends with it."""
     pooled = engine.raw_connection()
     connection: Any = pooled.driver_connection
     if connection is None:
@@ -307,7 +308,9 @@ def _other_schema(version: str | None) -> Refused:
     return Refused(Reason.NODE_DAMAGED, saying, version=version)
 
 
-def _make_engine(path: Path, mode: str) -> Engine:
+def make_engine(path: Path, mode: str) -> Engine:
+    """SQLite at `path` as it must be set; `mode` is ro, rw or rwc. Raises Refused(NODE_DAMAGED) for a SQLite that is
+    too old."""
     if sqlite.sqlite_version_info < MINIMUM_SQLITE:
         raise Refused(
             Reason.NODE_DAMAGED, f"SQLite {sqlite.sqlite_version} is too old: pysqlite3 ≥0.6.1 brings a newer"
@@ -342,14 +345,14 @@ def _read_version(engine: Engine) -> str | None:
     return None if row is None else str(row[0])
 
 
-def migrate(connection: SqlConnection) -> None:
-    """Bring the schema up to the newest, in one transaction."""
+def migrate(connection: SqlConnection, scripts: str = "carnet.vault:migrations") -> None:
+    """Bring the schema up to the newest of these scripts, in one transaction."""
     # Imported here: a third of a second that only a founding or an upgrade needs.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "carnet.vault:migrations")
+    config.set_main_option("script_location", scripts)
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -1,0 +1,211 @@
+"""Opening the store of people, and its transactions: short ones, of several processes at once.
+
+On SQLite one process writes at a time, for a few milliseconds; on PostgreSQL a lock of the transaction does the same,
+so that what was checked is still so when it is written. It refuses to know what is written.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import Engine
+
+from carnet.errors import Reason, Refused
+from carnet.vault.disk import explain_disk_error, sync_directory
+from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
+
+PEOPLE_VERSION: Final = "0001"
+"""The newest migration in `people/migrations/versions`."""
+
+FILE: Final = "people.sqlite"
+
+_SCRIPTS: Final = "carnet.vault.people:migrations"
+_WRITE_LOCK: Final = 0x70656F_706C65_00
+_READ_VERSION: Final = "SELECT version_num FROM people_version"
+
+
+class PeopleStore:
+    """Connections to the store of people, one for each thread that is at work. For any thread."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._idle: list[Store] = []
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to ask, each statement at its own moment."""
+        with self._borrow() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction in which nobody else writes; when the block has ended it is on the disk, or undone."""
+        with self._borrow() as connection:
+            connection.begin_write()
+            try:
+                if not connection.is_file:
+                    connection.execute("SELECT pg_advisory_xact_lock(?)", (_WRITE_LOCK,))
+                yield connection
+                connection.commit()
+            except BaseException:
+                _undo(connection)
+                raise
+
+    @contextmanager
+    def note(self) -> Iterator[Connection]:
+        """A transaction for what a crash of the machine may forget, as when a key was last used: quicker, and as safe
+        against the end of a process. On PostgreSQL others write at the same time."""
+        with self._borrow() as connection:
+            if connection.is_file:
+                connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                connection.begin_write()
+                if not connection.is_file:
+                    connection.execute("SET LOCAL synchronous_commit = off")
+                yield connection
+                connection.commit()
+            except BaseException:
+                _undo(connection)
+                raise
+            finally:
+                if connection.is_file:
+                    connection.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close every idle connection; one that is at work is closed by whoever has it. Idempotent."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for store in idle:
+            store.close()
+
+    def __enter__(self) -> PeopleStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _borrow(self) -> Iterator[Connection]:
+        with self._lock:
+            store = self._idle.pop() if self._idle else None
+        store = store or _connect(self._address)
+        try:
+            yield store.connection
+        except Error:
+            # A connection that failed may be lost: the next one is new.
+            store.close()
+            raise
+        except BaseException:
+            self._give_back(store)
+            raise
+        self._give_back(store)
+
+    def _give_back(self, store: Store) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(store)
+                return
+        store.close()
+
+
+def open_people_store(address: Address) -> PeopleStore:
+    """The store of people at `address` (a file, or the URL of the node's database), made if it is absent and brought up
+    to date if it is older.
+
+    Raises Refused NODE_DAMAGED for another schema or a file that is none of ours, DISK_FULL, DISK_FAILED, and for a
+    database what `vault.postgres.connect` raises.
+    """
+    version = _upgrade_database(address) if isinstance(address, str) else _upgrade_file(address)
+    if version != PEOPLE_VERSION:
+        saying = f"the accounts have schema {version}, this program needs {PEOPLE_VERSION}: use a newer program"
+        raise Refused(Reason.NODE_DAMAGED, saying, version=version)
+    return PeopleStore(address)
+
+
+def has_people(connection: Connection) -> bool:
+    """Whether a database, or a file, has the tables of people."""
+    if connection.is_file:
+        query = "SELECT count(*) FROM sqlite_master WHERE name = 'people_version'"
+        return bool(connection.execute(query).fetchone()[0])
+    return not connection.execute("SELECT to_regclass('people_version') IS NULL").fetchone()[0]
+
+
+def upgrade_people(connection: SqlConnection) -> None:
+    """Bring the schema up to the newest, in one transaction."""
+    migrate(connection, _SCRIPTS)
+
+
+def _upgrade_file(path: Path) -> str:
+    is_new = not path.exists()
+    if is_new:
+        # Made by hand, so that it is nobody else's from its first instant.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        sync_directory(path.parent)
+    engine = make_engine(path, "rw")
+    try:
+        with engine.connect() as connection:
+            if (_find_version(connection) or "") < PEOPLE_VERSION:
+                upgrade_people(connection)
+            return str(_find_version(connection))
+    except Refused:
+        raise
+    except Exception as error:
+        refused = explain_disk_error(error, path.parent)
+        raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read: {error}")) from error
+    finally:
+        engine.dispose()
+
+
+def _find_version(connection: SqlConnection) -> str | None:
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'people_version'"
+    if not connection.exec_driver_sql(query).scalar():
+        return None
+    return connection.exec_driver_sql(_READ_VERSION).scalar()
+
+
+def _upgrade_database(url: str) -> str:
+    from carnet.vault.postgres import connect, upgrade_schema
+
+    connection = connect(url, is_read_only=False)
+    try:
+        if not has_people(connection) or _read_version(connection) < PEOPLE_VERSION:
+            upgrade_schema(connection, upgrade_people)
+        return _read_version(connection)
+    finally:
+        connection.close()
+
+
+def _read_version(connection: Connection) -> str:
+    return str(connection.execute(_READ_VERSION).fetchone()[0])
+
+
+def _connect(address: Address) -> Store:
+    if isinstance(address, str):
+        from carnet.vault.postgres import connect
+
+        connection = connect(address, is_read_only=False)
+        return Store(connection, connection.close)
+    engine: Engine = make_engine(address, "rw")
+    store = open_engine(engine, address)
+    # Small transactions of many processes: SQLite moves its log by itself here, and whoever commits waits for it.
+    store.connection.execute("PRAGMA wal_autocheckpoint = 1000")
+    store.connection.execute("PRAGMA cache_size = -4096")
+    return store
+
+
+def _undo(connection: Any) -> None:
+    try:
+        if connection.in_transaction:
+            connection.rollback()
+    except Error:
+        # The first error tells what went wrong; the connection is closed because of it.
+        return

@@ -1,0 +1,269 @@
+"""The tables of people. Secrets are kept as keyed digests only; times are ms since 1970.
+
+Every column stands in `vault.people.catalogue` too, which says whether it holds personal data, why, and for how long.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BLOB, CheckConstraint, Column, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+
+people = MetaData()
+
+
+def _bytes(name: str, *, may_miss: bool = False, is_key: bool = False) -> Column[bytes]:
+    return Column(name, BLOB, nullable=may_miss, primary_key=is_key)
+
+
+def _text(name: str, *, may_miss: bool = False, is_key: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=may_miss, primary_key=is_key)
+
+
+def _number(name: str, *, may_miss: bool = False) -> Column[int]:
+    return Column(name, Integer, nullable=may_miss)
+
+
+account = Table(
+    "account",
+    people,
+    _bytes("id", is_key=True),
+    _text("standing"),
+    _bytes("member", may_miss=True),
+    _text("role", may_miss=True),
+    _text("name"),
+    _bytes("handle"),
+    _number("is_demo"),
+    _number("created_ms"),
+    _number("ended_ms", may_miss=True),
+    CheckConstraint("standing IN ('holder', 'staff', 'operator')"),
+    CheckConstraint("is_demo IN (0, 1)"),
+)
+"""One office of one person. `handle` is what passkeys call it (WebAuthn's user handle), which is never shown."""
+
+passkey = Table(
+    "passkey",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("account"),
+    _bytes("credential"),
+    _number("sign_count"),
+    _text("name"),
+    _number("created_ms"),
+    _number("used_ms", may_miss=True),
+)
+"""A public key that an authenticator made. `id` is its credential id, `credential` what it attested."""
+
+Index("passkey_by_account", passkey.c.account)
+
+recovery_code = Table(
+    "recovery_code",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("account"),
+    _number("created_ms"),
+    _number("used_ms", may_miss=True),
+)
+"""A code that was shown once, at enrolment; it opens its account one time."""
+
+Index("recovery_code_by_account", recovery_code.c.account)
+
+session = Table(
+    "session",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("account"),
+    _text("how"),
+    _text("device"),
+    _number("created_ms"),
+    _number("seen_ms"),
+    _number("confirmed_ms", may_miss=True),
+    _number("until_ms"),
+)
+"""Somebody who is signed in. `how`: passkey, recovery or demo; `until_ms` is its absolute end."""
+
+Index("session_by_account", session.c.account)
+
+ceremony = Table(
+    "ceremony",
+    people,
+    _bytes("digest", is_key=True),
+    _text("purpose"),
+    _bytes("account", may_miss=True),
+    _bytes("invitation", may_miss=True),
+    _text("name"),
+    _number("until_ms"),
+)
+"""A challenge that an authenticator was asked to sign, under its digest; gone once it was answered."""
+
+invitation = Table(
+    "invitation",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("id"),
+    _text("standing"),
+    _bytes("member", may_miss=True),
+    _text("role", may_miss=True),
+    _text("made_by"),
+    _number("created_ms"),
+    _number("until_ms"),
+    _number("used_ms", may_miss=True),
+)
+"""A link that lets one person make one account of this standing."""
+
+client = Table(
+    "client",
+    people,
+    _bytes("id", is_key=True),
+    _text("kind"),
+    _bytes("member"),
+    _text("name"),
+    _text("scopes"),
+    _text("made_by"),
+    _number("created_ms"),
+    _number("ended_ms", may_miss=True),
+    CheckConstraint("kind IN ('key', 'oauth')"),
+)
+"""A program of a member, with the scopes that it was given, in ascending order with spaces between."""
+
+Index("client_by_member", client.c.member)
+
+api_key = Table(
+    "api_key",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("client"),
+    _text("hint"),
+    _number("created_ms"),
+    _number("until_ms", may_miss=True),
+    _number("used_ms", may_miss=True),
+    _number("revoked_ms", may_miss=True),
+)
+"""A secret of a client; `hint` is its public beginning, by which people name it."""
+
+Index("api_key_by_client", api_key.c.client)
+
+oauth_key = Table(
+    "oauth_key",
+    people,
+    _bytes("client"),
+    _text("kid"),
+    _text("jwk"),
+    _number("created_ms"),
+    _number("revoked_ms", may_miss=True),
+    PrimaryKeyConstraint("client", "kid"),
+)
+"""A public key with which a client signs that it is itself (RFC 7523)."""
+
+access_token = Table(
+    "access_token",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("client"),
+    _text("scopes"),
+    _number("created_ms"),
+    _number("until_ms"),
+)
+
+Index("access_token_by_client", access_token.c.client)
+
+seen_once = Table("seen_once", people, _bytes("digest", is_key=True), _number("until_ms"))
+"""Names that may come once only, as the `jti` of a client's assertion."""
+
+holding = Table(
+    "holding",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("chain"),
+    _number("epoch"),
+    _bytes("account"),
+    _text("how"),
+    _number("since_ms"),
+    _number("until_ms", may_miss=True),
+)
+"""Who holds a passport, since when, in which epoch of it; without an end it is the present holder."""
+
+Index(
+    "holding_one_at_a_time",
+    holding.c.chain,
+    unique=True,
+    sqlite_where=holding.c.until_ms.is_(None),
+    postgresql_where=holding.c.until_ms.is_(None),
+)
+Index("holding_by_account", holding.c.account)
+
+claim_code = Table(
+    "claim_code",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("id"),
+    _bytes("chain"),
+    _number("epoch"),
+    _bytes("member"),
+    _text("made_by"),
+    _number("created_ms"),
+    _number("until_ms"),
+    _number("used_ms", may_miss=True),
+    _bytes("account", may_miss=True),
+)
+"""A code that a member printed, with which a holder claims the passport once."""
+
+Index("claim_code_by_chain", claim_code.c.chain)
+
+contest = Table(
+    "contest",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("chain"),
+    _number("epoch"),
+    _bytes("claimant"),
+    _bytes("holder"),
+    _bytes("member"),
+    _text("state"),
+    _number("created_ms"),
+    _text("decided_by", may_miss=True),
+    _number("decided_ms", may_miss=True),
+    CheckConstraint("state IN ('open', 'objected', 'granted', 'dismissed')"),
+)
+"""A claim of a passport that has a holder. Nothing changes until an operator has decided."""
+
+Index("contest_by_chain", contest.c.chain)
+
+throttle = Table(
+    "throttle",
+    people,
+    _bytes("digest", is_key=True),
+    _number("count"),
+    _number("until_ms"),
+)
+"""Attempts of one kind by one address or account within a window that ends at `until_ms`."""
+
+event = Table(
+    "event",
+    people,
+    _bytes("id", is_key=True),
+    _number("at_ms"),
+    _text("action"),
+    _text("who"),
+    _text("about"),
+    _text("member"),
+    _text("why"),
+)
+"""The audit trail: who did what about whom, and on which ground. Names of our own only, and never a value."""
+
+Index("event_by_time", event.c.at_ms)
+Index("event_by_who", event.c.who, event.c.at_ms)
+Index("event_by_about", event.c.about, event.c.at_ms)
+
+idempotency = Table(
+    "idempotency",
+    people,
+    _bytes("digest", is_key=True),
+    _bytes("body"),
+    _number("status", may_miss=True),
+    _bytes("answer", may_miss=True),
+    _number("created_ms"),
+    _number("until_ms"),
+)
+"""What a request with this key answered. `digest` is of client and key, `body` of what was asked; without a status it
+is still at work."""
+
+Index("idempotency_by_end", idempotency.c.until_ms)
