@@ -133,17 +133,19 @@ def _find_census(connection: Connection) -> CensusAt | None:
 
 
 def _count_passports(connection: Connection, census: CensusAt | None) -> Count:
-    """Those of the census, less those erased since, and those opened since, which are among the changed. A holder's
-    journals, which are chains too, would be counted; nothing opens one yet."""
+    """Those of the census, less those erased since, and those opened since, which are among the changed; holders'
+    journals, which are chains too, are not counted."""
     if census is None:
-        return Count(connection.execute("SELECT count(*) FROM chain").fetchone()[0], is_exact=True)
+        query = "SELECT count(*) FROM chain WHERE type = 1"
+        return Count(connection.execute(query).fetchone()[0], is_exact=True)
     query = (
         "SELECT count(*) FROM census_changed JOIN chain ON chain.id = census_changed.chain"
         " WHERE head_seal >= ? AND census_id IS NULL"
     )
     opened = connection.execute(query, (census.covers,)).fetchone()[0]
     gone = count_erased_chains(connection) - census.erased
-    return Count(census.chain_count - gone + opened, is_exact=True)
+    journals = connection.execute("SELECT count(*) FROM chain WHERE type = 2").fetchone()[0]
+    return Count(census.chain_count - gone + opened - journals, is_exact=True)
 
 
 def _list_keys(connection: Connection, state: State) -> list[ListedKey]:

@@ -264,8 +264,8 @@ class _Submission:
             ref, subject, wrapped, sealed_subject, rows = opening
         rows += self._seal_rows(group, validated, ref, subject, place, len(rows))
         if rows:
-            is_new_history = group.chain is None and ref.type == HISTORY
-            blind = compute_blind(self._context.index_key, subject) if is_new_history else None
+            # A journal's too: one for each passport and epoch, found by a name that only this node can compute.
+            blind = compute_blind(self._context.index_key, subject) if group.chain is None else None
             self._groups.append(PreparedGroup(ref.id, ref.chain16, ref.type, blind, wrapped, sealed_subject, rows))
 
     def finish(self, item_count: int) -> Prepared:

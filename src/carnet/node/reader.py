@@ -7,7 +7,7 @@ its last `refresh`. It refuses to know who may read what: whoever holds a reader
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +56,7 @@ from carnet.vault.ledger import (
     read_schemas,
     read_state,
 )
+from carnet.vault.sealing import compute_journal_name
 from carnet.vault.store import open_store
 from carnet.vault.tables import HISTORY
 
@@ -289,8 +290,40 @@ class Reader:
         """The subject of a passport, in its signed form."""
         return self._ref(chain).subject
 
-    def read_entries(self, chain: bytes) -> Iterator[ShownEntry]:
-        """The entries of a chain in order, contents opened."""
+    def get_chain(self, chain: bytes) -> ChainRef:
+        """A chain by its id, ready for a job; raises Refused(UNKNOWN_PASSPORT, ERASED)."""
+        return self._ref(chain)
+
+    def find_journal(self, passport: bytes, epoch: int) -> ChainRef | None:
+        """The journal of a passport's holder of this epoch, if one was opened."""
+        return find_chain_by_subject(self._connection, self._ring, self.get_journal_subject(passport, epoch))
+
+    def get_journal_subject(self, passport: bytes, epoch: int) -> Subject:
+        """What the entries of that journal are about: a name that says nothing without this node's index key."""
+        return Subject("journal", compute_journal_name(self._ring.index, passport, epoch))
+
+    def find_head(self, chain: bytes) -> tuple[int, int, int] | None:
+        """(type, epoch, seq) of a chain that is here; nothing is opened for the answer."""
+        query = "SELECT type, head_epoch, head_seq FROM chain WHERE chain16 = ?"
+        row = self._connection.execute(query, (chain,)).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def has_written(self, chain: bytes, member: bytes) -> bool:
+        """Whether an entry of this history is a member's own word (any basis but the holder's). Nothing is opened for
+        the answer."""
+        query = (
+            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"
+            " JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key"
+            " WHERE chain16 = ? AND type = 1 AND member = ? AND basis <> 4 LIMIT 1"
+        )
+        return self._connection.execute(query, (chain, member)).fetchone() is not None
+
+    def read_entries(
+        self, chain: bytes, is_open: Callable[[bytes, int], bool] = lambda member, basis: True
+    ) -> Iterator[ShownEntry]:
+        """The entries of a chain in order. Contents are opened where `is_open(member, basis)` says so; those of others
+        are not touched."""
         ref = self._ref(chain)
         query = (
             "SELECT seq, kind, basis, mark, target, sid, submission, seal, secret, content FROM entry WHERE chain = ?"
@@ -302,7 +335,7 @@ class Reader:
             kind, names = self._kinds.names_of[kind_id]
             submission = self._submission(number)
             fields = None
-            if secret is not None and content is not None:
+            if secret is not None and content is not None and is_open(submission.member, basis):
                 fields = open_content(ref, kind, names, sid, secret, content).fields
             yield ShownEntry(
                 seq,

@@ -52,7 +52,7 @@ def open_passport(reader: Reader, which: str, kinds: frozenset[str] | None = Non
     """
     chain = get_passport(reader, which)
     entries = list(reader.read_entries(chain))
-    standing = _Standing(reader, chain, entries)
+    standing = Standing(reader, chain, entries)
     return Opened(
         passport=chain.hex(),
         subject=reader.get_subject(chain),
@@ -76,8 +76,8 @@ def find_census_time(reader: Reader) -> int | None:
     return at if isinstance(at, int) else None
 
 
-class _Standing:
-    """What the marks of one chain come to. Spec: 2.9, 5.10."""
+class Standing:
+    """What the marks of one chain come to, and each entry described by it. Spec: 2.9, 5.10."""
 
     def __init__(self, reader: Reader, chain: bytes, entries: Sequence[ShownEntry]) -> None:
         self._reader = reader

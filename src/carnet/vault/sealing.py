@@ -50,6 +50,13 @@ def compute_blind(index_key: bytes, subject: bytes) -> bytes:
     return blake2b(subject, digest_size=BLIND_BYTES, key=index_key, person=b"carnet/blind").digest()
 
 
+def compute_journal_name(index_key: bytes, passport: bytes, epoch: int) -> str:
+    """The value of the subject of a holder's journal, 32 hexadecimal digits: found again by who has the index key, and
+    by nobody else tied to its passport or to the journal of another epoch."""
+    told = passport + epoch.to_bytes(8, "big")
+    return blake2b(told, digest_size=BLIND_BYTES, key=index_key, person=b"carnet/journal").hexdigest()
+
+
 def compute_source_digest(index_key: bytes, row: bytes) -> bytes:
     """The keyed digest (16 bytes) by which a source row is known again; of the row's bytes as they were read."""
     return blake2b(row, digest_size=SOURCE_BYTES, key=index_key, person=b"carnet/source").digest()

@@ -30,7 +30,6 @@ from carnet.types import Mark
 from carnet.vault.ledger import read_schemas
 from carnet.vault.sealing import compute_blind, decrypt_subject, unwrap
 from carnet.vault.store import Connection
-from carnet.vault.tables import HISTORY
 
 _CHAINS = (
     "SELECT id, chain16, type, home, blind, subject, closed, head_seq, head_epoch, head_id, head_seal, census_seq,"
@@ -175,7 +174,7 @@ class _Chains:
         except Unverified as error:
             self._found.add("chain", number, "subject", f"{error} (or it is another passport's key)")
             return None
-        if blind != (compute_blind(self._index, subject) if type_ == HISTORY else None):
+        if blind != compute_blind(self._index, subject):
             self._found.add("chain", number, "blind", "not the blind index of the subject")
         return ChainRef(number, chain16, type_, key, value)
 

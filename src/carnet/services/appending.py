@@ -1,0 +1,323 @@
+"""Appending one entry, or opening a passport, through the service: who may say it, about which vehicle, the receipt.
+
+    a member's staff or machine   in the member's name, signed by the node for it (basis 2)
+    the holder                    in the operator's name, "the holder said it" (basis 4)
+
+What is signed elsewhere by a member's own key comes in through `submitting`. A caller names the passport, or the
+vehicle, or both. A member that has written in a passport may name it alone; any other shows that it has the vehicle
+before it by naming that too. It refuses to tell anyone else whether a passport exists. Source: rules, §3 and §4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+import msgspec
+
+from carnet.encoding import encode_trusted
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.document import WriterLine
+from carnet.ledger.rules.members import Member
+from carnet.ledger.state import State
+from carnet.node.placing import Outcome, Receipt
+from carnet.node.prepare import OPENINGS, ChainRef, Group, Item
+from carnet.node.reader import Reader
+from carnet.node.writer import Writer
+from carnet.passport.kinds import read_schema
+from carnet.passport.occurred import check_not_future, check_occurred
+from carnet.passport.statement import NO_TARGET
+from carnet.passport.subject import check_subject
+from carnet.services.access import OPENING, Holdings, get_member, get_view, may_open, refuse_unknown
+from carnet.services.names import Prefix, format_name
+from carnet.services.principals import Principal, Standing
+from carnet.services.receipts import make_receipt
+from carnet.services.timelines import Shape
+from carnet.types import Basis, Custody, KeyRole, Mark, MemberId, Millis, Subject
+from carnet.vault.tables import HISTORY
+
+NOT_BY_HOLDER = frozenset({"passport.transferred/1"})
+"""What the writer table allows on the holder's word, and this service does not take yet: a sale has a procedure."""
+
+
+class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry to be made: the kind's own fields, when it happened, and what it does to an earlier one (its sid)."""
+
+    kind: str
+    occurred: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    corrects: bytes | None = None
+    contests: bytes | None = None
+
+
+class ReceiptShown(Shape, frozen=True, kw_only=True):
+    """The node's signed word that a statement stands in its chain (docs/spec 3.11). Bytes are in Base64, times in ms.
+    `record` is the log index of its seal."""
+
+    accepted_ms: int
+    deadline_ms: int
+    key: str
+    passport: str
+    record: int
+    seq: int
+    sig: str
+    signed: str
+    statement: str
+
+
+class Sealed(Shape, frozen=True, kw_only=True):
+    """What became of a write: durable, and where. Here `accepted` and `sealed` are one transaction."""
+
+    entry: str
+    passport: str
+    seq: int
+    receipt: ReceiptShown
+    proof: str
+    state: Literal["accepted", "sealed"] = "sealed"
+    object: Literal["receipt"] = "receipt"
+
+
+def append(
+    writer: Writer,
+    reader: Reader,
+    holdings: Holdings,
+    principal: Principal,
+    new: NewEntry,
+    *,
+    passport: bytes | None,
+    subject: Subject | None,
+    now: Millis,
+) -> Sealed:
+    """Seal one entry; when it returns, it is durable.
+
+    Raises Refused UNKNOWN_PASSPORT (also for what the caller may not know of), SUBJECT_MISMATCH, UNKNOWN_KIND,
+    NOT_ACCREDITED, MAY_NOT_WRITE, WRONG_CHAIN, TIME_IN_FUTURE, WRONG_MARK, and what the kind's schema and the writer
+    refuse.
+    """
+    member, basis = find_author(reader.state, principal, new.kind)
+    chain = _find_chain(reader, holdings, principal, passport, subject)
+    check_not_future(check_occurred(new.occurred), now)
+    item = make_item(new, chain.subject)
+    return seal_one(writer, member.id, basis, Group([item], chain))
+
+
+def open_passport(
+    writer: Writer, reader: Reader, principal: Principal, subject: Subject, occasion: str, now: Millis
+) -> Sealed:
+    """Open the passport of a vehicle that has none, in the name of a member that is accredited for it.
+
+    Raises Refused(SUBJECT_TAKEN), with the passport that there is, only to a member that may open; NOT_ACCREDITED to
+    all others, whether there is one or not.
+    """
+    member = get_member(reader.state, principal)
+    if not may_open(reader.state, principal):
+        raise Refused(
+            Reason.NOT_ACCREDITED,
+            f"{member.name} is not accredited to open passports: registration authorities, manufacturers, dealers and"
+            " inspection centres are",
+            member=format_name(Prefix.MEMBER, member.id),
+        )
+    fields = {
+        "kind": OPENING,
+        "occasion": occasion,
+        "occurred": {"at": _format_day(now), "precision": "day", "zone": "UTC"},
+        "subject": subject.to_json(),
+    }
+    try:
+        return seal_one(writer, member.id, Basis.HOSTED, Group([Item(OPENING, fields)]))
+    except Refused as refused:
+        if refused.reason is Reason.SUBJECT_TAKEN and isinstance(refused.facts.get("passport"), str):
+            raise Refused(
+                refused.reason,
+                "this vehicle has a passport already: append to it",
+                passport=f"{Prefix.PASSPORT}_{refused.facts['passport']}",
+            ) from None
+        raise
+
+
+def find_author(state: State, principal: Principal, kind: str) -> tuple[Member, int]:
+    """In whose name, and on what ground, a caller says a kind of entry.
+
+    Raises Refused UNKNOWN_MEMBER, MEMBER_RETIRED, UNKNOWN_KIND, WRONG_CHAIN, MAY_NOT_WRITE, NOT_ACCREDITED.
+    """
+    line = state.rules.get_kind(kind)
+    if kind in OPENINGS or line.chain != "history":
+        raise Refused(Reason.WRONG_CHAIN, f"{kind} is not appended to a passport's history", kind=kind)
+    if principal.standing is Standing.HOLDER:
+        member = find_speaker(state)
+        if member is None or kind in NOT_BY_HOLDER:
+            raise Refused(Reason.MAY_NOT_WRITE, f"{kind} is not taken from a holder here", kind=kind)
+        basis = Basis.HOLDER
+    else:
+        member, basis = get_member(state, principal), Basis.HOSTED
+    state.rules.check_may_write(member.kind, kind, basis)
+    member.check_accredited(kind, basis, line.class_)
+    return member, basis
+
+
+def find_speaker(state: State) -> Member | None:
+    """The member with a holder-author key of this node: it says what the holders said."""
+    for member in state.members.all:
+        if member.retired is None and _has_holder_key(member):
+            return member
+    return None
+
+
+def enrol_speaker(writer: Writer) -> Member | None:
+    """Give this node's operator a holder-author key, once; None where its kind may say nothing for holders."""
+    found = find_speaker(writer.state)
+    if found is not None:
+        return found
+    for member in writer.state.members.all:
+        is_ours = any(writer.ring.find_seed(key.digest) and key.revoked is None for key in member.keys)
+        if is_ours and member.retired is None and list_holder_kinds(writer.state, member):
+            writer.add_key(member.id, role=KeyRole.HOLDER_AUTHOR)
+            return writer.state.members.get(member.id)
+    return None
+
+
+def list_holder_kinds(state: State, member: Member) -> list[str]:
+    """The kinds of history that a member may say on the holder's word, ascending."""
+    rights = {kind for kind, basis, _ in member.accreditations if basis == Basis.HOLDER}
+    allowed = {
+        line.kind
+        for line in state.rules.lines
+        if isinstance(line, WriterLine) and line.member == member.kind and Basis.HOLDER in line.bases
+    }
+    found = (rights & allowed) - NOT_BY_HOLDER
+    return sorted(kind for kind in found if state.rules.get_kind(kind).chain == "history")
+
+
+def make_item(new: NewEntry, subject: Mapping[str, object]) -> Item:
+    """The statement to make. Raises Refused(WRONG_MARK) for one that would both correct and contest, and
+    UNKNOWN_FIELD for a common field that stands among the kind's own."""
+    if new.corrects is not None and new.contests is not None:
+        raise Refused(Reason.WRONG_MARK, "an entry corrects another or contests it, not both")
+    for name in ("kind", "occurred", "subject"):
+        if name in new.fields:
+            raise Refused(Reason.UNKNOWN_FIELD, f"{name} stands beside fields, not in it", field=f"fields.{name}")
+    mark, target = Mark.NONE, NO_TARGET
+    if new.corrects is not None:
+        mark, target = Mark.SUPERSEDES, new.corrects
+    elif new.contests is not None:
+        mark, target = Mark.CONTESTS, new.contests
+    common = {"kind": new.kind, "occurred": new.occurred, "subject": subject}
+    return Item(new.kind, {**new.fields, **common}, mark, target)
+
+
+def check_new(reader: Reader, new: NewEntry, subject: Subject) -> None:
+    """Raise what the schema of its kind would refuse; nothing is written."""
+    document = reader.kinds.get(new.kind)
+    if document is None:
+        raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {new.kind[:80]!a}", kind=new.kind[:80])
+    read_schema(document).validate(cast("Mapping[str, Any]", make_item(new, subject.to_json()).fields))
+
+
+def seal_one(writer: Writer, member: MemberId, basis: int, group: Group) -> Sealed:
+    """One submission of one entry. Raises its refusal."""
+    outcome = writer.append(member, basis, [group])
+    return describe_sealed(writer, get_receipt(outcome))
+
+
+def get_receipt(outcome: Outcome) -> Receipt:
+    """The one receipt of a submission of one entry; raises its refusal."""
+    if outcome.refused is not None:
+        raise outcome.refused
+    for refusal in outcome.refusals:
+        raise refusal.to_error()
+    return outcome.receipts[0]
+
+
+def describe_sealed(writer: Writer, receipt: Receipt) -> Sealed:
+    """The answer to a write."""
+    entry = format_name(Prefix.ENTRY, receipt.sid)
+    return Sealed(
+        entry=entry,
+        passport=format_name(Prefix.PASSPORT, receipt.chain16),
+        seq=receipt.seq,
+        receipt=msgspec.convert(make_receipt(writer, receipt), ReceiptShown),
+        proof=f"/v1/entries/{entry}/proof",
+    )
+
+
+def read_subject(value: object, field: str = "subject") -> Subject:
+    """The vehicle that a caller names, in its normal writing. Raises as `check_subject` does, and
+    Refused(SUBJECT_MISMATCH) for a plate, which names no passport."""
+    subject = check_subject(value, field=field)
+    if subject.scheme == "plate":
+        raise Refused(
+            Reason.SUBJECT_MISMATCH, "a plate names no passport: vehicles change them. Give the VIN", field=field
+        )
+    return subject
+
+
+def _find_chain(
+    reader: Reader, holdings: Holdings, principal: Principal, passport: bytes | None, subject: Subject | None
+) -> ChainRef:
+    """The chain that the caller means and may know of."""
+    if passport is None and subject is None:
+        raise Refused(Reason.MISSING_FIELD, "name the passport, or the vehicle as subject", field="subject")
+    if subject is None:
+        view = get_view(reader, holdings, principal, cast("bytes", passport))
+        return reader.get_chain(view.passport)
+    if principal.standing is Standing.HOLDER:
+        chain = _find_held(reader, holdings, principal, passport, subject)
+    else:
+        chain = _find_before(reader, holdings, principal, passport, subject)
+    if chain.type != HISTORY:
+        raise refuse_unknown(passport)
+    return chain
+
+
+def _find_held(
+    reader: Reader, holdings: Holdings, principal: Principal, passport: bytes | None, subject: Subject
+) -> ChainRef:
+    chain = (
+        _find_by_subject(reader, subject)
+        if passport is None
+        else reader.get_chain(get_view(reader, holdings, principal, passport).passport)
+    )
+    if chain is None:
+        raise refuse_unknown(passport)
+    get_view(reader, holdings, principal, chain.chain16)
+    _check_subject(chain, subject)
+    return chain
+
+
+def _find_before(
+    reader: Reader, holdings: Holdings, principal: Principal, passport: bytes | None, subject: Subject
+) -> ChainRef:
+    """A member that names the vehicle has it before it, and may write in its passport."""
+    chain = _find_by_subject(reader, subject)
+    if passport is None or (chain is not None and chain.chain16 == passport):
+        if chain is None:
+            raise refuse_unknown(passport)
+        return chain
+    # Passport and vehicle do not agree: said only to one that knows the passport already.
+    _check_subject(reader.get_chain(get_view(reader, holdings, principal, passport).passport), subject)
+    raise refuse_unknown(passport)
+
+
+def _find_by_subject(reader: Reader, subject: Subject) -> ChainRef | None:
+    try:
+        return reader.find_chain(subject)
+    except Refused as refused:
+        if refused.reason is not Reason.ERASED:
+            raise
+        return None
+
+
+def _check_subject(chain: ChainRef, subject: Subject) -> None:
+    if encode_trusted(chain.subject) != encode_trusted(subject.to_json()):
+        raise Refused(Reason.SUBJECT_MISMATCH, "this passport is about another vehicle", field="subject")
+
+
+def _has_holder_key(member: Member) -> bool:
+    return any(
+        key.role == KeyRole.HOLDER_AUTHOR and key.custody == Custody.NODE and key.revoked is None for key in member.keys
+    )
+
+
+def _format_day(now: Millis) -> str:
+    return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,142 @@
+"""The holder's journal: every look that somebody else took at the passport, sealed before its answer goes out.
+
+A journal is a chain of its own for each passport and epoch, opened at the claim or at the first look. Its name cannot
+be tied to the passport without the node's keys. It says who looked, why, at which kinds and how many; never a value.
+It refuses to let an answer go before the look is durable: that costs a reader one commit of the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.members import Member
+from carnet.ledger.state import State
+from carnet.node.placing import Outcome
+from carnet.node.prepare import Group, Item
+from carnet.node.reader import Reader
+from carnet.node.writer import Writer
+from carnet.services.access import View
+from carnet.services.principals import Principal
+from carnet.types import Basis, Custody, KeyRole, MemberId, Millis
+
+OPENED, ACCESSED = "journal.opened/1", "journal.accessed/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A look at a passport: by which member, what for, at how many entries of which kinds."""
+
+    passport: bytes
+    epoch: int
+    member: MemberId
+    action: str
+    purpose: str
+    entry_count: int
+    kinds: tuple[str, ...]
+
+
+def find_access(
+    principal: Principal, view: View, kinds: Iterable[str], entry_count: int, *, action: str = "read", purpose: str
+) -> Access | None:
+    """The look that is to be recorded; None for the holder's own, and where nobody holds the passport yet."""
+    if view.is_whole or view.holder is None or principal.member is None:
+        return None
+    return Access(view.passport, view.epoch, principal.member, action, purpose, entry_count, tuple(sorted(set(kinds))))
+
+
+def record_access(writer: Writer, reader: Reader, access: Access, now: Millis) -> bool:
+    """Seal the look in the journal of this epoch, opening it if it is the first; when this returns it is durable.
+
+    False where nobody on this node may keep journals: its operator is neither a data service nor a platform, or the
+    journal was erased.
+    """
+    keeper = find_keeper(writer.state)
+    if keeper is None:
+        return False
+    try:
+        _record(writer, reader, keeper, access, now)
+    except Refused as refused:
+        if refused.reason is Reason.ERASED:
+            return False
+        if refused.reason is not Reason.SUBJECT_TAKEN:
+            raise
+        # Another look opened the journal a moment ago.
+        reader.refresh()
+        _record(writer, reader, keeper, access, now)
+    return True
+
+
+def open_journal(writer: Writer, reader: Reader, passport: bytes, now: Millis) -> bytes | None:
+    """The journal of the passport's present epoch, opened if there is none; None where nobody here may keep one.
+
+    Raises Refused(UNKNOWN_PASSPORT).
+    """
+    head, keeper = reader.find_head(passport), find_keeper(writer.state)
+    if head is None:
+        raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=passport.hex())
+    known = reader.find_journal(passport, head[1])
+    if known is not None or keeper is None:
+        return None if known is None else known.chain16
+    outcome = writer.append(keeper.id, Basis.HOSTED, [Group([_make_opening(reader, passport, head[1], now)])])
+    for refusal in outcome.refusals:
+        raise refusal.to_error()
+    return outcome.receipts[0].chain16
+
+
+def find_keeper(state: State) -> Member | None:
+    """The member that may write journals in this node's name: accredited for accesses on basis 2, with a key that the
+    node keeps."""
+    for member in state.members.all:
+        has_key = any(
+            key.role == KeyRole.AUTHOR and key.custody == Custody.NODE and key.revoked is None for key in member.keys
+        )
+        rights = {(kind, basis) for kind, basis, _ in member.accreditations}
+        is_accredited = {(OPENED, int(Basis.HOSTED)), (ACCESSED, int(Basis.HOSTED))} <= rights
+        if has_key and member.retired is None and is_accredited:
+            return member
+    return None
+
+
+def _record(writer: Writer, reader: Reader, keeper: Member, access: Access, now: Millis) -> Outcome:
+    journal = reader.find_journal(access.passport, access.epoch)
+    items = [] if journal is not None else [_make_opening(reader, access.passport, access.epoch, now)]
+    items.append(_make_access(reader, access, now))
+    outcome = writer.append(keeper.id, Basis.HOSTED, [Group(items, journal)])
+    for refusal in outcome.refusals:
+        raise refusal.to_error()
+    return outcome
+
+
+def _make_opening(reader: Reader, passport: bytes, epoch: int, now: Millis) -> Item:
+    return _make_item(reader, OPENED, passport, epoch, now)
+
+
+def _make_access(reader: Reader, access: Access, now: Millis) -> Item:
+    return _make_item(
+        reader,
+        ACCESSED,
+        access.passport,
+        access.epoch,
+        now,
+        action=access.action,
+        assignee_member=access.member.hex(),
+        assignee_type="member",
+        entry_count=access.entry_count,
+        purpose=access.purpose,
+        scope=[{"field": None, "kind": kind} for kind in access.kinds],
+    )
+
+
+def _make_item(reader: Reader, kind: str, passport: bytes, epoch: int, now: Millis, **fields: object) -> Item:
+    subject = reader.get_journal_subject(passport, epoch).to_json()
+    common = {"epoch": epoch, "kind": kind, "occurred": make_moment(now), "passport": passport.hex()}
+    return Item(kind, {**common, "subject": subject, **fields})
+
+
+def make_moment(now: Millis) -> dict[str, object]:
+    """This moment as `occurred`, to the second. Spec: 2.3."""
+    at = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return {"at": at, "precision": "second", "zone": "UTC"}
