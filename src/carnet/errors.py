@@ -107,6 +107,20 @@ class Reason(StrEnum):
     OTHER_HISTORY = "other_history"
     NO_ROOM = "no_room"
 
+    # 8. The service.
+    WRONG_HOST = "wrong_host"
+    MALFORMED_REQUEST = "malformed_request"
+    NOT_FOUND = "not_found"
+    WRONG_METHOD = "wrong_method"
+    WRONG_MEDIA_TYPE = "wrong_media_type"
+    REQUEST_TOO_LARGE = "request_too_large"
+    NOT_SIGNED_IN = "not_signed_in"
+    NOT_PERMITTED = "not_permitted"
+    CONFIRMATION_NEEDED = "confirmation_needed"
+    FORM_EXPIRED = "form_expired"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    SERVICE_FAULT = "service_fault"
+
 
 class CarnetError(Exception):
     """Root of every error that Carnet raises on purpose."""

@@ -130,6 +130,7 @@ class Reader:
 
     def __init__(self, home: Home, ring: KeyRing) -> None:
         self._ring = ring
+        self._version: object = None
         self._store = open_store(home.address, is_read_only=True)
         self._connection = self._store.connection
         try:
@@ -140,10 +141,31 @@ class Reader:
 
     def refresh(self) -> None:
         """See the store as it is now; caches start anew where they could be of another moment."""
+        self.rest()
+        self._begin()
+        self._load()
+
+    def refresh_if_changed(self) -> None:
+        """See the store as it is now; whatever is kept of it stays if nothing was written since."""
+        self.rest()
+        if self._begin():
+            self._load()
+
+    def rest(self) -> None:
+        """Let go of the moment that was seen, so that the store's log can be moved on; `refresh` comes before the next
+        look."""
+        if self._connection.in_transaction:
+            self._connection.commit()
+
+    def _begin(self) -> bool:
+        """Begin to see the present; whether it differs from what was seen before."""
+        self._connection.begin_read()
+        version = self._connection.read_version()
+        is_other, self._version = version != self._version, version
+        return is_other
+
+    def _load(self) -> None:
         connection = self._connection
-        if connection.in_transaction:
-            connection.commit()
-        connection.begin_read()
         self._state = read_state(connection)
         self._kinds = Kinds(read_schemas(connection))
         self._home = self._state.genesis.founders[0].member

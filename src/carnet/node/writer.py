@@ -185,6 +185,15 @@ class Writer:
         """The keys; for `make_job` and tests."""
         return self._ring
 
+    @property
+    def index_key(self) -> bytes:
+        """The key of the blind index, with which source rows are known again."""
+        return self._ring.index
+
+    def check_alive(self) -> None:
+        """Raise Refused(NODE_DAMAGED) if this writer has stopped."""
+        self._check_alive()
+
     def context(self) -> Context:
         """What worker processes need to prepare jobs under the rules in force."""
         state, ring = self._book.state, self._ring

@@ -151,6 +151,10 @@ class PostgresConnection:
         """See `Connection`."""
         self.execute("ROLLBACK")
 
+    def read_version(self) -> object:
+        """See `Connection`."""
+        return self.execute("SELECT pg_current_snapshot()::text").fetchone()[0]
+
     def lock_row(self, query: str, /) -> Any:
         """See `Connection`."""
         return self.execute(f"{query} FOR UPDATE").fetchone()

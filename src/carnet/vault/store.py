@@ -91,6 +91,9 @@ class Connection(Protocol):
     def begin_read(self) -> None:
         """Begin to read one moment of the store, whatever is written meanwhile."""
 
+    def read_version(self) -> object:
+        """Something that is another as soon as another connection has committed a change; within a read."""
+
     def commit(self) -> None:
         """When it returns, all that was written is on the disk."""
 
@@ -133,6 +136,12 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     def begin_read(self) -> None:
         """See `Connection`."""
         self.execute("BEGIN")
+
+    def read_version(self) -> object:
+        """See `Connection`."""
+        # Read first: the pragma alone does not begin to read, and would say nothing of the moment that is seen.
+        self.execute("SELECT 1 FROM alembic_version").fetchone()
+        return self.execute("PRAGMA data_version").fetchone()[0]
 
     def lock_row(self, query: str, /) -> Any:
         """See `Connection`."""

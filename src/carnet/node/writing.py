@@ -1,0 +1,108 @@
+"""What the services may ask of the one writer, be it in this process (`Writer`) or behind the node's door
+(`door.RemoteWriter`).
+
+It refuses to know which of the two answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from carnet.ledger.state import State
+from carnet.ledger.transition import Logged
+from carnet.node.aliases import Declaration
+from carnet.node.placing import Outcome, Receipt
+from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared
+from carnet.types import Subject
+
+
+class Writing(Protocol):
+    """The shared surface. Each method means, and raises, what the same method of `Writer` says; its methods may be
+    called from any thread."""
+
+    @property
+    def state(self) -> State:
+        """The ledger's state in force, as this caller last saw it."""
+
+    @property
+    def node_id(self) -> bytes:
+        """This node's member id."""
+
+    @property
+    def node_key(self) -> bytes:
+        """The digest of the key that this node seals and signs receipts with."""
+
+    @property
+    def index_key(self) -> bytes:
+        """The key of the blind index, with which source rows are known again."""
+
+    @property
+    def is_census_owed(self) -> bool:
+        """Whether the latest census counts a passport that was erased since."""
+
+    def check_alive(self) -> None:
+        """Raise a refusal if the writer has stopped or does not answer."""
+
+    def context(self) -> Context:
+        """What is needed to prepare jobs under the rules in force."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Look many things up under one read."""
+
+    def find_chain(self, subject: Subject) -> ChainRef | None:
+        """The passport of a subject."""
+
+    def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
+        """The passports that these subjects have."""
+
+    def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
+        """The chain with this id."""
+
+    def get_chain_by_id(self, chain16: bytes) -> ChainRef:
+        """The same, or a refusal."""
+
+    def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
+        """The receipt of a statement that is sealed."""
+
+    def find_source_digests(self, chains: Sequence[int]) -> dict[int, set[bytes]]:
+        """The source rows that chains hold already."""
+
+    def read_aliases(self) -> list[tuple[Subject, Declaration]]:
+        """Every alias that an author signed for."""
+
+    def make_job(
+        self,
+        member: bytes,
+        basis: int,
+        groups: Sequence[Group],
+        *,
+        created_ms: int | None = None,
+        public: bytes | None = None,
+    ) -> Job:
+        """A job in the name of a member. Only a writer in this process puts the key's secret into it."""
+
+    def prepare(self, job: Job) -> Prepared:
+        """Prepare in this process."""
+
+    def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
+        """Prepare and commit one submission."""
+
+    def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Seal the submissions in one transaction; durable when it returns."""
+
+    def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
+        """The node's signature on a receipt."""
+
+    def take_census(self) -> Logged:
+        """Seal the heads of all chains."""
+
+    def keep_checkpoint(self) -> None:
+        """Sign and store the head of the log."""
+
+    def count_changed(self) -> int:
+        """Chains that are new or have grown since the latest census."""
+
+    def find_census(self) -> tuple[int, dict[str, Any]] | None:
+        """(log index, record) of this node's latest census."""

@@ -1,0 +1,58 @@
+"""Putting the service together: one Litestar app from the desk and the lists of routes.
+
+It refuses to start with a route that says no policy, and knows no feature by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from litestar import Litestar, Request
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from carnet.services.principals import VISITOR, Principal
+from carnet.web import api, fixed, pages, static_files
+from carnet.web.desk import Desk
+from carnet.web.edge import Edge
+from carnet.web.guard import check_request, prepare_guard
+from carnet.web.policy import check_policies
+from carnet.web.problems import HANDLERS
+
+MAX_FORM_PARTS: Final = 100
+
+
+def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
+    """The app of one worker; `more` are routes beside the registered ones, for tests. Raises InvariantBroken for a
+    route without a policy."""
+
+    def give_desk() -> Desk:
+        return desk
+
+    app = Litestar(
+        route_handlers=[*fixed.ROUTES, static_files.get_static, *api.ROUTES, *pages.ROUTES, *more],
+        guards=[check_request],
+        dependencies={
+            "desk": Provide(give_desk, sync_to_thread=False),
+            "principal": Provide(give_principal, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        request_max_body_size=desk.settings.max_body_bytes,
+        multipart_form_part_limit=MAX_FORM_PARTS,
+        state=State({"desk": desk}),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        signature_types=[Desk, Principal],
+    )
+    check_policies(app)
+    prepare_guard(app)
+    app.asgi_handler = Edge(app.asgi_handler, desk.settings)
+    return app
+
+
+def give_principal(request: Request[Any, Any, Any]) -> Principal:
+    """Who asks, as the guard found out."""
+    found = request.scope["state"].get("principal", VISITOR)
+    return found if isinstance(found, Principal) else VISITOR

@@ -1,0 +1,133 @@
+"""What is asked of every request before its handler runs: who asks, whether they may, whether the form is our own, and
+whether the body and the query are of the shape that the route takes.
+
+Nothing of the body is given to a handler before that. Design: security 5, 8, 10, 16.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import Litestar, Request
+from litestar.concurrency import sync_to_thread
+from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import BodyKwarg
+from litestar.routes import HTTPRoute
+
+from carnet.errors import Reason, Refused
+from carnet.services.principals import VISITOR, Principal
+from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
+from carnet.web.desk import Desk
+from carnet.web.policy import Policy, is_answering_options
+from carnet.web.principal import find_principal, has_credential
+from carnet.web.problems import Fault, InvalidInput
+
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+# Types that a page of another site can send without being asked first (the Fetch standard's safelist).
+_FORGEABLE: Final = FORMS | {"text/plain", ""}
+MAX_QUERY_VALUE: Final = 2_000
+
+
+def prepare_guard(app: Litestar) -> None:
+    """Note of each route, once, which bodies and query parameters it takes."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler, model in route.route_handler_map.values():
+                if not is_answering_options(handler):
+                    handler.opt["media_types"] = _find_media_types(handler)
+                    handler.opt["query"] = frozenset(one.field_alias for one in model.expected_query_params)
+
+
+def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:
+    """The types of body that a route takes: those that it says itself, or that of its parameter `data`."""
+    said = handler.opt.get("media_types")
+    if said is not None:
+        return frozenset(said)
+    data = handler.parsed_data_field
+    if data is None:
+        return frozenset()
+    kwarg = data.kwarg_definition
+    media_type = kwarg.media_type if isinstance(kwarg, BodyKwarg) else "application/json"
+    return frozenset({str(getattr(media_type, "value", media_type))})
+
+
+async def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The guard of every route. Raises Refused."""
+    if is_answering_options(handler):
+        return
+    policy: Policy = handler.opt["policy"]
+    desk: Desk = connection.app.state.desk
+    principal = VISITOR
+    if has_credential(connection, desk.cookies):
+        principal = await sync_to_thread(find_principal, connection, desk.callers, desk.cookies)
+    connection.scope["state"]["principal"] = principal
+    policy.check(principal, desk.clock())
+    if connection.scope.get("method") not in READING:
+        media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+        await _check_own_form(connection, policy, principal, desk, media_type)
+        _check_media_type(connection, handler, media_type)
+    if connection.scope["path"].startswith("/v1/"):
+        _check_query(connection, handler)
+
+
+async def _check_own_form(
+    connection: ASGIConnection[Any, Any, Any, Any], policy: Policy, principal: Principal, desk: Desk, media_type: str
+) -> None:
+    """Raise Refused(FORM_EXPIRED) for a write that a page of another site may have sent.
+
+    A bearer credential is never sent by itself. A type of body that a foreign page cannot send, without a session, has
+    nothing of the browser's in it.
+    """
+    if "authorization" in connection.headers or policy.is_harmless:
+        return
+    site = connection.headers.get("sec-fetch-site")
+    origin = connection.headers.get("origin")
+    is_foreign = site not in (None, "same-origin", "none") or origin not in (None, desk.origin, _own(connection, desk))
+    if not is_foreign and principal.is_visitor and media_type not in _FORGEABLE:
+        return
+    session = connection.cookies.get(desk.cookies.session)
+    token = connection.headers.get(FORM_HEADER)
+    if token is None and media_type in FORMS and isinstance(connection, Request) and not is_foreign:
+        token = (await connection.form()).get(FORM_FIELD)
+    if is_foreign or not isinstance(token, str) or not _is_token(token, connection, desk, session):
+        raise Refused(
+            Reason.FORM_EXPIRED, "this form is too old, or is not ours: open its page again", could_retry=True
+        )
+
+
+def _own(connection: ASGIConnection[Any, Any, Any, Any], desk: Desk) -> str:
+    """The origin under which this request asked, which the edge has held against the list of hosts."""
+    scheme = "https" if desk.settings.is_secure else "http"
+    return f"{scheme}://{connection.headers.get('host', '')}"
+
+
+def _is_token(token: str, connection: ASGIConnection[Any, Any, Any, Any], desk: Desk, session: str | None) -> bool:
+    return is_form_token(token, connection.cookies.get(desk.cookies.form), session)
+
+
+def _check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler, given: str) -> None:
+    takes: frozenset[str] = handler.opt["media_types"]
+    is_empty = connection.headers.get("content-length", "0") == "0" and "transfer-encoding" not in connection.headers
+    if given in takes or (is_empty and not takes) or "*/*" in takes:
+        return
+    if not takes:
+        raise Refused(Reason.WRONG_MEDIA_TYPE, "this address takes no body", takes=[])
+    if is_empty and not given:
+        raise Refused(Reason.MISSING_FIELD, f"a body is missing: send {', '.join(sorted(takes))}")
+    raise Refused(Reason.WRONG_MEDIA_TYPE, f"send {' or '.join(sorted(takes))}", takes=sorted(takes))
+
+
+def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A slip in the name of a filter must not look like a list without it."""
+    known: frozenset[str] = handler.opt["query"]
+    faults = []
+    for name, value in connection.query_params.multi_items():
+        if name not in known:
+            faults.append(Fault(f"#{name[:80]}", Reason.UNKNOWN_FIELD.value, "this parameter is not known here"))
+        elif len(str(value)) > MAX_QUERY_VALUE:
+            faults.append(Fault(f"#{name[:80]}", Reason.TEXT_TOO_LONG.value, f"at most {MAX_QUERY_VALUE} characters"))
+    if faults:
+        raise InvalidInput(tuple(faults))

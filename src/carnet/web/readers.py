@@ -1,0 +1,55 @@
+"""Readers of the store for the requests of one worker: kept open, made to see the present, and let go in between.
+
+A reader is for one thread at a time and sees one moment. Each request takes one, which first looks whether anything
+was written since; afterwards it lets go of its moment, so that the store's log can be moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from carnet.node.reader import Reader
+
+
+class Readers:
+    """Open readers by need, at most as many as there are threads that ask at once."""
+
+    def __init__(self, open_one: Callable[[], Reader]) -> None:
+        self._open_one = open_one
+        self._idle: list[Reader] = []
+        self._lock = Lock()
+        self._is_closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """A reader that sees all that was committed before this call."""
+        with self._lock:
+            reader = self._idle.pop() if self._idle else None
+        if reader is None:
+            reader = self._open_one()
+        try:
+            reader.refresh_if_changed()
+            yield reader
+            reader.rest()
+        except BaseException:
+            # What went wrong may be the connection itself: the next request opens another.
+            reader.close()
+            raise
+        self._give_back(reader)
+
+    def _give_back(self, reader: Reader) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(reader)
+                return
+        reader.close()
+
+    def close(self) -> None:
+        """Close those that nobody uses, and the others as they come back."""
+        with self._lock:
+            self._is_closed, idle = True, self._idle
+            self._idle = []
+        for reader in idle:
+            reader.close()

@@ -1,0 +1,69 @@
+"""Settings: each has one place where it is said, and a service that would be open in the clear does not start."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.services.settings import SETTINGS, Settings, find_settings, from_document, to_document, to_text
+
+
+def test_settings__each_field_is_explained_once() -> None:
+    assert [setting.name for setting in SETTINGS] == [field.name for field in fields(Settings)]
+    for part in ("option", "variable"):
+        said = [getattr(setting, part) for setting in SETTINGS]
+        assert len(set(said)) == len(said)
+    assert all(setting.variable.startswith("CARNET_") and setting.meaning.endswith(".") for setting in SETTINGS)
+
+
+def test_find_settings__option_before_environment_before_default() -> None:
+    environment = {"CARNET_PORT": "9000", "CARNET_CENSUS_EVERY": "90s", "CARNET_HOSTS": "a.example, b.example"}
+    found = find_settings({"port": 9001, "host": None}, environment)
+    assert (found.port, found.host, found.census_every_ms) == (9001, "127.0.0.1", 90_000)
+    assert found.hosts == ("a.example", "b.example")
+    assert find_settings({}, {}) == Settings()
+
+
+def test_settings__go_through_text_and_document() -> None:
+    chosen = Settings(port=0, hosts=("a", "b"), behind_proxy=True, census_every_ms=90_000, origin="https://x.example")
+    assert from_document(to_document(chosen)) == chosen
+    for settings in (Settings(), chosen):
+        spoken = {setting.variable: to_text(settings, setting.name) for setting in SETTINGS}
+        assert find_settings({}, spoken) == settings
+
+
+@pytest.mark.parametrize(
+    "variable, text",
+    [
+        ("CARNET_PORT", "70000"),
+        ("CARNET_PORT", "-1"),
+        ("CARNET_PORT", "x"),
+        ("CARNET_CENSUS_EVERY", "5"),
+        ("CARNET_CENSUS_EVERY", "0s"),
+        ("CARNET_BEHIND_PROXY", "yes"),
+        ("CARNET_LOG_LEVEL", "loud"),
+        ("CARNET_WORKERS", "1000"),
+    ],
+)
+def test_find_settings__refused_value_out_of_range(variable: str, text: str) -> None:
+    with pytest.raises(Refused, match=variable) as caught:
+        find_settings({}, {variable: text})
+    assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_check__refuses_to_be_open_in_the_clear() -> None:
+    Settings().check()
+    Settings(host="0.0.0.0", behind_proxy=True, origin="https://x.example").check()
+    for bad in (
+        Settings(host="0.0.0.0"),
+        Settings(host="0.0.0.0", behind_proxy=True),
+        Settings(host="0.0.0.0", behind_proxy=True, origin="http://x.example"),
+        Settings(host="192.0.2.1", origin="https://x.example"),
+        Settings(origin="x.example"),
+        Settings(origin="https://x.example/path"),
+    ):
+        with pytest.raises(Refused) as caught:
+            bad.check()
+        assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE

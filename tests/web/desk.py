@@ -1,0 +1,67 @@
+"""A service over a real node: the desk of one worker, whose writer is in the same process, and a client of its app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from carnet.node.home import Home
+from carnet.services.principals import Principal
+from carnet.services.settings import Settings
+from carnet.web.app import make_app
+from carnet.web.desk import Desk
+from carnet.web.readers import Readers
+from tests.node.home import TestNode, make_node
+
+ORIGIN = "https://carnet.example"
+
+
+@dataclass
+class KnownCallers:
+    """Callers that a test names: what stands in a cookie or in a bearer header is looked up here."""
+
+    sessions: dict[str, Principal] = field(default_factory=dict)
+    bearers: dict[str, Principal] = field(default_factory=dict)
+
+    def find_by_session(self, token: str) -> Principal | None:
+        return self.sessions.get(token)
+
+    def find_by_bearer(self, token: str) -> Principal | None:
+        return self.bearers.get(token)
+
+
+@dataclass
+class TestService:
+    """A node, the desk of a worker over it, and its app."""
+
+    __test__ = False
+
+    node: TestNode
+    desk: Desk
+    app: Litestar
+    client: TestClient[Litestar]
+    callers: KnownCallers
+
+
+@contextmanager
+def serving(path: Path, more: Sequence[Any] = (), **settings: Any) -> Iterator[TestService]:
+    """The service of a new node in this folder; `more` are routes of the test's own."""
+    node, callers = make_node(path), KnownCallers()
+    writer = node.open()
+    chosen = Settings(**{"origin": ORIGIN, **settings})
+    readers = Readers(node.read)
+    desk = Desk(Home(node.path), readers, writer, node.clock, node.dice, chosen, callers)
+    app = make_app(desk, more)
+    try:
+        # Whatever fails must be answered as it would be outside, not raised into the test.
+        with TestClient(app, base_url=chosen.public_address, raise_server_exceptions=False) as client:
+            yield TestService(node, desk, app, client, callers)
+    finally:
+        readers.close()
+        node.close()
