@@ -1,0 +1,131 @@
+"""Templates turned into pages: one environment for each language, with the words, the dates and the assets that
+templates ask for.
+
+Everything that a template prints is escaped; no template has a script or a style of its own. It refuses to know
+requests: what a page must know of its reader comes in a `Frame`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+from unicodedata import normalize
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from carnet import __version__
+from carnet.services.vehicles import Vehicle
+from carnet.web.assets import load_assets
+from carnet.web.language import Language, load_translations
+from carnet.web.wording import NARROW, get_wording, sentence
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+Theme: TypeAlias = Literal["auto", "light", "dark"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
+THEME_COLOURS = {"light": "#f3f5f2", "dark": "#0c1311"}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every page knows of its reader: language, theme, the path asked for, who has signed in, and the token that
+    its forms carry.
+
+    `standing` is the value of `Principal.standing`; `csrf` is empty where no form may write.
+    """
+
+    language: Language = "fr"
+    theme: Theme = "auto"
+    path: str = "/"
+    standing: str = "visitor"
+    name: str | None = None
+    csrf: str = ""
+    is_demo: bool = False
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether somebody has signed in."""
+        return self.standing != "visitor"
+
+    @property
+    def home(self) -> str:
+        """Where this reader's work begins."""
+        return {"visitor": "/", "operator": "/operator", "holder": "/vehicles"}.get(self.standing, "/account")
+
+    def with_path(self, path: str) -> Frame:
+        """The same frame for another path."""
+        return replace(self, path=path)
+
+
+def render(template: str, frame: Frame, **facts: Any) -> str:
+    """The page as text. Raises jinja2 errors for a template that asks for what it was not given: our own bug."""
+    return _make_environment(frame.language).get_template(template).render(frame=frame, **facts)
+
+
+@cache
+def _make_environment(language: Language) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        auto_reload=False,
+    )
+    environment.install_gettext_translations(load_translations(language), newstyle=True)  # type: ignore[attr-defined]
+    wording = get_wording(language)
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.filters |= {
+        "sentence": sentence,
+        "drums": make_drums,
+        "short": make_short_id,
+        "mrz": make_mrz,
+        "bare": drop_rubric,
+    }
+    environment.globals |= {
+        "asset": lambda name: load_assets()[name].address,
+        "NARROW": NARROW,
+        "say": wording,
+        "themes": THEMES,
+        "theme_colours": THEME_COLOURS,
+        "version": __version__,
+    }
+    # An icon is a macro, so that its markup stands in a template like all other markup.
+    environment.globals["icon"] = environment.get_template("icon.html").module.icon  # type: ignore[attr-defined]
+    return environment
+
+
+def make_drums(value: int) -> list[tuple[str, str]]:
+    """The digits of a counter with six drums or more, each with its class: a leading zero, the first of a group, the
+    last."""
+    text = f"{value:06d}"
+    drums = []
+    for place, digit in enumerate(text):
+        names = ["zero"] if not text[: place + 1].strip("0") and place < len(text) - 1 else []
+        if place and (len(text) - place) % 3 == 0:
+            names.append("gap")
+        if place == len(text) - 1:
+            names.append("last")
+        drums.append((digit, " ".join(names)))
+    return drums
+
+
+def make_short_id(text: str) -> str:
+    """The first eight digits of an id or digest in two groups, as people compare them."""
+    return f"{text[:4]} {text[4:8]}"
+
+
+def make_mrz(vehicle: Vehicle, length: int = 120) -> str:
+    """The line at the foot of a data page, in the characters of a passport's (ICAO 9303): decoration, hidden from
+    readers of text."""
+    plain = normalize("NFKD", vehicle.name or str(vehicle.subject["value"])).upper()
+    words = re.sub(r"[^A-Z0-9]+", "<", plain.encode("ascii", "ignore").decode()).strip("<")
+    return f"CARNET<{vehicle.plate_country or ''}<{words}<<{vehicle.passport[:8].upper()}<<".ljust(length, "<")
+
+
+def drop_rubric(label: str) -> str:
+    """A field's label without the rubric in brackets, which stands beside it."""
+    return re.sub(r" \([A-Z][.0-9A-Z]*\)|(?<=\(CNIT), (?=D)", "", re.sub(r"\((CNIT), D\.2\.1\)", r"(\1)", label))
