@@ -39,6 +39,9 @@ def main() -> None:
     catalog = read_french()
     catalog.update(extract_messages(), no_fuzzy_matching=True)
     catalog.obsolete.clear()
+    catalog.project, catalog.version = "carnet", "0"
+    catalog.last_translator, catalog.language_team, catalog.msgid_bugs_address = "the maintainers", "French", ""
+    catalog.revision_date = catalog.creation_date
     catalog.fuzzy = False
     with FRENCH.open("wb") as file:
         write_po(file, catalog, width=120, no_location=True, omit_header=False, sort_output=True)
