@@ -18,8 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from carnet import __version__
 from carnet.services.vehicles import Vehicle
-from carnet.web.assets import load_assets
 from carnet.web.language import Language, load_translations
+from carnet.web.static_files import find_address
 from carnet.web.wording import NARROW, get_wording, sentence
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -33,7 +33,7 @@ class Frame:
     """What every page knows of its reader: language, theme, the path asked for, who has signed in, and the token that
     its forms carry.
 
-    `standing` is the value of `Principal.standing`; `csrf` is empty where no form may write.
+    `standing` is the value of `Principal.standing`; `form_token` is empty where no form may write.
     """
 
     language: Language = "fr"
@@ -41,7 +41,7 @@ class Frame:
     path: str = "/"
     standing: str = "visitor"
     name: str | None = None
-    csrf: str = ""
+    form_token: str = ""
     is_demo: bool = False
 
     @property
@@ -86,7 +86,7 @@ def _make_environment(language: Language) -> Environment:
         "bare": drop_rubric,
     }
     environment.globals |= {
-        "asset": lambda name: load_assets()[name].address,
+        "asset": find_address,
         "NARROW": NARROW,
         "say": wording,
         "themes": THEMES,

@@ -21,6 +21,10 @@ from carnet.web.policy import OPEN
 
 HERE = Path(__file__).resolve().parent
 BESIDE = ("tokens.css", "components.css", "icons.svg")
+STYLESHEET = "carnet.css"
+STYLES = ("tokens.css", "components.css", "static/application.css", "static/timeline.css")
+"""What the one stylesheet of the application is made of: the first two dress the verification page too."""
+
 HASH_DIGITS = 16
 MINIMUM_GZIP_BYTES = 500
 MEDIA_TYPES = {
@@ -59,14 +63,15 @@ def read_assets() -> dict[str, Asset]:
     folder = HERE / "static"
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files |= {name: HERE / name for name in BESIDE}
-    return {name: _read(name, path) for name, path in files.items() if path.suffix in MEDIA_TYPES}
+    assets = {name: _make(name, path.read_bytes()) for name, path in files.items() if path.suffix in MEDIA_TYPES}
+    assets[STYLESHEET] = _make(STYLESHEET, b"".join((HERE / name).read_bytes() for name in STYLES))
+    return assets
 
 
-def _read(name: str, path: Path) -> Asset:
-    data = path.read_bytes()
+def _make(name: str, data: bytes) -> Asset:
     zipped = gzip.compress(data, mtime=0) if len(data) >= MINIMUM_GZIP_BYTES else data
     smaller = zipped if len(zipped) < len(data) * 0.9 else None
-    return Asset(name, data, smaller, MEDIA_TYPES[path.suffix], sha256(data).hexdigest()[:HASH_DIGITS])
+    return Asset(name, data, smaller, MEDIA_TYPES[Path(name).suffix], sha256(data).hexdigest()[:HASH_DIGITS])
 
 
 def find_address(name: str) -> str:
