@@ -85,7 +85,7 @@ def test_init__refused_bad_store(tmp_path: Path, store: str, error: str) -> None
 def test_erase__tables_are_written_anew(tmp_path: Path, home: Path, url: str, postgres: Cluster) -> None:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT content, secret FROM entry WHERE chain = 2").fetchall()
-        digests = connection.execute("SELECT digest FROM source_row WHERE chain = 2").fetchall()
+        digests = connection.execute("SELECT source FROM entry WHERE chain = 2 AND source IS NOT NULL").fetchall()
         others = connection.execute("SELECT content FROM entry WHERE chain = 3").fetchall()
     traces = [bytes(value) for row in [*rows, *digests] for value in row]
     assert len(traces) > 8

@@ -34,8 +34,8 @@ from tests.node.home import (
 
 NOT_COVERED = {
     (
-        "source_row",
-        "digest",
+        "entry",
+        "source",
     ): "a keyed digest of a file's row, which is not kept: a changed one lets a row be imported again",
     ("writer", "term"): "a number that every writer raises; nothing is proved by it",
     ("writer", "holder"): "who wrote last, for people",
@@ -172,7 +172,8 @@ def test_check_home__names_the_table_of_every_changed_value(
             )
             connection.execute(f'UPDATE {table} SET "{column}" = ? WHERE {condition}', (old, *changed_key))
             if (table, column) in NOT_COVERED:
-                assert named == set(), f"{table}.{column} is covered after all: take it off the list"
+                # A value where an erasure left none is noticed all the same.
+                assert named == set() or old is None, f"{table}.{column} is covered after all: take it off the list"
             else:
                 wanted = SAID_BY_ANOTHER.get((table, column), {table})
                 assert named & wanted, f"{table}.{column} of {key}: {old!r} became {new!r}, and only {named} was named"
@@ -189,9 +190,8 @@ def test_check_home__notices_a_missing_row(full: TestNode, tmp_path: Path, table
         connection.execute(f"DELETE FROM {table} WHERE {condition}", key)
         found = check_home(home)
         connection.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
-        if table not in ("source_row", "checkpoint"):
-            # Without its row a source can be read again, and an older checkpoint is as good: nothing signed is
-            # contradicted.
+        if table != "checkpoint":
+            # An older checkpoint is as good: nothing signed is contradicted.
             assert found != []
     assert check_home(home) == []
 
@@ -242,7 +242,8 @@ def test_check_home__several_processes_find_the_same(node: TestNode, worker_coun
     assert check_home(node.path, progress=told.append, worker_count=worker_count) == []
     assert told[-1].done == told[-1].total == 180
     copied = (
-        "seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret, content"
+        "seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, source, secret,"
+        " content"
     )
     with changing(node.path) as connection:
         connection.execute("UPDATE entry SET secret = content WHERE chain = 3 AND seq = 1")

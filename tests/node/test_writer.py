@@ -302,7 +302,7 @@ def test_append__source_row_known_again(checked: TestNode) -> None:
     writer.append(checked.operator.id, REPORTED, [Group([opening(subject), reading(subject, 1, source=b"a" * 16)])])
     ref = writer.find_chain(subject)
     assert ref is not None
-    assert writer.find_source_digests([ref.id]) == {ref.id: {b"a" * 16}}
+    assert writer.find_sources({ref.id: [b"a" * 16, b"b" * 16]}) == {ref.id: {b"a" * 16}}
     rows = [
         reading(subject, 1, source=b"a" * 16),
         reading(subject, 2, source=b"b" * 16),

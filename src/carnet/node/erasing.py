@@ -154,8 +154,9 @@ def _make_tombstones(connection: Connection, ring: KeyRing, chain: ChainRef, seq
         # A journal: nothing imports into it, and no subject leads to it.
         return set()
     made = Tombstones(connection, ring.index)
-    sources = connection.execute("SELECT seq, digest FROM source_row WHERE chain = ?", (chain.id,)).fetchall()
-    rows = {made.compute_row(blind, digest) for seq, digest in sources if seqs is None or seq in seqs}
+    query = "SELECT seq, source FROM entry WHERE chain = ? AND source IS NOT NULL"
+    sources = connection.execute(query, (chain.id,)).fetchall()
+    rows = {made.compute_row(blind, source) for seq, source in sources if seqs is None or seq in seqs}
     marks = {made.compute_rows_mark(blind)} if rows else set()
     return rows | marks | ({made.compute_subject(blind)} if seqs is None else set())
 

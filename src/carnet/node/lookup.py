@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
@@ -27,8 +27,9 @@ from carnet.vault.sealing import (
 from carnet.vault.store import Blob, Connection
 
 Document = dict[str, Any]
+V = TypeVar("V")
 
-MANY: Final = 500
+MANY: Final = 512
 """Values that one question asks for: enough that its own cost disappears."""
 
 _CHAIN = (
@@ -100,12 +101,28 @@ def find_chains_by_subjects(
     return found
 
 
-def find_source_digests(connection: Connection, chains: Sequence[int]) -> dict[int, set[bytes]]:
-    """The keyed digests of the source rows that each of these chains holds already, by its number."""
-    found: dict[int, set[bytes]] = {chain: set() for chain in chains}
-    for chain, digest in ask_many(connection, "SELECT chain, digest FROM source_row WHERE chain IN (?)", chains):
-        found[chain].add(digest)
+def find_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
+    """Which of the source rows, by their keyed digests under the number of their chain, that chain holds already."""
+    found: dict[int, set[bytes]] = {chain: set() for chain in sources}
+    for chain, source in _ask_sources(connection, sources):
+        if chain in found:
+            found[chain].add(source)
     return found
+
+
+def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> Iterator[Any]:
+    if not connection.is_file:
+        query = "SELECT chain, source FROM entry WHERE chain = ANY (?) AND source = ANY (?)"
+        yield from connection.execute(query, (list(sources), [one for own in sources.values() for one in own]))
+        return
+    chains = sorted(sources)
+    for at in range(0, len(chains), MANY):
+        # Most rows are new: what the database leaves out by itself need not become an object here.
+        chunk = chains[at : at + MANY]
+        wanted = _fill([Blob(one) for chain in chunk for one in sources[chain]])
+        chunk = _fill(chunk)
+        query = f"SELECT chain, source FROM entry WHERE chain IN ({_mark(chunk)}) AND source IN ({_mark(wanted)})"  # noqa: S608
+        yield from connection.execute(query, [*chunk, *wanted])
 
 
 def ask_many(connection: Connection, query: str, values: Sequence[object]) -> Iterator[Any]:
@@ -116,8 +133,18 @@ def ask_many(connection: Connection, query: str, values: Sequence[object]) -> It
         yield from connection.execute(query.replace("IN (?)", "= ANY (?)"), (array,))
         return
     for at in range(0, len(values), MANY):
-        chunk = values[at : at + MANY]
-        yield from connection.execute(query.replace("?", ",".join("?" * len(chunk))), chunk)
+        chunk = _fill(values[at : at + MANY])
+        yield from connection.execute(query.replace("?", _mark(chunk)), chunk)
+
+
+def _fill(values: Sequence[V]) -> list[V]:
+    """The values, the last one repeated up to a power of two: each other number would be another statement to keep."""
+    missing = (1 << (len(values) - 1).bit_length()) - len(values)
+    return [*values, *(values[-1] for _ in range(missing))]
+
+
+def _mark(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _open_chain(ring: KeyRing, row: Any) -> ChainRef | None:

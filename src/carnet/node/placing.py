@@ -21,7 +21,7 @@ from carnet.ledger.state import State
 from carnet.node.aliases import Declaration, check_alias
 from carnet.node.erased import check_id_not_erased
 from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, ask_many, find_source_digests, get_chain_by_number, open_content
+from carnet.node.lookup import Kinds, ask_many, find_sources, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
@@ -135,14 +135,16 @@ class Placing:
         self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
         self.heads: dict[int, Head] = {}
         self.batches: list[OpenBatch] = []
-        # Rows of `entry`: those without a target, which is left out, and those with one.
+        # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.
         self.entries: list[tuple[object, ...]] = []
+        self.bare_entries: list[tuple[object, ...]] = []
         self.entries_at_target: list[tuple[object, ...]] = []
         self.submissions: list[tuple[object, ...]] = []
-        self.sources: list[tuple[int, Blob, int]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
+        # Source rows that a chain holds, as far as they were asked for or placed; chains of this transaction.
         self._known: dict[int, set[bytes]] = {}
+        self._opened: set[int] = set()
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
@@ -225,8 +227,14 @@ class Placing:
 
     def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
         """Read which source rows the chains hold already to which more are to be added."""
-        numbers = {group.chain for group in groups if group.chain and any(row.source for row in group.rows)}
-        self._known.update(find_source_digests(self._connection, sorted(numbers - self._known.keys())))
+        asked: dict[int, list[bytes]] = {}
+        for group in groups:
+            sources = [row.source for row in group.rows if row.source is not None] if group.chain else []
+            if sources and group.chain not in self._opened:
+                asked.setdefault(group.chain, []).extend(sources)
+        if asked:
+            for chain, known in find_sources(self._connection, asked).items():
+                self._known.setdefault(chain, set()).update(known)
 
     def _enter_group(
         self, group: PreparedGroup, right: Right, is_checked_twice: bool, refusals: list[Refusal]
@@ -301,6 +309,7 @@ class Placing:
         )
         self.heads[head.number] = head
         self._known[head.number] = set()
+        self._opened.add(head.number)
         self.next_chain += 1
         return head
 
@@ -341,7 +350,7 @@ class Placing:
         number, chain16, basis = head.number, head.chain16, right.basis
         id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        placed, known = self._rows_of.setdefault(number, []), self._known.get(number, set())
+        placed, known = self._rows_of.setdefault(number, []), self._known.setdefault(number, set())
         for row in rows:
             kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
             is_special = mark or kind == CLOSING
@@ -364,26 +373,31 @@ class Placing:
             leaves, seal = batches[ordinal].leaves, first_seal + ordinal
             content = row.content
             where = IN_VAULT if content is not None else ELSEWHERE
-            secret, kept = Blob(row.secret), None if content is None else Blob(content)
+            secret, kept, source = Blob(row.secret), None if content is None else Blob(content), row.source
             if mark:
                 self.entries_at_target.append(
                     (
                         number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
-                        sub_index, seal, len(leaves), where, secret, kept,
+                        sub_index, seal, len(leaves), where, None if source is None else Blob(source), secret, kept,
                     )
                 )  # fmt: skip
-            else:
-                self.entries.append(
+            elif source is None:
+                self.bare_entries.append(
                     (
                         number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
                         where, secret, kept,
                     )
                 )  # fmt: skip
+            else:
+                known.add(source)
+                self.entries.append(
+                    (
+                        number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
+                        where, Blob(source), secret, kept,
+                    )
+                )  # fmt: skip
             leaves.append(sha256(b"\x00" + link).digest())
             head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
-            if row.source is not None:
-                self.sources.append((number, Blob(row.source), seq))
-                known.add(row.source)
             if is_special:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))

@@ -63,7 +63,7 @@ from carnet.node.lookup import (
     find_chain_by_id,
     find_chain_by_subject,
     find_chains_by_subjects,
-    find_source_digests,
+    find_sources,
     get_chain_by_number,
 )
 from carnet.node.placing import Outcome, Placing, Receipt
@@ -101,8 +101,9 @@ MAX_GROUP = 512
 T = TypeVar("T")
 
 # Nulls are written out: for the driver, a null among the parameters is dearer than a text.
-_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?)"
-_ENTRY_AT_TARGET = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)"
+_BARE_ENTRY = "INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,NULL,?,?)"
+_ENTRY_AT_TARGET = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _NEW_CHAIN = "INSERT INTO chain VALUES (?,?,?,NULL,?,?,?,?,?,?,?,NULL,NULL,NULL)"
 _GROWN_CHAIN = (
     "UPDATE chain SET closed=?, head_seq=?, head_epoch=?, head_id=?, head_seal=?"
@@ -241,10 +242,10 @@ class Writer:
         with self._mutex:
             return find_receipt(self._connection, self._book.state.net, place, chain16, sid)
 
-    def find_source_digests(self, chains: Sequence[int]) -> dict[int, set[bytes]]:
-        """The source rows that chains (by their numbers in the store) hold already."""
+    def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
+        """Which of these source rows (by the numbers of their chains in the store) the chains hold already."""
         with self._mutex:
-            return find_source_digests(self._connection, chains)
+            return find_sources(self._connection, sources)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """Every alias that an author signed for, with the subject of its passport. Looks through the whole store: there
@@ -658,8 +659,8 @@ class Writer:
         self._write_chains(placing, state)
         # In the order of the tree they go into: neighbours share a page.
         connection.insert_many(_ENTRY, sorted(placing.entries))
+        connection.insert_many(_BARE_ENTRY, sorted(placing.bare_entries))
         connection.insert_many(_ENTRY_AT_TARGET, sorted(placing.entries_at_target))
-        connection.insert_many("INSERT INTO source_row VALUES (?,?,?)", sorted(placing.sources))
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
 

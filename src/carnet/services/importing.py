@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
@@ -227,6 +227,8 @@ class _Run:
         self._opening: set[Subject] = set()
         self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
         self._touched = bytearray()
+        # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
+        self._looks_first = True
         self._first_opened: int | None = None
         self.sinks = sinks
         self.summary = Summary()
@@ -248,11 +250,14 @@ class _Run:
         groups: list[Group] = []
         order: list[Row | None] = []
         opens = set[Subject]()
+        digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
         with self._writer.reading():
             chains = self._find_chains(by_subject)
-            known = self._find_known(chains.values())
+            known = self._find_known(chains, digests) if self._looks_first else {}
+        before = self.summary.duplicate
         for subject, own in by_subject.items():
-            self._add_group(subject, own, chains.get(subject), known, groups, order, opens)
+            self._add_group(own, digests[subject], subject, chains.get(subject), known, groups, order, opens)
+        self._looks_first = self.summary.duplicate > before
         if groups:
             job = self._writer.make_job(self._member.id, Basis.REPORTED, groups, created_ms=self._now)
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
@@ -289,8 +294,9 @@ class _Run:
 
     def _add_group(
         self,
-        subject: Subject,
         rows: list[Row],
+        digests: list[bytes],
+        subject: Subject,
         chain: ChainRef | None,
         known_of: dict[int, set[bytes]],
         groups: list[Group],
@@ -303,11 +309,10 @@ class _Run:
         if chain is None:
             items.append(Statement(OPENING, self._make_opening(subject)))
             places.append(None)
-        elif chain.id in known_of:
-            known = known_of[chain.id]
+        elif self._is_older(chain):
+            known = known_of.get(chain.id, known)
             self._touch(chain.id)
-        for row in rows:
-            source = compute_source_digest(self._index_key, row.source_bytes)
+        for row, source in zip(rows, digests, strict=True):
             if source in known:
                 self.summary.duplicate += 1
                 continue
@@ -331,11 +336,20 @@ class _Run:
             kept.popitem(last=False)
         return found
 
-    def _find_known(self, chains: Iterable[ChainRef]) -> dict[int, set[bytes]]:
-        """The source rows of passports that are older than this run. Of those that it opened, the writer itself knows
-        the few rows; asking for each would cost as much."""
-        first = self._first_opened
-        return self._writer.find_source_digests([one.id for one in chains if first is None or one.id < first])
+    def _find_known(
+        self, chains: Mapping[Subject, ChainRef], digests: Mapping[Subject, list[bytes]]
+    ) -> dict[int, set[bytes]]:
+        """Which rows the passports hold that are older than this run. The writer refuses them too, but by then they
+        are prepared."""
+        asked = {chain.id: digests[subject] for subject, chain in chains.items() if self._is_older(chain)}
+        return self._writer.find_sources(asked)
+
+    def _is_older(self, chain: ChainRef) -> bool:
+        """Whether a passport was not opened by this run."""
+        return self._first_opened is None or chain.id < self._first_opened
+
+    def _digest(self, row: Row) -> bytes:
+        return compute_source_digest(self._index_key, row.source_bytes)
 
     def _touch(self, number: int) -> None:
         """Count an older passport that the file is about, once: one bit for each passport of the node."""
@@ -375,6 +389,7 @@ class _Run:
                 continue
             if refusal.reason == Reason.ALREADY_SEALED:
                 summary.duplicate += 1
+                self._looks_first = True
                 continue
             _note_fault(summary, _make_fault(row, refusal.reason, refusal.message), self.sinks)
 

@@ -15,7 +15,7 @@ from carnet.vault.store import Connection
 from carnet.vault.tables import IN_VAULT
 
 TOMBSTONE_BYTES: Final = 16
-ERASED_FROM: Final = ("entry", "source_row", "chain", "passport_key", "submission")
+ERASED_FROM: Final = ("entry", "chain", "passport_key", "submission")
 """The tables out of which an erasure takes rows or values."""
 
 
@@ -84,10 +84,9 @@ def write_erasure(connection: Connection, chain16: bytes, signed: SignedErasure,
 def erase_entry(connection: Connection, chain: int, seq: int, erasure: int, fields_root: bytes) -> None:
     """Destroy the secret, the contents and the source digest of one entry; its place and its fields root stay."""
     connection.execute(
-        "UPDATE entry SET secret = NULL, content = NULL, location = ? WHERE chain = ? AND seq = ?",
+        "UPDATE entry SET source = NULL, secret = NULL, content = NULL, location = ? WHERE chain = ? AND seq = ?",
         (IN_VAULT, chain, seq),
     )
-    connection.execute("DELETE FROM source_row WHERE chain = ? AND seq = ?", (chain, seq))
     connection.execute("INSERT INTO erased_entry VALUES (?,?,?,?)", (chain, seq, erasure, fields_root))
 
 
@@ -98,7 +97,7 @@ def erase_chain(connection: Connection, chain: int, erasure: int) -> None:
         "SELECT submission, count(*) FROM entry WHERE chain = ? GROUP BY submission", (chain,)
     ).fetchall()
     connection.execute("INSERT INTO erased_link SELECT seal, position, ? FROM entry WHERE chain = ?", (erasure, chain))
-    for table in ("source_row", "erased_entry", "entry", "passport_key", "census_changed"):
+    for table in ("erased_entry", "entry", "passport_key", "census_changed"):
         connection.execute(f"DELETE FROM {table} WHERE chain = ?", (chain,))  # noqa: S608 - our own words
     connection.execute("DELETE FROM chain WHERE id = ?", (chain,))
     # Whose other statements are elsewhere is not looked for: no index finds them, and such a row tells nothing.
@@ -133,13 +132,11 @@ def find_fields_root(connection: Connection, chain: int, seq: int) -> bytes | No
 def read_traces(connection: Connection, chain: int, seqs: Sequence[int] | None) -> list[bytes]:
     """The bytes that an erasure of these entries (None: of the chain) must leave in no file: contents and wrapped
     secrets, source digests; of a chain also its wrapped key, blind index and encrypted subject."""
-    query = "SELECT seq, secret, content FROM entry WHERE chain = ? ORDER BY seq"
+    query = "SELECT seq, secret, content, source FROM entry WHERE chain = ? ORDER BY seq"
     wanted = None if seqs is None else set(seqs)
     traces = [
         part for seq, *parts in connection.execute(query, (chain,)) if wanted is None or seq in wanted for part in parts
     ]
-    sources = connection.execute("SELECT seq, digest FROM source_row WHERE chain = ?", (chain,))
-    traces += [digest for seq, digest in sources if wanted is None or seq in wanted]
     if wanted is None:
         query = "SELECT blind, subject, wrapped FROM chain JOIN passport_key ON chain = chain.id WHERE chain.id = ?"
         traces += connection.execute(query, (chain,)).fetchone() or ()

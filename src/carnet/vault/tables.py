@@ -177,15 +177,17 @@ entry = Table(
     Column("seal", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("location", Integer, nullable=False),
+    Column("source", BLOB),
     Column("secret", BLOB),
     Column("content", BLOB),
-    PrimaryKeyConstraint("chain", "seq"),
+    PrimaryKeyConstraint("chain", "seq", name="entry_in_order"),
     CheckConstraint("location = 0 OR (location = 1 AND content IS NULL)"),
     sqlite_with_rowid=False,
 )
 """One entry: who and where it stands in the log in small integers; `secret` is wrapped under the passport's key,
-`content` encrypted under the key that the secret gives. No foreign keys: their checks would cost more than the
-insert; fsck looks."""
+`content` encrypted under the key that the secret gives. `source` is a keyed digest of the imported row that it became,
+to know a duplicate: here, where a new entry touches a page anyway, and erased with it. No foreign keys: their checks
+would cost more than the insert; fsck looks."""
 
 seal = Table(
     "seal",
@@ -196,18 +198,6 @@ seal = Table(
     Column("leaves", BLOB, nullable=False),
 )
 """The leaf hashes of a batch's links, 32 bytes each, under the log index of its seal."""
-
-source_row = Table(
-    "source_row",
-    metadata,
-    Column("chain", Integer, nullable=False),
-    Column("digest", BLOB, nullable=False),
-    Column("seq", Integer, nullable=False),
-    PrimaryKeyConstraint("chain", "digest"),
-    sqlite_with_rowid=False,
-)
-"""A keyed digest of each imported source row, to know a duplicate; and the entry that it became, with which it is
-erased."""
 
 erasure = Table(
     "erasure",

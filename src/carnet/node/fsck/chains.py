@@ -38,7 +38,7 @@ _CHAINS = (
 )
 _ENTRIES = (
     "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret,"
-    " content"
+    " content, source"
     " FROM entry WHERE chain BETWEEN ? AND ? ORDER BY chain, seq"
 )
 
@@ -217,11 +217,13 @@ class _Chains:
         """The statement's bytes, from the contents, and these; None where they are erased, elsewhere, or do not
         open."""
         number, seq, kind_id, sid = entry[0], entry[1], entry[2], entry[7]
-        location, secret, content = entry[12:15]
+        location, secret, content, source = entry[12:]
         key = (number, seq)
         if location not in (0, 1) or (location == 1) != (content is None and secret is not None):
             self._wrong(key, "location", "does not say where the contents are")
         if content is None and secret is None and ref is not None:
+            if source is not None:
+                self._wrong(key, "source", "kept, although its entry was erased")
             return self._rebuild_erased(entry, signed, chain16), None
         if content is None or secret is None or ref is None:
             if (content is None) != (secret is None) and location == 0:
@@ -387,20 +389,8 @@ class _Chains:
 
 def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
     """Rows that belong to a chain, an entry or a submission that is not there."""
-    for table in ("passport_key", "source_row"):
-        query = f"SELECT chain FROM {table} EXCEPT SELECT id FROM chain"  # noqa: S608 - our own words
-        for (number,) in connection.execute(query):
-            found.add(table, number, "chain", "there is no such chain")
-    query = (
-        "SELECT chain, seq FROM source_row WHERE NOT EXISTS"
-        " (SELECT 1 FROM entry WHERE entry.chain = source_row.chain AND entry.seq = source_row.seq)"
-    )
-    for key in connection.execute(query):
-        found.add("source_row", tuple(key), "seq", "there is no such entry")
-    for number, seq in erasures.roots:
-        query = "SELECT 1 FROM source_row WHERE chain = ? AND seq = ?"
-        if connection.execute(query, (number, seq)).fetchone() is not None:
-            found.add("source_row", (number, seq), "seq", "its entry was erased")
+    for (number,) in connection.execute("SELECT chain FROM passport_key EXCEPT SELECT id FROM chain"):
+        found.add("passport_key", number, "chain", "there is no such chain")
     query = "SELECT id FROM submission EXCEPT SELECT submission FROM entry"
     for (number,) in connection.execute(query):
         if number not in erasures.submissions:

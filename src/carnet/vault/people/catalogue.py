@@ -89,7 +89,7 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("chain", _V, "to find a vehicle's passport", _CHAIN, "chain16 blind subject"),
     **_fields("passport_key", _V, "to open a passport's contents", _CHAIN, "wrapped"),
     **_fields("entry", _V, "the vehicle's history", _CHAIN, "secret content sid"),
-    **_fields("source_row", _V, "to know an imported row again", _CHAIN, "digest"),
+    **_fields("entry", _V, "to know an imported row again", _CHAIN, "source"),
     **_fields("tombstone", _V, "to keep what was erased from coming back", "for ever, as a keyed digest", "digest"),
     **_fields("erasure", _A, "to show that an erasure was meant", "for ever, without what was erased", "document sig"),
 }
@@ -130,7 +130,6 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("passport_key", "chain")
     | _columns("entry", "chain seq kind basis class mark target submission sub_index seal position location")
     | _columns("seal", "idx class count leaves")
-    | _columns("source_row", "chain seq")
     | _columns("erasure", "id chain16 cleared")
     | _columns("erased_entry", "chain seq erasure fields_root")
     | _columns("erased_link", "seal position erasure")
