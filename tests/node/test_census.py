@@ -188,6 +188,9 @@ def make_first_schema(path: Path) -> None:
             "DROP TABLE census_piece",
             "DROP TABLE census_changed",
             "DROP TABLE writer",
+            "CREATE TABLE source_row (chain, digest, seq, PRIMARY KEY (chain, digest)) WITHOUT ROWID",
+            "INSERT INTO source_row SELECT chain, source, seq FROM entry WHERE source IS NOT NULL",
+            "ALTER TABLE entry DROP COLUMN source",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             store.connection.execute(statement)
