@@ -118,6 +118,8 @@ class Reason(StrEnum):
     NOT_PERMITTED = "not_permitted"
     CONFIRMATION_NEEDED = "confirmation_needed"
     FORM_EXPIRED = "form_expired"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    REQUEST_AT_WORK = "request_at_work"
     TOO_MANY_REQUESTS = "too_many_requests"
     SERVICE_FAULT = "service_fault"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import shake_256
 from typing import Any, Literal, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import OPENINGS, ChainRef, Group, Item
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.passport.kinds import read_schema
 from carnet.passport.occurred import check_not_future, check_occurred
 from carnet.passport.statement import NO_TARGET
@@ -78,8 +80,16 @@ class Sealed(Shape, frozen=True, kw_only=True):
     object: Literal["receipt"] = "receipt"
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """An entry that its caller may make, ready to be sealed: in whose name, on what ground, in which chain."""
+
+    member: MemberId
+    basis: int
+    group: Group
+
+
 def append(
-    writer: Writer,
+    writer: Writing,
     reader: Reader,
     holdings: Holdings,
     principal: Principal,
@@ -88,24 +98,49 @@ def append(
     passport: bytes | None,
     subject: Subject | None,
     now: Millis,
+    seed: bytes | None = None,
 ) -> Sealed:
-    """Seal one entry; when it returns, it is durable.
+    """Seal one entry; when it returns, it is durable. Asked again with the same `seed` (of an idempotency key) it gives
+    the receipt of the first time.
+
+    Raises Refused as `make_ready` does, and what the kind's schema and the writer refuse.
+    """
+    ready = make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
+    return seal_one(writer, ready.member, ready.basis, ready.group, seed)
+
+
+def make_ready(
+    reader: Reader,
+    holdings: Holdings,
+    principal: Principal,
+    new: NewEntry,
+    *,
+    passport: bytes | None,
+    subject: Subject | None,
+    now: Millis,
+) -> Ready:
+    """All that is asked of the store before an entry is sealed, so that its reader need not wait for the disk.
 
     Raises Refused UNKNOWN_PASSPORT (also for what the caller may not know of), SUBJECT_MISMATCH, UNKNOWN_KIND,
-    NOT_ACCREDITED, MAY_NOT_WRITE, WRONG_CHAIN, TIME_IN_FUTURE, WRONG_MARK, and what the kind's schema and the writer
-    refuse.
+    NOT_ACCREDITED, MAY_NOT_WRITE, WRONG_CHAIN, TIME_IN_FUTURE, WRONG_MARK.
     """
     member, basis = find_author(reader.state, principal, new.kind)
     chain = _find_chain(reader, holdings, principal, passport, subject)
     check_not_future(check_occurred(new.occurred), now)
-    item = make_item(new, chain.subject)
-    return seal_one(writer, member.id, basis, Group([item], chain))
+    return Ready(member.id, basis, Group([make_item(new, chain.subject)], chain))
 
 
 def open_passport(
-    writer: Writer, reader: Reader, principal: Principal, subject: Subject, occasion: str, now: Millis
+    writer: Writing,
+    reader: Reader,
+    principal: Principal,
+    subject: Subject,
+    occasion: str,
+    now: Millis,
+    seed: bytes | None = None,
 ) -> Sealed:
-    """Open the passport of a vehicle that has none, in the name of a member that is accredited for it.
+    """Open the passport of a vehicle that has none, in the name of a member that is accredited for it. `seed` as in
+    `append`.
 
     Raises Refused(SUBJECT_TAKEN), with the passport that there is, only to a member that may open; NOT_ACCREDITED to
     all others, whether there is one or not.
@@ -125,7 +160,7 @@ def open_passport(
         "subject": subject.to_json(),
     }
     try:
-        return seal_one(writer, member.id, Basis.HOSTED, Group([Item(OPENING, fields)]))
+        return seal_one(writer, member.id, Basis.HOSTED, Group([Item(OPENING, fields)]), seed)
     except Refused as refused:
         if refused.reason is Reason.SUBJECT_TAKEN and isinstance(refused.facts.get("passport"), str):
             raise Refused(
@@ -214,10 +249,34 @@ def check_new(reader: Reader, new: NewEntry, subject: Subject) -> None:
     read_schema(document).validate(cast("Mapping[str, Any]", make_item(new, subject.to_json()).fields))
 
 
-def seal_one(writer: Writer, member: MemberId, basis: int, group: Group) -> Sealed:
-    """One submission of one entry. Raises its refusal."""
-    outcome = writer.append(member, basis, [group])
-    return describe_sealed(writer, get_receipt(outcome))
+def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None = None) -> Sealed:
+    """One submission of one entry. Raises its refusal.
+
+    With a `seed`, the statement's secret comes from it and from all that the statement says: the same request gives the
+    same statement, which stands once, and whoever asks again gets the receipt that it got.
+    """
+    job = writer.make_job(member, basis, [group])
+    if seed is not None:
+        job = job._replace(randomness=_derive(seed, job.randomness, group))
+    prepared = writer.prepare(job)
+    try:
+        return describe_sealed(writer, get_receipt(writer.commit([prepared])[0]))
+    except Refused as refused:
+        is_again = refused.reason in (Reason.STATEMENT_LINKED, Reason.SUBJECT_TAKEN)
+        if seed is None or not is_again or not prepared.groups:
+            raise
+        made = prepared.groups[0]
+        found = writer.find_receipt(0, made.chain16, made.rows[0].sid)
+        if found is None:
+            raise
+        return describe_sealed(writer, found)
+
+
+def _derive(seed: bytes, randomness: bytes, group: Group) -> bytes:
+    """As much randomness as was there, from the seed and everything that will be encrypted with it: one key never
+    encrypts two texts."""
+    told = msgspec.json.encode([group.chain.chain16 if group.chain else None, group.items], order="sorted")
+    return shake_256(b"carnet/append\n" + len(seed).to_bytes(4, "big") + seed + told).digest(len(randomness))
 
 
 def get_receipt(outcome: Outcome) -> Receipt:
@@ -229,15 +288,15 @@ def get_receipt(outcome: Outcome) -> Receipt:
     return outcome.receipts[0]
 
 
-def describe_sealed(writer: Writer, receipt: Receipt) -> Sealed:
+def describe_sealed(writer: Writing, receipt: Receipt) -> Sealed:
     """The answer to a write."""
-    entry = format_name(Prefix.ENTRY, receipt.sid)
+    entry, passport = format_name(Prefix.ENTRY, receipt.sid), format_name(Prefix.PASSPORT, receipt.chain16)
     return Sealed(
         entry=entry,
-        passport=format_name(Prefix.PASSPORT, receipt.chain16),
+        passport=passport,
         seq=receipt.seq,
         receipt=msgspec.convert(make_receipt(writer, receipt), ReceiptShown),
-        proof=f"/v1/entries/{entry}/proof",
+        proof=f"/v1/passports/{passport}/entries/{entry}/proof",
     )
 
 

@@ -17,7 +17,7 @@ from carnet.ledger.state import State
 from carnet.node.placing import Outcome
 from carnet.node.prepare import Group, Item
 from carnet.node.reader import Reader
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.services.access import View
 from carnet.services.principals import Principal
 from carnet.types import Basis, Custody, KeyRole, MemberId, Millis
@@ -47,7 +47,7 @@ def find_access(
     return Access(view.passport, view.epoch, principal.member, action, purpose, entry_count, tuple(sorted(set(kinds))))
 
 
-def record_access(writer: Writer, reader: Reader, access: Access, now: Millis) -> bool:
+def record_access(writer: Writing, reader: Reader, access: Access, now: Millis) -> bool:
     """Seal the look in the journal of this epoch, opening it if it is the first; when this returns it is durable.
 
     False where nobody on this node may keep journals: its operator is neither a data service nor a platform, or the
@@ -69,7 +69,7 @@ def record_access(writer: Writer, reader: Reader, access: Access, now: Millis) -
     return True
 
 
-def open_journal(writer: Writer, reader: Reader, passport: bytes, now: Millis) -> bytes | None:
+def open_journal(writer: Writing, reader: Reader, passport: bytes, now: Millis) -> bytes | None:
     """The journal of the passport's present epoch, opened if there is none; None where nobody here may keep one.
 
     Raises Refused(UNKNOWN_PASSPORT).
@@ -100,7 +100,7 @@ def find_keeper(state: State) -> Member | None:
     return None
 
 
-def _record(writer: Writer, reader: Reader, keeper: Member, access: Access, now: Millis) -> Outcome:
+def _record(writer: Writing, reader: Reader, keeper: Member, access: Access, now: Millis) -> Outcome:
     journal = reader.find_journal(access.passport, access.epoch)
     items = [] if journal is not None else [_make_opening(reader, access.passport, access.epoch, now)]
     items.append(_make_access(reader, access, now))

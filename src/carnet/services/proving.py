@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.services.access import View
 from carnet.types import Millis
@@ -29,7 +29,7 @@ class Proved:
     shown_count: int
 
 
-def prove(writer: Writer, reader: Reader, view: View, now: Millis, *, entry: bytes | None = None) -> Proved:
+def prove(writer: Writing, reader: Reader, view: View, now: Millis, *, entry: bytes | None = None) -> Proved:
     """The proof of what the view shows, or of the one entry in it with this sid. A census is taken first where the
     latest does not know all of it.
 
@@ -50,7 +50,7 @@ def prove(writer: Writer, reader: Reader, view: View, now: Millis, *, entry: byt
     return Proved(data, view.passport, census_at if isinstance(census_at, int) else 0, len(shown))
 
 
-def _check_known(writer: Writer, reader: Reader, view: View, seq: int, now: Millis) -> None:
+def _check_known(writer: Writing, reader: Reader, view: View, seq: int, now: Millis) -> None:
     """Have a census that knows the chain up to this entry."""
     if _count_known(reader, view) > seq:
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from carnet.encoding import b64
 from carnet.node.placing import Receipt
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 
 
-def make_receipt(writer: Writer, receipt: Receipt) -> dict[str, object]:
+def make_receipt(writer: Writing, receipt: Receipt) -> dict[str, object]:
     """Clause 3.11, signed with the node key in force: what is sealed already has its acceptance as its deadline."""
     deadline = receipt.accepted_ms
     return {

@@ -13,10 +13,10 @@ from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
 from carnet.node.incoming import prepare_incoming
 from carnet.node.placing import Receipt
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.passport.submission import Submission, check_fields, read_submission
 from carnet.signing import verify
-from carnet.types import Basis
+from carnet.types import Basis, MemberId
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,16 @@ class Submitted:
     turned: list[Turned]
 
 
-def submit(writer: Writer, data: bytes) -> Submitted:
-    """Take a submission's file. A statement that cannot stand where it wants to is turned away by itself.
+def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitted:
+    """Take a submission's file. A statement that cannot stand where it wants to is turned away by itself. With `own`,
+    only this member's.
 
     Raises Refused for the whole, and then nothing is sealed: UNREADABLE_FILE, WRONG_NETWORK, UNKNOWN_MEMBER,
-    UNKNOWN_KEY, WRONG_CUSTODY, BAD_SIGNATURE, FIELDS_MISMATCH.
+    UNKNOWN_KEY, WRONG_CUSTODY, BAD_SIGNATURE, FIELDS_MISMATCH, NOT_PERMITTED for another member's.
     """
     submission = read_submission(data)
+    if own is not None and submission.author.member != own:
+        raise Refused(Reason.NOT_PERMITTED, "this submission was signed by another member than the one you act for")
     member, key = check_author(writer.state, submission)
     if not verify(key.key, submission.message, submission.sig):
         raise Refused(Reason.BAD_SIGNATURE, "the signature does not verify: the file was changed after it was signed")
@@ -96,7 +99,7 @@ def check_author(state: State, submission: Submission) -> tuple[Member, Key]:
     return member, key
 
 
-def _find_receipts(writer: Writer, submission: Submission) -> dict[int, Receipt]:
+def _find_receipts(writer: Writing, submission: Submission) -> dict[int, Receipt]:
     """The receipts of the statements that stand in their chains already, by place."""
     found: dict[int, Receipt] = {}
     for place, one in enumerate(submission.statements):

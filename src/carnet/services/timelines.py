@@ -151,9 +151,10 @@ class Opened:
         hidden = {"kind", "occurred", "subject"}
         own = None if link.fields is None else {name: value for name, value in fields.items() if name not in hidden}
         occurred = fields.get("occurred") or {"at": None, "precision": "unknown", "zone": None}
+        passport = format_name(Prefix.PASSPORT, self.view.passport)
         return EntryShown(
             id=self._names[link.seq],
-            passport=format_name(Prefix.PASSPORT, self.view.passport),
+            passport=passport,
             seq=link.seq,
             kind=link.kind,
             occurred=OccurredShown(**occurred),
@@ -173,7 +174,7 @@ class Opened:
             key=format_name(Prefix.KEY, link.key_digest),
             key_disputed=found["disputed"],
             erased=link.is_erased,
-            proof=f"/v1/entries/{self._names[link.seq]}/proof",
+            proof=f"/v1/passports/{passport}/entries/{self._names[link.seq]}/proof",
             fields=own,
             subject=fields.get("subject") or self._reader.get_subject(self.view.passport),
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from carnet.errors import Refused, Unverified
 from carnet.node.reader import Reader
 
 
@@ -31,8 +32,14 @@ class Readers:
             reader = self._open_one()
         try:
             reader.refresh_if_changed()
-            yield reader
-            reader.rest()
+            try:
+                yield reader
+            finally:
+                reader.rest()
+        except (Refused, Unverified):
+            # Refused is an answer like any other: as quick as one, so that its time tells nothing either.
+            self._give_back(reader)
+            raise
         except BaseException:
             # What went wrong may be the connection itself: the next request opens another.
             reader.close()

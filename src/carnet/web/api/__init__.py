@@ -7,5 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-ROUTES: list[Any] = []
+from litestar import Router
+
+from carnet.web.api import entries, network, openapi, passports
+
+ROUTES: list[Any] = [
+    Router("/v1", route_handlers=[*passports.ROUTES, *entries.ROUTES, *network.ROUTES, *openapi.ROUTES]),
+]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

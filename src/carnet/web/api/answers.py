@@ -1,0 +1,122 @@
+"""Answers of the API: JSON as its types say, tagged so that nobody fetches the same twice, and given once for one key.
+
+It refuses to know what is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+
+from carnet.errors import CarnetError, Refused
+from carnet.node.reader import Reader
+from carnet.services.access import Holdings, NoHoldings, View, get_view
+from carnet.services.idempotency import Answered, Idempotency, Started
+from carnet.services.journaling import find_access, record_access
+from carnet.services.principals import Principal
+from carnet.types import Millis
+from carnet.web.api.contract import JSON
+from carnet.web.api.inputs import get_passport_id
+from carnet.web.desk import Desk
+from carnet.web.headers import get_request_id
+from carnet.web.problems import make_problem
+
+AnyRequest = Request[Any, Any, Any]
+KEY_HEADER: Final = "idempotency-key"
+
+
+def get_holdings(desk: Desk) -> Holdings:
+    """Who holds what, as the accounts of this node know."""
+    found: Holdings = desk.shelf.get("holdings") or NoHoldings()
+    return found
+
+
+def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(value), status_code=status, media_type=JSON, headers=dict(headers or {}))
+
+
+def answer_fresh(request: AnyRequest, value: object) -> Response[bytes]:
+    """A JSON answer with its tag; 304 for whoever has the very same. The tag is of what is shown, so it tells no more
+    than the answer does."""
+    body = msgspec.json.encode(value)
+    tag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+    wanted = request.headers.get("if-none-match", "")
+    if tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}:
+        return Response(b"", status_code=304, headers=headers, media_type=JSON)
+    return Response(body, media_type=JSON, headers=headers)
+
+
+def answer_once(
+    desk: Desk,
+    principal: Principal,
+    request: AnyRequest,
+    asked: object,
+    work: Callable[[bytes | None, Millis], object],
+    status: int = 201,
+) -> Response[bytes]:
+    """The answer to a write. With an `Idempotency-Key` the work is done once, and its answer, a refusal too, is given
+    again for the same key and request. `work(seed, now)` does it."""
+    key, now = request.headers.get(KEY_HEADER), desk.clock()
+    if key is None:
+        return answer(work(None, now), status)
+    told = msgspec.json.encode([request.method, request.url.path, asked], order="sorted")
+    records: Idempotency = desk.shelf["idempotency"]
+    begun = records.start(principal, key, told, now)
+    if isinstance(begun, Answered):
+        media = JSON if begun.status < 400 else "application/problem+json"
+        return Response(begun.body, status_code=begun.status, media_type=media, headers={"Idempotent-Replayed": "true"})
+    return _finish(desk, records, begun, request, work, status)
+
+
+def _finish(
+    desk: Desk,
+    records: Idempotency,
+    begun: Started,
+    request: AnyRequest,
+    work: Callable[[bytes | None, Millis], object],
+    status: int,
+) -> Response[bytes]:
+    try:
+        body = msgspec.json.encode(work(begun.seed, begun.since))
+    except CarnetError as error:
+        problem = make_problem(error, get_request_id(request.scope))
+        if problem.status >= 500 or problem.could_retry or not isinstance(error, Refused):
+            # Nothing was decided: the same key may be tried again at once.
+            records.abandon(begun)
+            raise
+        records.finish(begun, problem.status, msgspec.json.encode(problem.to_document()), desk.clock())
+        raise
+    records.finish(begun, status, body, desk.clock())
+    return Response(body, status_code=status, media_type=JSON)
+
+
+@contextmanager
+def viewing(desk: Desk, principal: Principal, passport: str) -> Iterator[tuple[Reader, View]]:
+    """A reader, and the caller's view of the passport that an address names. Raises Refused(UNKNOWN_PASSPORT)."""
+    wanted = get_passport_id(passport)
+    with desk.reading() as reader:
+        yield reader, get_view(reader, get_holdings(desk), principal, wanted)
+
+
+def note_access(
+    desk: Desk,
+    principal: Principal,
+    reader: Reader,
+    view: View,
+    kinds: list[str],
+    *,
+    action: str = "read",
+    purpose: str = "own entries",
+) -> None:
+    """Seal in the holder's journal that the caller looks at entries of these kinds; when it returns, the answer may
+    go."""
+    access = find_access(principal, view, kinds, len(kinds), action=action, purpose=purpose)
+    if access is not None:
+        record_access(desk.door, reader, access, desk.clock())

@@ -1,0 +1,369 @@
+"""`/v1/passports/…/entries` and `/v1/entries`: the timeline with its filters, one entry, its proof; appending; and
+submissions that a member signed with its own key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Response, get, post
+from litestar.concurrency import sync_to_thread
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from carnet.errors import Reason, Refused
+from carnet.node.reader import Reader
+from carnet.passport.submission import MAX_SUBMISSION_BYTES
+from carnet.services.access import get_member
+from carnet.services.appending import ReceiptShown, Sealed, make_ready, seal_one
+from carnet.services.names import Prefix, format_name, parse_name
+from carnet.services.principals import Principal, Role, Scope
+from carnet.services.proving import prove
+from carnet.services.receipts import make_receipt
+from carnet.services.submitting import submit
+from carnet.services.timelines import (
+    DEFAULT_LIMIT,
+    EntryMeta,
+    EntryShown,
+    Opened,
+    Shape,
+    State,
+    Wanted,
+    find_entry,
+    hide_values,
+)
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh, answer_once, get_holdings, note_access, viewing
+from carnet.web.api.contract import JSON, PROOF, Contract, ListOf, promise
+from carnet.web.api.inputs import (
+    EntryIn,
+    VehicleEntryIn,
+    get_entry_id,
+    get_new_entry,
+    get_passport_id,
+    get_subject,
+)
+from carnet.web.api.passports import READERS
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.policy import holder, machine
+
+APPENDERS = machine(Scope.ENTRIES_APPEND, Role.ADMIN, Role.CLERK)
+TAG = "Entries"
+UNSEEN = (Reason.UNKNOWN_PASSPORT, Reason.ERASED)
+UNWRITTEN = (
+    Reason.UNKNOWN_PASSPORT, Reason.ERASED, Reason.SUBJECT_MISMATCH, Reason.PASSPORT_CLOSED, Reason.UNKNOWN_KIND,
+    Reason.UNKNOWN_FIELD, Reason.MISSING_FIELD, Reason.WRONG_TYPE, Reason.NOT_IN_LIST, Reason.VALUE_OUT_OF_RANGE,
+    Reason.TEXT_TOO_LONG, Reason.FIELDS_CONFLICT, Reason.INVALID_VIN, Reason.INVALID_TIME, Reason.TIME_IN_FUTURE,
+    Reason.ENDS_BEFORE_START, Reason.MAY_NOT_WRITE, Reason.NOT_ACCREDITED, Reason.UNKNOWN_KEY, Reason.MEMBER_RETIRED,
+    Reason.WRONG_CHAIN, Reason.WRONG_MARK, Reason.UNKNOWN_TARGET, Reason.TARGET_IS_OPENING,
+)  # fmt: skip
+
+Kinds = Annotated[list[str] | None, QueryParameter(name="kind")]
+
+
+class EntryWithProof(EntryShown, frozen=True, kw_only=True):
+    """An entry; with `?proof=1` its proof too, as the text of a `.carnet` file."""
+
+    bundle: str | None = None
+
+
+class SealedWithProof(Sealed, frozen=True, kw_only=True):
+    """What became of a write; with `?proof=1` its proof too, as the text of a `.carnet` file."""
+
+    bundle: str | None = None
+
+
+class TurnedAway(Shape, frozen=True, kw_only=True):
+    """A statement of a submission that was not taken: its place from 0, and why."""
+
+    place: int
+    statement: str
+    code: str
+    detail: str
+
+
+class Submitted(Shape, frozen=True, kw_only=True):
+    """What became of a submission: receipts in its order, `sealed` of them new; what was turned away."""
+
+    member: str
+    sealed: int
+    receipts: list[ReceiptShown]
+    turned_away: list[TurnedAway]
+    object: Literal["submission"] = "submission"
+
+
+def _make_wanted(reader: Reader, kind: list[str] | None, author: str | None, **others: Any) -> Wanted:
+    for one in kind or ():
+        if one not in reader.kinds:
+            raise Refused(Reason.UNKNOWN_KIND, "the rules in force name no such kind", pointer="#kind")
+    member = None if author is None else parse_name(Prefix.MEMBER, author, "author")
+    return Wanted(kinds=frozenset(kind or ()), author=member, **others)
+
+
+@get(
+    "/passports/{passport:str}/entries",
+    opt=promise(READERS, Contract(TAG, answer=ListOf[EntryShown], refusals=(*UNSEEN, Reason.UNKNOWN_KIND))),
+    sync_to_thread=True,
+)
+def list_entries(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: AnyRequest,
+    passport: FromPath[str],
+    kind: Kinds = None,
+    author: FromQuery[str | None] = None,
+    since: FromQuery[str | None] = None,
+    until: FromQuery[str | None] = None,
+    in_state: FromQuery[State | None] = None,
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    starting_after: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """The timeline, newest first: of some kinds, one author, a period of when it happened, one state."""
+    with viewing(desk, principal, passport) as (reader, view):
+        wanted = _make_wanted(
+            reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
+        )
+        page = Opened(reader, view).list(wanted)
+        note_access(desk, principal, reader, view, [entry.kind for entry in page.entries])
+    return answer_fresh(request, ListOf(data=page.entries, has_more=page.has_more))
+
+
+@get(
+    "/passports/{passport:str}/metadata",
+    opt=promise(READERS, Contract(TAG, answer=ListOf[EntryMeta], refusals=(*UNSEEN, Reason.UNKNOWN_KIND))),
+    sync_to_thread=True,
+)
+def list_metadata(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: AnyRequest,
+    passport: FromPath[str],
+    kind: Kinds = None,
+    author: FromQuery[str | None] = None,
+    since: FromQuery[str | None] = None,
+    until: FromQuery[str | None] = None,
+    in_state: FromQuery[State | None] = None,
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    starting_after: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Nature, source, seal and state of each entry of the timeline, without any value."""
+    with viewing(desk, principal, passport) as (reader, view):
+        wanted = _make_wanted(
+            reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
+        )
+        page = Opened(reader, view).list(wanted)
+        note_access(desk, principal, reader, view, [entry.kind for entry in page.entries], purpose="metadata")
+    shown = [hide_values(entry) for entry in page.entries]
+    return answer_fresh(request, ListOf(data=shown, has_more=page.has_more))
+
+
+@get(
+    "/passports/{passport:str}/entries/{entry:str}",
+    opt=promise(READERS, Contract(TAG, answer=EntryWithProof, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    sync_to_thread=True,
+)
+def get_entry(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: AnyRequest,
+    passport: FromPath[str],
+    entry: FromPath[str],
+    proof: FromQuery[bool] = False,
+) -> Response[bytes]:
+    """One entry; with `?proof=1` its proof beside it."""
+    sid = get_entry_id(entry)
+    with viewing(desk, principal, passport) as (reader, view):
+        opened = Opened(reader, view)
+        link = find_entry(opened, sid)
+        if link is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such entry here, or you may not see it")
+        note_access(desk, principal, reader, view, [link.kind])
+        shown = msgspec.structs.asdict(opened.describe(link))
+        bundle = prove(desk.door, reader, view, desk.clock(), entry=sid).data.decode() if proof else None
+    return answer_fresh(request, EntryWithProof(**shown, bundle=bundle))
+
+
+@post(
+    "/passports/{passport:str}/entries",
+    opt=promise(
+        APPENDERS | holder(),
+        Contract(
+            TAG,
+            answer=SealedWithProof,
+            body=EntryIn,
+            status=201,
+            is_idempotent=True,
+            refusals=UNWRITTEN,
+            example={
+                "kind": "vehicle.odometer/1",
+                "occurred": {"at": "2026-03-02", "precision": "day", "zone": None},
+                "fields": {"odometer_km": 61250, "odometer_state": "read", "method": "dash"},
+            },
+        ),
+    ),
+    sync_to_thread=True,
+)
+def append_entry(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: AnyRequest,
+    passport: FromPath[str],
+    data: JSONBody[EntryIn],
+    proof: FromQuery[bool] = False,
+) -> Response[bytes]:
+    """Append an entry. A member that has not written in this passport names the vehicle too; a holder's entry is marked
+    as declared by the holder."""
+    wanted = get_passport_id(passport)
+    subject = None if data.subject is None else get_subject(data.subject)
+
+    def work(seed: bytes | None, now: int) -> SealedWithProof:
+        with desk.reading() as reader:
+            ready = make_ready(
+                reader, get_holdings(desk), principal, get_new_entry(data), passport=wanted, subject=subject, now=now
+            )
+        sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
+        return _with_proof(desk, principal, sealed, proof)
+
+    return answer_once(desk, principal, request, [data, proof], work)
+
+
+@post(
+    "/entries",
+    opt=promise(
+        APPENDERS,
+        Contract(
+            TAG,
+            answer=SealedWithProof,
+            body=VehicleEntryIn,
+            status=201,
+            is_idempotent=True,
+            refusals=UNWRITTEN,
+            example={
+                "subject": {"scheme": "vin", "value": "VF1RFB00X56123456"},
+                "kind": "vehicle.odometer/1",
+                "occurred": {"at": "2026-03-02", "precision": "day", "zone": None},
+                "fields": {"odometer_km": 61250, "odometer_state": "read", "method": "dash"},
+            },
+        ),
+    ),
+    sync_to_thread=True,
+)
+def append_to_vehicle(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: AnyRequest,
+    data: JSONBody[VehicleEntryIn],
+    proof: FromQuery[bool] = False,
+) -> Response[bytes]:
+    """Append an entry to the passport of the vehicle that you have before you."""
+    subject = get_subject(data.subject)
+
+    def work(seed: bytes | None, now: int) -> SealedWithProof:
+        with desk.reading() as reader:
+            ready = make_ready(
+                reader, get_holdings(desk), principal, get_new_entry(data), passport=None, subject=subject, now=now
+            )
+        sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
+        return _with_proof(desk, principal, sealed, proof)
+
+    return answer_once(desk, principal, request, [data, proof], work)
+
+
+def _with_proof(desk: Desk, principal: Principal, sealed: Sealed, proof: bool) -> SealedWithProof:
+    shown = msgspec.structs.asdict(sealed)
+    if not proof:
+        return SealedWithProof(**shown)
+    with viewing(desk, principal, sealed.passport) as (reader, view):
+        try:
+            bundle = prove(desk.door, reader, view, desk.clock(), entry=get_entry_id(sealed.entry)).data.decode()
+        except Refused as refused:
+            if refused.reason is not Reason.NOTHING_SEALED:
+                raise
+            # It is sealed, and that is the answer; its proof is there in a moment, at its own address.
+            bundle = None
+    return SealedWithProof(**shown, bundle=bundle)
+
+
+@post(
+    "/submissions",
+    opt=promise(
+        machine(Scope.ENTRIES_APPEND, Role.ADMIN, Role.CLERK),
+        Contract(
+            TAG,
+            answer=Submitted,
+            takes=(JSON,),
+            status=201,
+            refusals=(
+                Reason.UNREADABLE_FILE, Reason.WRONG_NETWORK, Reason.UNKNOWN_MEMBER, Reason.UNKNOWN_KEY,
+                Reason.WRONG_CUSTODY, Reason.BAD_SIGNATURE, Reason.FIELDS_MISMATCH, Reason.FIELDS_CONFLICT,
+                Reason.STATEMENT_LINKED, Reason.NOT_PERMITTED,
+            ),
+        ),
+    ),
+    request_max_body_size=MAX_SUBMISSION_BYTES,
+)  # fmt: skip
+async def take_submission(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
+    """Seal what your member signed with its own key, elsewhere (`carnet sign`, or the SDK): a `submission/1` document.
+    Sent again it gets the same receipts."""
+    data = await request.body()
+    return await sync_to_thread(_take_submission, desk, principal, data)
+
+
+def _take_submission(desk: Desk, principal: Principal, data: bytes) -> Response[bytes]:
+    with desk.reading() as reader:
+        own = get_member(reader.state, principal)
+    submitted = submit(desk.door, data, own.id)
+    receipts = [msgspec.convert(make_receipt(desk.door, receipt), ReceiptShown) for receipt in submitted.receipts]
+    turned = [
+        TurnedAway(place=one.place, statement=one.sid.hex(), code=one.refused.reason.value, detail=one.refused.message)
+        for one in submitted.turned
+    ]
+    found = Submitted(
+        member=format_name(Prefix.MEMBER, submitted.member.id),
+        sealed=submitted.sealed_count,
+        receipts=receipts,
+        turned_away=turned,
+    )
+    return answer(found, 201)
+
+
+@get(
+    "/passports/{passport:str}/proof",
+    opt=promise(READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    sync_to_thread=True,
+)
+def get_passport_proof(desk: TheDesk, principal: ThePrincipal, passport: FromPath[str]) -> Response[bytes]:
+    """The proof of all that you see of a passport, as a `.carnet` file: anybody can verify it, offline."""
+    return _answer_proof(desk, principal, passport, None)
+
+
+@get(
+    "/passports/{passport:str}/entries/{entry:str}/proof",
+    opt=promise(READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    sync_to_thread=True,
+)
+def get_entry_proof(
+    desk: TheDesk, principal: ThePrincipal, passport: FromPath[str], entry: FromPath[str]
+) -> Response[bytes]:
+    """The proof of one entry, as a `.carnet` file. It shows the passport's opening too, as every proof does."""
+    return _answer_proof(desk, principal, passport, get_entry_id(entry))
+
+
+def _answer_proof(desk: Desk, principal: Principal, passport: str, entry: bytes | None) -> Response[bytes]:
+    with viewing(desk, principal, passport) as (reader, view):
+        kinds = [link.kind for link in Opened(reader, view).entries if entry in (None, link.sid)]
+        note_access(desk, principal, reader, view, kinds, action="export", purpose="proof")
+        proved = prove(desk.door, reader, view, desk.clock(), entry=entry)
+    name = format_name(Prefix.PASSPORT, proved.passport) if entry is None else format_name(Prefix.ENTRY, entry)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.carnet"'}
+    return Response(proved.data, media_type=PROOF, headers=headers)
+
+
+ROUTES = [
+    list_entries,
+    list_metadata,
+    get_entry,
+    append_entry,
+    append_to_vehicle,
+    take_submission,
+    get_passport_proof,
+    get_entry_proof,
+]

@@ -1,0 +1,154 @@
+"""Asking again without doing twice: replayed, refused, told to wait; also when a worker died in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.services.idempotency import KEPT_MS, LEASE_MS, Answered, Idempotency, Started
+from carnet.services.principals import Principal, Standing
+from tests.web.town import VIN, WebTown, make_reading, serving_town
+
+KEY = "a5f1c0de-0001"
+WHO = Principal(Standing.MACHINE, client="key", member=bytes(16))
+OTHER = Principal(Standing.MACHINE, client="other key", member=bytes(16))
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[WebTown]:
+    with serving_town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture
+def records(town: WebTown) -> Idempotency:
+    return Idempotency(town.people.store, town.people.key)
+
+
+def headers(key: str = KEY) -> dict[str, Any]:
+    return {"headers": {"Idempotency-Key": key}}
+
+
+def start(records: Idempotency, asked: bytes = b"asked", now: int = 1_000, who: Principal = WHO) -> Started | Answered:
+    return records.start(who, KEY, asked, now)
+
+
+def count_entries(town: WebTown) -> int:
+    with town.service.node.read() as reader:
+        return reader.count_entries()
+
+
+def test_start__replays_after_the_end_and_also_after_a_restart(town: WebTown, records: Idempotency) -> None:
+    begun = start(records)
+    assert isinstance(begun, Started)
+    records.finish(begun, 201, b"{}", 1_001)
+    assert start(records) == Answered(201, b"{}")
+    again = Idempotency(town.people.store, town.people.key)
+    assert start(again, now=1_000 + 24 * 3_600_000) == Answered(201, b"{}")
+    assert isinstance(start(again, now=1_002 + KEPT_MS), Started)
+
+
+def test_start__refused_idempotency_key_reused__for_another_body(records: Idempotency) -> None:
+    begun = start(records)
+    assert isinstance(begun, Started)
+    with pytest.raises(Refused) as caught:
+        start(records, b"something else")
+    assert caught.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
+    assert isinstance(start(records, who=OTHER), Started), "a key is one client's"
+
+
+def test_start__refused_request_at_work__until_its_lease_ends(records: Idempotency) -> None:
+    begun = start(records)
+    with pytest.raises(Refused) as caught:
+        start(records, now=1_000 + LEASE_MS - 1)
+    assert caught.value.reason is Reason.REQUEST_AT_WORK
+    assert caught.value.facts["retry_after_s"] == 1
+    assert start(records, now=1_001 + LEASE_MS) == begun, "the same seed and the same moment"
+
+
+def test_abandon__lets_the_same_be_tried_at_once(records: Idempotency) -> None:
+    begun = start(records)
+    assert isinstance(begun, Started)
+    records.abandon(begun)
+    assert isinstance(start(records), Started)
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 129, "with a blank", "ü" * 10])
+def test_start__refused_value_out_of_range__for_what_is_no_key(records: Idempotency, key: str) -> None:
+    with pytest.raises(Refused) as caught:
+        records.start(WHO, key, b"", 1_000)
+    assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_append__replays_answer_and_refusal(town: WebTown) -> None:
+    town.open()
+    first, again = (town.record("garage", 7, **headers()) for _ in range(2))
+    assert (first.status_code, again.status_code, first.content) == (201, 201, again.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert count_entries(town) == 2
+    for _ in range(2):
+        refused = town.record("insurer", 7, **headers("key-of-a-refusal"))
+        assert refused.status_code == 201
+    bad = make_reading(-5)
+    answers = [town.call("garage", "POST", "/v1/entries", bad, **headers("key-of-a-fault")) for _ in range(2)]
+    assert [one.status_code for one in answers] == [422, 422]
+    assert answers[0].json()["request_id"] == answers[1].json()["request_id"]
+    other = town.call("garage", "POST", "/v1/entries", make_reading(8), **headers())
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_append__a_worker_that_died_after_the_commit_left_the_same_receipt(town: WebTown) -> None:
+    """What was begun and never answered is taken over: the statement is found, not made again."""
+    town.open()
+    path, body = "/v1/entries", make_reading(7)
+    first = town.call("garage", "POST", path, body, **headers())
+    _lose_answers(town)
+    again = town.call("garage", "POST", path, body, **headers())
+    assert (again.status_code, again.json()["code"]) == (409, "request_at_work")
+    assert int(again.headers["retry-after"]) >= 1
+    town.service.node.clock.now += LEASE_MS
+    late = town.call("garage", "POST", path, body, **headers())
+    assert late.json()["entry"] == first.json()["entry"]
+    assert late.json()["receipt"]["record"] == first.json()["receipt"]["record"]
+    assert count_entries(town) == 2
+
+
+def test_open__a_worker_that_died_after_the_commit_left_the_same_passport(town: WebTown) -> None:
+    first = town.open(**headers())
+    _lose_answers(town)
+    town.service.node.clock.now += LEASE_MS
+    assert town.open(**headers()) == first
+    again = town.call("dealer", "POST", "/v1/passports",
+                      {"subject": {"scheme": "vin", "value": VIN}, "occasion": "first_registration"})  # fmt: skip
+    assert again.json()["code"] == "subject_taken"
+
+
+def test_append__of_duplicates_at_once_one_is_done(town: WebTown) -> None:
+    town.open()
+    gate = threading.Barrier(6)
+
+    def send(_: int) -> Any:
+        gate.wait()
+        return town.record("garage", 7, **headers())
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(send, range(6)))
+    good = [one for one in answers if one.status_code == 201]
+    assert len({one.json()["entry"] for one in good}) == 1
+    assert {one.status_code for one in answers} <= {201, 409}
+    assert count_entries(town) == 2
+
+
+def _lose_answers(town: WebTown) -> None:
+    """As if each worker had died between the commit and the note of its answer."""
+    now = town.service.node.clock.now
+    with town.people.store.write() as connection:
+        connection.execute("UPDATE idempotency SET status = NULL, answer = NULL, until_ms = ?", (now + LEASE_MS,))
+        assert msgspec.json.encode(connection.execute("SELECT count(*) FROM idempotency").fetchone()[0]) != b"0"

@@ -1,0 +1,94 @@
+"""The service over the town of the services' tests: each of its people and machines with a key that they send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carnet.node.people import OpenedPeople, open_people
+from carnet.services.appending import enrol_speaker
+from carnet.services.idempotency import Idempotency
+from carnet.services.principals import Principal, Role, Scope, Standing
+from tests.services.town import Held
+from tests.web.desk import TestService, serving
+
+VIN = "WVWZZZ1KZ7P123456"
+OTHER_VIN = "WVWZZZ1KZ7P123457"
+MEMBERS = {"dealer": "dealer", "garage": "garage", "centre": "inspection_centre", "insurer": "insurer"}
+MOST = frozenset({Scope.PASSPORTS_READ, Scope.PASSPORTS_OPEN, Scope.ENTRIES_APPEND, Scope.FILES})
+
+
+@dataclass
+class WebTown:
+    """`call` sends a request as one of the people or machines named in `tests.web.town`; "visitor" sends no key."""
+
+    service: TestService
+    held: Held
+    members: dict[str, bytes]
+    people: OpenedPeople
+
+    def call(self, who: str, method: str, path: str, json: Any = None, **more: Any) -> Any:
+        headers = dict(more.pop("headers", {}))
+        if who != "visitor":
+            headers["Authorization"] = f"Bearer {who}"
+        if json is not None:
+            more["json"] = json
+        return self.service.client.request(method, path, headers=headers, **more)
+
+    def open(self, who: str = "dealer", vin: str = VIN, **more: Any) -> str:
+        body = {"subject": {"scheme": "vin", "value": vin}, "occasion": "first_registration"}
+        answer = self.call(who, "POST", "/v1/passports", body, **more)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["passport"])
+
+    def hold(self, passport: str, account: str = "acc_holder") -> None:
+        self.held.holders[bytes.fromhex(passport.removeprefix("pas_"))] = account
+
+    def record(self, who: str, km: int = 41_000, vin: str = VIN, **more: Any) -> Any:
+        return self.call(who, "POST", "/v1/entries", make_reading(km, vin), **more)
+
+
+def make_reading(km: int, vin: str | None = VIN) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "kind": "vehicle.odometer/1",
+        "occurred": {"at": "2023-05-04", "precision": "day", "zone": None},
+        "fields": {"odometer_km": km, "odometer_state": "read"},
+    }
+    return body if vin is None else body | {"subject": {"scheme": "vin", "value": vin}}
+
+
+def make_principals(members: dict[str, bytes]) -> dict[str, Principal]:
+    """Everybody who asks in these tests, by the key that they send: offices, and members' machines and staff."""
+    found = {
+        "holder": Principal(Standing.HOLDER, account="acc_holder"),
+        "stranger": Principal(Standing.HOLDER, account="acc_stranger"),
+        "operator": Principal(Standing.OPERATOR, account="acc_operator"),
+    }
+    for name, member in members.items():
+        found[name] = Principal(Standing.MACHINE, client=f"key of {name}", member=member, scopes=MOST)
+        found[f"{name}, no scope"] = Principal(Standing.MACHINE, client=f"poor key of {name}", member=member)
+        for role in Role:
+            found[f"{name}'s {role.value}"] = Principal(
+                Standing.STAFF, account=f"acc_{name}_{role.value}", member=member, role=role
+            )
+    return found
+
+
+@contextmanager
+def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
+    with serving(path, **settings) as service:
+        writer = service.node.writers[0]
+        members = {name: writer.enrol_member(f"The {name}", kind).id for name, kind in MEMBERS.items()}
+        enrol_speaker(writer)
+        held, people = Held(), open_people(service.desk.home)
+        service.desk.shelf["holdings"] = held
+        service.desk.shelf["idempotency"] = Idempotency(people.store, people.key)
+        service.callers.bearers.update(make_principals(members))
+        try:
+            yield WebTown(service, held, members, people)
+        finally:
+            people.store.close()
+    service.node.check()
