@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from carnet.web.language import CATALOGUES
 
 WEB = CATALOGUES.parent
+KEYWORDS = DEFAULT_KEYWORDS | {"say": None}
 FRENCH = CATALOGUES / "fr" / "LC_MESSAGES" / "carnet.po"
 
 
@@ -23,7 +24,7 @@ def extract_messages() -> Catalog:
     catalog = Catalog(project="carnet", fuzzy=False)
     methods = [("pages/**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
     options = {"templates/**.html": {"extensions": "jinja2.ext.do", "trimmed": "true", "silent": "false"}}
-    for name, line, message, comments, context in extract_from_dir(str(WEB), methods, options):
+    for name, line, message, comments, context in extract_from_dir(str(WEB), methods, options, KEYWORDS):
         catalog.add(message, locations=[(Path(name).as_posix(), line)], auto_comments=comments, context=context)
     return catalog
 

@@ -5,9 +5,9 @@ It refuses to know where a document's bytes are, and whether anybody still has t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from carnet.services.entries import Entry, sort_by_time
 
@@ -29,17 +29,22 @@ def list_documents(entries: Sequence[Entry], kept: Collection[str] = ()) -> list
     """Every document, the newest first; `kept` are the digests whose bytes are here."""
     found: dict[str, Document] = {}
     for entry in sort_by_time(entries, is_newest_first=True):
-        for name, digest in _iter_digests(entry):
+        for name, digest in _iter_digests(entry.fields):
             found.setdefault(digest, Document(name, digest, entry, digest in kept))
     return list(found.values())
 
 
-def _iter_digests(entry: Entry) -> Iterator[tuple[str, str]]:
+def list_digests(fields: Mapping[str, Any]) -> list[str]:
+    """The digests (hexadecimal) that an entry's fields name."""
+    return [digest for _, digest in _iter_digests(fields)]
+
+
+def _iter_digests(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in _FIELDS:
-        digest = entry.find_text(name)
-        if digest is not None:
+        digest = fields.get(name)
+        if isinstance(digest, str):
             yield name, digest
-    papers = entry.find("papers")
+    papers = fields.get("papers")
     for paper in papers if isinstance(papers, list) else []:
         if paper.get("sha256"):
             yield "papers", paper["sha256"]

@@ -16,6 +16,7 @@ from carnet.node.backup.take import keep_journal_with_backups
 from carnet.node.erasing import MAX_JOURNAL_LINE, REASONS, Traces
 from carnet.node.home import Home
 from carnet.node.reader import Reader
+from carnet.services import attachments
 from carnet.services.describing import describe_entry, format_when
 from carnet.services.founding import open_writer_at
 from carnet.services.reading import format_subject, get_passport, open_reader
@@ -156,12 +157,25 @@ def plan_erasure(reader: Reader, which: str, seqs: Sequence[int]) -> Plan:
 
 def erase(home: Home, plan: Plan, reason: str, passphrase: str | None, command: str) -> Certificate:
     """Carry out a plan. Raises Refused WRITER_BUSY, NOT_IN_LIST for the reason, and what `plan_erasure` raises."""
+    passport = bytes.fromhex(plan.passport)
+    files = None if plan.seqs is None else _list_file_ids(home, passport, plan.seqs, passphrase)
     with open_writer_at(home, passphrase, command) as writer:
-        erasure, traces = writer.erase(bytes.fromhex(plan.passport), plan.seqs, reason)
+        erasure, traces = writer.erase(passport, plan.seqs, reason)
         size = writer.state.size
+    attachments.erase(home, passport, files, passphrase)
     journal = keep_journal_with_backups(home)
     with open_reader(home, passphrase) as reader:
         return Certificate(erasure, traces, size, _find_census(reader), plan.stays, journal)
+
+
+def _list_file_ids(home: Home, passport: bytes, seqs: Sequence[int], passphrase: str | None) -> list[bytes]:
+    """The files that these entries name, unless another entry names them too."""
+    with open_reader(home, passphrase) as reader:
+        entries = [(entry.seq, dict(entry.fields or {})) for entry in reader.read_entries(passport)]
+        chain = reader.get_chain(passport)
+    gone = attachments.list_file_ids(chain, [fields for seq, fields in entries if seq in seqs])
+    kept = set(attachments.list_file_ids(chain, [fields for seq, fields in entries if seq not in seqs]))
+    return [own for own in gone if own not in kept]
 
 
 def _find_census(reader: Reader) -> dict[str, Any] | None:

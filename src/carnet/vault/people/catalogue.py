@@ -85,6 +85,7 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("throttle", _C, "to slow down guessing", "until its window ends", "digest count"),
     **_fields("event", _A, "to account for every access and act", _EVENT, "id at_ms action who about member why"),
     **_fields("idempotency", _V, "to answer a repeated request as the first", "two days", "digest body answer"),
+    **_fields("attachment", _V, "to keep what the holder added to the vehicle", _CHAIN, "id chain content created_ms"),
     # The node's own store. Contents are encrypted, each passport under its own key.
     **_fields("chain", _V, "to find a vehicle's passport", _CHAIN, "chain16 blind subject"),
     **_fields("passport_key", _V, "to open a passport's contents", _CHAIN, "wrapped"),
@@ -113,6 +114,7 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("contest", "member")
     | _columns("throttle", "until_ms")
     | _columns("idempotency", "status created_ms until_ms")
+    | _columns("attachment", "salt size")
     # The node's own store: the log and what proves it name organisations, never persons or vehicles.
     | _columns("meta", "key value")
     | _columns("log_record", "idx type leaf")

@@ -20,7 +20,7 @@ from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
 
-PEOPLE_VERSION: Final = "0001"
+PEOPLE_VERSION: Final = "0002"
 """The newest migration in `people/migrations/versions`."""
 
 FILE: Final = "people.sqlite"

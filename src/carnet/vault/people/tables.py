@@ -267,3 +267,18 @@ idempotency = Table(
 is still at work."""
 
 Index("idempotency_by_end", idempotency.c.until_ms)
+
+attachment = Table(
+    "attachment",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("chain"),
+    _bytes("salt"),
+    _bytes("content"),
+    _number("size"),
+    _number("created_ms"),
+)
+"""A file that a holder added to a passport, whose digest stands in an entry. `id` is that digest keyed by the passport,
+`content` the file under a key that passport and salt give: without the passport's key neither says anything."""
+
+Index("attachment_by_chain", attachment.c.chain)

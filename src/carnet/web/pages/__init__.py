@@ -7,5 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-ROUTES: list[Any] = []
+from carnet.web.pages import adding, entries, front, operator, vehicle, vehicles, verifying
+
+ROUTES: list[Any] = [
+    *front.ROUTES,
+    *vehicles.ROUTES,
+    *vehicle.ROUTES,
+    *entries.ROUTES,
+    *adding.ROUTES,
+    *verifying.ROUTES,
+    *operator.ROUTES,
+]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request
 
-from carnet.web.static_files import find_address
+from carnet.services.principals import VISITOR, Principal
+from carnet.web.language import load_translations
+from carnet.web.pages.showing import make_frame
+from carnet.web.rendering import render
 
 if TYPE_CHECKING:
     from carnet.web.problems import Problem
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} – Carnet</title><link rel="stylesheet" href="{tokens}"><link rel="stylesheet" href="{components}">
-</head><body><main><h1>{title}</h1><p>{detail}</p><p>{advice}</p><p><a href="/">Go to the first page</a></p>
-<p><small>{code} · {request_id}</small></p></main></body></html>
-"""
-
 
 def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
-    """The page as UTF-8. It must not fail: it looks nothing up but the addresses of the stylesheets."""
-    return _PAGE.format(
-        title=escape(problem.title),
-        detail=escape(_close(problem.detail)),
-        advice=escape(_close(problem.advice)),
-        code=escape(problem.code),
-        request_id=escape(problem.request_id),
-        tokens=find_address("tokens.css"),
-        components=find_address("components.css"),
-    ).encode()
+    """The page as UTF-8, in the reader's language; what is known of the reason in particular follows in English."""
+    principal = request.scope.get("state", {}).get("principal", VISITOR)
+    frame, _ = make_frame(request, request.app.state.desk, principal if isinstance(principal, Principal) else VISITOR)
+    say = load_translations(frame.language).gettext
+    titles = {
+        401: say("Sign in first"),
+        403: say("Not with this account"),
+        404: say("Nothing here"),
+        410: say("Erased"),
+        413: say("Too large"),
+        429: say("Too many attempts"),
+        503: say("Not just now"),
+        507: say("Not just now"),
+    }
+    title = titles.get(problem.status) or (
+        say("Something failed here") if problem.status >= 500 else say("Not like this")
+    )
+    is_told = problem.status not in (401, 404, 429) and problem.status < 500
+    page = render(
+        "error.html",
+        frame,
+        status=problem.status,
+        title=title,
+        detail=_close(problem.detail) if is_told else None,
+        advice=_close(problem.advice) if is_told else None,
+        code=problem.code,
+        request_id=problem.request_id,
+    )
+    return page.encode()
 
 
 def _close(text: str) -> str:

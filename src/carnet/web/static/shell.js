@@ -1,17 +1,22 @@
-// What a page gains from script, and loses nothing without: the application opens from a phone's home screen, menus close on Escape.
+// What a page gains from script, and loses nothing without: it opens from a phone's home screen, menus close on Escape, and it prints.
 
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("/worker.js").catch(() => {});
+if ("serviceWorker" in navigator) {
+  const policy = globalThis.trustedTypes?.createPolicy("carnet-shell", { createScriptURL: (address) => address });
+  navigator.serviceWorker.register(policy?.createScriptURL("/worker.js") ?? "/worker.js").catch(() => {});
+}
+
+const menus = () => document.querySelectorAll("details.menu[open]");
 
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
+  for (const menu of menus()) {
     menu.open = false;
     menu.querySelector("summary").focus();
   }
 });
 
 addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
 });
 
 for (const button of document.querySelectorAll("[data-print]")) {

@@ -1,0 +1,87 @@
+"""Files that a holder adds to a passport: what is taken, how much, and that they go when their entry goes.
+
+What a file is, is read from its first bytes, never from its name. It refuses to know what a picture shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from carnet.errors import Reason, Refused
+from carnet.node.home import Home
+from carnet.node.people import get_people_address, open_people
+from carnet.node.prepare import ChainRef
+from carnet.services.documents import list_digests
+from carnet.types import Millis
+from carnet.vault.attachments import compute_file_id, drop_files, find_kept, keep_file, measure_files, read_file
+from carnet.vault.people.store import PeopleStore
+
+MAX_FILE_BYTES: Final = 5_000_000
+MAX_PASSPORT_BYTES: Final = 200_000_000
+"""What one passport may keep: some hundred photos."""
+
+_STARTS: Final = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"%PDF-", "application/pdf"),
+)
+
+
+def find_media_type(data: bytes) -> str | None:
+    """What a file is, by its first bytes: JPEG, PNG, WebP or PDF; None for anything else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((media_type for start, media_type in _STARTS if data.startswith(start)), None)
+
+
+def check_file(data: bytes) -> None:
+    """Raise Refused REQUEST_TOO_LARGE, WRONG_MEDIA_TYPE for a file that is not taken."""
+    if len(data) > MAX_FILE_BYTES:
+        raise Refused(Reason.REQUEST_TOO_LARGE, f"a file has at most {MAX_FILE_BYTES:,} bytes", field="file")
+    if find_media_type(data) is None:
+        raise Refused(Reason.WRONG_MEDIA_TYPE, "a file is a JPEG, PNG or WebP picture, or a PDF", field="file")
+
+
+def keep(people: PeopleStore, chain: ChainRef, data: bytes, *, salt: bytes, now: Millis) -> str:
+    """Keep a file with a passport, durably; returns its SHA-256 (hexadecimal), which the entry must name. Raises as
+    `check_file`, and REQUEST_TOO_LARGE for a passport that keeps too much."""
+    check_file(data)
+    with people.write() as connection:
+        if measure_files(connection, chain.chain16) + len(data) > MAX_PASSPORT_BYTES:
+            raise Refused(Reason.REQUEST_TOO_LARGE, "this passport keeps as many files as it may", field="file")
+        return keep_file(connection, chain.chain16, chain.key, data, salt=salt, now=now)
+
+
+def find(people: PeopleStore, chain: ChainRef, digest: str) -> tuple[bytes, str] | None:
+    """A file of a passport and what it is; None where it is not kept."""
+    with people.read() as connection:
+        data = read_file(connection, chain.chain16, chain.key, digest)
+    return None if data is None else (data, find_media_type(data) or "application/octet-stream")
+
+
+def list_kept(people: PeopleStore, chain: ChainRef, digests: Iterable[str]) -> set[str]:
+    """Which of these files (SHA-256, hexadecimal) are kept here."""
+    with people.read() as connection:
+        return find_kept(connection, chain.chain16, chain.key, digests)
+
+
+def list_file_ids(chain: ChainRef, fields: Sequence[dict[str, object]]) -> list[bytes]:
+    """The ids of the files that these entries name: to be asked before the entries are erased, whose contents name
+    them."""
+    return [compute_file_id(chain.key, digest) for one in fields for digest in list_digests(one)]
+
+
+def erase(home: Home, passport: bytes, ids: Sequence[bytes] | None, passphrase: str | None) -> int:
+    """Delete the files of entries (by their ids), or all of a passport; returns how many. On SQLite what is deleted is
+    overwritten, and the store's write-ahead log cut."""
+    address = get_people_address(home)
+    if not isinstance(address, str) and not address.exists():
+        return 0
+    with open_people(home, passphrase).store as people:
+        with people.write() as connection:
+            count = drop_files(connection, passport, ids)
+        if count and not isinstance(address, str):
+            with people.read() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return count

@@ -1,0 +1,42 @@
+"""What was wrong with a form, in the reader's language: of each refusal that a person can mend, what to do.
+
+The reasons themselves are documented in English (docs/reasons.md); whatever has no sentence here is told by that text.
+"""
+
+from __future__ import annotations
+
+from carnet.errors import Reason, Refused
+from carnet.web.language import Language, load_translations
+
+
+def say_refusal(language: Language, refused: Refused) -> str:
+    """One or two sentences; what to do comes last."""
+    _ = load_translations(language).gettext
+    sentences = {
+        Reason.TIME_IN_FUTURE: _("This day is still to come: give the day on which it happened."),
+        Reason.INVALID_TIME: _("This is no day of the calendar: choose it again."),
+        Reason.NUMBER_OUT_OF_RANGE: _("This number is too large or too small: look at it again."),
+        Reason.VALUE_OUT_OF_RANGE: _("This number is too large or too small: look at it again."),
+        Reason.TEXT_TOO_LONG: _("This text is too long: shorten it."),
+        Reason.TEXT_NOT_ALLOWED: _("This text holds a character that cannot be sealed: type it again."),
+        Reason.PASSPORT_CLOSED: _("This passport is closed: nothing more is written in it."),
+        Reason.MAY_NOT_WRITE: _("This node takes no such entry from a holder. Ask its operator."),
+        Reason.NOT_ACCREDITED: _("This node takes no such entry from a holder. Ask its operator."),
+        Reason.WRITER_BUSY: _("The node cannot write just now. Nothing was lost: send it again in a minute."),
+        Reason.REQUEST_TOO_LARGE: _("This file is too large: choose a smaller one."),
+        Reason.WRONG_MEDIA_TYPE: _("This file is no JPEG, PNG, WebP or PDF: choose another."),
+        Reason.TOO_MANY_REQUESTS: _("Too many attempts. Wait a little, then try again."),
+    }
+    return sentences.get(refused.reason) or f"{_('This was refused:')} {refused.message}"
+
+
+def say_vin(language: Language, refused: Refused) -> str:
+    """What is wrong with a number that should be a VIN: a forbidden letter, a check digit, a length."""
+    _ = load_translations(language).gettext
+    suggestion = refused.facts.get("suggestion")
+    if refused.reason is Reason.INVALID_PLATE:
+        return _("This is no plate of a country that is known here: look at it again, or give the VIN.")
+    text = _("This cannot be a VIN: it has up to 17 letters and digits, never I, O or Q, and its check digit must fit.")
+    if suggestion is None:
+        return text
+    return f"{text} {_('Did you mean %(suggestion)s?') % {'suggestion': suggestion}}"

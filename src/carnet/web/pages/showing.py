@@ -1,0 +1,83 @@
+"""From a template to an answer: the frame of the reader who asks, the token of its forms, and the cookies of its
+choices.
+
+It refuses to know what a page shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.response import Redirect
+
+from carnet.services.principals import Principal
+from carnet.web.cookies import FORM, compute_form_token, make_secret
+from carnet.web.desk import Desk
+from carnet.web.language import LANGUAGES, Language, choose_language, find_language
+from carnet.web.rendering import THEMES, Frame, Theme, render
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+LANGUAGE_COOKIE: Final = "carnet_language"
+THEME_COOKIE: Final = "carnet_theme"
+CHOICE_AGE_S: Final = 365 * 86_400
+
+
+def show(
+    request: AnyRequest, desk: Desk, principal: Principal, template: str, status_code: int = 200, **facts: Any
+) -> Response[str]:
+    """The page of a template. Whoever asks for `?lang=` is answered in it from now on."""
+    frame, cookies = make_frame(request, desk, principal)
+    page = render(template, frame, **facts)
+    return Response(page, status_code=status_code, media_type="text/html", cookies=cookies)
+
+
+def make_frame(request: AnyRequest, desk: Desk, principal: Principal) -> tuple[Frame, list[Cookie]]:
+    """What the page must know of its reader, and the cookies that the answer sets."""
+    cookies = []
+    language = find_reader_language(request, desk)
+    if find_language(request.query_params.get("lang")) is not None:
+        cookies.append(desk.cookies.make(LANGUAGE_COOKIE, language, CHOICE_AGE_S))
+    secret = request.cookies.get(desk.cookies.form)
+    if not secret:
+        secret = make_secret(desk.random_bytes)
+        cookies.append(desk.cookies.make(FORM, secret))
+    kept = request.cookies.get(desk.cookies.name(THEME_COOKIE))
+    frame = Frame(
+        language=language,
+        theme=find_theme(kept),
+        path=request.scope["path"],
+        standing=principal.standing.value,
+        form_token=compute_form_token(secret, request.cookies.get(desk.cookies.session)),
+        is_demo=desk.is_demo,
+    )
+    return frame, cookies
+
+
+def find_reader_language(request: AnyRequest, desk: Desk) -> Language:
+    """The language to answer in."""
+    kept = request.cookies.get(desk.cookies.name(LANGUAGE_COOKIE))
+    return choose_language(request.query_params.get("lang"), kept, request.headers.get("accept-language"))
+
+
+def find_theme(text: str | None) -> Theme:
+    """The theme that a code names; the device's own for none."""
+    return next((theme for theme in THEMES if theme == text), "auto")
+
+
+def go(path: str, cookies: list[Cookie] | None = None) -> Redirect:
+    """On to another page of ours, to be asked for with GET."""
+    return Redirect(path, status_code=303, cookies=cookies or [])
+
+
+def find_back(text: object, otherwise: str = "/") -> str:
+    """A path of ours that a form brought back; never another site's address."""
+    is_ours = isinstance(text, str) and text.startswith("/") and not text.startswith(("//", "/\\")) and len(text) < 500
+    return str(text) if is_ours and str(text).isprintable() and str(text).isascii() else otherwise
+
+
+def list_languages() -> tuple[Language, ...]:
+    """The languages that there are."""
+    return LANGUAGES

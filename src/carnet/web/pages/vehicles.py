@@ -1,0 +1,105 @@
+"""The holder's vehicles: one card each, and a vehicle claimed with a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+from litestar import Response, get, post
+from litestar.response import Redirect
+
+from carnet.errors import Reason, Refused
+from carnet.node.reader import Reader
+from carnet.passport.subject import parse_subject
+from carnet.services.names import Prefix, format_name
+from carnet.services.principals import Principal
+from carnet.services.vehicles import Vehicle
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.language import load_translations
+from carnet.web.pages.front import FormData
+from carnet.web.pages.holding import get_holdings, open_held
+from carnet.web.pages.sayings import say_refusal, say_vin
+from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.policy import holder
+
+MAX_CARDS = 50
+"""A home with more vehicles than this shows the first; a fleet has the API."""
+
+Claim: TypeAlias = Callable[[Reader, Principal, str, str, str], tuple[bytes, bool]]
+"""(reader, principal, the caller's address, code, vehicle) → the passport, and whether it is held now, else
+contested."""
+
+
+@get("/vehicles", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
+def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """Every vehicle that the account holds."""
+    with desk.reading() as reader:
+        held = get_holdings(desk).list_held(str(principal.account))[:MAX_CARDS]
+        vehicles = [vehicle for chain in held if (vehicle := _find(desk, reader, principal, chain)) is not None]
+    _ = load_translations(find_reader_language(request, desk)).gettext
+    done = (
+        _("The claim is with the operator: whoever holds the passport now was told.")
+        if "contested" in request.query_params
+        else None
+    )
+    return show(request, desk, principal, "vehicles.html", vehicles=vehicles, done=done)
+
+
+@get("/vehicles/add", opt={"policy": holder()}, sync_to_thread=False, include_in_schema=False)
+def ask_for_vehicle(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """The form: which vehicle, and the code."""
+    values = {"vehicle": request.query_params.get("vehicle", ""), "code": ""}
+    return show(request, desk, principal, "add.html", values=values, errors={}, problem=None)
+
+
+@post("/vehicles/add", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
+def add_vehicle(
+    data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str] | Redirect:
+    """Claim it, and go to it; or the form again with what was wrong."""
+    language = find_reader_language(request, desk)
+    _ = load_translations(language).gettext
+    values = {name: str(data.get(name, "")).strip() for name in ("vehicle", "code")}
+    errors = {name: _("This is needed.") for name, value in values.items() if not value}
+    problem = None
+    if "vehicle" not in errors:
+        try:
+            parse_subject(values["vehicle"])
+        except Refused as refused:
+            errors["vehicle"] = say_vin(language, refused)
+    if not errors:
+        try:
+            return _claim(request, desk, principal, values)
+        except Refused as refused:
+            if refused.reason.value == "code_not_valid":
+                errors["code"] = _("This code is not in force for this vehicle: compare both with your paper.")
+            elif refused.reason is Reason.TOO_MANY_REQUESTS:
+                raise
+            else:
+                problem = say_refusal(language, refused)
+    # What was typed as the code is not sent back.
+    values["code"] = ""
+    return show(request, desk, principal, "add.html", 422, values=values, errors=errors, problem=problem)
+
+
+def _claim(request: AnyRequest, desk: Desk, principal: Principal, values: dict[str, str]) -> Redirect:
+    claim = cast("Claim | None", desk.shelf.get("claim"))
+    if claim is None:
+        raise Refused(Reason.NOT_PERMITTED, "this node gives out no codes")
+    address = "" if request.client is None else request.client.host
+    with desk.reading() as reader:
+        passport, is_held = claim(reader, principal, address, values["code"], values["vehicle"])
+    return go(f"/vehicles/{format_name(Prefix.PASSPORT, passport)}?new" if is_held else "/vehicles?contested")
+
+
+def _find(desk: Desk, reader: Reader, principal: Principal, chain: bytes) -> Vehicle | None:
+    """The vehicle; None for one that was erased, or that changed hands a moment ago."""
+    try:
+        return open_held(desk, reader, principal, chain)
+    except Refused as refused:
+        if refused.reason not in (Reason.UNKNOWN_PASSPORT, Reason.ERASED):
+            raise
+        return None
+
+
+ROUTES = [list_vehicles, ask_for_vehicle, add_vehicle]
