@@ -12,11 +12,11 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from carnet.node.home import Home
+from carnet.node.readers import Readers
 from carnet.services.principals import Principal
 from carnet.services.settings import Settings
 from carnet.web.app import make_app
 from carnet.web.desk import Desk
-from carnet.web.readers import Readers
 from tests.node.home import TestNode, make_node
 
 ORIGIN = "https://carnet.example"

@@ -27,7 +27,9 @@ NEXT_STEPS: dict[str, str] = {
     Reason.STORE_UNREACHABLE: "Start the server, or see that address and password are right (PGPASSWORD, ~/.pgpass).",
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
-    Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.",
+    Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
+    "  A running node (`carnet serve`) lets `import`, `submit` and `census` through; for the rest, stop it first.",
+    Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
     Reason.DISK_FULL: "Free some space, then run the same command again: it goes on where it stopped.",

@@ -140,7 +140,7 @@ def _validate(format_: Format, source: Source | Table, sinks: Sinks, progress: P
 def _import(
     session: Session, format_: Format, source: Source | Table, sinks: Sinks, progress: Progress, order: Order
 ) -> Summary:
-    from carnet.services.founding import found, get_operator, open_writer_at
+    from carnet.services.founding import found, get_operator, reach_writer_at
     from carnet.services.importing import choose_worker_count, import_file
 
     home, passphrase = session.home, session.find_passphrase(order.passphrase_file)
@@ -150,7 +150,7 @@ def _import(
             f"There was no node in {home.path}: made one, network {made.network}, operator a data service.", err=True
         )
     count = choose_worker_count(source.byte_count) if order.workers is None else order.workers
-    with _stop_on_term(), open_writer_at(home, passphrase, session.command) as writer:
+    with _stop_on_term(), reach_writer_at(home, passphrase, session.command) as writer:
         operator = get_operator(writer, order.member)
         return import_file(
             writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count

@@ -179,12 +179,12 @@ def submit(session: Session, file: Path, passphrase_file: str | None, is_json: b
     Exit code  0  every statement is sealed, now or before
                1  refused, or some statements were turned away; the others are sealed
     """
-    from carnet.services.founding import open_writer_at
+    from carnet.services.founding import reach_writer_at
     from carnet.services.receipts import make_receipt
     from carnet.services.submitting import submit as take
 
     data = read_input(file)
-    with open_writer_at(session.home, session.find_passphrase(passphrase_file), session.command) as writer:
+    with reach_writer_at(session.home, session.find_passphrase(passphrase_file), session.command) as writer:
         found = take(writer, data)
         receipts = [make_receipt(writer, receipt) for receipt in found.receipts]
     _tell(found, receipts, is_json)

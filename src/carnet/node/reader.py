@@ -57,7 +57,7 @@ from carnet.vault.ledger import (
     read_state,
 )
 from carnet.vault.sealing import compute_journal_name
-from carnet.vault.store import open_store
+from carnet.vault.store import Connection, open_store
 from carnet.vault.tables import HISTORY
 
 UPPER_PIECES = 1 << 13
@@ -213,6 +213,16 @@ class Reader:
         """The schema document of each kind."""
         return self._kinds.documents
 
+    @property
+    def stored_kinds(self) -> Kinds:
+        """The kinds by the numbers under which entries are stored."""
+        return self._kinds
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, within the moment that this reader sees; for the node's own modules."""
+        return self._connection
+
     def get_log_key(self) -> VerifierKey:
         """The key that a trust policy names."""
         return log_key(self._state.genesis.origin, self._state.genesis.log_key)
@@ -236,7 +246,7 @@ class Reader:
         """Whether this node has the secret of a key with which it signs for a member, or for itself."""
         ring = self._ring
         return ring.find_seed(digest) is not None or digest in {
-            Signer(seed).digest for seed in (ring.node, *ring.old_nodes)
+            Signer(seed).digest for seed in (ring.node, *ring.old_nodes) if seed
         }
 
     def read_key_origins(self) -> dict[bytes, int]:

@@ -40,6 +40,7 @@ from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
 from carnet.node.aliases import Declaration
 from carnet.node.census import make_census
+from carnet.node.declared import read_aliases
 from carnet.node.erased import check_id_not_erased, is_census_owed
 from carnet.node.erasing import (
     ErasureJournal,
@@ -64,11 +65,9 @@ from carnet.node.lookup import (
     find_chain_by_subject,
     find_chains_by_subjects,
     find_sources,
-    get_chain_by_number,
 )
 from carnet.node.placing import Outcome, Placing, Receipt
 from carnet.node.prepare import (
-    IDENTITY,
     ChainRef,
     Context,
     Group,
@@ -248,20 +247,10 @@ class Writer:
             return find_sources(self._connection, sources)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
-        """Every alias that an author signed for, with the subject of its passport. Looks through the whole store: there
-        is no index of plates, which would say whose they were."""
-        found: list[tuple[Subject, Declaration]] = []
-        kind = self._kinds.id_of.get(IDENTITY, 0)
-        query = "SELECT DISTINCT chain FROM entry WHERE kind = ? AND basis IN (1, 2) AND content IS NOT NULL"
+        """Every alias that an author signed for, with the subject of its passport. Looks through the whole store."""
         with self._mutex:
             self._check_alive()
-            placing = self._make_placing(self._book.state.at)
-            for (number,) in self._connection.execute(query, (kind,)).fetchall():
-                chain = get_chain_by_number(self._connection, self._ring, number)
-                # A passport's own subject has no country: it is never a plate.
-                subject = Subject(str(chain.subject["scheme"]), str(chain.subject["value"]))
-                found += [(subject, each) for each in placing.read_declarations(number) if each.alias is not None]
-        return found
+            return read_aliases(self._connection, self._ring, self._kinds, self._book.state, self._node_id)
 
     # ---- appending
 
@@ -328,6 +317,23 @@ class Writer:
         """
         with self._mutex:
             return self._transact(lambda at: self._place(prepared, at))
+
+    def complete(self, prepared: Prepared) -> Prepared:
+        """A submission that came from another process, as this writer takes it: signed in the name of a member whose
+        key the node keeps, if it has no signature yet; and never trusted to have been signed here.
+
+        Raises Refused(UNKNOWN_KEY) for one without a signature whose key is not kept here.
+        """
+        if prepared.sig or not prepared.statement_count:
+            return prepared._replace(is_signed_here=False)
+        seed = self._ring.find_seed(prepared.key_digest)
+        if seed is None:
+            raise Refused(Reason.UNKNOWN_KEY, "this node keeps no such key to sign with", key=prepared.key_digest.hex())
+        return prepared.with_signature(Signer(seed).sign(prepared.submission))._replace(is_signed_here=True)
+
+    def keeps_key(self, digest: bytes) -> bool:
+        """Whether this node has the secret of an author key."""
+        return self._ring.find_seed(digest) is not None
 
     def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
         """The node's signature of clause 3.11 on a receipt."""

@@ -6,7 +6,7 @@ It refuses to know which of the two answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -66,8 +66,8 @@ class Writing(Protocol):
     def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
         """The receipt of a statement that is sealed."""
 
-    def find_source_digests(self, chains: Sequence[int]) -> dict[int, set[bytes]]:
-        """The source rows that chains hold already."""
+    def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
+        """Which of these source rows the chains hold already."""
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """Every alias that an author signed for."""
@@ -92,17 +92,23 @@ class Writing(Protocol):
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Seal the submissions in one transaction; durable when it returns."""
 
+    def keeps_key(self, digest: bytes) -> bool:
+        """Whether the node has the secret of an author key, to sign with it for its member."""
+
     def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
         """The node's signature on a receipt."""
 
     def take_census(self) -> Logged:
-        """Seal the heads of all chains."""
+        """Seal the heads of all chains, then sign the checkpoint."""
 
     def keep_checkpoint(self) -> None:
         """Sign and store the head of the log."""
 
     def count_changed(self) -> int:
         """Chains that are new or have grown since the latest census."""
+
+    def close(self) -> None:
+        """Let go of it; idempotent."""
 
     def find_census(self) -> tuple[int, dict[str, Any]] | None:
         """(log index, record) of this node's latest census."""

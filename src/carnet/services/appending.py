@@ -205,7 +205,7 @@ def enrol_speaker(writer: Writer) -> Member | None:
     if found is not None:
         return found
     for member in writer.state.members.all:
-        is_ours = any(writer.ring.find_seed(key.digest) and key.revoked is None for key in member.keys)
+        is_ours = any(key.revoked is None and writer.keeps_key(key.digest) for key in member.keys)
         if is_ours and member.retired is None and list_holder_kinds(writer.state, member):
             writer.add_key(member.id, role=KeyRole.HOLDER_AUTHOR)
             return writer.state.members.get(member.id)

@@ -10,8 +10,8 @@ import time
 from typing import Any, NamedTuple
 
 from carnet.node.home import Home
-from carnet.node.writer import Writer
-from carnet.services.founding import now_ms, open_writer_at
+from carnet.node.writing import Writing
+from carnet.services.founding import now_ms, reach_writer_at
 from carnet.types import Millis
 from carnet.vault.ledger import parse_record
 
@@ -39,7 +39,7 @@ class Taken(NamedTuple):
 
 def take_census(home: Home, due: Due, passphrase: str | None, command: str) -> Taken:
     """Take a census if it is due. Raises Refused(NO_NODE, WRITER_BUSY, WRONG_PASSPHRASE, NODE_DAMAGED)."""
-    with open_writer_at(home, passphrase, command) as writer:
+    with reach_writer_at(home, passphrase, command) as writer:
         changed, started = writer.count_changed(), time.monotonic_ns()
         latest = writer.find_census()
         if latest is not None and not is_due(writer, latest, due, changed, now_ms()):
@@ -49,7 +49,7 @@ def take_census(home: Home, due: Due, passphrase: str | None, command: str) -> T
         return _tell((logged.index, parse_record(logged.leaf)), changed, started)
 
 
-def is_due(writer: Writer, latest: tuple[int, dict[str, Any]], due: Due, changed: int, now: Millis) -> bool:
+def is_due(writer: Writing, latest: tuple[int, dict[str, Any]], due: Due, changed: int, now: Millis) -> bool:
     """Whether a census is asked for by age or by what changed, or because a passport was erased since the latest."""
     if due == Due() or writer.is_census_owed:
         return True

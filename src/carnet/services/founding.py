@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
+from carnet.node.door import RemoteWriter, connect
 from carnet.node.found import found_node
 from carnet.node.home import Home
+from carnet.node.keyring import load_key_ring
 from carnet.node.writer import Writer, open_writer
+from carnet.node.writing import Writing
 from carnet.types import MemberKind
 
 DEFAULT_OPERATOR = "Operator of this node"
@@ -87,14 +90,30 @@ def open_writer_at(home: Home, passphrase: str | None, command: str) -> Writer:
     return open_writer(home.path, clock=now_ms, random_bytes=os.urandom, passphrase=passphrase, command=command)
 
 
-def get_operator(writer: Writer, chosen: str | None = None) -> Member:
+def reach_writer_at(home: Home, passphrase: str | None, command: str) -> Writer | RemoteWriter:
+    """The writer of this home: its own, or where a node is running, that one behind its door.
+
+    Raises as `open_writer` does; WRITER_BUSY only for a writer that lets nobody in (an import, a backup).
+    """
+    try:
+        return open_writer_at(home, passphrase, command)
+    except Refused as busy:
+        if busy.reason is not Reason.WRITER_BUSY:
+            raise
+        try:
+            return connect(home, load_key_ring(home.keys, passphrase), clock=now_ms, random_bytes=os.urandom)
+        except Refused as away:
+            raise (busy if away.reason is Reason.WRITER_AWAY else away) from None
+
+
+def get_operator(writer: Writing, chosen: str | None = None) -> Member:
     """The member in whose name this node writes: the chosen one (an id, its beginning, or a name), or else the first
     that the node itself signs for. Raises Refused(UNKNOWN_MEMBER)."""
     members = writer.state.members.all
     if chosen is not None:
         return find_member(members, chosen)
     for member in members:
-        is_ours = any(writer.ring.find_seed(key.digest) and key.revoked is None for key in member.keys)
+        is_ours = any(key.revoked is None and writer.keeps_key(key.digest) for key in member.keys)
         if is_ours and member.retired is None:
             return member
     raise Refused(Reason.UNKNOWN_MEMBER, "this node keeps no member's key: enrol one with `carnet member add`")

@@ -27,7 +27,7 @@ from carnet.node.placing import Outcome
 from carnet.node.pool import PreparePool, Preparing, look_for_cycles_rarely
 from carnet.node.prepare import ChainRef, Group, find_day
 from carnet.node.prepare import Item as Statement
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import make_receipt
@@ -112,7 +112,7 @@ def validate_file(format_: Format, chunks: Iterable[bytes], now: Millis, sinks: 
 
 
 def import_file(
-    writer: Writer,
+    writer: Writing,
     member: Member,
     format_: Format,
     chunks: Iterable[bytes],
@@ -148,7 +148,7 @@ def import_file(
     return run.summary
 
 
-def take_census_if_due(writer: Writer) -> bool:
+def take_census_if_due(writer: Writing) -> bool:
     """Take a census if anything was logged after the last one, or there is none; whether one was taken."""
     latest = writer.state.censuses.get(writer.node_id)
     if latest is not None and latest.index == writer.state.size - 1 and not writer.is_census_owed:
@@ -207,7 +207,7 @@ class _Run:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: Writing,
         member: Member,
         pool: PreparePool,
         now: Millis,
@@ -220,7 +220,7 @@ class _Run:
         self._writer, self._member, self._pool, self._now = writer, member, pool, now
         self._progress, self._window = progress, window
         self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
-        self._index_key = writer.ring.index
+        self._index_key = writer.index_key
         self._opens_as = opens_as
         self._plates = Plates(writer)
         self._flights: deque[_Flight] = deque()
@@ -416,7 +416,7 @@ def _make_fault(row: Row, reason: Reason, message: str) -> Fault:
     return Fault(row.line, row.row, None, reason, message, raw, row.origin)
 
 
-def _write_receipts(writer: Writer, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
+def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
     """One line for each sealed row, on the disk's side of its commit."""
     if sinks.receipts is None:
         return

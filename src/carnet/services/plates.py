@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 from carnet.errors import Reason, Refused
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.types import Basis, Subject
 
 
@@ -30,7 +30,7 @@ class Held(NamedTuple):
 class Plates:
     """The plates that a node's passports know. Read once, when the first row asks: one look through the store."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writing) -> None:
         self._writer = writer
 
     def is_known(self, plate: Subject) -> bool:

@@ -15,13 +15,13 @@ from litestar.di import NamedDependency
 from carnet.node.home import Home
 from carnet.node.keyring import RandomBytes
 from carnet.node.reader import Reader
+from carnet.node.readers import Readers
 from carnet.node.writing import Writing
 from carnet.services.principals import Principal
 from carnet.services.settings import Settings
 from carnet.types import Millis
 from carnet.web.cookies import Cookies
 from carnet.web.principal import Callers, VisitorsOnly
-from carnet.web.readers import Readers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,263 @@
+"""The writer's side of the door: one thread that takes what has come in, commits it together, and answers.
+
+There is no queue and no lock: whatever arrives while a commit is on its way to the disk waits in the sockets, and is
+the next group. One alone is committed at once; many at once share one transaction and one flush. It refuses to know
+what is in a submission.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from carnet.errors import Refused
+from carnet.node.door.place import find_place, is_same_user, listen_at
+from carnet.node.door.wire import (
+    SIGNED_RECEIPTS,
+    Answer,
+    AskHealth,
+    Commit,
+    Failed,
+    Frames,
+    Given,
+    Health,
+    KeepCheckpoint,
+    KeepsKey,
+    Refusing,
+    Reply,
+    Request,
+    Sealed,
+    SignReceipt,
+    TakeCensus,
+    describe,
+    frame,
+    read_request,
+    say,
+)
+from carnet.node.home import Home
+from carnet.node.placing import Outcome
+from carnet.node.prepare import Prepared
+from carnet.node.writer import Writer
+
+READ_BYTES: Final = 1 << 18
+MAX_GROUP: Final = 512
+"""Submissions in one commit; the others are in the next one."""
+
+MAX_UNSENT: Final = 64 * 1024 * 1024
+"""Bytes of answers that one connection may leave unread before it is closed: others must not wait for it."""
+
+
+class _Waiting(NamedTuple):
+    connection: _Connection
+    request: Request
+
+
+class _Connection:
+    """One other process."""
+
+    def __init__(self, socket_: socket.socket) -> None:
+        self.socket = socket_
+        self.frames = Frames()
+        self.unsent = bytearray()
+
+
+class Door:
+    """Listens beside the lock of a home whose writer this process holds. Only its own thread may call it."""
+
+    def __init__(self, home: Home, writer: Writer) -> None:
+        self._writer = writer
+        self._place = find_place(home)
+        self._listening = listen_at(self._place)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listening, selectors.EVENT_READ, None)
+        self._connections: set[_Connection] = set()
+        self._commits = self._submissions = self._entries = self._largest = 0
+        self._seconds = 0.0
+        self._waiting: list[_Waiting] = []
+
+    def watch(self, descriptor: int, notice: Callable[[], None]) -> None:
+        """Call `notice` whenever this descriptor can be read (signals, children)."""
+        self._selector.register(descriptor, selectors.EVENT_READ, notice)
+
+    def serve_once(self, timeout_s: float) -> None:
+        """Wait for something to come in, at most so long; answer all of it."""
+        for key, events in self._selector.select(timeout_s):
+            if key.data is None:
+                self._accept()
+            elif isinstance(key.data, _Connection):
+                self._serve_connection(key.data, events)
+            else:
+                key.data()
+        while self._waiting:
+            self._answer_some()
+
+    def close(self) -> None:
+        """Stop listening and say goodbye; whoever waits for an answer looks for it in the store. Idempotent."""
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(self._listening)
+        self._listening.close()
+        self._place.unlink(missing_ok=True)
+        for connection in list(self._connections):
+            self._drop(connection)
+        self._selector.close()
+
+    def get_health(self) -> Health:
+        """How the writer fares."""
+        failure = None
+        try:
+            self._writer.check_alive()
+        except Refused as refused:
+            failure = refused.message
+        return Health(
+            failure,
+            self._writer.state.size,
+            self._commits,
+            self._submissions,
+            self._entries,
+            len(self._waiting),
+            self._seconds,
+            self._largest,
+        )
+
+    # ---- connections
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionError):
+            accepted, _ = self._listening.accept()
+            if not is_same_user(accepted):
+                accepted.close()
+                return
+            accepted.setblocking(False)
+            connection = _Connection(accepted)
+            self._connections.add(connection)
+            self._selector.register(accepted, selectors.EVENT_READ, connection)
+
+    def _serve_connection(self, connection: _Connection, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            self._flush(connection)
+        if not events & selectors.EVENT_READ or connection not in self._connections:
+            return
+        try:
+            data = connection.socket.recv(READ_BYTES)
+            requests = [read_request(one) for one in connection.frames.feed(data)]
+        except BlockingIOError:
+            return
+        except (OSError, ValueError, msgspec.MsgspecError):
+            data, requests = b"", []
+        self._waiting += [_Waiting(connection, request) for request in requests]
+        if not data:
+            self._drop(connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._selector.unregister(connection.socket)
+            connection.socket.close()
+
+    def _send(self, connection: _Connection, number: int, answer: Answer) -> None:
+        if connection not in self._connections:
+            return
+        connection.unsent += frame(Reply(number, answer))
+        self._flush(connection)
+
+    def _flush(self, connection: _Connection) -> None:
+        """Send what can be sent; a slow reader gets the rest later, and one that never reads is dropped."""
+        try:
+            sent = connection.socket.send(connection.unsent) if connection.unsent else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._drop(connection)
+            return
+        was_waiting = self._selector.get_key(connection.socket).events & selectors.EVENT_WRITE
+        del connection.unsent[:sent]
+        if len(connection.unsent) > MAX_UNSENT:
+            self._drop(connection)
+        elif bool(connection.unsent) != bool(was_waiting):
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+            self._selector.modify(connection.socket, events, connection)
+
+    # ---- requests
+
+    def _answer_some(self) -> None:
+        """Commit the submissions at the head of what waits, in their order, or answer the one other request there."""
+        group: list[_Waiting] = []
+        size = 0
+        for waiting in self._waiting:
+            if not isinstance(waiting.request.ask, Commit) or size >= MAX_GROUP:
+                break
+            group.append(waiting)
+            size += len(waiting.request.ask.prepared)
+        if group:
+            del self._waiting[: len(group)]
+            self._commit(group)
+            return
+        waiting = self._waiting.pop(0)
+        self._send(waiting.connection, waiting.request.number, self._answer(waiting.request))
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        asked = [waiting.request.ask.prepared for waiting in group if isinstance(waiting.request.ask, Commit)]
+        started = time.perf_counter()
+        answers: list[Answer]
+        try:
+            outcomes = iter(self._seal([one for prepared in asked for one in prepared]))
+            state = self._writer.state
+            answers = [
+                Sealed(
+                    # In this order: zip takes no outcome more than there are submissions.
+                    [
+                        describe(outcome, self._sign_few(outcome))
+                        for _, outcome in zip(prepared, outcomes, strict=False)
+                    ],
+                    state.rules_ref.index,
+                    state.members_ref.index,
+                )
+                for prepared in asked
+            ]
+        except Refused as refused:
+            answers = [Refusing(say(refused))] * len(group)
+        except Exception as error:
+            # The writer judges for itself whether it may go on; here every waiter is told.
+            answers = [Failed(type(error).__name__)] * len(group)
+        self._seconds += time.perf_counter() - started
+        for waiting, answer in zip(group, answers, strict=True):
+            self._send(waiting.connection, waiting.request.number, answer)
+
+    def _seal(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        outcomes = self._writer.commit([self._writer.complete(one) for one in prepared])
+        self._commits += 1
+        self._submissions += len(prepared)
+        self._entries += sum(len(outcome.receipts) for outcome in outcomes)
+        self._largest = max(self._largest, len(prepared))
+        return outcomes
+
+    def _sign_few(self, outcome: Outcome) -> list[bytes]:
+        if len(outcome.receipts) > SIGNED_RECEIPTS:
+            return []
+        return [self._writer.sign_receipt(receipt, receipt.accepted_ms) for receipt in outcome.receipts]
+
+    def _answer(self, request: Request) -> Answer:
+        ask, writer = request.ask, self._writer
+        try:
+            if isinstance(ask, SignReceipt):
+                return Given(writer.sign_receipt(ask.receipt, ask.deadline_ms))
+            if isinstance(ask, TakeCensus):
+                return Given(writer.take_census().index)
+            if isinstance(ask, KeepCheckpoint):
+                writer.keep_checkpoint()
+                return Given(None)
+            if isinstance(ask, KeepsKey):
+                return Given(writer.keeps_key(ask.digest))
+            if isinstance(ask, AskHealth):
+                return self.get_health()
+            return Failed("unknown request")
+        except Refused as refused:
+            return Refusing(say(refused))
+        except Exception as error:
+            return Failed(type(error).__name__)

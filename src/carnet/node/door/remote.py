@@ -1,0 +1,474 @@
+"""The other side of the door: what a web worker, or an import beside a running node, uses in place of the writer.
+
+It reads the store by itself and asks the writer only for what must be written or signed. A reply that is lost after the
+commit is found again in the store: what was sealed is sealed once. It refuses to hold a signing key.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.ledger.rules.members import roles_for
+from carnet.ledger.state import State
+from carnet.ledger.transition import Logged
+from carnet.node.aliases import Declaration
+from carnet.node.declared import read_aliases
+from carnet.node.door.place import find_place
+from carnet.node.door.wire import (
+    Answer,
+    Ask,
+    AskHealth,
+    Became,
+    Commit,
+    Failed,
+    Frames,
+    Given,
+    Health,
+    KeepCheckpoint,
+    KeepsKey,
+    Refusing,
+    Request,
+    Sealed,
+    SignReceipt,
+    TakeCensus,
+    frame,
+    read_reply,
+)
+from carnet.node.erased import check_id_not_erased, is_census_owed
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing, RandomBytes
+from carnet.node.lookup import find_chain_by_id, find_chain_by_subject, find_chains_by_subjects, find_sources
+from carnet.node.placing import Outcome, Receipt
+from carnet.node.prepare import (
+    ChainRef,
+    Context,
+    Group,
+    Job,
+    Prepared,
+    Preparer,
+    count_random_bytes,
+    make_context,
+)
+from carnet.node.reader import Reader
+from carnet.node.readers import Readers
+from carnet.node.receipts import find_receipt
+from carnet.node.rotation import get_node_key
+from carnet.types import Custody, Subject
+from carnet.vault.census import count_changed
+from carnet.vault.ledger import parse_record, read_leaf
+
+READ_BYTES: Final = 1 << 18
+PATIENCE_S: Final = 60.0
+"""How long an answer may take; a census of a large store takes as long as much has changed."""
+
+_STALE: Final = frozenset({Reason.RULES_NOT_IN_FORCE, Reason.KEY_REVOKED})
+"""Refusals of what was prepared under a state of a moment ago."""
+
+T = TypeVar("T", bound=Answer)
+
+
+class LostReplyError(ConnectionError):
+    """The connection ended before the answer: nobody knows yet whether the request was carried out."""
+
+
+class _Line:
+    """One connection to the door; one request at a time."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._frames = Frames()
+        self._numbers = count(1)
+
+    def call(self, ask: Ask) -> Answer:
+        """Send, wait, receive. Raises LostReplyError, and Refused(WRITER_AWAY) if no answer comes in time: then the
+        request may still be carried out."""
+        number = next(self._numbers)
+        try:
+            self._socket.sendall(frame(Request(number, ask)))
+            found: list[bytes] = []
+            while not found:
+                data = self._socket.recv(READ_BYTES)
+                if not data:
+                    raise LostReplyError("the writer closed the connection")
+                found = self._frames.feed(data)
+        except TimeoutError:
+            raise Refused(
+                Reason.WRITER_AWAY, "the writer does not answer in time; hand it in again later", could_retry=True
+            ) from None
+        except OSError as error:
+            raise LostReplyError(str(error)) from error
+        reply = read_reply(found[0])
+        if reply.number != number:
+            raise InvariantBroken("the writer answered another request")
+        return reply.answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class RemoteWriter:
+    """`node.writing.Writing` for another process. Make it with `connect`, and close it."""
+
+    def __init__(
+        self,
+        home: Home,
+        ring: KeyRing,
+        *,
+        clock: Callable[[], int],
+        random_bytes: RandomBytes,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._place, self._patience_s = find_place(home), patience_s
+        self._clock, self._random_bytes = clock, random_bytes
+        self._readers = Readers(lambda: Reader(home, ring))
+        self._ring = ring
+        self._lines: list[_Line] = []
+        self._lock = threading.Lock()
+        self._held = threading.local()
+        self._preparer: tuple[int, Preparer] | None = None
+        self._state_at_hand: State | None = None
+        self._sigs: dict[tuple[bytes, int], bytes] = {}
+
+    # ---- reading, by itself
+
+    @contextmanager
+    def _looking(self) -> Iterator[Reader]:
+        held = getattr(self._held, "reader", None)
+        if held is not None:
+            yield held
+            return
+        with self._readers.reading() as reader:
+            yield reader
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See `Writing`: this thread sees one moment until the block ends."""
+        with self._looking() as reader:
+            before = getattr(self._held, "reader", None)
+            self._held.reader = reader
+            try:
+                yield
+            finally:
+                self._held.reader = before
+
+    @property
+    def state(self) -> State:
+        """See `Writing`."""
+        with self._looking() as reader:
+            self._state_at_hand = reader.state
+            return reader.state
+
+    @property
+    def node_id(self) -> bytes:
+        """See `Writing`."""
+        return self._get_state().genesis.founders[0].member
+
+    @property
+    def node_key(self) -> bytes:
+        """See `Writing`."""
+        return get_node_key(self._get_state().members.get(self.node_id)).digest
+
+    @property
+    def index_key(self) -> bytes:
+        """See `Writing`."""
+        return self._ring.index
+
+    @property
+    def is_census_owed(self) -> bool:
+        """See `Writing`."""
+        with self._looking() as reader:
+            latest = _find_census(reader)
+            return latest is not None and is_census_owed(reader.connection, latest[1]["census"]["erased"])
+
+    def context(self) -> Context:
+        """See `Writing`."""
+        with self._looking() as reader:
+            state = reader.state
+            return make_context(
+                state.net,
+                state.genesis.founders[0].member,
+                self._ring.kek,
+                self._ring.index,
+                state.rules_ref.index,
+                state.rules,
+                reader.kinds,
+            )
+
+    def find_chain(self, subject: Subject) -> ChainRef | None:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_chain_by_subject(reader.connection, self._ring, subject)
+
+    def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_chains_by_subjects(reader.connection, self._ring, subjects)
+
+    def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_chain_by_id(reader.connection, self._ring, chain16)
+
+    def get_chain_by_id(self, chain16: bytes) -> ChainRef:
+        """See `Writing`."""
+        with self._looking() as reader:
+            chain = find_chain_by_id(reader.connection, self._ring, chain16)
+            if chain is None:
+                check_id_not_erased(reader.connection, chain16)
+                raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())
+            return chain
+
+    def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_receipt(reader.connection, reader.state.net, place, chain16, sid)
+
+    def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_sources(reader.connection, sources)
+
+    def read_aliases(self) -> list[tuple[Subject, Declaration]]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return read_aliases(reader.connection, self._ring, reader.stored_kinds, reader.state, self.node_id)
+
+    def find_census(self) -> tuple[int, dict[str, Any]] | None:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return _find_census(reader)
+
+    def count_changed(self) -> int:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return count_changed(reader.connection)
+
+    def _get_state(self) -> State:
+        """A state that may be of a moment ago: what rests on it, the writer checks again."""
+        return self._state_at_hand or self.state
+
+    # ---- preparing
+
+    def make_job(
+        self,
+        member: bytes,
+        basis: int,
+        groups: Sequence[Group],
+        *,
+        created_ms: int | None = None,
+        public: bytes | None = None,
+    ) -> Job:
+        """See `Writing`: without a secret, which stays with the writer. Raises Refused UNKNOWN_KEY, KEY_REVOKED."""
+        public = public or self._get_hosted_key(member, roles_for(basis))
+        created_ms = self._clock() if created_ms is None else created_ms
+        return Job(member, public, None, basis, created_ms, groups, self._random_bytes(count_random_bytes(groups)))
+
+    def _get_hosted_key(self, member: bytes, roles: tuple[int, ...]) -> bytes:
+        """The public key with which the node signs for a member: the latest that it keeps."""
+        leaf = self._get_state().members.get(member)
+        ours = [key for key in leaf.keys if key.custody == Custody.NODE and key.role in roles]
+        for key in reversed(ours):
+            if key.revoked is None:
+                return key.key
+        if ours:
+            raise Refused(Reason.KEY_REVOKED, f"the key of {leaf.name} was revoked", member=leaf.name)
+        raise Refused(Reason.UNKNOWN_KEY, f"this node keeps no key of {leaf.name}", member=leaf.name)
+
+    def prepare(self, job: Job) -> Prepared:
+        """See `Writing`."""
+        index = self._get_state().rules_ref.index
+        found = self._preparer
+        if found is None or found[0] != index:
+            context = self.context()
+            found = self._preparer = (context.rules, Preparer(context))
+        return found[1].prepare(job)
+
+    def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
+        """See `Writing`. Prepared again, once, where rules or keys have changed meanwhile."""
+        outcome = self._append_once(member, basis, groups)
+        if outcome.refused is not None and outcome.refused.reason in _STALE:
+            outcome = self._append_once(member, basis, groups)
+        if outcome.refused is not None:
+            raise outcome.refused
+        return outcome
+
+    def _append_once(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
+        return self.commit([self.prepare(self.make_job(member, basis, groups))])[0]
+
+    # ---- asking the writer
+
+    def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """See `Writing`. Raises Refused(WRITER_AWAY) only if nothing of it was sealed."""
+        # What was refused beforehand stays here.
+        ask = Commit([one._replace(refusals=[]) for one in prepared])
+        try:
+            sealed = self._call(ask, Sealed)
+        except LostReplyError:
+            self._hang_up()
+            found = self._look_up(prepared)
+            if found is not None:
+                return found
+            # The writer that had the request is gone, and has sealed nothing of it: another may.
+            sealed = self._call_again(ask)
+        state = self._state_at_hand
+        if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
+            self._state_at_hand = None
+        return [self._read_outcome(one, became) for one, became in zip(prepared, sealed.outcomes, strict=True)]
+
+    def _call_again(self, ask: Commit) -> Sealed:
+        try:
+            return self._call(ask, Sealed)
+        except LostReplyError:
+            found_by_next = "whether it was sealed is found out by handing it in again"
+            raise Refused(Reason.WRITER_AWAY, f"the writer went away; {found_by_next}", could_retry=True) from None
+
+    def _read_outcome(self, prepared: Prepared, became: Became) -> Outcome:
+        refusals = sorted([*prepared.refusals, *became.refusals], key=lambda one: one.place)
+        if len(self._sigs) > 10_000:
+            self._sigs.clear()
+        for receipt, sig in zip(became.receipts, became.sigs, strict=False):
+            self._sigs[receipt.signed, receipt.accepted_ms] = sig
+        refused = None if became.refused is None else became.refused.to_error()
+        if refused is not None and refused.reason in _STALE:
+            self._state_at_hand = None
+        return Outcome(became.receipts, refusals, refused)
+
+    def _look_up(self, prepared: Sequence[Prepared]) -> list[Outcome] | None:
+        """What became of a commit whose answer was lost: all in one transaction, so one statement of it tells. None if
+        nothing of it was sealed."""
+        outcomes = []
+        with self.reading():
+            for one in prepared:
+                rows = [(row, group.chain16) for group in one.groups for row in group.rows]
+                found = [self.find_receipt(row.place, chain16, row.sid) for row, chain16 in rows]
+                outcomes.append(Outcome([receipt for receipt in found if receipt is not None], one.refusals))
+        return outcomes if any(outcome.receipts for outcome in outcomes) else None
+
+    def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
+        """See `Writing`."""
+        known = self._sigs.pop((receipt.signed, deadline_ms), None)
+        if known is not None:
+            return known
+        value = self._ask(SignReceipt(receipt, deadline_ms), Given).value
+        if not isinstance(value, bytes):
+            raise InvariantBroken("the writer gave no signature")
+        return value
+
+    def keeps_key(self, digest: bytes) -> bool:
+        """See `Writing`."""
+        return bool(self._ask(KeepsKey(digest), Given).value)
+
+    def take_census(self) -> Logged:
+        """See `Writing`."""
+        index = self._ask(TakeCensus(), Given).value
+        if not isinstance(index, int):
+            raise InvariantBroken("the writer took no census")
+        with self._looking() as reader:
+            return Logged(index, read_leaf(reader.connection, index))
+
+    def keep_checkpoint(self) -> None:
+        """See `Writing`."""
+        self._ask(KeepCheckpoint(), Given)
+
+    def check_alive(self) -> None:
+        """Raise Refused WRITER_AWAY if the writer does not answer, NODE_DAMAGED if it has stopped."""
+        health = self.get_health()
+        if health.failure is not None:
+            raise Refused(Reason.NODE_DAMAGED, health.failure)
+
+    def get_health(self) -> Health:
+        """How the writer fares. Raises Refused(WRITER_AWAY)."""
+        return self._ask(AskHealth(), Health)
+
+    def _ask(self, ask: Ask, kind: type[T]) -> T:
+        """For what may be asked twice: a line that a dead writer has left is not the last word."""
+        for _ in range(2):
+            try:
+                return self._call(ask, kind)
+            except LostReplyError:
+                self._hang_up()
+        raise Refused(Reason.WRITER_AWAY, "the writer does not answer", could_retry=True)
+
+    def _call(self, ask: Ask, kind: type[T]) -> T:
+        line = self._take_line()
+        try:
+            answer = line.call(ask)
+        except BaseException:
+            line.close()
+            raise
+        with self._lock:
+            self._lines.append(line)
+        if isinstance(answer, Refusing):
+            raise answer.said.to_error()
+        if isinstance(answer, Failed) or not isinstance(answer, kind):
+            raise InvariantBroken(f"the writer failed: {answer}")
+        return answer
+
+    def _take_line(self) -> _Line:
+        with self._lock:
+            if self._lines:
+                return self._lines.pop()
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.settimeout(self._patience_s)
+            connected.connect(str(self._place))
+        except OSError:
+            connected.close()
+            raise Refused(
+                Reason.WRITER_AWAY, "nobody listens at this home's door: `carnet serve` does", could_retry=True
+            ) from None
+        return _Line(connected)
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            lines, self._lines = self._lines, []
+        for line in lines:
+            line.close()
+
+    def close(self) -> None:
+        """Hang up; idempotent. The writer goes on."""
+        self._hang_up()
+        self._readers.close()
+
+    def __enter__(self) -> RemoteWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(
+    home: Home,
+    ring: KeyRing,
+    *,
+    clock: Callable[[], int],
+    random_bytes: RandomBytes,
+    patience_s: float = PATIENCE_S,
+) -> RemoteWriter:
+    """The running writer of a home. Of the ring it keeps the two storage keys alone. Raises Refused(WRITER_AWAY) if
+    nobody listens, NODE_DAMAGED if the writer has stopped."""
+    writer = RemoteWriter(
+        home, without_signing_keys(ring), clock=clock, random_bytes=random_bytes, patience_s=patience_s
+    )
+    try:
+        writer.check_alive()
+    except BaseException:
+        writer.close()
+        raise
+    return writer
+
+
+def without_signing_keys(ring: KeyRing) -> KeyRing:
+    """The two storage keys, with which one can read, and nothing with which one could sign."""
+    return KeyRing(b"", b"", ring.kek, ring.index)
+
+
+def _find_census(reader: Reader) -> tuple[int, dict[str, Any]] | None:
+    latest = reader.state.censuses.get(reader.state.genesis.founders[0].member)
+    return None if latest is None else (latest.index, parse_record(read_leaf(reader.connection, latest.index)))

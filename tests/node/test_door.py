@@ -1,0 +1,333 @@
+"""The node's door: what goes through it is sealed once, is signed where the keys are, and is found again."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.members import Key, compute_enrolment
+from carnet.node.door.place import find_place
+from carnet.node.door.remote import without_signing_keys
+from carnet.node.door.wire import AskHealth, Commit, Frames, Reply, Request, frame, read_reply, read_request
+from carnet.node.home import Home
+from carnet.node.keyring import load_key_ring
+from carnet.node.prepare import Group, Prepared
+from carnet.node.writing import Writing
+from carnet.services.importing import HISTOVEC, import_file
+from carnet.signing import Signer
+from carnet.types import Basis, Custody, KeyRole
+from tests.cli.run import make_inspection, make_line
+from tests.node.conftest import ON_FILE
+from tests.node.door import ServedDoor, open_door
+from tests.node.home import TestNode, is_good, make_node, more, new_passport, reading, vin_subject
+
+REPORTED = Basis.REPORTED
+
+
+def is_writing(writer: Writing) -> bool:
+    """Both sides are the same to whoever writes: the type checker holds them to it."""
+    return all(hasattr(writer, name) for name in vars(Writing) if not name.startswith("_"))
+
+
+def test_door__both_sides_are_one_surface(node: TestNode) -> None:
+    with open_door(node) as served, served.reach() as remote:
+        assert is_writing(served.writer)
+        assert is_writing(remote)
+        assert remote.state.size == served.writer.state.size
+        assert (remote.node_id, remote.node_key) == (served.writer.node_id, served.writer.node_key)
+        assert remote.index_key == served.writer.index_key
+        assert remote.context() == served.writer.context()
+
+
+def test_append__through_the_door_is_sealed_and_proves(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        outcome = remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000, 2_000)])
+        assert len(outcome.receipts) == 3
+        # Acknowledged is there for the next look.
+        chain = remote.find_chain(vin_subject(1))
+        assert chain is not None
+        grown = remote.append(checked.operator.id, REPORTED, [more(chain, reading(vin_subject(1), 3_000))])
+        assert [receipt.seq for receipt in grown.receipts] == [3]
+        assert served.writer.find_chain(vin_subject(1)) == chain
+        assert remote.find_chains([vin_subject(1), vin_subject(2)]) == {vin_subject(1): chain}
+        assert remote.find_chain_by_id(chain.chain16) == chain
+        receipt = grown.receipts[0]
+        assert remote.find_receipt(receipt.place, receipt.chain16, receipt.sid) == receipt
+        sig = remote.sign_receipt(receipt, receipt.accepted_ms)
+        assert sig == served.writer.sign_receipt(receipt, receipt.accepted_ms)
+        assert remote.count_changed() == 1
+        remote.take_census()
+        assert remote.count_changed() == 0
+        assert remote.find_census() == served.writer.find_census()
+    assert is_good(checked.prove(chain.chain16))
+
+
+def test_append__is_signed_by_the_writer_alone(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        job = remote.make_job(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        prepared = remote.prepare(job)
+        assert job.seed is None
+        assert (prepared.sig, prepared.signed) == (b"", b"")
+        (outcome,) = remote.commit([prepared])
+        assert len(outcome.receipts) == 2
+        ring = load_key_ring(Home(checked.path).keys)
+        kept = without_signing_keys(ring)
+        secrets = (ring.log, ring.node, *ring.authors.values())
+        assert not any(secret in repr(vars(kept)).encode() or secret in (kept.log, kept.node) for secret in secrets)
+        assert kept.authors == {}
+        assert served.writer.keeps_key(Signer(next(iter(ring.authors.values()))).digest)
+        assert remote.keeps_key(Signer(next(iter(ring.authors.values()))).digest)
+        assert not remote.keeps_key(bytes(32))
+
+
+def forge(prepared: Prepared, sig: bytes) -> Prepared:
+    return prepared.with_signature(sig)._replace(is_signed_here=True)
+
+
+@ON_FILE
+def test_commit__refused_bad_signature(checked: TestNode) -> None:
+    """Whoever reaches the door cannot claim that something was signed here."""
+    with open_door(checked) as served, served.reach() as remote:
+        prepared = remote.prepare(remote.make_job(checked.operator.id, REPORTED, [new_passport(1, 1_000)]))
+        (outcome,) = remote.commit([forge(prepared, bytes(64))])
+        assert outcome.refused is not None
+        assert outcome.refused.reason is Reason.BAD_SIGNATURE
+        assert served.writer.find_chain(vin_subject(1)) is None
+
+
+@ON_FILE
+def test_commit__refused_unknown_key(checked: TestNode) -> None:
+    """An own key's submission without its signature is signed by nobody."""
+    with open_door(checked) as served:
+        own, member = Signer(bytes(range(32))), bytes(16)
+        state = served.writer.state
+        enrolment = compute_enrolment(state.net, member, KeyRole.AUTHOR, Custody.OWN)
+        key = Key(own.public, KeyRole.AUTHOR, Custody.OWN, own.sign(enrolment))
+        served.writer.enrol_member("Garage", "garage", member_id=member, key=key)
+        with served.reach() as remote:
+            job = remote.make_job(member, Basis.OWN_KEY, [new_passport(1, 1_000)], public=own.public)
+            with pytest.raises(Refused) as caught:
+                remote.commit([remote.prepare(job)])
+            assert caught.value.reason is Reason.UNKNOWN_KEY
+            with pytest.raises(Refused) as caught:
+                remote.make_job(member, Basis.HOSTED, [new_passport(1, 1_000)])
+            assert caught.value.reason is Reason.UNKNOWN_KEY
+
+
+def test_commit__one_bad_submission_spoils_no_other(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        jobs = [remote.make_job(checked.operator.id, REPORTED, [new_passport(number, 5)]) for number in (2, 1, 3)]
+        outcomes = remote.commit([remote.prepare(job) for job in jobs])
+        assert [len(outcome.receipts) for outcome in outcomes] == [2, 0, 2]
+        assert {one.reason for one in outcomes[1].refusals} == {Reason.SUBJECT_TAKEN}
+        assert served.door.get_health().submissions == 4
+
+
+def test_append__under_new_rules_is_prepared_again(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        served.writer.change_rules(served.writer.state.rules)
+        outcome = remote.append(checked.operator.id, REPORTED, [new_passport(2, 1_000)])
+        assert len(outcome.receipts) == 2
+
+
+def test_append__many_at_once_share_commits(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote, ThreadPoolExecutor(32) as pool:
+        # A connection that is held up lets others come: they are committed together.
+        made = list(
+            pool.map(
+                lambda number: remote.append(checked.operator.id, REPORTED, [new_passport(number, 1_000)]), range(200)
+            )
+        )
+        assert sum(len(outcome.receipts) for outcome in made) == 400
+        health = remote.get_health()
+        assert health.submissions == 200
+        assert health.entries == 400
+        assert health.commits < 200
+        assert health.largest_group > 1
+        assert {outcome.receipts[0].chain16 for outcome in made} == {
+            chain.chain16 for chain in remote.find_chains([vin_subject(number) for number in range(200)]).values()
+        }
+
+
+def test_import__through_the_door_gives_what_the_writer_itself_would(tmp_path: Path, checked: TestNode) -> None:
+    lines = [make_line(f"HV{number:040x}", make_inspection(), make_inspection(km=62_000, date="2016-03-04"))
+             for number in range(40)]  # fmt: skip
+    with open_door(checked) as served, served.reach() as remote:
+        first = import_file(remote, checked.operator, HISTOVEC, lines, checked.clock())
+        again = import_file(remote, checked.operator, HISTOVEC, lines, checked.clock())
+        assert (first.sealed, first.duplicate, first.opened, first.passports) == (80, 0, 40, 40)
+        assert (again.sealed, again.duplicate, again.opened, again.passports) == (0, 80, 0, 40)
+        size = served.writer.state.size
+    alone = make_node(tmp_path / "alone")
+    with alone.open() as writer:
+        assert import_file(writer, alone.operator, HISTOVEC, lines, alone.clock()).sealed == 80
+        assert writer.state.size == size
+    alone.close()
+
+
+# ---- what goes wrong
+
+
+class Cutting:
+    """Between one side and the door: passes the request on, and cuts the line instead of passing the answer back."""
+
+    def __init__(self, served: ServedDoor, remote: object, place: Path) -> None:
+        self.place, self.target = place, find_place(Home(served.node.path))
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(place))
+        self._listening.listen()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        remote._place = place  # type: ignore[attr-defined]
+
+    def _run(self) -> None:
+        inner, _ = self._listening.accept()
+        outer = socket.socket(socket.AF_UNIX)
+        outer.connect(str(self.target))
+        frames = Frames()
+        while not frames.feed(data := inner.recv(1 << 16)):
+            outer.sendall(data)
+        outer.sendall(data)
+        # The answer comes: the commit is on the disk. Then the line is cut.
+        assert outer.recv(1 << 16)
+        outer.close()
+        inner.close()
+        self._listening.close()
+
+    def join(self) -> None:
+        self._thread.join()
+
+
+def test_commit__whose_answer_was_lost_is_found_again(checked: TestNode, tmp_path: Path) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        remote._hang_up()
+        cutting = Cutting(served, remote, tmp_path / "cut.sock")
+        outcome = remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        cutting.join()
+        assert len(outcome.receipts) == 2
+        health = served.door.get_health()
+        assert (health.submissions, health.entries) == (1, 2)
+        receipt = outcome.receipts[1]
+        assert served.writer.find_receipt(receipt.place, receipt.chain16, receipt.sid) == receipt
+
+
+def test_commit__outlives_the_writer_that_was_started_again(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        served.stop()
+        with pytest.raises(Refused) as caught:
+            remote.append(checked.operator.id, REPORTED, [new_passport(2, 1_000)])
+        assert caught.value.reason is Reason.WRITER_AWAY
+        assert caught.value.could_retry
+        with pytest.raises(Refused) as caught:
+            remote.check_alive()
+        assert caught.value.reason is Reason.WRITER_AWAY
+        # Reading goes on.
+        assert remote.find_chain(vin_subject(1)) is not None
+        with open_door(checked):
+            remote.check_alive()
+            assert len(remote.append(checked.operator.id, REPORTED, [new_passport(2, 1_000)]).receipts) == 2
+        with open_door(checked):
+            # The line that the last writer has left is no reason to fail.
+            assert len(remote.append(checked.operator.id, REPORTED, [new_passport(3, 1_000)]).receipts) == 2
+
+
+def test_connect__refused_writer_away(node: TestNode) -> None:
+    with node.open(), pytest.raises(Refused) as caught:
+        ServedDoor.reach(_served_by_nobody(node))
+    assert caught.value.reason is Reason.WRITER_AWAY
+
+
+def _served_by_nobody(node: TestNode) -> ServedDoor:
+    nobody = ServedDoor.__new__(ServedDoor)
+    nobody.node = node
+    return nobody
+
+
+@ON_FILE
+def test_connect__refused_node_damaged(node: TestNode) -> None:
+    with open_door(node) as served:
+        served.writer.close()
+        with pytest.raises(Refused) as caught:
+            served.reach()
+        assert caught.value.reason is Reason.NODE_DAMAGED
+
+
+@ON_FILE
+def test_door__is_its_owners_alone_and_goes_with_the_writer(node: TestNode) -> None:
+    place = find_place(Home(node.path))
+    assert place == node.path.resolve() / "node.sock"
+    with open_door(node):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert not place.exists()
+
+
+def test_door__of_a_long_path_has_a_short_name_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    node = make_node(tmp_path / ("long" * 25))
+    place = find_place(Home(node.path))
+    assert place.parent == runtime
+    with open_door(node) as served, served.reach() as remote:
+        assert len(remote.append(node.operator.id, REPORTED, [new_passport(1, 5)]).receipts) == 2
+    assert not place.exists()
+    # A folder that others may write to is no place to listen.
+    runtime.chmod(0o777)
+    with pytest.raises(Refused) as caught:
+        ServedDoor(node)
+    assert caught.value.reason is Reason.NOT_PRIVATE
+    node.close()
+
+
+@ON_FILE
+@pytest.mark.parametrize(
+    "sent", [b"\xff\xff\xff\xff", struct.pack(">I", 3) + b"abc", frame(Request(1, AskHealth()))[:-1] + b"\xc1"]
+)
+def test_door__what_is_no_request_ends_its_own_line_only(node: TestNode, sent: bytes) -> None:
+    with open_door(node) as served, served.reach() as remote, socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(find_place(Home(node.path))))
+        stranger.settimeout(10)
+        stranger.sendall(sent)
+        assert stranger.recv(10) == b""
+        remote.check_alive()
+
+
+@ON_FILE
+def test_door__several_requests_are_under_way_on_one_line(node: TestNode) -> None:
+    with open_door(node) as served, socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(find_place(Home(node.path))))
+        line.settimeout(10)
+        writer = served.writer
+        prepared = writer.prepare(writer.make_job(node.operator.id, REPORTED, [new_passport(1, 5)]))
+        requests = [Request(7, Commit([prepared])), Request(8, AskHealth()), Request(9, AskHealth())]
+        whole = b"".join(map(frame, requests))
+        # In pieces, as a stream may come.
+        for at in range(0, len(whole), 100):
+            line.sendall(whole[at : at + 100])
+        frames, replies = Frames(), list[Reply]()
+        while len(replies) < 3:
+            replies += [read_reply(data) for data in frames.feed(line.recv(1 << 16))]
+        assert [reply.number for reply in replies] == [7, 8, 9]
+
+
+@ON_FILE
+def test_wire__keeps_every_part_of_a_submission(node: TestNode) -> None:
+    with node.open() as writer:
+        prepared = writer.prepare(writer.make_job(node.operator.id, REPORTED, [new_passport(1, 5, 6), Group([])]))
+    (data,) = Frames().feed(frame(Request(1, Commit([prepared]))))
+    back = read_request(data)
+    assert isinstance(back.ask, Commit)
+    assert back.ask.prepared == [prepared]
+    with pytest.raises(msgspec.ValidationError):
+        read_request(msgspec.msgpack.encode([1, ["no_such_ask"]]))
