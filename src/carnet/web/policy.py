@@ -177,8 +177,10 @@ def _walk(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
 
 
 def _name(handler: HTTPRouteHandler) -> str:
-    # One that runs in a thread is wrapped, and the wrapper keeps the function itself.
-    function: Any = getattr(handler.fn, "func", handler.fn)
+    # One that runs in a thread is wrapped, once for each router above it, and the wrapper keeps the function itself.
+    function: Any = handler.fn
+    while hasattr(function, "func"):
+        function = function.func
     return f"{function.__module__}.{function.__qualname__}"
 
 
