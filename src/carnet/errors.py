@@ -124,6 +124,16 @@ class Reason(StrEnum):
     WRITER_AWAY = "writer_away"
     SERVICE_FAULT = "service_fault"
 
+    # 9. People and machine clients.
+    SIGN_IN_FAILED = "sign_in_failed"
+    CODE_NOT_VALID = "code_not_valid"
+    LAST_PASSKEY = "last_passkey"
+    TOO_MANY_KEYS = "too_many_keys"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    UNKNOWN_CLIENT = "unknown_client"
+    UNKNOWN_CONTEST = "unknown_contest"
+    CONTEST_DECIDED = "contest_decided"
+
 
 class CarnetError(Exception):
     """Root of every error that Carnet raises on purpose."""

@@ -26,7 +26,7 @@ class Held:
 
     holders: dict[bytes, str] = field(default_factory=dict)
 
-    def find_holder(self, chain16: bytes) -> str | None:
+    def find_holder(self, chain16: bytes, epoch: int | None = None) -> str | None:
         return self.holders.get(chain16)
 
     def list_held(self, account: str) -> Sequence[bytes]:

@@ -318,6 +318,25 @@ class Reader:
                 yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))
             last = rows[-1][0]
 
+    def read_authors(self, chain: bytes) -> tuple[int, frozenset[tuple[bytes, str]]]:
+        """(how many changes of holder there were, (member, kind) of the entries of a passport), nothing opened.
+
+        Raises Refused(UNKNOWN_PASSPORT).
+        """
+        row = self._connection.execute(
+            "SELECT id, head_epoch FROM chain WHERE chain16 = ? AND type = ?", (chain, HISTORY)
+        ).fetchone()
+        if row is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {chain.hex()} here", passport=chain.hex())
+        query = (
+            "SELECT DISTINCT author_key.member, schema.kind FROM entry"
+            " JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key JOIN schema ON schema.id = entry.kind"
+            " WHERE entry.chain = ?"
+        )
+        rows = self._connection.execute(query, (row[0],)).fetchall()
+        return row[1], frozenset((bytes(member), kind) for member, kind in rows)
+
     def get_subject(self, chain: bytes) -> dict[str, object]:
         """The subject of a passport, in its signed form."""
         return self._ref(chain).subject

@@ -29,8 +29,9 @@ OPENING = "passport.opened/1"
 class Holdings(Protocol):
     """Who holds which passport now; `services.accounts` knows."""
 
-    def find_holder(self, chain16: bytes) -> str | None:
-        """The account that holds a passport, None where nobody has claimed it."""
+    def find_holder(self, chain16: bytes, epoch: int | None = None) -> str | None:
+        """The account that holds a passport, None where nobody has claimed it; with the number of its changes of
+        holder, None too where it was claimed before the latest of them."""
 
     def list_held(self, account: str) -> Sequence[bytes]:
         """The passports that an account holds, in the order in which it got them."""
@@ -39,7 +40,7 @@ class Holdings(Protocol):
 class NoHoldings:
     """A node on which nobody holds anything."""
 
-    def find_holder(self, chain16: bytes) -> str | None:
+    def find_holder(self, chain16: bytes, epoch: int | None = None) -> str | None:
         """None."""
         return None
 
@@ -78,9 +79,10 @@ def get_view(reader: Reader, holdings: Holdings, principal: Principal, passport:
     Raises Refused(UNKNOWN_PASSPORT) alike for one that does not exist, that was erased, and that the caller may not
     see. Only to its holder an erased one is ERASED.
     """
-    holder = holdings.find_holder(passport)
+    head = reader.find_head(passport)
+    # Who held it before the latest change of holder holds it no more, whatever else is stored.
+    holder = holdings.find_holder(passport, None if head is None else head[1])
     if principal.standing is Standing.HOLDER and principal.account is not None and holder == principal.account:
-        head = reader.find_head(passport)
         if head is None:
             # Says of an erased one that it was.
             reader.get(passport.hex())
@@ -91,10 +93,8 @@ def get_view(reader: Reader, holdings: Holdings, principal: Principal, passport:
     may_read = principal.standing is Standing.STAFF or (
         principal.standing is Standing.MACHINE and Scope.PASSPORTS_READ in principal.scopes
     )
-    if may_read and member is not None and reader.has_written(passport, member):
-        head = reader.find_head(passport)
-        if head is not None:
-            return View(passport, member, holder, head[1])
+    if may_read and member is not None and head is not None and reader.has_written(passport, member):
+        return View(passport, member, holder, head[1])
     raise refuse_unknown(passport)
 
 

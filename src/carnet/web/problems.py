@@ -35,7 +35,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
         ),
         400,
     ),
-    **dict.fromkeys((Reason.NOT_SIGNED_IN,), 401),
+    **dict.fromkeys((Reason.NOT_SIGNED_IN, Reason.SIGN_IN_FAILED), 401),
     **dict.fromkeys(
         (
             Reason.UNKNOWN_MEMBER, Reason.MEMBER_RETIRED, Reason.UNKNOWN_KEY, Reason.KEY_REVOKED, Reason.WRONG_CUSTODY,
@@ -44,14 +44,25 @@ STATUSES: Final[Mapping[Reason, int]] = {
         ),
         403,
     ),
-    **dict.fromkeys((Reason.UNKNOWN_PASSPORT, Reason.NOT_FOUND), 404),
+    **dict.fromkeys(
+        (
+            Reason.UNKNOWN_PASSPORT, Reason.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, Reason.UNKNOWN_CLIENT,
+            Reason.UNKNOWN_CONTEST,
+        ),
+        404,
+    ),
     **dict.fromkeys((Reason.WRONG_METHOD,), 405),
     **dict.fromkeys(
         (
             Reason.KEY_IN_USE, Reason.SUBJECT_TAKEN, Reason.PASSPORT_CLOSED, Reason.STATEMENT_LINKED,
             Reason.ALREADY_SEALED, Reason.CENSUS_NOT_AFTER, Reason.CENSUS_COUNT_FELL, Reason.MEMBER_EXISTS,
             Reason.KEY_EXISTS, Reason.NODE_EXISTS, Reason.FILE_EXISTS, Reason.NOTHING_SEALED, Reason.OTHER_HISTORY,
+<<<<<<< HEAD
             Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK,
+=======
+            Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.LAST_PASSKEY, Reason.TOO_MANY_KEYS,
+            Reason.CONTEST_DECIDED,
+>>>>>>> 8083d9a (People sign in with passkeys and programs with keys; a vehicle is claimed with a printed code, and contested if it has a holder)
         ),
         409,
     ),
@@ -66,7 +77,11 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.WRONG_NETWORK, Reason.SUBJECT_MISMATCH, Reason.WRONG_CHAIN, Reason.UNKNOWN_TARGET,
             Reason.TARGET_IS_OPENING, Reason.WRONG_MARK, Reason.NOT_ALIAS, Reason.ELSEWHERE_NOT_ALLOWED,
             Reason.BAD_SIGNATURE, Reason.FIELDS_MISMATCH, Reason.UNKNOWN_CLASS, Reason.NOT_ENOUGH_ENDORSEMENTS,
+<<<<<<< HEAD
             Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.IDEMPOTENCY_KEY_REUSED,
+=======
+            Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.CODE_NOT_VALID,
+>>>>>>> 8083d9a (People sign in with passkeys and programs with keys; a vehicle is claimed with a printed code, and contested if it has a holder)
         ),
         422,
     ),

@@ -1,0 +1,106 @@
+"""Invitations: a code that lets one person make one account of a given office.
+
+An operator invites a member's admins, an admin the member's staff, any of a member's people a customer as a holder. The
+code travels in the fragment of a link, which no server sees or logs.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from carnet.errors import Reason, Refused
+from carnet.services.accounts.auditing import Action, record
+from carnet.services.accounts.office import DAY_MS, Office, name_caller, name_id, read_paper_code
+from carnet.services.accounts.registry import HOLDER, Post, check_administers
+from carnet.services.principals import Principal, Role, Standing
+from carnet.types import Millis
+from carnet.vault.store import Connection
+
+VALID_MS: Final = 7 * DAY_MS
+
+
+class Invitation(NamedTuple):
+    """A new invitation: its id, the code (shown now and never again), for which office, and until when (ms)."""
+
+    id: str
+    code: str
+    post: Post
+    until: Millis
+
+    def make_link(self, origin: str) -> str:
+        """The link to hand over; the code stands in its fragment."""
+        return f"{origin}/join#{self.code}"
+
+
+def invite(office: Office, principal: Principal, post: Post, *, valid_ms: Millis = VALID_MS) -> Invitation:
+    """An invitation to make one account of this office. Raises Refused(NOT_PERMITTED), and MISSING_FIELD for a
+    member's staff without a member or a role."""
+    _check_may_invite(principal, post)
+    code, invitation_id = office.make_paper_code(5, 5), office.random_bytes(16)
+    until = office.clock() + valid_ms
+    with office.people.write() as connection:
+        connection.execute(
+            "INSERT INTO invitation (digest, id, standing, member, role, made_by, created_ms, until_ms, used_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (
+                digest_invitation(office, code),
+                invitation_id,
+                post.standing.value,
+                post.member,
+                None if post.role is None else post.role.value,
+                name_caller(principal),
+                office.clock(),
+                until,
+            ),
+        )
+        about = name_id("inv", invitation_id)
+        # Whose matter it is: the invited staff's member, or the inviter's.
+        member = post.member or principal.member
+        why = f"{post.standing} {post.role or ''}".strip()
+        record(connection, office, Action.ACCOUNT_INVITED, name_caller(principal), about=about, member=member, why=why)
+    return Invitation(about, code, post, until)
+
+
+def find_post(connection: Connection, office: Office, digest: bytes) -> Post | None:
+    """The office of an invitation that is in force."""
+    query = "SELECT standing, member, role FROM invitation WHERE digest = ? AND used_ms IS NULL AND until_ms > ?"
+    row = connection.execute(query, (digest, office.clock())).fetchone()
+    if row is None:
+        return None
+    standing, member, role = row
+    return Post(Standing(standing), None if member is None else bytes(member), None if role is None else Role(role))
+
+
+def use_invitation(connection: Connection, office: Office, digest: bytes) -> Post:
+    """The office of an invitation, which is used from now on. Raises Refused(CODE_NOT_VALID)."""
+    post = find_post(connection, office, digest)
+    if post is None:
+        raise not_valid()
+    connection.execute("UPDATE invitation SET used_ms = ? WHERE digest = ?", (office.clock(), digest))
+    return post
+
+
+def digest_invitation(office: Office, code: str) -> bytes:
+    """The digest by which an invitation is known."""
+    return office.digest("invitation", read_paper_code(code))
+
+
+def not_valid() -> Refused:
+    """One answer for every invitation that is not in force, whatever the cause."""
+    return Refused(Reason.CODE_NOT_VALID, "this invitation is not in force: ask whoever sent it for a new one")
+
+
+def _check_may_invite(principal: Principal, post: Post) -> None:
+    if post == HOLDER:
+        if principal.standing not in (Standing.OPERATOR, Standing.STAFF):
+            raise Refused(Reason.NOT_PERMITTED, "a holder is invited by an operator or by a member's people")
+        if principal.role is Role.AUDITOR:
+            raise Refused(Reason.NOT_PERMITTED, "an auditor looks on, and invites nobody")
+        return
+    if post.standing is Standing.STAFF:
+        if post.member is None or post.role is None:
+            raise Refused(Reason.MISSING_FIELD, "a member's staff needs a member and a role", field="role")
+        check_administers(principal, post.member)
+        return
+    if post.standing is not Standing.OPERATOR or principal.standing is not Standing.OPERATOR:
+        raise Refused(Reason.NOT_PERMITTED, "only an operator invites an operator")

@@ -1,0 +1,23 @@
+"""A member that leaves: everything by which its people and programs got in ends with it. Design: security 12."""
+
+from __future__ import annotations
+
+from carnet.services.accounts.clients import end_client
+from carnet.services.accounts.office import Office, name_id
+from carnet.services.accounts.registry import end_account
+from carnet.services.principals import Principal
+from carnet.types import MemberId
+
+
+def end_staff_of(office: Office, principal: Principal, member: MemberId) -> int:
+    """End every account and client of a member that has left; how many accounts there were."""
+    with office.people.read() as connection:
+        query = "SELECT id FROM account WHERE member = ? AND ended_ms IS NULL"
+        accounts = [bytes(row[0]) for row in connection.execute(query, (member,)).fetchall()]
+        query = "SELECT id FROM client WHERE member = ? AND ended_ms IS NULL"
+        clients = [bytes(row[0]) for row in connection.execute(query, (member,)).fetchall()]
+    for account in accounts:
+        end_account(office, principal, name_id("acc", account))
+    for client in clients:
+        end_client(office, principal, name_id("cli", client))
+    return len(accounts)

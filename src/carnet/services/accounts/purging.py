@@ -1,0 +1,39 @@
+"""Deleting what has served its purpose, as `vault.people.catalogue` says. The node calls it now and then."""
+
+from __future__ import annotations
+
+from carnet.services.accounts.office import Office
+from carnet.vault.people.catalogue import KEPT_MS
+
+ENDS = {
+    "account": "ended_ms",
+    "api_key": "coalesce(revoked_ms, until_ms)",
+    "access_token": "until_ms",
+    "ceremony": "until_ms",
+    "claim_code": "coalesce(used_ms, until_ms)",
+    "client": "ended_ms",
+    "contest": "decided_ms",
+    "event": "at_ms",
+    "holding": "until_ms",
+    "idempotency": "until_ms",
+    "invitation": "coalesce(used_ms, until_ms)",
+    "recovery_code": "used_ms",
+    "seen_once": "until_ms",
+    "session": "until_ms",
+    "throttle": "until_ms",
+}
+"""When a row of each table ends; null for one that goes on. Passkeys go with their account, public keys with their
+client."""
+
+
+def purge(office: Office) -> dict[str, int]:
+    """Delete every row that is past its end and its retention; how many of each table, where there were any."""
+    now, deleted = office.clock(), dict[str, int]()
+    with office.people.write() as connection:
+        for table, end in ENDS.items():
+            query = f"DELETE FROM {table} WHERE {end} IS NOT NULL AND {end} <= ?"  # noqa: S608 - our own words
+            count = int(connection.execute(query, (now - KEPT_MS.get(table, 0),)).rowcount)
+            if count:
+                deleted[table] = count
+        connection.execute("DELETE FROM oauth_key WHERE client NOT IN (SELECT id FROM client)")
+    return deleted

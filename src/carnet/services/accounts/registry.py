@@ -1,0 +1,174 @@
+"""Accounts: one office of one person. Made by invitation, or for oneself as a holder; ended, never reused.
+
+It refuses to know how somebody shows who they are (`passkeys`, `recovery`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from carnet.errors import Reason, Refused
+from carnet.services.accounts.auditing import Action, record
+from carnet.services.accounts.office import Office, name_caller, name_id, read_id
+from carnet.services.principals import Principal, Role, Standing
+from carnet.types import MemberId, Millis, is_plain_text
+from carnet.vault.store import Connection
+
+MAX_NAME: Final = 80
+
+_COLUMNS: Final = "id, standing, member, role, name, handle, is_demo, created_ms, ended_ms"
+
+
+class Account(NamedTuple):
+    """An account as it is stored. `handle` is what passkeys call it; times are ms."""
+
+    id: bytes
+    standing: Standing
+    member: MemberId | None
+    role: Role | None
+    name: str
+    handle: bytes
+    is_demo: bool
+    created_at: Millis
+    ended_at: Millis | None
+
+    @property
+    def public_id(self) -> str:
+        """`acc_…`."""
+        return name_id("acc", self.id)
+
+
+class Post(NamedTuple):
+    """Which office an account is for: its standing, and for staff the member and the role."""
+
+    standing: Standing
+    member: MemberId | None = None
+    role: Role | None = None
+
+
+HOLDER: Final = Post(Standing.HOLDER)
+OPERATOR: Final = Post(Standing.OPERATOR)
+
+
+def check_name(text: str) -> str:
+    """A person's or a program's name for people to read, in normal form. Raises Refused(MISSING_FIELD, TEXT_TOO_LONG,
+    TEXT_NOT_ALLOWED)."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise Refused(Reason.MISSING_FIELD, "a name is needed", field="name")
+    if len(name) > MAX_NAME:
+        raise Refused(Reason.TEXT_TOO_LONG, f"a name has at most {MAX_NAME} characters", field="name")
+    if not is_plain_text(name):
+        raise Refused(
+            Reason.TEXT_NOT_ALLOWED, "a name has letters and spaces only, no control characters", field="name"
+        )
+    return name
+
+
+def insert_account(connection: Connection, office: Office, post: Post, name: str, handle: bytes) -> Account:
+    """A new account, within a transaction."""
+    account = Account(
+        office.random_bytes(16),
+        post.standing,
+        post.member,
+        post.role,
+        name,
+        handle,
+        office.is_demo,
+        office.clock(),
+        None,
+    )
+    connection.execute(
+        f"INSERT INTO account ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - our own words
+        (
+            account.id,
+            account.standing.value,
+            account.member,
+            None if account.role is None else account.role.value,
+            account.name,
+            account.handle,
+            int(account.is_demo),
+            account.created_at,
+        ),
+    )
+    return account
+
+
+def find_account(connection: Connection, account: bytes) -> Account | None:
+    """An account that was not ended."""
+    query = f"SELECT {_COLUMNS} FROM account WHERE id = ? AND ended_ms IS NULL"  # noqa: S608 - our own words
+    row = connection.execute(query, (account,)).fetchone()
+    return None if row is None else _to_account(row)
+
+
+def get_account_by_id(office: Office, text: str) -> Account:
+    """The account `acc_…`, if it was not ended. Raises Refused(UNKNOWN_ACCOUNT)."""
+    with office.people.read() as connection:
+        found = find_account(connection, read_id("acc", text, Reason.UNKNOWN_ACCOUNT))
+    if found is None:
+        raise Refused(Reason.UNKNOWN_ACCOUNT, "there is no such account")
+    return found
+
+
+def list_accounts(office: Office, principal: Principal) -> Sequence[Account]:
+    """The accounts that a caller administers, oldest first: an operator all, a member's admin those of the member.
+    Raises Refused(NOT_PERMITTED)."""
+    where, values = "1 = 1", tuple[object, ...]()
+    if principal.standing is not Standing.OPERATOR:
+        check_administers(principal, principal.member)
+        where, values = "member = ?", (principal.member,)
+    query = f"SELECT {_COLUMNS} FROM account WHERE {where} ORDER BY created_ms, id"  # noqa: S608 - our own words
+    with office.people.read() as connection:
+        return [_to_account(row) for row in connection.execute(query, values).fetchall()]
+
+
+def end_account(office: Office, principal: Principal, account: str) -> None:
+    """End an account, with its sessions, passkeys, codes and holdings, at once.
+
+    One ends one's own, a member's admin those of the member, an operator any. Raises Refused(UNKNOWN_ACCOUNT), also
+    for one that the caller may not see.
+    """
+    wanted = read_id("acc", account, Reason.UNKNOWN_ACCOUNT)
+    with office.people.write() as connection:
+        found = find_account(connection, wanted)
+        if found is None or not _may_end(principal, found):
+            raise Refused(Reason.UNKNOWN_ACCOUNT, "there is no such account, or it is not yours to end")
+        now = office.clock()
+        connection.execute("UPDATE account SET ended_ms = ? WHERE id = ?", (now, found.id))
+        connection.execute("UPDATE holding SET until_ms = ? WHERE account = ? AND until_ms IS NULL", (now, found.id))
+        for table in ("session", "passkey", "recovery_code", "ceremony"):
+            connection.execute(f"DELETE FROM {table} WHERE account = ?", (found.id,))  # noqa: S608 - our own words
+        record(
+            connection, office, Action.ACCOUNT_ENDED, name_caller(principal), about=found.public_id, member=found.member
+        )
+
+
+def check_administers(principal: Principal, member: MemberId | None) -> None:
+    """Raise Refused(NOT_PERMITTED) unless the caller is an operator or an admin of this member."""
+    is_admin = principal.standing is Standing.STAFF and principal.role is Role.ADMIN and principal.member == member
+    if principal.standing is not Standing.OPERATOR and not is_admin:
+        raise Refused(Reason.NOT_PERMITTED, "only an operator, or an admin of that member, may do this")
+
+
+def _may_end(principal: Principal, account: Account) -> bool:
+    if principal.standing is Standing.OPERATOR or principal.account == account.public_id:
+        return True
+    is_admin = principal.standing is Standing.STAFF and principal.role is Role.ADMIN
+    return is_admin and account.member is not None and account.member == principal.member
+
+
+def _to_account(row: Any) -> Account:
+    id_, standing, member, role, name, handle, is_demo, created, ended = row
+    return Account(
+        bytes(id_),
+        Standing(standing),
+        None if member is None else bytes(member),
+        None if role is None else Role(role),
+        name,
+        bytes(handle),
+        bool(is_demo),
+        created,
+        ended,
+    )
