@@ -6,13 +6,14 @@ know what the chains are about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carnet.encoding import unb64
 from carnet.errors import Unverified
 from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot
 from carnet.ledger.state import State
+from carnet.node.heads import ChainHead, settle_changed
 from carnet.signing import Signer
 from carnet.tlog.pieces import NOTHING, Top, apply_changes, make_change
 from carnet.tlog.smt import SparseTree, census_leaf_hash
@@ -20,7 +21,6 @@ from carnet.vault.census import (
     clear_changed,
     clear_pieces,
     find_piece,
-    read_changed_heads,
     read_heads,
     read_last_erased,
     write_pieces,
@@ -30,6 +30,9 @@ from carnet.vault.ledger import parse_record, read_leaf
 from carnet.vault.store import Connection
 
 Document = dict[str, Any]
+
+Head = tuple[bytes, int, int, bytes]
+"""chain16, epoch, seq, link id."""
 
 # A chain that has not grown since the census still has the head it had; one that has, keeps the old one beside it; one
 # that was opened since has none.
@@ -50,11 +53,15 @@ def read_census_tree(connection: Connection, covers: int) -> SparseTree:
     return SparseTree.build(items)
 
 
-def make_census(connection: Connection, state: State, home: bytes, node: Signer) -> tuple[Census, bytes]:
-    """The census of this moment, and the node's signature on it; the stored tree becomes that of this census."""
+def make_census(
+    connection: Connection, state: State, home: bytes, node: Signer, known: Mapping[int, ChainHead]
+) -> tuple[Census, bytes]:
+    """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
+    rows of chains remember the heads that it names. `known` gives some of these, by the chain's number."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    top = _update_tree(connection, document)
+    heads = settle_changed(connection, state.net, known)
+    top = _update_tree(connection, document, heads)
     census = Census(
         home=home,
         previous=latest.index if latest else None,
@@ -71,15 +78,15 @@ def get_top(census: Document) -> Top:
     return Top(census["count"], unb64(census["root"]))
 
 
-def compute_head_digest(slot: bytes, head: tuple[bytes, int, int, bytes]) -> bytes:
+def compute_head_digest(slot: bytes, head: Head) -> bytes:
     """The leaf's hash of a head: chain16, epoch, seq, link id. Spec: 3.9."""
     return census_leaf_hash(compute_head_leaf(slot, *head))
 
 
-def _update_tree(connection: Connection, latest: Document | None) -> Top:
+def _update_tree(connection: Connection, latest: Document | None, heads: Iterable[Head]) -> Top:
+    changes = _make_changes(heads)
     try:
         before = NOTHING if latest is None else get_top(latest)
-        changes = _make_changes(read_changed_heads(connection))
         erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
         if erased:
             gone = read_last_erased(connection, erased)
@@ -95,7 +102,7 @@ def _update_tree(connection: Connection, latest: Document | None) -> Top:
     return top
 
 
-def _make_changes(heads: Iterable[tuple[bytes, int, int, bytes]]) -> list[bytes]:
+def _make_changes(heads: Iterable[Head]) -> list[bytes]:
     changes = []
     for head in heads:
         slot = compute_slot(head[0])

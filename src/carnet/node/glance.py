@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
 from carnet.node.erased import is_census_owed
+from carnet.node.heads import count_linked
 from carnet.node.home import Home
 from carnet.vault.census import count_changed
 from carnet.vault.erasing import count_erased_chains
@@ -110,8 +111,7 @@ def count_entries(
         return Count(int(sealed) - _count_erased_links(connection), is_exact=True)
     chains = connection.execute("SELECT coalesce(max(id), 0) FROM chain").fetchone()[0]
     if chains <= most_chains:
-        kept = connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0]
-        return Count(int(kept), is_exact=True)
+        return Count(count_linked(connection), is_exact=True)
     query = "SELECT count FROM seal WHERE idx >= ? ORDER BY idx LIMIT 1"
     samples = [connection.execute(query, (log_size * at // SAMPLES,)).fetchone() for at in range(SAMPLES)]
     counts = [row[0] for row in samples if row is not None]

@@ -7,7 +7,7 @@ fails. It refuses to know how statements were prepared, and it neither seals nor
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple, cast
@@ -20,6 +20,7 @@ from carnet.ledger.rules.members import Member, check_custody, roles_for
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration, check_alias
 from carnet.node.erased import check_id_not_erased
+from carnet.node.heads import ChainHead, follow_heads
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, ask_many, find_sources, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
@@ -42,7 +43,7 @@ _LINK = tag("link")
 _SEQ_EPOCH = struct.Struct(">QI").pack
 _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
 _FIND_HEADS = (
-    "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, head_seal FROM chain WHERE id IN (?)"
+    "SELECT id, chain16, type, blind, closed, home, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
 )
 _FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
 _ZERO_MARK = bytes(1) + NO_TARGET
@@ -73,7 +74,8 @@ class Outcome(NamedTuple):
 @dataclass(slots=True)
 class Head:
     """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
-    -1 at first; `stored_…` the head before it, None for a new chain."""
+    -1 at first; `seal` that of its newest link before; `stored` the head that its row remembers, None for a new chain;
+    `is_turned` says that it was closed, reopened or moved."""
 
     number: int
     chain16: bytes
@@ -85,9 +87,22 @@ class Head:
     id: bytes
     home: bytes | None = None
     ordinal: int = -1
-    stored: tuple[int, int, bytes, int] | None = None
+    seal: int = -1
+    stored: ChainHead | None = None
+    is_turned: bool = False
     wrapped_key: bytes = b""
     subject: bytes = b""
+
+    @property
+    def current(self) -> ChainHead:
+        """The newest link, which is sealed."""
+        return ChainHead(self.seq, self.epoch, self.id, self.seal)
+
+    def keep(self, seal: int, *, is_written: bool = False) -> None:
+        """The links of this transaction are sealed up to the log index `seal`; with `is_written` the row says so."""
+        self.seal, self.ordinal, self.is_turned, self.wrapped_key, self.subject = seal, -1, False, b"", b""
+        if is_written:
+            self.stored = self.current
 
 
 @dataclass(slots=True)
@@ -122,6 +137,7 @@ class Placing:
         next_chain: int,
         next_submission: int,
         key_ids: dict[bytes, int],
+        kept_heads: Mapping[int, Head],
     ) -> None:
         self._connection = connection
         self._ring = ring
@@ -133,6 +149,7 @@ class Placing:
         self.next_chain = next_chain
         self.next_submission = next_submission
         self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
+        self._kept_heads = kept_heads
         self.heads: dict[int, Head] = {}
         self.batches: list[OpenBatch] = []
         # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.
@@ -214,11 +231,17 @@ class Placing:
 
     def _load_heads(self, numbers: Iterable[int]) -> None:
         """Read many heads with few questions: one for each would cost more than the links."""
-        missing = sorted(set(numbers) - self.heads.keys())
-        for row in ask_many(self._connection, _FIND_HEADS, missing):
-            id_, chain16, type_, blind, closed, seq, epoch, link_id, home, seal = row
-            stored = (seq, epoch, link_id, seal)
-            self.heads[id_] = Head(id_, chain16, type_, blind, closed, seq, epoch, link_id, home, stored=stored)
+        wanted = set(numbers) - self.heads.keys()
+        self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
+        rows = list(ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())))
+        stored = {row[0]: (row[1], ChainHead(*row[6:])) for row in rows}
+        newer = follow_heads(self._connection, self._state.net, stored)
+        for number, chain16, type_, blind, closed, home, *_ in rows:
+            before = stored[number][1]
+            seq, epoch, link_id, seal = newer.get(number, before)
+            self.heads[number] = Head(
+                number, chain16, type_, blind, closed, seq, epoch, link_id, home, seal=seal, stored=before
+            )
 
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
         """Read which of the subjects of new passports have one already."""
@@ -453,13 +476,13 @@ class Placing:
     def _note_special(self, row: Row, head: Head, right: Right) -> None:
         """What an entry does to its chain: closing, reopening by a correction that holds, moving away."""
         if row.kind == CLOSING:
-            head.closed = 1
+            head.closed, head.is_turned = 1, True
         elif row.mark == Mark.MOVE:
-            head.home = row.target[:16]
+            head.home, head.is_turned = row.target[:16], True
         elif row.mark == Mark.SUPERSEDES and head.closed:
             found = self._find_entry(head, row.target)
             if found is not None and found[0] == CLOSING and self._is_held(right, found[1], found[2]):
-                head.closed = 0
+                head.closed, head.is_turned = 0, True
 
     def _is_held(self, right: Right, member: bytes, basis: int) -> bool:
         """Whether a correction by this author holds on an entry of that member and basis. Spec: 2.9."""

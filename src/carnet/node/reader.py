@@ -20,6 +20,7 @@ from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
 from carnet.node.census import get_top, read_census_tree
 from carnet.node.erased import check_id_not_erased, check_subject_not_erased, is_census_owed
+from carnet.node.heads import LAST_SEQ, count_linked
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
 from carnet.node.logbook import read_node
@@ -233,8 +234,7 @@ class Reader:
 
     def count_entries(self) -> int:
         """How many entries this node keeps."""
-        # PostgreSQL adds integers up to a decimal number.
-        return int(self._connection.execute("SELECT coalesce(sum(head_seq + 1), 0) FROM chain").fetchone()[0])
+        return count_linked(self._connection)
 
     def count_passports(self) -> int:
         """How many passports this node keeps."""
@@ -305,14 +305,15 @@ class Reader:
         low = bytes.fromhex(digits.ljust(32, "0"))
         high = bytes.fromhex(digits.ljust(32, "f"))
         where = "chain16 BETWEEN ? AND ? AND type = ? ORDER BY chain16"
-        query = f"SELECT id, chain16, head_seq, closed FROM chain WHERE {where}"  # noqa: S608 - our own words
+        query = f"SELECT id, chain16, {LAST_SEQ}, closed FROM chain WHERE {where}"  # noqa: S608 - our own words
         for number, chain16, seq, closed in self._connection.execute(query, (low, high, HISTORY)):
             yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))
 
     def list_passports(self) -> Iterator[Passport]:
         """All passports in the order of their opening, read as they are asked for."""
         last = 0
-        query = "SELECT id, chain16, head_seq, closed FROM chain WHERE id > ? AND type = ? ORDER BY id LIMIT 500"
+        where = "id > ? AND type = ? ORDER BY id LIMIT 500"
+        query = f"SELECT id, chain16, {LAST_SEQ}, closed FROM chain WHERE {where}"  # noqa: S608 - our own words
         while rows := self._connection.execute(query, (last, HISTORY)).fetchall():
             for number, chain16, seq, closed in rows:
                 yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))

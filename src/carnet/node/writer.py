@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import Batch, compute_receipt
+from carnet.ledger.census import Census
 from carnet.ledger.commands import (
     AccreditMember,
     AddKey,
@@ -55,6 +57,7 @@ from carnet.node.erasing import (
     read_traces_of,
 )
 from carnet.node.found import check_member, enrol_key
+from carnet.node.heads import MAX_UNWRITTEN
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes, Rotation, is_under_passphrase, load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
@@ -66,7 +69,7 @@ from carnet.node.lookup import (
     find_chains_by_subjects,
     find_sources,
 )
-from carnet.node.placing import Outcome, Placing, Receipt
+from carnet.node.placing import Head, Outcome, Placing, Receipt
 from carnet.node.prepare import (
     ChainRef,
     Context,
@@ -96,6 +99,9 @@ MAX_CLOCK_STEP_MS = 60_000
 
 MAX_GROUP = 512
 """Submissions that one group commit gathers."""
+
+KEPT_HEADS = 32_768
+"""Chains whose heads are kept at hand: some 20 MB."""
 
 T = TypeVar("T")
 
@@ -151,6 +157,7 @@ class Writer:
         self._mutex = threading.RLock()
         self._failure: str | None = None
         self._preparer: tuple[int, Preparer] | None = None
+        self._heads: OrderedDict[int, Head] = OrderedDict()
         self._queue: SimpleQueue[tuple[Prepared, Future[Outcome]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._journal = ErasureJournal(home.erasures)
@@ -460,8 +467,7 @@ class Writer:
         with self._mutex:
 
             def take(at: int) -> list[Logged]:
-                state = self._book.state
-                census, sig = make_census(self._connection, state, self._node_id, self._node)
+                census, sig = self._make_census()
                 return self._write_block(at, [TakeCensus(census, self._node.digest, sig)])
 
             logged = self._transact(take)[-1]
@@ -515,12 +521,13 @@ class Writer:
 
     def _erase(self, erasures: Sequence[SignedErasure], at: int) -> None:
         state, connection = self._book.state, self._connection
+        self._heads.clear()
         node = state.members.get(self._node_id)
         gone = [apply_erasure(connection, self._ring, self._kinds, state.net, node, one) for one in erasures]
         # The latest census names the head of a chain that is gone; only a new one lets the others be proved. None is
         # taken in an older copy of the store: merely to open it must not write another future into the log.
         if any(gone) and not any(is_of_older_copy(one, state.size) for one in erasures):
-            census, sig = make_census(connection, state, self._node_id, self._node)
+            census, sig = self._make_census()
             self._write_block(at, [TakeCensus(census, self._node.digest, sig)])
 
     def _finish_erasures(self) -> None:
@@ -591,6 +598,7 @@ class Writer:
                 connection.commit()
         except BaseException as error:
             self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
+            self._heads.clear()
             self._roll_back(error)
             raise
         return result
@@ -624,7 +632,24 @@ class Writer:
         outcomes = [placing.place(one) for one in prepared]
         if placing.batches:
             self._seal(placing, at)
+            self._keep_heads(placing.heads)
         return outcomes
+
+    def _keep_heads(self, heads: Mapping[int, Head]) -> None:
+        """Have the heads of chains that grew lately at hand. An error forgets all of them (`_transact`)."""
+        kept = self._heads
+        for number, head in heads.items():
+            kept[number] = head
+            kept.move_to_end(number)
+        while len(kept) > KEPT_HEADS:
+            kept.popitem(last=False)
+
+    def _make_census(self) -> tuple[Census, bytes]:
+        heads = {number: head.current for number, head in self._heads.items()}
+        made = make_census(self._connection, self._book.state, self._node_id, self._node, heads)
+        for head in self._heads.values():
+            head.stored = head.current
+        return made
 
     def _make_placing(self, at: int) -> Placing:
         return Placing(
@@ -637,6 +662,7 @@ class Writer:
             self._next_chain,
             self._next_submission,
             self._key_ids,
+            self._heads,
         )
 
     def _seal(self, placing: Placing, at: int) -> None:
@@ -673,30 +699,36 @@ class Writer:
     def _write_chains(self, placing: Placing, before: State) -> None:
         census = before.censuses.get(self._node_id)
         covers = census.covers if census is not None else 0
-        new, keys, grown, grown_since, moved = [], [], [], [], []
+        new, keys, grown, grown_since, changed, moved = [], [], [], [], [], []
         for head in placing.heads.values():
             if head.ordinal < 0:
                 continue
             seal = before.size + head.ordinal
-            now = (head.seq, head.epoch, Blob(head.id), seal)
-            if head.stored is None:
+            now, old = (head.seq, head.epoch, Blob(head.id), seal), head.stored
+            if old is not None and head.seal < covers:
+                changed.append(head.number)
+            if old is None:
                 blind = None if head.blind is None else Blob(head.blind)
                 new.append((head.number, Blob(head.chain16), head.type, blind, Blob(head.subject), head.closed, *now))
                 keys.append((head.number, Blob(head.wrapped_key)))
-            elif head.stored[3] < covers:
-                seq, epoch, id_, _ = head.stored
-                grown.append((head.closed, *now, seq, epoch, Blob(id_), head.number))
+            elif not head.is_turned and head.seq - old.seq <= MAX_UNWRITTEN:
+                # Its entries tell the head (`node.heads`): the row's page stays as it is.
+                head.keep(seal)
+                continue
+            elif old.seal < covers:
+                grown.append((head.closed, *now, old.seq, old.epoch, Blob(old.id), head.number))
             else:
                 grown_since.append((head.closed, *now, head.number))
             if head.home is not None:
                 moved.append((head.home, head.number))
+            head.keep(seal, is_written=True)
         self._connection.insert_many(_NEW_CHAIN, new)
         self._connection.insert_many("INSERT INTO passport_key VALUES (?,?)", keys)
         self._connection.update_many(_GROWN_CHAIN, grown)
         self._connection.update_many(_GROWN_SINCE, grown_since)
         # Once for each chain and census; those that had grown before are noted.
         note_new(self._connection, sorted(row[0] for row in new))
-        note_changed(self._connection, sorted(row[-1] for row in grown))
+        note_changed(self._connection, sorted(changed))
         # Nothing is linked to a chain that has moved, so only one that moves now is written with its new home.
         self._connection.executemany("UPDATE chain SET home=? WHERE id=?", moved)
 

@@ -54,14 +54,8 @@ def clear_changed(connection: Connection) -> None:
     connection.execute("DELETE FROM census_changed")
 
 
-def read_changed_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
-    """(chain16, epoch, seq, link id) of each chain that is noted, as its head is now."""
-    query = "SELECT chain16, head_epoch, head_seq, head_id FROM census_changed JOIN chain ON id = census_changed.chain"
-    yield from connection.stream(query)
-
-
 def read_heads(connection: Connection) -> Iterator[tuple[bytes, int, int, bytes]]:
-    """(chain16, epoch, seq, link id) of every chain, as its head is now."""
+    """(chain16, epoch, seq, link id) of every chain, as its row remembers its head."""
     yield from connection.stream("SELECT chain16, head_epoch, head_seq, head_id FROM chain")
 
 

@@ -140,9 +140,9 @@ chain = Table(
     CheckConstraint("type IN (1, 2)"),
 )
 """One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index
-that keeps one vehicle to one passport; `subject` is encrypted. `census_…` is the head in the latest census, where it
-is no longer the head now: it is written when a chain grows for the first time after a census, so that a census
-itself writes nothing."""
+that keeps one vehicle to one passport; `subject` is encrypted. `head_…` is a head that the chain had: entries may be
+newer (`node.heads`), but none that the latest census knows. Where `head_…` itself is newer than that census,
+`census_…` is the head which that census names."""
 
 census_piece = Table(
     "census_piece", metadata, Column("id", Integer, primary_key=True), Column("content", BLOB, nullable=False)

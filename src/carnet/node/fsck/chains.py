@@ -33,8 +33,8 @@ from carnet.vault.store import Connection
 
 _CHAINS = (
     "SELECT id, chain16, type, home, blind, subject, closed, head_seq, head_epoch, head_id, head_seal, census_seq,"
-    " census_epoch, census_id, wrapped FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id"
-    " WHERE id BETWEEN ? AND ? ORDER BY id"
+    " census_epoch, census_id, wrapped, EXISTS (SELECT 1 FROM census_changed WHERE census_changed.chain = chain.id)"
+    " FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id WHERE id BETWEEN ? AND ? ORDER BY id"
 )
 _ENTRIES = (
     "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret,"
@@ -117,9 +117,8 @@ class _State:
     closings: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     aliases: Aliases = field(default_factory=Aliases)
     census: tuple[int, int, bytes] | None = None
-    # The head that the chain row keeps beside the present one: its seq, and what it was when it went by.
-    kept_seq: object = None
-    kept: tuple[int, int, bytes] | None = None
+    # The heads that the chain row remembers, by their seq: None until they go by.
+    kept: dict[object, tuple[int, int, bytes, int] | None] = field(default_factory=dict)
 
 
 class _Chains:
@@ -140,7 +139,7 @@ class _Chains:
         """One chain with its entries."""
         number, chain16, type_ = row[:3]
         ref = self._open_chain(row)
-        state = _State(kept_seq=row[11])
+        state = _State(kept={row[7]: None, row[11]: None})
         for entry in entries:
             self.entry_count += 1
             if entry[1] != state.seq + 1:
@@ -311,8 +310,8 @@ class _Chains:
         self._follow(state, seal, kind, signed, basis, sid, mark, target)
         state.seq, state.epoch, state.id, state.seal = state.seq + 1, epoch, sha256(link).digest(), seal
         state.sids[sid] = state.seq
-        if state.seq == state.kept_seq:
-            state.kept = (state.seq, state.epoch, state.id)
+        if state.seq in state.kept:
+            state.kept[state.seq] = (state.seq, state.epoch, state.id, seal)
         if seal < self._covers:
             state.census = (state.seq, state.epoch, state.id)
         return True
@@ -359,27 +358,35 @@ class _Chains:
 
     def _check_head(self, row: Any, state: _State) -> None:
         number = row[0]
+        # Entries may be newer than the head that the row remembers.
+        head = state.kept[row[7]] or (None, None, None, None)
         stored = {
             "home": (row[3], state.home),
             "closed": (row[6], state.closed),
-            "head_seq": (row[7], state.seq),
-            "head_epoch": (row[8], state.epoch),
-            "head_id": (row[9], state.id),
-            "head_seal": (row[10], state.seal),
+            "head_seq": (row[7], head[0]),
+            "head_epoch": (row[8], head[1]),
+            "head_id": (row[9], head[2]),
+            "head_seal": (row[10], head[3]),
         }
         for column, (said, truth) in stored.items():
             if said != truth:
                 self._found.add("chain", number, column, "not what its entries give")
         self._check_census_head(row, state)
+        if state.seal >= self._covers and not row[15]:
+            self._found.add("census_changed", number, "chain", "has grown since the latest census, and is not noted")
 
     def _check_census_head(self, row: Any, state: _State) -> None:
-        """Where the head has moved since the census, the old one stands beside it; where it has not, what stands
-        there is of an older census, and must still be a head that this chain had."""
-        number, said = row[0], row[11:14]
-        if state.seal >= self._covers and self._covers:
+        """Where the head that the row remembers is newer than the census, that of the census stands beside it; where it
+        is not, it is that one, and what stands beside it is of an older census, and must still be a head that this
+        chain had."""
+        number, said, kept = row[0], row[11:14], state.kept[row[11]]
+        if self._covers and (type(row[10]) is not int or row[10] >= self._covers):
             if said != (state.census if state.census is not None else (None, None, None)):
                 self._found.add("chain", number, "census_id", "not the head at the latest census")
-        elif said != (None, None, None) and (said != state.kept or said[0] >= state.seq):
+            return
+        if self._covers and (row[7], row[8], row[9]) != state.census:
+            self._found.add("chain", number, "head_seq", "not the head at the latest census")
+        if said != (None, None, None) and (kept is None or said != kept[:3] or said[0] >= row[7]):
             self._found.add("chain", number, "census_seq", "not a head that this chain had")
 
     def _wrong(self, key: tuple[int, int], column: str, what: str) -> bool:

@@ -1,0 +1,108 @@
+"""The heads of chains: what a chain's row remembers, and the newer entries that are followed from there.
+
+A row of `chain` keeps a head that the chain had, and not always the newest: to write it again with each entry would
+touch a second page for each. Newer entries stand in `entry`, and give the head by linking them again. A census writes
+the heads of all chains that changed, so that it, and whoever asks for the head at that census, finds them in the rows.
+It refuses to know what may be linked (`placing`). Spec: 2.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from carnet.node.lookup import ask_many
+from carnet.passport.link import Head as LinkHead
+from carnet.passport.link import append_link
+from carnet.passport.statement import NO_TARGET, compute_signed, compute_submission
+from carnet.vault.store import Blob, Connection
+
+MAX_UNWRITTEN: Final = 8
+"""So many entries are followed from a row at most; with more its head is written again."""
+
+CENSUS_CHAINS: Final = 4096
+"""Chains whose heads a census holds at once."""
+
+# The submission's own row is read once for many entries, so it is not joined.
+_NEWER = (
+    "SELECT entry.chain, entry.seq, mark, target, sid, submission, seal FROM chain CROSS JOIN entry"
+    " WHERE entry.chain = chain.id AND entry.seq > chain.head_seq AND chain.id IN (?) ORDER BY entry.chain, entry.seq"
+)
+_SUBMISSIONS = (
+    "SELECT submission.id, digest, created_ms, count, root, sig FROM submission"
+    " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id IN (?)"
+)
+_ROWS = "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
+# Only a chain that changed since the census has entries that are newer than the head in its row.
+_COUNT = (
+    "SELECT (SELECT coalesce(sum(head_seq + 1), 0) FROM chain) + (SELECT coalesce(sum((SELECT max(seq) FROM entry"
+    " WHERE entry.chain = chain.id) - head_seq), 0) FROM census_changed JOIN chain ON chain.id = census_changed.chain)"
+)
+LAST_SEQ: Final = "(SELECT max(seq) FROM entry WHERE entry.chain = chain.id)"
+"""SQL for the seq of a chain's newest entry."""
+
+_SETTLE = "UPDATE chain SET head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
+
+
+class ChainHead(NamedTuple):
+    """The newest link of a chain that is known somewhere: its seq, epoch, id 32 bytes, and its seal's log index."""
+
+    seq: int
+    epoch: int
+    id: bytes
+    seal: int
+
+
+def follow_heads(
+    connection: Connection, net: bytes, stored: Mapping[int, tuple[bytes, ChainHead]]
+) -> dict[int, ChainHead]:
+    """The heads of those chains that have entries newer than the head in their row, by their number. `stored` gives
+    their chain16 and that head."""
+    rows = list(ask_many(connection, _NEWER, list(stored)))
+    tails = _read_submissions(connection, net, sorted({row[5] for row in rows}))
+    found: dict[int, ChainHead] = {}
+    for number, _, mark, target, sid, submission, seal in rows:
+        chain16, before = stored[number]
+        seq, epoch, id_, _ = found.get(number, before)
+        signed = compute_signed(sid, *tails[submission])
+        _, head = append_link(LinkHead(seq, epoch, id_), chain16, sid, mark, target or NO_TARGET, signed)
+        found[number] = ChainHead(*head, seal)
+    return found
+
+
+def count_linked(connection: Connection) -> int:
+    """How many entries all chains have."""
+    # PostgreSQL adds integers up to a decimal number.
+    return int(connection.execute(_COUNT).fetchone()[0])
+
+
+def settle_changed(
+    connection: Connection, net: bytes, known: Mapping[int, ChainHead]
+) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now; their rows
+    remember these heads from here on. `known` gives some of them, which then need not be followed."""
+    last = 0
+    query = "SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?"
+    while numbers := [row[0] for row in connection.execute(query, (last, CENSUS_CHAINS)).fetchall()]:
+        last = numbers[-1]
+        stored = {row[0]: (row[1], ChainHead(*row[2:])) for row in ask_many(connection, _ROWS, numbers)}
+        asked = {number: row for number, row in stored.items() if number not in known}
+        heads = follow_heads(connection, net, asked)
+        heads |= {number: known[number] for number in stored.keys() & known.keys()}
+        moved = [
+            (head.seq, head.epoch, Blob(head.id), head.seal, number)
+            for number, head in sorted(heads.items())
+            if head != stored[number][1]
+        ]
+        connection.update_many(_SETTLE, moved)
+        for number, (chain16, before) in stored.items():
+            head = heads.get(number, before)
+            yield chain16, head.epoch, head.seq, head.id
+
+
+def _read_submissions(connection: Connection, net: bytes, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+    """What an author signed, and the signature, by the submission's number."""
+    return {
+        number: (compute_submission(net, digest, created_ms, count, root), sig)
+        for number, digest, created_ms, count, root, sig in ask_many(connection, _SUBMISSIONS, numbers)
+    }
