@@ -31,8 +31,9 @@ from carnet.proof.verify import Asked, verify_bundle
 from carnet.signing import Signer
 from carnet.tlog.note import TYPE_COSIGNATURE, VerifierKey
 from carnet.tlog.policy import Witness, parse_policy
+from carnet.tlog.tree import MerkleTree
 from tests.shared import ROOT
-from tests.world import Actor, Chain, World
+from tests.world import Actor, Chain, World, join
 
 DIRECTORY = ROOT / "docs" / "spec" / "vectors"
 
@@ -132,6 +133,42 @@ def only(*seqs: int, fields: frozenset[str] | None = None) -> Selection:
     return Selection(is_shown=lambda seq, kind: seq in seqs, fields=fields)
 
 
+def drop_submission(doc: Doc, number: int) -> None:
+    """Take a submission out that no entry names any more; those after it move up."""
+    doc["submissions"].pop(number)
+    for link in doc["links"]:
+        if isinstance(link, dict) and link["submission"]["number"] > number:
+            link["submission"]["number"] -= 1
+
+
+def pop_link(doc: Doc, seq: int) -> None:
+    """Leave an entry out that is the only one of its submission."""
+    drop_submission(doc, doc["links"].pop(seq)["submission"]["number"])
+
+
+def hide_link(doc: Doc, seq: int, hidden: str) -> None:
+    """Hide an entry that is the only one of its submission."""
+    number = doc["links"][seq]["submission"]["number"]
+    doc["links"][seq] = hidden
+    drop_submission(doc, number)
+
+
+def prove_batches(set_: Scene, doc: Doc) -> None:
+    """Write the paths of the batches for the links that are placed now."""
+    placements = [link["placement"] for link in doc["links"] if isinstance(link, dict)]
+    if doc["tip"] is not None:
+        placements.append(doc["tip"])
+    seals = sorted({placement["record"] for placement in placements})
+    doc["batches"] = [
+        join_path(set_.world.batches[seal], [one for one in placements if one["record"] == seal]) for seal in seals
+    ]
+
+
+def join_path(tree: MerkleTree, parts: list[Doc]) -> str:
+    """The joint path of parts that bear their index, as a bundle writes it."""
+    return b64(join(tree, [part["index"] for part in parts]))
+
+
 def flip(text: str, at: int = 0) -> str:
     data = bytearray(unb64(text))
     data[at] ^= 1
@@ -189,6 +226,24 @@ def genuine_rectified() -> Vector:
     authority = set_.world.enrol("public_authority", "Authority", accreditations=accreditations)
     set_.world.append(set_.chain, authority, "passport.rectified/1", {"reason": "wrong_vehicle"}, mark=1, target=2)
     return set_.vector()
+
+
+def together() -> tuple[Scene, MerkleTree]:
+    """An opening, and three of the four readings that the garage signed at once."""
+    set_ = scene(readings=0)
+    set_.world.append_together(
+        set_.chain, set_.garage, "vehicle.odometer/1", [read(10_000 * number) for number in range(1, 5)]
+    )
+    tree = set_.chain.entries[1].tree
+    assert tree is not None
+    return set_, tree
+
+
+@scenario("1.10 2.10 4.11", 0, finding=None)
+def genuine_one_submission() -> Vector:
+    """Four readings were signed at once: one signature, and one joint path for the two that are shown."""
+    set_, _ = together()
+    return set_.vector(set_.world.bundle(set_.chain, only(1, 3)))
 
 
 @scenario("2.7", 0, finding=None)
@@ -420,8 +475,8 @@ def refused_constructor_member() -> Vector:
 
 @scenario("4.10", 10, "malformed")
 def refused_path_too_long() -> Vector:
-    """A path of 65 hashes, more than any tree is high."""
-    return edit_scene(lambda doc: doc["records"][0].update(path=b64(bytes(32 * 65))))
+    """A consistency path of 129 hashes, more than any log's size can ask for."""
+    return edit_scene(lambda doc: doc.update(since={"path": b64(bytes(32 * 129)), "root": b64(bytes(32)), "size": 1}))
 
 
 @scenario("2.7", 10, "mark_unknown")
@@ -490,13 +545,13 @@ def refused_cosignature() -> Vector:
 @scenario("5.4.3", 10, "index_beyond_count")
 def refused_record_beyond_log() -> Vector:
     """A record's index is not below the checkpoint's size."""
-    return edit_scene(lambda doc: doc["records"][-1].update(index=10_000))
+    return edit_scene(lambda doc: doc["records"]["logged"][-1].update(index=10_000))
 
 
 @scenario("5.4.3 4.2", 10, "record_path_mismatch")
 def refused_path_from_another_tree() -> Vector:
-    """A record's path leads to the root of another tree."""
-    return edit_scene(lambda doc: doc["records"][0].update(path=flip(doc["records"][0]["path"], 5)))
+    """The records' path leads to the root of another tree."""
+    return edit_scene(lambda doc: doc["records"].update(path=flip(doc["records"]["path"], 5)))
 
 
 @scenario("5.4.3", 10, "record_time_goes_back")
@@ -590,7 +645,7 @@ def refused_two_rules_roots() -> Vector:
 @scenario("5.4.5 4.3", 10, "surplus_member")
 def refused_members_of_no_record() -> Vector:
     """A group of members that no record names."""
-    return edit_scene(lambda doc: doc["members"].append({"index": 999, "leaves": doc["members"][0]["leaves"]}))
+    return edit_scene(lambda doc: doc["members"].append({**doc["members"][0], "index": 999}))
 
 
 @scenario("5.4.5", 10, "index_beyond_count")
@@ -624,9 +679,9 @@ def refused_member_listed_twice() -> Vector:
         held = {leaf["index"] for leaf in group}
         for index, member in enumerate(members.all):
             if index not in held and member.id == garage.id:
-                path = b64(b"".join(members.tree.path(index)))
-                group.append({"index": index, "leaf": member.to_document(), "path": path})
+                group.append({"index": index, "leaf": member.to_document()})
         group.sort(key=lambda leaf: leaf["index"])
+        doc["members"][-1]["path"] = join_path(members.tree, group)
 
     return set_.vector(edited(bundle, edit))
 
@@ -634,7 +689,7 @@ def refused_member_listed_twice() -> Vector:
 @scenario("5.4.5 4.4", 10, "surplus_rule")
 def refused_rules_of_no_record() -> Vector:
     """A section of rules that no record names."""
-    return edit_scene(lambda doc: doc["rules"].append({"index": 999, "lines": doc["rules"][0]["lines"]}))
+    return edit_scene(lambda doc: doc["rules"].append({**doc["rules"][0], "index": 999}))
 
 
 @scenario("5.4.5", 10, "index_beyond_count")
@@ -671,9 +726,9 @@ def refused_two_lines_for_one_class() -> Vector:
         held = {line["index"] for line in section}
         for index, line in enumerate(rules.lines):
             if index not in held and isinstance(line, ClassLine) and line.class_ == 1:
-                path = b64(b"".join(rules.tree.path(index)))
-                section.append({"index": index, "line": json.loads(compute_line_bytes(line)), "path": path})
+                section.append({"index": index, "line": json.loads(compute_line_bytes(line))})
         section.sort(key=lambda line: line["index"])
+        doc["rules"][-1]["path"] = join_path(rules.tree, section)
 
     return set_.vector(edited(bundle, edit))
 
@@ -690,18 +745,14 @@ def hidden_of(set_: Scene, seq: int) -> str:
 def refused_opening_hidden() -> Vector:
     """The first link is hidden."""
     set_ = scene()
-    return set_.vector(
-        edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(0, hidden_of(set_, 0)))
-    )
+    return set_.vector(edited(set_.world.bundle(set_.chain), lambda doc: hide_link(doc, 0, hidden_of(set_, 0))))
 
 
 @scenario("5.4.6", 10, "tip_not_placed")
 def refused_tip_hidden() -> Vector:
     """The last link is hidden and not placed in a batch."""
     set_ = scene()
-    return set_.vector(
-        edited(set_.world.bundle(set_.chain), lambda doc: doc["links"].__setitem__(3, hidden_of(set_, 3)))
-    )
+    return set_.vector(edited(set_.world.bundle(set_.chain), lambda doc: hide_link(doc, 3, hidden_of(set_, 3))))
 
 
 @scenario("5.4.7", 10, "placement_not_seal")
@@ -719,7 +770,7 @@ def refused_place_beyond_count() -> Vector:
 @scenario("5.4.7", 10, "placement_not_census")
 def refused_census_is_a_seal() -> Vector:
     """The record that is called the census is a seal."""
-    return edit_scene(lambda doc: doc["census"].update(record=doc["records"][0]["index"]))
+    return edit_scene(lambda doc: doc["census"].update(record=doc["records"]["logged"][0]["index"]))
 
 
 @scenario("5.4.8", 10, "statement_other_network")
@@ -824,7 +875,65 @@ def refused_statement_beyond_submission() -> Vector:
 @scenario("5.4.9", 10, "submission_path_mismatch")
 def refused_submission_path() -> Vector:
     """A path in a submission of one statement, which needs none."""
-    return edit_scene(lambda doc: doc["links"][1]["submission"].update(path=b64(bytes(32))))
+    return edit_scene(lambda doc: doc["submissions"][1].update(path=b64(bytes(32))))
+
+
+@scenario("5.4.9", 10, "submission_of_two_keys")
+def refused_submission_of_two_keys() -> Vector:
+    """The statements of two authors are said to stand in one submission."""
+
+    def edit(doc: Doc) -> None:
+        doc["links"][1]["submission"] = {"index": 1, "number": 0}
+        doc["submissions"][0]["count"] = 2
+        doc["submissions"].pop(1)
+        for link in doc["links"][2:]:
+            link["submission"]["number"] -= 1
+
+    return edit_scene(edit)
+
+
+@scenario("5.4.9 4.11", 10, "submission_twice")
+def refused_submission_twice() -> Vector:
+    """One submission is written twice, with a path for each of its statements: the same said in other bytes."""
+    set_, tree = together()
+
+    def edit(doc: Doc) -> None:
+        parts = [link["submission"] for link in doc["links"][1:]]
+        again = doc["submissions"][1]
+        doc["submissions"][1:] = [{**again, "path": join_path(tree, [part])} for part in parts]
+        for number, part in enumerate(parts, 1):
+            part["number"] = number
+
+    return set_.vector(edited(set_.world.bundle(set_.chain), edit))
+
+
+@scenario("4.11", 10, "malformed")
+def refused_submissions_out_of_order() -> Vector:
+    """The submissions do not stand in the order of their first use."""
+
+    def edit(doc: Doc) -> None:
+        doc["submissions"][:2] = reversed(doc["submissions"][:2])
+        doc["links"][0]["submission"]["number"], doc["links"][1]["submission"]["number"] = 1, 0
+
+    return edit_scene(edit)
+
+
+@scenario("4.11", 10, "malformed")
+def refused_unused_submission() -> Vector:
+    """A submission that no entry names."""
+    return edit_scene(lambda doc: doc["submissions"].append({**doc["submissions"][0], "at": 1}))
+
+
+@scenario("4.12", 10, "malformed")
+def refused_path_of_no_batch() -> Vector:
+    """More paths than there are batches."""
+    return edit_scene(lambda doc: doc["batches"].append(""))
+
+
+@scenario("4.5", 10, "malformed")
+def refused_tip_beside_entry() -> Vector:
+    """A placement for a hidden tip, where the last link is an entry."""
+    return edit_scene(lambda doc: doc.update(tip=doc["links"][-1]["placement"]))
 
 
 @scenario("5.4.10", 10, "statement_linked_twice")
@@ -868,13 +977,15 @@ def refused_target_elsewhere() -> Vector:
 @scenario("5.4.11", 10, "batch_path_mismatch")
 def refused_middle_link_left_out() -> Vector:
     """A link in the middle is left out: all that follow have other ids than those that were sealed."""
-    return edit_scene(lambda doc: doc["links"].pop(2))
+    return edit_scene(lambda doc: pop_link(doc, 2))
 
 
 @scenario("5.4.11", 10, "batch_path_mismatch")
 def refused_batch_path() -> Vector:
-    """A link's path leads to the root of another batch."""
-    return edit_scene(lambda doc: doc["links"][1]["placement"].update(path=flip(doc["links"][1]["placement"]["path"])))
+    """The path of the links leads to the root of another batch."""
+    set_ = scene()
+    bundle = set_.world.bundle(set_.chain, only(1))
+    return set_.vector(edited(bundle, lambda doc: doc["batches"].__setitem__(0, flip(doc["batches"][0]))))
 
 
 @scenario("5.4.11", 10, "batch_path_mismatch")
@@ -890,7 +1001,7 @@ def refused_stray_link() -> Vector:
 @scenario("5.4.11", 10, "batch_path_mismatch")
 def refused_signature_swapped() -> Vector:
     """An author's signature is exchanged for another."""
-    return edit_scene(lambda doc: doc["links"][1].update(signature=doc["links"][2]["signature"]))
+    return edit_scene(lambda doc: doc["submissions"][1].update(signature=doc["submissions"][2]["signature"]))
 
 
 @scenario("5.4.11", 10, "seal_order")
@@ -913,7 +1024,12 @@ def refused_correction_withheld() -> Vector:
     set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(21_000), mark=1, target=2)
     set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(30_000))
     bundle = set_.world.bundle(set_.chain)
-    return set_.vector(edited(bundle, lambda doc: doc["links"].__setitem__(4, hidden_of(set_, 4))))
+
+    def edit(doc: Doc) -> None:
+        hide_link(doc, 4, hidden_of(set_, 4))
+        prove_batches(set_, doc)
+
+    return set_.vector(edited(bundle, edit))
 
 
 @scenario("5.4.13", 10, "consistency_mismatch")
@@ -924,13 +1040,21 @@ def refused_consistency() -> Vector:
     return set_.vector(edited(bundle, lambda doc: doc["since"].update(root=b64(bytes(32)))), since=old)
 
 
-def add_record(set_: Scene, index: int) -> bytes:
+def put_record(set_: Scene, doc: Doc, index: int) -> None:
+    """Write a genuine record into a bundle, with the path that proves it among the others."""
+    logged = doc["records"]["logged"]
+    logged.append({"index": index, "record": set_.world.records[index]})
+    logged.sort(key=lambda record: record["index"])
     size = set_.world.get_checkpoint()[0]
+    doc["records"]["path"] = b64(set_.world.get_records_path([record["index"] for record in logged], size))
+    if set_.world.records[index]["type"] == "seal":
+        at = sorted(record["index"] for record in logged if record["record"]["type"] == "seal").index(index)
+        doc["batches"].insert(at, b64(set_.world.get_batch_path(index, [0])))
 
+
+def add_record(set_: Scene, index: int) -> bytes:
     def edit(doc: Doc) -> None:
-        path = b64(b"".join(set_.world.get_record_path(index, size)))
-        doc["records"].append({"index": index, "path": path, "record": set_.world.records[index]})
-        doc["records"].sort(key=lambda record: record["index"])
+        put_record(set_, doc, index)
 
     return edited(set_.world.bundle(set_.chain), edit)
 
@@ -961,8 +1085,10 @@ def refused_member_missing() -> Vector:
     def edit(doc: Doc) -> None:
         leaves = doc["members"][-1]["leaves"]
         leaves.remove(next(leaf for leaf in leaves if leaf["leaf"]["name"] == "Garage B"))
+        doc["members"][-1]["path"] = join_path(set_.world.members_at[max(set_.world.members_at)].tree, leaves)
 
-    return edit_scene(edit)
+    set_ = scene()
+    return set_.vector(edited(set_.world.bundle(set_.chain), edit))
 
 
 @scenario("5.4.14", 10, "surplus_member")
@@ -975,8 +1101,9 @@ def refused_surplus_leaf() -> Vector:
 
     def edit(doc: Doc) -> None:
         index = len(members.all) - 1
-        path = b64(b"".join(members.tree.path(index)))
-        doc["members"][-1]["leaves"].append({"index": index, "leaf": members.all[index].to_document(), "path": path})
+        leaves = doc["members"][-1]["leaves"]
+        leaves.append({"index": index, "leaf": members.all[index].to_document()})
+        doc["members"][-1]["path"] = join_path(members.tree, leaves)
 
     return set_.vector(edited(bundle, edit))
 
@@ -988,8 +1115,10 @@ def refused_rule_missing() -> Vector:
     def edit(doc: Doc) -> None:
         lines = doc["rules"][0]["lines"]
         lines.remove(next(line for line in lines if line["line"]["line"] == "kind"))
+        doc["rules"][0]["path"] = join_path(set_.world.rules_at[1].tree, lines)
 
-    return edit_scene(edit)
+    set_ = scene()
+    return set_.vector(edited(set_.world.bundle(set_.chain), edit))
 
 
 @scenario("5.4.14", 10, "surplus_rule")
@@ -999,9 +1128,11 @@ def refused_surplus_rule() -> Vector:
     bundle = set_.world.bundle(set_.chain)
 
     def edit(doc: Doc) -> None:
-        index, line, path = set_.world.get_line(1, "kind", "vehicle.repair/1")
-        doc["rules"][0]["lines"].append({"index": index, "line": line, "path": b64(b"".join(path))})
-        doc["rules"][0]["lines"].sort(key=lambda line: line["index"])
+        index, line = set_.world.get_line(1, "kind", "vehicle.repair/1")
+        lines = doc["rules"][0]["lines"]
+        lines.append({"index": index, "line": line})
+        lines.sort(key=lambda line: line["index"])
+        doc["rules"][0]["path"] = join_path(set_.world.rules_at[1].tree, lines)
 
     return set_.vector(edited(bundle, edit))
 
@@ -1410,7 +1541,13 @@ def quorum_unmet() -> Vector:
 @scenario("5.6.1", 10, "census_path_mismatch", "completeness")
 def refused_tail_cut() -> Vector:
     """The last reading is cut off, and the one before it is shown as the tip."""
-    return edit_scene(lambda doc: doc["links"].pop())
+    set_ = scene()
+
+    def edit(doc: Doc) -> None:
+        pop_link(doc, 3)
+        prove_batches(set_, doc)
+
+    return set_.vector(edited(set_.world.bundle(set_.chain), edit))
 
 
 @scenario("5.6.1", 10, "census_path_mismatch", "completeness")
@@ -1422,14 +1559,11 @@ def refused_older_census() -> Vector:
     old_path = b64(b"".join(set_.world.get_census_path(set_.chain.id)))
     set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(70_000))
     bundle = set_.world.bundle(set_.chain)
-    size = set_.world.get_checkpoint()[0]
 
     def edit(doc: Doc) -> None:
-        newer = doc["census"]["record"]
-        doc["records"] = [record for record in doc["records"] if record["index"] != newer]
-        path = b64(b"".join(set_.world.get_record_path(first, size)))
-        doc["records"].append({"index": first, "path": path, "record": set_.world.records[first]})
-        doc["records"].sort(key=lambda record: record["index"])
+        newer, logged = doc["census"]["record"], doc["records"]["logged"]
+        doc["records"]["logged"] = [record for record in logged if record["index"] != newer]
+        put_record(set_, doc, first)
         doc["census"] = {"path": old_path, "record": first}
 
     return set_.vector(edited(bundle, edit))
@@ -1464,7 +1598,7 @@ def refused_since_invalid() -> Vector:
     """The older bundle is itself altered."""
     set_, old = older_and_newer()
     bundle = set_.world.bundle(set_.chain, Selection(since=checkpoint_of(old)))
-    return set_.vector(bundle, since=edited(old, lambda doc: doc["links"].pop(1)))
+    return set_.vector(bundle, since=edited(old, lambda doc: pop_link(doc, 1)))
 
 
 @scenario("5.6.3", 10, "since_fork", "completeness")

@@ -8,7 +8,7 @@ product's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import shake_256
 from typing import Any
@@ -35,14 +35,16 @@ from carnet.passport.statement import (
     compute_sid,
     compute_signed,
     compute_submission,
+    parse_statement,
 )
-from carnet.proof.assemble import EVERYTHING, OpenedEntry, PlacedLink, Selection, assemble_bundle
+from carnet.proof.assemble import EVERYTHING, OpenedEntry, PlacedLink, Selection, SignedTogether, assemble_bundle
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import Checkpoint, log_key, sign_checkpoint
+from carnet.tlog.joint import compute_joint_path
 from carnet.tlog.note import with_cosignature
 from carnet.tlog.policy import Policy, Witness, format_policy
 from carnet.tlog.smt import SparseTree
-from carnet.tlog.tree import MerkleTree, consistency_path, inclusion_path, leaf_hash
+from carnet.tlog.tree import MerkleTree, consistency_path, leaf_hash
 
 START_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
@@ -80,7 +82,7 @@ class Stored:
     created_ms: int
     count: int
     index: int
-    path: list[bytes]
+    tree: MerkleTree | None
     signature: bytes
     sid: bytes
     signed: bytes
@@ -297,27 +299,53 @@ class World:
                 fields_root,
             )
         )
-        signer = sign_with or by.author
-        data = statement.to_bytes()
-        submission = compute_submission(statement.net, statement.key_digest, self.tick(1000), 1, leaf_hash(data))
+        fields_of = {name: (salt, value) for (name, value), salt in zip(values.items(), salts, strict=True)}
+        return self._sign(chain, sign_with or by.author, [(kind, statement, fields_of)])[0]
+
+    def append_together(self, chain: Chain, by: Actor, kind: str, all_fields: Sequence[Mapping[str, object]]) -> None:
+        """Sign several statements at once, in one submission, and link them."""
+        drafts = []
+        for fields in all_fields:
+            stored = self.append(chain, by, kind, fields)
+            drafts.append((kind, parse_statement(stored.statement), stored.fields))
+        # Each was linked by itself, to be made: only those of the one submission stay.
+        for _ in drafts:
+            chain.entries.pop()
+            self.pending.pop()
+        chain.head = None
+        for entry in chain.entries:
+            _, chain.head = append_link(chain.head, chain.id, entry.sid, entry.mark, entry.target, entry.signed)
+        self._sign(chain, by.author, drafts)
+
+    def _sign(
+        self, chain: Chain, signer: Signer, drafts: Sequence[tuple[str, Statement, dict[str, tuple[bytes, object]]]]
+    ) -> list[Stored]:
+        """One submission of these statements, each placed at the end of the chain."""
+        data = [statement.to_bytes() for _, statement, _ in drafts]
+        tree = MerkleTree.of(data)
+        first = drafts[0][1]
+        submission = compute_submission(first.net, first.key_digest, self.tick(1000), len(drafts), tree.root)
         signature = signer.sign(submission)
-        sid = compute_sid(data)
-        stored = Stored(
-            statement=data,
-            fields={name: (salt, value) for (name, value), salt in zip(values.items(), salts, strict=True)},
-            created_ms=self.at,
-            count=1,
-            index=0,
-            path=[],
-            signature=signature,
-            sid=sid,
-            signed=compute_signed(sid, submission, signature),
-            mark=statement.mark,
-            target=statement.target,
-            kind=kind,
-        )
-        self.link(chain, stored, statement.class_)
-        return stored
+        signed = []
+        for index, (kind, statement, fields) in enumerate(drafts):
+            sid = compute_sid(data[index])
+            stored = Stored(
+                statement=data[index],
+                fields=fields,
+                created_ms=self.at,
+                count=len(drafts),
+                index=index,
+                tree=tree,
+                signature=signature,
+                sid=sid,
+                signed=compute_signed(sid, submission, signature),
+                mark=statement.mark,
+                target=statement.target,
+                kind=kind,
+            )
+            self.link(chain, stored, statement.class_)
+            signed.append(stored)
+        return signed
 
     def link(self, chain: Chain, stored: Stored, class_: int) -> None:
         """Place a signed statement at the end of a chain."""
@@ -458,8 +486,8 @@ class World:
     def get_record(self, index: int) -> dict[str, object]:
         return self.records[index]
 
-    def get_record_path(self, index: int, size: int) -> list[bytes]:
-        return inclusion_path(self._log_hashes[:size], index)
+    def get_records_path(self, indices: Sequence[int], size: int) -> bytes:
+        return join(MerkleTree(self._log_hashes[:size]), indices)
 
     def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
         return consistency_path(self._log_hashes, old_size, size)
@@ -474,26 +502,38 @@ class World:
         entries = self.chains[chain].entries[: self.chains[chain].at_census]
         return [PlacedLink(e.sid, e.signed, e.mark, e.target, e.seal, e.position, e.kind) for e in entries]
 
-    def get_batch_path(self, seal: int, position: int) -> list[bytes]:
-        return self.batches[seal].path(position)
+    def get_batch_path(self, seal: int, positions: Sequence[int]) -> bytes:
+        return join(self.batches[seal], positions)
 
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         e = self.chains[chain].entries[seq]
-        return OpenedEntry(e.statement, e.fields, e.created_ms, e.count, e.index, e.path, e.signature)
+        key = parse_statement(e.statement).key_digest
+        together = SignedTogether(key, e.created_ms, e.count, e.tree, e.signature)
+        return OpenedEntry(e.statement, e.fields, together, e.index)
 
     def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
         return self.get_entry(chain, seq)
 
-    def get_member(self, members: int, member: bytes) -> tuple[int, dict[str, object], list[bytes]]:
+    def get_member(self, members: int, member: bytes) -> tuple[int, dict[str, object]]:
         found = self.members_at[members]
         index = found.find_index(member)
         assert index is not None
-        return index, found.all[index].to_document(), found.tree.path(index)
+        return index, found.all[index].to_document()
 
-    def get_line(self, rules: int, *subject: object) -> tuple[int, dict[str, object], list[bytes]]:
+    def get_members_path(self, members: int, indices: Sequence[int]) -> bytes:
+        return join(self.members_at[members].tree, indices)
+
+    def get_line(self, rules: int, *subject: object) -> tuple[int, dict[str, object]]:
         import json
 
-        found = self.rules_at[rules]
-        at = found.find(*subject)
+        at = self.rules_at[rules].find(*subject)
         assert at is not None
-        return at[0], json.loads(compute_line_bytes(at[1])), found.tree.path(at[0])
+        return at[0], json.loads(compute_line_bytes(at[1]))
+
+    def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
+        return join(self.rules_at[rules].tree, indices)
+
+
+def join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
+    """The joint path of leaves in a tree."""
+    return compute_joint_path(tree.get_subtree, indices, tree.size)

@@ -41,7 +41,12 @@ def key_digest(public: bytes) -> bytes:
     """The 32 bytes that name an Ed25519 public key in every record: H(T(key) ‖ u8 alg ‖ public key)."""
     if len(public) != PUBLIC_KEY_BYTES:
         raise ValueError("an Ed25519 public key has 32 bytes")
-    return sha256(_KEY_TAG + u8(ALG_ED25519) + public)
+    return key_digest_of(ALG_ED25519, public)
+
+
+def key_digest_of(alg: int, public: bytes) -> bytes:
+    """As `key_digest`, for a key of any algorithm and size."""
+    return sha256(_KEY_TAG + u8(alg) + public)
 
 
 def is_strict_point(encoded: bytes) -> bool:

@@ -65,7 +65,27 @@ export function consistency(size, leaves, isWhole = true) {
   if (size <= k) return [...consistency(size, leaves.slice(0, k), isWhole), mth(leaves.slice(k))];
   return [...consistency(size - k, leaves.slice(k), false), mth(leaves.slice(0, k))];
 }
-const pathText = (hashes) => b64(join(...hashes));
+/**
+ * The joint path of 1.10, from its meaning: of two siblings in the tree, the one is given of which no leaf is known
+ * while a leaf of the other is; lower ones first, then from left to right.
+ */
+export function joint(indices, leaves, from = 0) {
+  const found = [];
+  const isKnown = (start, count) => indices.some((index) => index >= start && index < start + count);
+  const visit = (start, some) => {
+    if (some.length === 1) return;
+    const k = splitOf(some.length);
+    const sides = [[start, some.slice(0, k)], [start + k, some.slice(k)]];
+    for (const [side, [at, of]] of sides.entries()) {
+      const [otherAt, other] = sides[1 - side];
+      if (!isKnown(at, of.length) && isKnown(otherAt, other.length)) found.push({ height: k, at, hash: mth(of) });
+      visit(at, of);
+    }
+  };
+  visit(from, leaves);
+  return found.sort((a, b) => a.height - b.height || a.at - b.at).map(({ hash }) => hash);
+}
+export const pathText = (hashes) => b64(join(...hashes));
 
 /** The census tree of 3.9 as root and path of one slot, by its recursive definition. */
 export function sparse(heads, slot, depth = 0) {
@@ -169,7 +189,7 @@ function opened(hooks) {
     ruleLeaves };
 }
 
-/** Statements, submissions (each of two entries: this one and a decoy) and links, in order. */
+/** Statements, submissions (each of two statements: this one and a decoy) and links, in order. */
 function chained(world, entries, hooks) {
   const { net } = world;
   let [chain, previous, epoch] = [Buffer.alloc(16), Buffer.alloc(32), 0];
@@ -270,39 +290,40 @@ function noteOf(world, leaves, hooks) {
   return Buffer.from(`${note.text}\n${note.lines.map(([name, bytes]) => `— ${name} ${b64(bytes)}\n`).join("")}`);
 }
 
-function itemOf(link, linkCount, seals) {
+function itemOf(link, number, seals) {
   const { entry, sub } = link;
-  const isTip = link.seq === linkCount - 1;
   const isMarked = link.mark !== 0;
   const hidden = b64(join(link.sid, link.signed, ...(isMarked ? [u8(link.mark), link.target] : [])));
-  if (entry.show === "hidden" && !isTip) return hidden;
-  const seal = seals[entry.seal];
-  const index = seal.leaves.findIndex((leaf) => leaf.equals(link.bytes));
-  const placement = { index, path: pathText(inclusion(index, seal.leaves)), record: seal.index };
-  if (entry.show === "hidden") return { link: hidden, placement };
+  if (entry.show === "hidden") return hidden;
   const valueOf = (field) => (field.isShown ? [b64(field.salt), field.value] : b64(field.digest));
   const shown = Object.fromEntries(link.fields.map((field) => [field.name, valueOf(field)]));
   return {
-    fields: entry.show === "judged" ? null : shown, placement, signature: b64(link.signature), statement: b64(link.st),
-    submission: { at: sub.at, count: sub.count, index: sub.index, path: pathText(inclusion(sub.index, sub.leaves)) },
+    fields: entry.show === "judged" ? null : shown, placement: placementOf(link, seals), statement: b64(link.st),
+    submission: { index: sub.index, number },
   };
 }
+
+function placementOf(link, seals) {
+  const seal = seals[link.entry.seal];
+  return { index: seal.leaves.findIndex((leaf) => leaf.equals(link.bytes)), record: seal.index };
+}
+
+const submissionOf = ({ sub, signature }) =>
+  ({ at: sub.at, count: sub.count, path: pathText(inclusion(sub.index, sub.leaves)), signature: b64(signature) });
 
 function groupOf(world, links) {
   const wanted = new Set([b64(ids.home), b64(ids.peer),
     ...links.map(({ entry }) => entry).filter(({ show }) => show !== "hidden")
     .map(({ by }) => b64(ids[by]))]);
-  const leaves = world.members.map((leaf, index) =>
-    ({ index, leaf, path: pathText(inclusion(index, world.memberLeaves)) }));
-  return [{ index: 2, leaves: leaves.filter(({ leaf }) => wanted.has(leaf.id)) }];
+  const leaves = world.members.map((leaf, index) => ({ index, leaf })).filter(({ leaf }) => wanted.has(leaf.id));
+  return [{ index: 2, leaves, path: pathText(joint(leaves.map(({ index }) => index), world.memberLeaves)) }];
 }
 
 function sectionOf(world, links) {
   const kinds = new Set(links.filter(({ entry }) => entry.show === "shown").map(({ entry }) => entry.kind));
   const isWanted = (line) => (line.line === "kind" ? kinds.has(line.kind) : line.line === "class");
-  const lines = world.ruleLines.map(({ line }, index) =>
-    ({ index, line, path: pathText(inclusion(index, world.ruleLeaves)) }));
-  return [{ index: 1, lines: lines.filter(({ line }) => isWanted(line)) }];
+  const lines = world.ruleLines.map(({ line }, index) => ({ index, line })).filter(({ line }) => isWanted(line));
+  return [{ index: 1, lines, path: pathText(joint(lines.map(({ index }) => index), world.ruleLeaves)) }];
 }
 
 /**
@@ -330,18 +351,28 @@ export function build({ entries = defaultEntries(), isOlder = false, withSince =
   const placed = links.filter(({ entry, seq }) => entry.show !== "hidden" || seq === links.length - 1);
   const needed = new Set([...placed.map(({ entry }) => seals[entry.seal].index), census.index]);
   const used = [...needed].sort((a, b) => a - b);
+  const submitted = links.filter(({ entry }) => entry.show !== "hidden");
+  const tip = links.at(-1);
+  const usedSeals = seals.filter(({ index }) => needed.has(index));
+  const placedIn = (seal) => placed.filter(({ entry }) => seals[entry.seal] === seal)
+    .map((link) => placementOf(link, seals).index).sort((a, b) => a - b);
   const bundle = {
+    batches: usedSeals.map((seal) => pathText(joint(placedIn(seal), seal.leaves))),
     carnet: "proof/1",
     census: { path: pathText(census.path), record: census.index },
     checkpoint: b64(noteOf(world, leaves, hooks)),
     genesis: world.genesis,
-    links: links.map((link) => itemOf(link, links.length, seals)),
+    links: links.map((link) => itemOf(link, submitted.indexOf(link), seals)),
     members: groupOf(world, links),
-    records: used.map((index) => ({ index, path: pathText(inclusion(index, leaves)), record: records[index].record })),
+    records: {
+      logged: used.map((index) => ({ index, record: records[index].record })), path: pathText(joint(used, leaves)),
+    },
     rules: sectionOf(world, links),
     since: withSince ? { path: pathText(consistency(5, leaves)), root: b64(mth(leaves.slice(0, 5))), size: 5 } : null,
+    submissions: submitted.map(submissionOf),
+    tip: tip.entry.show === "hidden" ? placementOf(tip, seals) : null,
   };
-  const raw = hooks.bundle(bundle, world);
+  const raw = hooks.bundle(bundle, { ...world, seals });
   return { ...world, bundle, bytes: new Uint8Array(raw ?? cj(bundle)), policy: policyOf(world) };
 }
 

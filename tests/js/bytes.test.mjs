@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import * as verifier from "../../src/carnet/proof/verify.mjs";
-import { b64, consistency, inclusion, keys, mth, sparse, vkey } from "./builder.mjs";
+import { b64, consistency, inclusion, joint, keys, mth, sparse, vkey } from "./builder.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const CONFORMANCE = join(process.env.CARNET_SHARED ?? join(here, "..", "..", "..", "shared"), "data", "conformance");
@@ -173,6 +173,9 @@ const vectorsIn = (folder) => readdirSync(folder, { recursive: true }).filter((n
 const hashes = (proof) => (proof ?? []).map((text) => Buffer.from(text, "base64"));
 const sized32 = (...all) => all.every((hash) => hash.length === 32);
 
+/** The joint path of a single leaf is its inclusion path (1.10). */
+const rootOfInclusion = (index, size, leaf, path) => verifier.rootOfJoint(size, [index], [leaf], path);
+
 test("inclusion__public_vectors", (context) => {
   const folder = findShared(context, "merkle_rfc6962_9162", "inclusion");
   if (!folder) return;
@@ -180,7 +183,7 @@ test("inclusion__public_vectors", (context) => {
   for (const [name, { leafIdx, treeSize, root, leafHash, proof, wantErr }] of vectorsIn(folder)) {
     const [want, leaf, path] = [Buffer.from(root ?? "", "base64"), Buffer.from(leafHash ?? "", "base64"),
       hashes(proof)];
-    const reached = sized32(leaf, ...path) ? verifier.rootOfInclusion(leafIdx, treeSize, leaf, path) : null;
+    const reached = sized32(leaf, ...path) ? rootOfInclusion(leafIdx, treeSize, leaf, path) : null;
     const holds = reached !== null && want.equals(reached);
     assert.equal(holds, !wantErr, name);
     count += 1;
@@ -211,9 +214,9 @@ test("trees__every_path_of_small_trees_and_no_altered_one", () => {
     for (let index = 0; index < size; index++) {
       const leaf = createHash("sha256").update(Buffer.concat([Buffer.from([0]), leaves[index]])).digest();
       const path = inclusion(index, leaves);
-      assert.ok(root.equals(verifier.rootOfInclusion(index, size, leaf, path)));
-      assert.equal(verifier.rootOfInclusion(index, size, leaf, [...path, root]), null);
-      assert.equal(verifier.rootOfInclusion(size, size, leaf, path), null);
+      assert.ok(root.equals(rootOfInclusion(index, size, leaf, path)));
+      assert.equal(rootOfInclusion(index, size, leaf, [...path, root]), null);
+      assert.equal(rootOfInclusion(size, size, leaf, path), null);
       const first = mth(leaves.slice(0, index + 1));
       const proof = consistency(index + 1, leaves);
       assert.ok(verifier.isConsistent(index + 1, size, first, root, proof));
@@ -223,10 +226,29 @@ test("trees__every_path_of_small_trees_and_no_altered_one", () => {
   }
 });
 
+test("joint__every_set_of_leaves_of_small_trees_and_no_altered_path", () => {
+  for (let size = 1; size <= 8; size++) {
+    const leaves = Array.from({ length: size }, (_, i) => Buffer.from(`leaf ${i}`));
+    const root = mth(leaves);
+    for (let set = 1; set < 2 ** size; set++) {
+      const indices = leaves.map((_, i) => i).filter((i) => (set >> i) & 1);
+      const known = indices.map((i) => mth([leaves[i]]));
+      const path = joint(indices, leaves);
+      assert.ok(root.equals(verifier.rootOfJoint(size, indices, known, path)));
+      assert.equal(verifier.rootOfJoint(size, indices, known, [...path, root]), null);
+      if (path.length > 0) assert.equal(verifier.rootOfJoint(size, indices, known, path.slice(1)), null);
+      if (path.length > 1) assert.ok(!root.equals(verifier.rootOfJoint(size, indices, known, path.toReversed())));
+      assert.equal(verifier.rootOfJoint(size, [...indices, indices.at(-1)], [...known, known.at(-1)], path), null);
+      assert.equal(verifier.rootOfJoint(indices.at(-1), indices, known, path), null);
+    }
+  }
+  assert.equal(verifier.rootOfJoint(4, [], [], []), null);
+});
+
 test("trees__indices_beyond_32_bits", () => {
   const path = Array.from({ length: 53 }, (_, i) => Buffer.alloc(32, i));
-  assert.notEqual(verifier.rootOfInclusion(2 ** 52, 2 ** 53 - 1, Buffer.alloc(32), path), null);
-  assert.equal(verifier.rootOfInclusion(2 ** 52, 2 ** 53 - 1, Buffer.alloc(32), path.slice(1)), null);
+  assert.notEqual(rootOfInclusion(2 ** 52, 2 ** 53 - 1, Buffer.alloc(32), path), null);
+  assert.equal(rootOfInclusion(2 ** 52, 2 ** 53 - 1, Buffer.alloc(32), path.slice(1)), null);
 });
 
 test("census_tree__every_path_of_a_random_tree", () => {

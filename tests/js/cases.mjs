@@ -4,7 +4,7 @@
  * The alteration happens inside builder.mjs, before hashing and signing: everything else of the bundle stays
  * consistent, so that only the named check can notice.
  */
-import { H, NOW, PLATE, T, b64, cj, defaultEntries, ids, keys, u64, u8 } from "./builder.mjs";
+import { H, NOW, PLATE, T, b64, cj, defaultEntries, ids, joint, keys, pathText, u64, u8 } from "./builder.mjs";
 
 export const entriesWith = (seq, change) => {
   const entries = defaultEntries();
@@ -19,6 +19,8 @@ const flip = (text) => {
   bytes[bytes.length - 1] ^= 1;
   return b64(bytes);
 };
+const longer = (text) => b64(Buffer.concat([Buffer.from(text, "base64"), Buffer.alloc(32)]));
+const rejoin = (part, parts, leaves) => { part.path = pathText(joint(parts.map(({ index }) => index), leaves)); };
 const reenrol = (leaf, key, role, custody, net, member = leaf.name) => {
   const sig = b64(key.sign(T("enrol"), net, ids[member], u8(role), u8(custody)));
   leaf.keys.push({ alg: 1, custody, disputed_since: null, key: b64(key.public), revoked: null, role, sig });
@@ -39,16 +41,23 @@ export const ALTERED = [
   ["base64_not_canonical", inBundle((b) => { b.genesis.nonce = b.genesis.nonce.replace(/.=$/, "9="); }),
     "integrity: malformed"],
   ["path_of_31_bytes", inBundle((b) => { b.census.path = b64(Buffer.alloc(31)); }), "integrity: malformed"],
-  ["path_of_65_hashes", inBundle((b) => { b.records[0].path = b64(Buffer.alloc(65 * 32)); }), "integrity: malformed"],
-  ["records_out_of_order", inBundle((b) => { b.records.reverse(); }), "integrity: malformed"],
+  ["path_of_65_hashes", inBundle((b) => { b.records.path = b64(Buffer.alloc(65 * 32)); }),
+    "integrity: record_path_mismatch"],
+  ["records_out_of_order", inBundle((b) => { b.records.logged.reverse(); }), "integrity: malformed"],
+  ["no_records", inBundle((b) => { b.records.logged = []; }), "integrity: malformed"],
+  ["batch_path_missing", inBundle((b) => { b.batches.pop(); }), "integrity: malformed"],
+  ["submission_unused", inBundle((b) => { b.submissions.push(b.submissions[0]); }), "integrity: malformed"],
+  ["submission_out_of_order", inBundle((b) => { b.links[0].submission.number = 1; }), "integrity: malformed"],
+  ["submission_missing", inBundle((b) => { b.submissions.pop(); }), "integrity: malformed"],
   ["empty_group", inBundle((b) => { b.members[0].leaves = []; }), "integrity: malformed"],
   ["no_fields", inBundle((b) => { b.links[2].fields = {}; }), "integrity: malformed"],
   ["no_links", inBundle((b) => { b.links = []; }), "integrity: malformed"],
-  ["tip_not_last", inBundle((b) => { b.links.push(b.links[3]); }), "integrity: malformed"],
+  ["tip_beside_entry", { entries: entriesWith(6, { show: "shown" }), bundle: (b) => { b.tip = b.links[6].placement; } },
+    "integrity: malformed"],
   ["hidden_mark_of_5", inBundle((b) => { b.links[3] = b64(Buffer.alloc(97, 5)); }), "integrity: malformed"],
   ["accreditation_twice", { members: (all) => { all[2].accreditations.unshift(all[2].accreditations[0]); } },
     "integrity: malformed"],
-  ["record_of_another_type", inBundle((b) => { b.records[0].record.type = "rules"; }), "integrity: malformed"],
+  ["record_of_another_type", inBundle((b) => { b.records.logged[0].record.type = "rules"; }), "integrity: malformed"],
   ["fraction_of_u64", inBundle((b) => { b.census.record = -1; }), "integrity: malformed"],
   ["batch_count_0", { batch: (h) => { h.count = 0; } }, "integrity: malformed"],
   ["u64_above_2_53", { batch: (h) => { h.expires = 2n ** 53n; } }, "integrity: malformed"],
@@ -69,10 +78,10 @@ export const ALTERED = [
     "integrity: cosignature_invalid"],
   ["cosignature_dropped", { note: (n) => { n.lines.splice(1, 1); } }, "authority: cannot_tell quorum_unmet"],
   // 5.4.3 to 5.4.5
-  ["index_beyond_size", inBundle((b) => { b.records.at(-1).index = 8; b.census.record = 8; }),
+  ["index_beyond_size", inBundle((b) => { b.records.logged.at(-1).index = 8; b.census.record = 8; }),
     "integrity: index_beyond_count"],
-  ["record_path", inBundle((b) => { b.records[0].path = flip(b.records[0].path); }), "integrity: record_path_mismatch"],
-  ["record_content", inBundle((b) => { b.records[0].record.at += 1; }), "integrity: record_path_mismatch"],
+  ["record_path", inBundle((b) => { b.records.path = flip(b.records.path); }), "integrity: record_path_mismatch"],
+  ["record_content", inBundle((b) => { b.records.logged[0].record.at += 1; }), "integrity: record_path_mismatch"],
   ["time_goes_back", { censusRecord: (r) => { r.at = NOW - 600_000; } }, "integrity: record_time_goes_back"],
   ["height_goes_back", { censusRecord: (r) => { r.height = 1; } }, "integrity: record_height_goes_back"],
   ["reference_to_itself", { censusRecord: (r, m, n) => { if (n === 7) r.members.index = 6; } },
@@ -94,7 +103,7 @@ export const ALTERED = [
     "integrity: rule_twice"],
   // 5.4.6 to 5.4.9
   ["opening_hidden", { entries: entriesWith(0, { show: "hidden" }) }, "integrity: opening_not_shown"],
-  ["tip_without_place", inBundle((b) => { b.links[6] = b.links[6].link; }), "integrity: tip_not_placed"],
+  ["tip_without_place", inBundle((b) => { b.tip = null; }), "integrity: tip_not_placed"],
   ["placed_in_census", inBundle((b) => { b.links[1].placement.record = 6; }), "integrity: placement_not_seal"],
   ["census_is_seal", inBundle((b) => { b.census.record = 5; }), "integrity: placement_not_census"],
   ["batch_index", inBundle((b) => { b.links[1].placement.index = 4; }), "integrity: index_beyond_count"],
@@ -117,7 +126,9 @@ export const ALTERED = [
     .map((subject) => [`subject_${JSON.stringify(subject)}`, { entries: entriesWith(2, { subject }) },
       "integrity: field_malformed"]),
   ["submission_index", inBundle((b) => { b.links[2].submission.index = 2; }), "integrity: index_beyond_count"],
-  ["submission_path", inBundle((b) => { b.links[2].submission.path = ""; }), "integrity: submission_path_mismatch"],
+  ["submission_path", inBundle((b) => { b.submissions[2].path = ""; }), "integrity: submission_path_mismatch"],
+  ["submission_of_two_keys", inBundle((b) => { b.links[5].submission.number = 3; b.submissions.pop(); }),
+    "integrity: submission_of_two_keys"],
   // 5.4.10 to 5.4.14
   ["linked_twice", inBundle((b) => { b.links.splice(3, 0, b.links[3]); }), "integrity: statement_linked_twice"],
   ["mark_5", onStatement(5, { mark: 5 }), "integrity: mark_unknown"],
@@ -126,9 +137,12 @@ export const ALTERED = [
   ["target_opening", { entries: entriesWith(4, { target: 0 }) }, "integrity: target_is_opening"],
   ["target_later", { entries: entriesWith(4, { target: Buffer.alloc(32, 1) }) }, "integrity: target_unknown"],
   ["middle_link_left_out", inBundle((b) => { b.links.splice(3, 1); }), "integrity: batch_path_mismatch"],
+  ["batch_path", inBundle((b) => { b.batches[1] = flip(b.batches[1]); }), "integrity: batch_path_mismatch"],
+  ["batch_path_too_long", inBundle((b) => { b.batches[0] = longer(b.batches[0]); }), "integrity: batch_path_mismatch"],
+  ["place_of_another_link", inBundle((b) => { b.links[1].placement.index = 0; }), "integrity: batch_path_mismatch"],
   ["hidden_link_swapped", inBundle((b) => { b.links[3] = b64(Buffer.alloc(64, 9)); }),
     "integrity: batch_path_mismatch"],
-  ["submission_time", inBundle((b) => { b.links[2].submission.at += 1; }), "integrity: batch_path_mismatch"],
+  ["submission_time", inBundle((b) => { b.submissions[2].at += 1; }), "integrity: batch_path_mismatch"],
   ["seal_order", { entries: defaultEntries().map((e, i) => ({ ...e, seal: i === 2 ? 1 : i === 5 ? 0 : e.seal })) },
     "integrity: seal_order"],
   ["correction_withheld", { entries: entriesWith(4, { show: "hidden" }) }, "integrity: correction_withheld"],
@@ -137,9 +151,13 @@ export const ALTERED = [
   ["since_larger", { withSince: true, bundle: (b) => { b.since.size = 9; } }, "integrity: consistency_mismatch"],
   ["surplus_record", inBundle((b) => { b.links[1].placement.record = 5; }), "integrity: batch_path_mismatch"],
   ["surplus_entry", { entries: entriesWith(5, { show: "judged" }) }, "integrity: surplus_entry"],
-  ["member_missing", inBundle((b) => { b.members[0].leaves.splice(leafNamed(b, "hosted"), 1); }),
-    "integrity: member_missing"],
-  ["rule_missing", inBundle((b) => { b.rules[0].lines.pop(); }), "integrity: rule_missing"],
+  ["member_missing", inBundle((b, { memberLeaves }) => { b.members[0].leaves.splice(leafNamed(b, "hosted"), 1);
+    rejoin(b.members[0], b.members[0].leaves, memberLeaves); }), "integrity: member_missing"],
+  ["rule_missing", inBundle((b, { ruleLeaves }) => { b.rules[0].lines.pop();
+    rejoin(b.rules[0], b.rules[0].lines, ruleLeaves); }), "integrity: rule_missing"],
+  ["member_path", inBundle((b) => { b.members[0].path = longer(b.members[0].path); }),
+    "integrity: member_path_mismatch"],
+  ["rule_path", inBundle((b) => { b.rules[0].path = flip(b.rules[0].path); }), "integrity: rule_path_mismatch"],
   // 5.5
   ["key_unknown", onStatement(5, { key: keys.garage.digest }), "authority: unknown_key"],
   ["algorithm", { members: (all) => { all[2].keys[0].alg = 2; },
@@ -203,7 +221,10 @@ export const ALTERED = [
     "completeness: census_path_too_deep"],
   ["census_path_empty", inBundle((b) => { b.census.path = b64(Buffer.alloc(96)); }),
     "completeness: census_path_empty_sibling"],
-  ["tail_cut", inBundle((b) => { b.links.pop(); }), "completeness: census_path_mismatch"],
+  ["tail_cut", inBundle((b, { seals }) => { b.links.pop(); b.tip = null;
+    const placed = b.links.filter(({ placement }) => placement?.record === seals[1].index);
+    b.batches[1] = pathText(joint(placed.map(({ placement: { index } }) => index), seals[1].leaves)); }),
+    "completeness: census_path_mismatch"],
   ["older_head_in_census", { heads: (all) => { all[0].leaf = Buffer.alloc(70); } },
     "completeness: census_path_mismatch"],
   ["tip_not_covered", { census: (c, n) => { if (n === 7) c.covers = 5; } }, "completeness: tip_not_covered"],

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from carnet.encoding import encode
 from carnet.proof.bundle import read_bundle
-from carnet.proof.memory import Memory, split_bundle, split_list
+from carnet.proof.memory import Memory
 from carnet.proof.verify import Asked, verify_bundle
 from carnet.signing import SignatureCache
 from carnet.tlog.policy import parse_policy
@@ -68,32 +67,10 @@ def test_memory__depth_is_that_of_the_whole_document(depth: int) -> None:
     value: object = 1
     for _ in range(depth):
         value = [value]
-    for name in ("links", "members", "records", "rules", "census", "genesis"):
+    for name in ("links", "members", "records", "rules", "census", "genesis", "submissions"):
         changed = {**document, name: value}
         data = json.dumps(changed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         memory = Memory()
         judged = [verify_bundle(data, None, 0, cache=cache).integrity for cache in (memory, memory, None)]
         assert judged[0] == judged[1] == judged[2]
         assert judged[0].code == ("not_canonical" if depth > 15 else "malformed")
-
-
-@pytest.mark.parametrize(
-    "spelled", [b"", b"{}", b"[]", b"null", b'{"carnet":"proof/1"}', b'{"carnet": "proof/1"}', b"\xff", b"[" * 5000]
-)
-def test_split_bundle__nothing_of_another_shape(spelled: bytes) -> None:
-    assert split_bundle(spelled) is None
-
-
-def test_split_bundle__only_canonical_outside() -> None:
-    data = SCENARIOS["genuine"].make().bundle
-    document = json.loads(data)
-    assert split_bundle(data) == {name: encode(value) for name, value in document.items()}
-    for wrong in (data + b" ", b" " + data, data.replace(b',"links"', b', "links"', 1), data[:-1] + b',"since":null}'):
-        assert split_bundle(wrong) is None
-
-
-@pytest.mark.parametrize(
-    "spelled, items", [(b"[]", []), (b"[1,[2]]", [b"1", b"[2]"]), (b"[1, 2]", None), (b"{}", None)]
-)
-def test_split_list__only_canonical_outside(spelled: bytes, items: list[bytes] | None) -> None:
-    assert split_list(spelled) == items

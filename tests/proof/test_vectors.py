@@ -21,11 +21,12 @@ SPEC = ROOT / "docs" / "spec" / "5-verify.md"
 # Words in backquotes of chapter 5 that are not codes: states, members of the report, names of fields and options.
 NOT_CODES = set(
     """
-    cj u64 node alg alias asked at by cannot_tell carnet chain complete contested contested_by count covers custody d
+    cj u64 node alg alias asked at batches by
+    cannot_tell carnet chain complete contested contested_by count covers custody d
     disputed disputed_since epoch erased expires failed fields from group h height history journal kind links location
     log m mark max_age name not_judged now null occurred ok passport plate precision quorum record report retired
     revoked role roles s scheme shown sid sig since source stands state subject superseded superseded_by target
-    until vault withheld witness
+    tip until vault withheld witness
     """.split()
 )
 

@@ -42,7 +42,12 @@ class Census:
 
 def compute_census_message(net: bytes, document: object) -> bytes:
     """What the home signs. Spec: 3.8."""
-    return _CENSUS + net + encode(document)
+    return frame_census(net, encode(document))
+
+
+def frame_census(net: bytes, encoded: bytes) -> bytes:
+    """The same from the census's `cj`, as a bundle carries it."""
+    return _CENSUS + net + encoded
 
 
 def compute_slot(chain: bytes) -> bytes:

@@ -57,4 +57,9 @@ class Genesis:
 
 def compute_net(document: dict[str, object]) -> bytes:
     """`net` of a genesis object. Spec: 1.9."""
-    return sha256(_GENESIS + encode(document)).digest()
+    return sha256(frame_genesis(encode(document))).digest()
+
+
+def frame_genesis(encoded: bytes) -> bytes:
+    """What `net` is the hash of, from a genesis in `cj`, as a bundle carries it."""
+    return _GENESIS + encoded

@@ -7,8 +7,8 @@ its last `refresh`. It refuses to know who may read what: whoever holds a reader
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, cast
@@ -36,14 +36,15 @@ from carnet.node.prepare import ChainRef
 from carnet.passport.fields import get_sealer
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed, compute_submission
 from carnet.passport.subject import parse_subject
-from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared
+from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared, SignedTogether
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import log_key
+from carnet.tlog.joint import compute_joint_path
 from carnet.tlog.note import VerifierKey
 from carnet.tlog.pieces import Bucket, Page, Top, find_way, open_piece
 from carnet.tlog.policy import Policy, format_policy
 from carnet.tlog.smt import check_climb
-from carnet.tlog.tree import HASH_BYTES, MerkleTree, consistency_path_from, inclusion_path_from, leaf_hash
+from carnet.tlog.tree import HASH_BYTES, MerkleTree, compute_subtree_from, consistency_path_from, leaf_hash
 from carnet.types import Subject, parse_hex_id
 from carnet.vault.census import find_piece
 from carnet.vault.erasing import find_fields_root
@@ -114,16 +115,15 @@ class EntryRow(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """What an entry's author signed: member, key digest, created, count, the signed bytes, the signature, the
-    statements' tree."""
+    """What an entry's author signed: member, key digest, created, the signed bytes, the signature; all of it again
+    with the statements' tree, for proofs."""
 
     member: bytes
     key_digest: bytes
     created_ms: int
-    statement_count: int
     sub: bytes
     sig: bytes
-    tree: MerkleTree | None
+    signed: SignedTogether
 
 
 class Reader:
@@ -179,7 +179,6 @@ class Reader:
         self._record = lru_cache(8192)(self._read_record)
         self._record_at = lru_cache(8192)(lambda index: cast("int", self._record(index)["at"]))
         self._node = lru_cache(65536)(self._read_node)
-        self._record_path = lru_cache(8192)(self._read_record_path)
         self._batch = lru_cache(64)(self._read_batch)
         self._submission = lru_cache(1024)(self._read_submission)
         self._members = lru_cache(16)(self._read_members)
@@ -421,9 +420,9 @@ class Reader:
         """A log record."""
         return self._record(index)
 
-    def get_record_path(self, index: int, size: int) -> list[bytes]:
-        """Inclusion path of a record in the log of this size."""
-        return self._record_path(index, size)
+    def get_records_path(self, indices: Sequence[int], size: int) -> bytes:
+        """Joint path of records in the log of this size."""
+        return compute_joint_path(partial(compute_subtree_from, self._node), indices, size)
 
     def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
         """Consistency path between two log sizes; raises Refused(VALUE_OUT_OF_RANGE) for an old one that is larger."""
@@ -474,9 +473,9 @@ class Reader:
             )
         return links
 
-    def get_batch_path(self, seal: int, position: int) -> list[bytes]:
-        """Path of a link in the batch of the seal at this log index."""
-        return self._batch(seal).path(position)
+    def get_batch_path(self, seal: int, positions: Sequence[int]) -> bytes:
+        """Joint path of links in the batch of the seal at this log index."""
+        return _join(self._batch(seal), positions)
 
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         """An entry, contents opened; raises Refused(ERASED) when they are not here."""
@@ -515,20 +514,25 @@ class Reader:
             fields={
                 name: (salt, value) for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
             },
-            created_ms=submission.created_ms,
-            count=submission.statement_count,
+            submission=submission.signed,
             index=row.sub_index,
-            path=submission.tree.path(row.sub_index) if submission.tree is not None else [],
-            signature=submission.sig,
         )
 
-    def get_member(self, members: int, member: bytes) -> tuple[int, Document, list[bytes]]:
-        """(leaf index, leaf object, path) of a member in the members tree of the record at this log index."""
+    def get_member(self, members: int, member: bytes) -> tuple[int, Document]:
+        """(leaf index, leaf object) of a member in the members tree of the record at this log index."""
         return self._member(members, member)
 
-    def get_line(self, rules: int, *subject: object) -> tuple[int, Document, list[bytes]]:
-        """(line index, line object, path) in the rules of the record at this log index."""
+    def get_members_path(self, members: int, indices: Sequence[int]) -> bytes:
+        """Joint path of leaves in that tree."""
+        return _join(self._members(members)[2], indices)
+
+    def get_line(self, rules: int, *subject: object) -> tuple[int, Document]:
+        """(line index, line object) in the rules of the record at this log index."""
         return self._line(rules, subject)
+
+    def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
+        """Joint path of lines in those rules."""
+        return _join(self._rules(rules)[2], indices)
 
     # ---- reading, behind the caches
 
@@ -569,9 +573,6 @@ class Reader:
     def _read_node(self, level: int, index: int) -> bytes:
         return read_node(self._connection, level, index)
 
-    def _read_record_path(self, index: int, size: int) -> list[bytes]:
-        return inclusion_path_from(self._node, index, size)
-
     def _read_batch(self, seal: int) -> MerkleTree:
         row = self._connection.execute("SELECT leaves FROM seal WHERE idx = ?", (seal,)).fetchone()
         if row is None:
@@ -589,31 +590,32 @@ class Reader:
         member, digest, created_ms, count, root, sig, leaves = row
         sub = compute_submission(self._state.net, digest, created_ms, count, root)
         tree = MerkleTree(split_hashes(leaves)) if leaves is not None else None
-        return Submission(member, digest, created_ms, count, sub, sig, tree)
+        signed = SignedTogether(digest, created_ms, count, tree, sig)
+        return Submission(member, digest, created_ms, sub, sig, signed)
 
     def _read_members(self, index: int) -> tuple[dict[bytes, int], list[bytes], MerkleTree]:
         leaves = read_member_leaves(self._connection, index)
         ids = {parse_member(leaf).id: at for at, leaf in enumerate(leaves)}
         return ids, leaves, MerkleTree([leaf_hash(leaf) for leaf in leaves])
 
-    def _read_member(self, index: int, member: bytes) -> tuple[int, Document, list[bytes]]:
-        ids, leaves, tree = self._members(index)
+    def _read_member(self, index: int, member: bytes) -> tuple[int, Document]:
+        ids, leaves, _ = self._members(index)
         if member not in ids:
             raise Refused(Reason.UNKNOWN_MEMBER, f"no member {member.hex()}", member=member.hex())
         at = ids[member]
-        return at, parse_member(leaves[at]).to_document(), tree.path(at)
+        return at, parse_member(leaves[at]).to_document()
 
     def _read_rules(self, index: int) -> tuple[Rules, list[bytes], MerkleTree]:
         lines = read_lines(self._connection, index)
         tree = MerkleTree([leaf_hash(compute_line_leaf(line)) for line in lines])
         return Rules(tuple(parse_line(line) for line in lines)), lines, tree
 
-    def _read_line(self, index: int, subject: tuple[object, ...]) -> tuple[int, Document, list[bytes]]:
-        rules, lines, tree = self._rules(index)
+    def _read_line(self, index: int, subject: tuple[object, ...]) -> tuple[int, Document]:
+        rules, lines, _ = self._rules(index)
         found = rules.find(*subject)
         if found is None:
             raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
-        return found[0], cast("Document", decode(lines[found[0]])), tree.path(found[0])
+        return found[0], cast("Document", decode(lines[found[0]]))
 
     def _read_rows(self, chain: bytes) -> list[EntryRow]:
         """All entries of a chain as they are stored, from seq 0."""
@@ -643,6 +645,10 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
     home = Home(path)
     home.finish_founding()
     return Reader(home, load_key_ring(home.keys, passphrase))
+
+
+def _join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
+    return compute_joint_path(tree.get_subtree, indices, tree.size)
 
 
 def compute_opened_root(opened: Opened) -> bytes:

@@ -7,9 +7,10 @@ Spec: docs/spec/2-entries.md, clauses 2.1 and 2.2.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256, shake_256
+from typing import Any
 
 from carnet.encoding import encode_trusted, lp, short_sha256, tag, u32
 
@@ -36,6 +37,20 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
     """Root over (name, field digest) pairs, which stand in ascending name order. Spec: 2.2."""
     framed = [part for name, digest in digests for part in (_frame_name(name), digest)]
     return sha256(_FIELDS + u32(count) + b"".join(framed)).digest()
+
+
+def compute_root_of_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> bytes:
+    """The root of fields in ascending name order, of which each is a digest, or (salt, value). Spec: 2.2."""
+    parts = [_FIELDS, u32(len(fields))]
+    for name, found in fields.items():
+        framed = _frame_name(name)
+        parts.append(framed)
+        if isinstance(found, tuple):
+            salt, value = found
+            parts.append(short_sha256(_FIELD + salt + framed + encode_trusted(value)).digest())
+        else:
+            parts.append(found)
+    return sha256(b"".join(parts)).digest()
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple, Protocol, cast
 
 from msgspec import Raw, Struct
@@ -20,6 +21,8 @@ from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import parse_statement
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
+from carnet.tlog.joint import compute_joint_path
+from carnet.tlog.tree import MerkleTree
 from carnet.types import Basis, Mark
 
 Document = dict[str, object]
@@ -40,20 +43,29 @@ class PlacedLink(NamedTuple):
     is_erased: bool = False
 
 
-class OpenedEntry(Struct, frozen=True, gc=False):
-    """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending."""
+class SignedTogether(Struct, frozen=True, gc=False):
+    """One submission: the digest of its key, its time in ms, the number of its statements and their tree (None for a
+    single one), the signature."""
 
-    statement: bytes
-    fields: Mapping[str, tuple[bytes, object]]
+    key_digest: bytes
     created_ms: int
     count: int
-    index: int
-    path: Sequence[bytes]
+    tree: MerkleTree | None
     signature: bytes
 
 
+class OpenedEntry(Struct, frozen=True, gc=False):
+    """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending; `index` is its place
+    in the submission."""
+
+    statement: bytes
+    fields: Mapping[str, tuple[bytes, object]]
+    submission: SignedTogether
+    index: int
+
+
 class ProofSource(Protocol):
-    """What a proof is made from. Paths are lists of 32-byte hashes; documents are the plain objects of the
+    """What a proof is made from. Joint paths are bytes, of ascending indices; documents are the plain objects of the
     specification."""
 
     def get_genesis(self) -> Document:
@@ -65,8 +77,8 @@ class ProofSource(Protocol):
     def get_record(self, index: int) -> Document:
         """A log record."""
 
-    def get_record_path(self, index: int, size: int) -> list[bytes]:
-        """Inclusion path of a record in the log of this size."""
+    def get_records_path(self, indices: Sequence[int], size: int) -> bytes:
+        """Joint path of records in the log of this size."""
 
     def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
         """Consistency path between two log sizes."""
@@ -80,8 +92,8 @@ class ProofSource(Protocol):
     def get_links(self, chain: bytes) -> list[PlacedLink]:
         """All links of the chain, from seq 0 to the tip that the census names."""
 
-    def get_batch_path(self, seal: int, position: int) -> list[bytes]:
-        """Path of a link in the batch of the seal at this log index."""
+    def get_batch_path(self, seal: int, positions: Sequence[int]) -> bytes:
+        """Joint path of links in the batch of the seal at this log index."""
 
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         """The entry at this seq, contents opened; raises Refused(ERASED) when they are gone."""
@@ -89,12 +101,18 @@ class ProofSource(Protocol):
     def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
         """As `get_entry`; of an erased entry without its fields."""
 
-    def get_member(self, members: int, member: bytes) -> tuple[int, Document, list[bytes]]:
-        """(leaf index, leaf object, path) of a member in the members tree of the record at this log index."""
+    def get_member(self, members: int, member: bytes) -> tuple[int, Document]:
+        """(leaf index, leaf object) of a member in the members tree of the record at this log index."""
 
-    def get_line(self, rules: int, *subject: object) -> tuple[int, Document, list[bytes]]:
-        """(line index, line object, path) of `("kind", kind)` or `("class", class)` in the rules of the record at
-        this log index."""
+    def get_members_path(self, members: int, indices: Sequence[int]) -> bytes:
+        """Joint path of leaves in that tree."""
+
+    def get_line(self, rules: int, *subject: object) -> tuple[int, Document]:
+        """(line index, line object) of `("kind", kind)` or `("class", class)` in the rules of the record at this log
+        index."""
+
+    def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
+        """Joint path of lines in those rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,7 @@ ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
 
 
 def join_path(path: Sequence[bytes]) -> str:
-    """A path as it stands in a bundle. Spec: 1.4."""
+    """A path of single hashes as it stands in a bundle. Spec: 1.4."""
     return b64(b"".join(path))
 
 
@@ -138,6 +156,7 @@ class Shared:
         self.genesis = lru_cache(1)(lambda: Raw(encode_trusted(source.get_genesis())))
         self.seal = lru_cache(8192)(self._read_seal)
         self.record = lru_cache(8192)(self._encode_record)
+        self.records_path = lru_cache(8192)(self._encode_records_path)
         self.group = lru_cache(1024)(self._encode_group)
         self.section = lru_cache(1024)(self._encode_section)
 
@@ -153,21 +172,25 @@ class Shared:
 
     def _encode_record(self, index: int) -> Raw:
         """Spec: 4.2."""
-        path = self._source.get_record_path(index, self.checkpoint()[0])
-        document = {"index": index, "path": join_path(path), "record": self._source.get_record(index)}
-        return Raw(encode_trusted(document))
+        return Raw(encode_trusted({"index": index, "record": self._source.get_record(index)}))
+
+    def _encode_records_path(self, indices: tuple[int, ...]) -> str:
+        """Spec: 4.2."""
+        return b64(self._source.get_records_path(indices, self.checkpoint()[0]))
 
     def _encode_group(self, index: int, members: frozenset[bytes]) -> Raw:
         """Spec: 4.3."""
-        found = sorted(self._source.get_member(index, member) for member in members)
-        leaves = [{"index": at, "leaf": leaf, "path": join_path(path)} for at, leaf, path in found]
-        return Raw(encode_trusted({"index": index, "leaves": leaves}))
+        found = sorted((self._source.get_member(index, member) for member in members), key=itemgetter(0))
+        path = self._source.get_members_path(index, [at for at, _ in found])
+        leaves = [{"index": at, "leaf": leaf} for at, leaf in found]
+        return Raw(encode_trusted({"index": index, "leaves": leaves, "path": b64(path)}))
 
     def _encode_section(self, index: int, subjects: frozenset[tuple[object, ...]]) -> Raw:
         """Spec: 4.4."""
-        found = sorted(self._source.get_line(index, *subject) for subject in subjects)
-        lines = [{"index": at, "line": line, "path": join_path(path)} for at, line, path in found]
-        return Raw(encode_trusted({"index": index, "lines": lines}))
+        found = sorted((self._source.get_line(index, *subject) for subject in subjects), key=itemgetter(0))
+        path = self._source.get_lines_path(index, [at for at, _ in found])
+        lines = [{"index": at, "line": line} for at, line in found]
+        return Raw(encode_trusted({"index": index, "lines": lines, "path": b64(path)}))
 
 
 def list_endorsers(record: Document) -> list[bytes]:
@@ -205,6 +228,7 @@ def assemble_bundle(
     # Trusted: its parts were checked when they were signed, and the verifier checks each again.
     bundle = encode_trusted(
         {
+            "batches": draft.make_batches(),
             "carnet": VERSION,
             "census": {"path": join_path(source.get_census_path(chain)), "record": census_index},
             "checkpoint": note,
@@ -214,6 +238,8 @@ def assemble_bundle(
             "records": draft.make_records(),
             "rules": draft.make_sections(),
             "since": since,
+            "submissions": draft.make_submissions(),
+            "tip": draft.tip,
         }
     )
     if len(bundle) > MAX_BUNDLE_BYTES:
@@ -231,9 +257,12 @@ class _Draft:
         self._links = links
         self._opened: dict[int, OpenedEntry] = {}
         self._records: set[int] = set()
+        self._placed: dict[int, list[int]] = {}
+        self._submitted: dict[tuple[object, ...], tuple[SignedTogether, list[int]]] = {}
         self._members: dict[int, set[bytes]] = {}
         self._lines: dict[int, set[tuple[object, ...]]] = {}
         self._authors: set[bytes] = set()
+        self.tip: Document | None = None
 
     def choose(self, selection: Selection) -> set[int]:
         """The seqs to show: the selected ones, seq 0, and the identity entries whose aliases the selected ones use."""
@@ -295,7 +324,7 @@ class _Draft:
             return self._make_entry(seq, None)
         hidden = b64(link.sid + link.signed + (bytes((link.mark,)) + link.target if link.mark else b""))
         if seq == len(self._links) - 1:
-            return {"link": hidden, "placement": self._make_placement(link)}
+            self.tip = self._make_placement(link)
         return hidden
 
     def need_census(self, index: int) -> None:
@@ -307,9 +336,27 @@ class _Draft:
         self._members.setdefault(_index_of(record, "members"), set()).update(needed)
         self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", CENSUS_CLASS))
 
-    def make_records(self) -> list[Raw]:
+    def make_records(self) -> Document:
         """Spec: 4.2."""
-        return [self._shared.record(index) for index in sorted(self._records)]
+        indices = tuple(sorted(self._records))
+        logged = [self._shared.record(index) for index in indices]
+        return {"logged": logged, "path": self._shared.records_path(indices)}
+
+    def make_batches(self) -> list[str]:
+        """Spec: 4.12."""
+        return [b64(self._source.get_batch_path(seal, sorted(self._placed[seal]))) for seal in sorted(self._placed)]
+
+    def make_submissions(self) -> list[Document]:
+        """Spec: 4.11."""
+        return [
+            {
+                "at": submission.created_ms,
+                "count": submission.count,
+                "path": "" if submission.tree is None else b64(_join(submission.tree, sorted(indices))),
+                "signature": b64(submission.signature),
+            }
+            for submission, indices in self._submitted.values()
+        ]
 
     def make_groups(self) -> list[Raw]:
         """Spec: 4.3."""
@@ -338,23 +385,27 @@ class _Draft:
         return {
             "fields": fields,
             "placement": self._make_placement(link),
-            "signature": b64(entry.signature),
             "statement": b64(entry.statement),
-            "submission": {
-                "at": entry.created_ms,
-                "count": entry.count,
-                "index": entry.index,
-                "path": join_path(entry.path),
-            },
+            "submission": {"index": entry.index, "number": self._number(entry)},
         }
+
+    def _number(self, entry: OpenedEntry) -> int:
+        """The number of the entry's submission: they stand in the order of their first use."""
+        one = entry.submission
+        key = (one.key_digest, one.created_ms, one.count, one.signature)
+        number = len(self._submitted)
+        if key in self._submitted:
+            number = list(self._submitted).index(key)
+        self._submitted.setdefault(key, (one, []))[1].append(entry.index)
+        return number
 
     def _make_placement(self, link: PlacedLink) -> Document:
         self._records.add(link.seal)
+        self._placed.setdefault(link.seal, []).append(link.position)
         seal = self._shared.seal(link.seal)
         self._members.setdefault(seal.members, set()).update((seal.home, *seal.endorsers))
         self._lines.setdefault(seal.rules, set()).add(("class", seal.class_))
-        path = self._source.get_batch_path(link.seal, link.position)
-        return {"index": link.position, "path": join_path(path), "record": link.seal}
+        return {"index": link.position, "record": link.seal}
 
     def _is_kept(self, seq: int, name: str) -> bool:
         """Fields that are shown whatever was asked: those of every statement, and the alias of an identity entry."""
@@ -377,6 +428,10 @@ class _Draft:
         if seq not in self._opened:
             self._opened[seq] = self._source.get_entry(self._chain, seq)
         return self._opened[seq]
+
+
+def _join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
+    return compute_joint_path(tree.get_subtree, indices, tree.size)
 
 
 def _is_any(name: str) -> bool:

@@ -8,19 +8,20 @@ the reader's own policy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from hashlib import sha256
 from typing import NamedTuple
 
-from carnet.encoding import encode_trusted, tag, u8
+from carnet.encoding import encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.batch import compute_endorsement
-from carnet.ledger.census import compute_census_message
+from carnet.ledger.census import frame_census
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
-from carnet.proof.bundle import EndorsementPart, EntryPart, Item, KeyPart, LeafPart
+from carnet.proof.bundle import EntryPart, Item, KeyPart, LeafPart
 from carnet.proof.integrity import Evidence, Verify
 from carnet.proof.shapes import find_written_date, is_date
+from carnet.proof.wire import ClassLineWire, EndorsementWire, KindLineWire
 from carnet.signing import ALG_ED25519
 from carnet.tlog.policy import Policy
 from carnet.types import Basis, Custody, KeyRole, Mark
@@ -33,7 +34,6 @@ _ONLY_MARK = {
     "passport.contested/1": Mark.CONTESTS,
 }
 _CORRECTIONS = {"passport.corrected/1", "passport.rectified/1"}
-_KEY = tag("key")
 
 
 class CannotTell(Unverified):
@@ -75,7 +75,7 @@ class Rights:
 
     def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         leaf = self._evidence.leaves[group][member]
-        key = next((key for key in leaf.keys if compute_digest(key) == digest), None)
+        key = next((key for key in leaf.keys if key.digest == digest), None)
         if key is None:
             raise Unverified("unknown_key")
         if key.alg != ALG_ED25519:
@@ -98,14 +98,8 @@ class Rights:
             counts = self._counts[group] = {}
             for leaf in self._evidence.leaves[group].values():
                 for key in leaf.keys:
-                    found = compute_digest(key)
-                    counts[found] = counts.get(found, 0) + 1
+                    counts[key.digest] = counts.get(key.digest, 0) + 1
         return counts.get(digest, 0)
-
-
-def compute_digest(key: KeyPart) -> bytes:
-    """Spec: 1.7, for any algorithm."""
-    return sha256(_KEY + u8(key.alg) + key.key).digest()
 
 
 def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
@@ -122,7 +116,7 @@ def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
 def check_endorsements(
     rights: Rights,
     verify: Verify,
-    endorsements: tuple[EndorsementPart, ...],
+    endorsements: Sequence[EndorsementWire],
     home: bytes,
     group: int,
     index: int,
@@ -139,8 +133,8 @@ def check_endorsements(
 
 def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: int) -> None:
     """Spec: 5.5.2, the class line's count."""
-    wanted = evidence.lines[section][("class", class_)].document["endorsements"]
-    if not isinstance(wanted, int) or count < wanted:
+    line = evidence.lines[section][("class", class_)].line
+    if not isinstance(line, ClassLineWire) or count < line.endorsements:
         raise Unverified("not_enough_endorsements")
 
 
@@ -156,7 +150,7 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> None:
         custody = {Basis.OWN_KEY: Custody.OWN, Basis.HOSTED: Custody.NODE}.get(Basis(statement.basis), key.custody)
         if key.custody != custody:
             raise Unverified("wrong_custody")
-        if not verify(key.key, evidence.submissions[seq], entry.signature):
+        if not verify(key.key, evidence.submissions[entry.number], entry.submission.signature):
             raise Unverified("author_signature_invalid")
         if seal.batch.home != homes[seq]:
             raise Unverified("wrong_home")
@@ -171,10 +165,10 @@ def check_shown(evidence: Evidence, seq: int, item: Item, entry: EntryPart) -> N
     leaf = evidence.leaves[seal.members.index][statement.member]
     if (kind, statement.basis, statement.class_) not in leaf.accreditations:
         raise Unverified("not_accredited")
-    line = evidence.lines[seal.rules.index][("kind", kind)].document
-    if line["chain"] != find_chain_type(evidence):
+    line = evidence.lines[seal.rules.index][("kind", kind)].line
+    if not isinstance(line, KindLineWire) or line.chain != find_chain_type(evidence):
         raise Unverified("wrong_chain")
-    if line["class"] != statement.class_:
+    if line.class_ != statement.class_:
         raise Unverified("wrong_class")
     if (kind in OPENING_KINDS) != (seq == 0):
         raise Unverified("wrong_opening")
@@ -294,7 +288,7 @@ def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
         raise Unverified("census_wrong_home")
     group = census.members.index
     key = rights.check(group, census.home, census.key, (KeyRole.NODE,), census.index)
-    message = compute_census_message(evidence.net, census.census)
+    message = frame_census(evidence.net, census.census)
     if not verify(key.key, message, census.sig):
         raise Unverified("census_signature_invalid")
     check_endorsements(rights, verify, census.endorsements, census.home, group, census.index, message)
@@ -318,7 +312,7 @@ def is_disputed(evidence: Evidence, item: Item, entry: EntryPart) -> bool:
     return any(
         key.disputed_since is not None and key.disputed_since <= index
         for key in leaf.keys
-        if compute_digest(key) == entry.statement.key_digest
+        if key.digest == entry.statement.key_digest
     )
 
 

@@ -11,25 +11,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from carnet.encoding import encode_trusted
 from carnet.errors import Unverified
-from carnet.ledger.network import compute_net
-from carnet.ledger.records import Ref, frame_record
-from carnet.ledger.rules.document import CENSUS_CLASS, compute_line_leaf
-from carnet.ledger.rules.members import frame_member
-from carnet.passport.fields import compute_field_digest, compute_fields_root
+from carnet.ledger.rules.document import CENSUS_CLASS
+from carnet.passport.fields import compute_root_of_shown
 from carnet.passport.link import Link, check_mark, compute_chain_id, compute_next_epoch
 from carnet.passport.statement import NO_CHAIN, compute_sid, compute_signed, compute_submission
-from carnet.proof.bundle import Bundle, CensusPart, EntryPart, Item, LeafPart, LinePart, SealPart
+from carnet.proof.bundle import (
+    Bundle,
+    CensusPart,
+    EntryPart,
+    GroupPart,
+    Item,
+    LeafPart,
+    LinePart,
+    SealPart,
+    SectionPart,
+)
 from carnet.proof.memory import Memory
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
+from carnet.proof.wire import RefWire
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
+from carnet.tlog.joint import check_joint, compute_joint_root
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
 from carnet.tlog.policy import Policy
-from carnet.tlog.tree import check_consistency, check_inclusion, compute_root_from_path, leaf_hash
+from carnet.tlog.tree import HASH_BYTES, check_consistency, leaf_hash
 from carnet.types import Mark
 
 Verify = Callable[[bytes, bytes, bytes], bool]
@@ -50,13 +58,16 @@ class Evidence:
     census: CensusPart | None = None
     chain: bytes = NO_CHAIN
     sids: list[bytes] = field(default_factory=list)
-    submissions: dict[int, bytes] = field(default_factory=dict)
+    submissions: list[bytes] = field(default_factory=list)
     link_ids: list[bytes] = field(default_factory=list)
     link_leaves: dict[int, bytes] = field(default_factory=dict)
     epoch: int = 0
     leaves: dict[int, dict[bytes, LeafPart]] = field(default_factory=dict)
     lines: dict[int, dict[tuple[object, ...], LinePart]] = field(default_factory=dict)
     memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        self._entries = [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry]
 
     def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
         """What `make` gives; where there is a memory, only once for this very part and this context, which are all
@@ -79,17 +90,16 @@ class Evidence:
 
     def entries(self) -> list[tuple[int, Item, EntryPart]]:
         """(seq, item, entry) of every shown or judged entry, in order."""
-        return [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry is not None]
+        return self._entries
 
 
 def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify, memory: Memory | None = None) -> Evidence:
     """Run the checks of clause 5.4 in their order; raises Unverified with the code of the first that does not hold."""
     if memory is None:
-        net, note = compute_net(bundle.genesis), parse_note(bundle.checkpoint)
+        note = parse_note(bundle.checkpoint)
     else:
-        genesis = bundle.genesis
-        net = memory.once(("net", id(genesis)), genesis, lambda: compute_net(genesis))
         note = memory.once(("note", bundle.checkpoint), None, lambda: parse_note(bundle.checkpoint))
+    net = sha256(bundle.genesis).digest()
     origin = f"{bundle.name}/{net.hex()}"
     evidence = Evidence(bundle, net, origin, read_checkpoint(note, origin), memory=memory)
     check_log_signature(evidence, note, verify)
@@ -154,10 +164,12 @@ def check_cosignatures(evidence: Evidence, note: Note, policy: Policy | None) ->
 
 def check_records(evidence: Evidence) -> None:
     """Spec: 5.4.3."""
-    checkpoint = evidence.checkpoint
+    checkpoint, records = evidence.checkpoint, evidence.bundle.records
+    indices, leaves = [record.index for record in records], [record.leaf for record in records]
+    path = evidence.bundle.records_path
+    _check_path(checkpoint.root, checkpoint.size, indices, leaves, path, "record_path_mismatch")
     at = height = 0
-    for record in evidence.bundle.records:
-        evidence.once("record", record, (checkpoint.root, checkpoint.size), partial(_check_record, record, checkpoint))
+    for record in records:
         if record.at < at:
             raise Unverified("record_time_goes_back")
         if record.height < height:
@@ -183,7 +195,7 @@ def check_references(evidence: Evidence) -> None:
         ("members_conflict", [record.members for record in evidence.bundle.records]),
         ("rules_conflict", [record.rules for record in evidence.bundle.records]),
     ):
-        seen: dict[int, Ref] = {}
+        seen: dict[int, RefWire] = {}
         for ref in refs:
             if seen.setdefault(ref.index, ref) != ref:
                 raise Unverified(code)
@@ -208,27 +220,20 @@ def check_leaves_and_lines(evidence: Evidence) -> None:
         )
 
 
-def _check_record(record: SealPart | CensusPart, checkpoint: Checkpoint) -> None:
-    leaf = leaf_hash(frame_record(encode_trusted(record.document)))
-    _check_path(checkpoint.root, checkpoint.size, record.index, leaf, record.path, "record_path_mismatch")
-
-
-def _check_group(group: tuple[LeafPart, ...], ref: Ref) -> dict[bytes, LeafPart]:
-    by_id: dict[bytes, LeafPart] = {}
-    for leaf in group:
-        hashed = leaf_hash(frame_member(encode_trusted(leaf.document)))
-        _check_path(ref.root, ref.count, leaf.index, hashed, leaf.path, "member_path_mismatch")
-        if leaf.id in by_id:
-            raise Unverified("member_twice")
-        by_id[leaf.id] = leaf
+def _check_group(group: GroupPart, ref: RefWire) -> dict[bytes, LeafPart]:
+    indices, leaves = [leaf.index for leaf in group.leaves], [leaf.leaf for leaf in group.leaves]
+    _check_path(ref.root, ref.count, indices, leaves, group.path, "member_path_mismatch")
+    by_id = {leaf.id: leaf for leaf in group.leaves}
+    if len(by_id) != len(group.leaves):
+        raise Unverified("member_twice")
     return by_id
 
 
-def _check_section(section: tuple[LinePart, ...], ref: Ref) -> dict[tuple[object, ...], LinePart]:
+def _check_section(section: SectionPart, ref: RefWire) -> dict[tuple[object, ...], LinePart]:
+    indices, leaves = [line.index for line in section.lines], [line.leaf for line in section.lines]
+    _check_path(ref.root, ref.count, indices, leaves, section.path, "rule_path_mismatch")
     by_subject: dict[tuple[object, ...], LinePart] = {}
-    for line in section:
-        hashed = leaf_hash(compute_line_leaf(encode_trusted(line.document)))
-        _check_path(ref.root, ref.count, line.index, hashed, line.path, "rule_path_mismatch")
+    for line in section.lines:
         if line.subject in by_subject and line.subject != ("writer",):
             raise Unverified("rule_twice")
         by_subject[line.subject] = line
@@ -261,10 +266,14 @@ def check_placements(evidence: Evidence) -> None:
 
 def check_statements(evidence: Evidence) -> None:
     """Spec: 5.4.8; computes the chain's id and every sid."""
+    for item in evidence.bundle.items:
+        evidence.sids.append(item.sid or b"" if item.entry is None else compute_sid(item.entry.statement_bytes))
+    if len(set(evidence.sids)) != len(evidence.sids):
+        raise Unverified("statement_linked_twice")
     for seq, item, entry in evidence.entries():
         statement, batch = entry.statement, evidence.seal_of(item).batch
         if seq == 0:
-            evidence.chain = compute_chain_id(batch.home, compute_sid(entry.statement_bytes))
+            evidence.chain = compute_chain_id(batch.home, evidence.sids[0])
         if statement.net != evidence.net:
             raise Unverified("statement_other_network")
         if statement.chain != (NO_CHAIN if seq == 0 else evidence.chain):
@@ -273,35 +282,42 @@ def check_statements(evidence: Evidence) -> None:
             raise Unverified("wrong_class")
         if entry.fields is not None:
             check_fields(entry.fields, statement.fields_root)
-        if entry.index >= entry.count:
+        if entry.index >= entry.submission.count:
             raise Unverified("index_beyond_count")
 
 
-def check_fields(fields: dict[str, bytes | tuple[bytes, object]], fields_root: bytes) -> None:
+def check_fields(fields: dict[str, bytes | tuple[bytes, Any]], fields_root: bytes) -> None:
     """Spec: 2.2, 2.3, 5.4.8. `cj` writes names in ascending order, so the bundle's order is theirs."""
-    digests = [
-        (name, found if isinstance(found, bytes) else compute_field_digest(found[0], name, found[1]))
-        for name, found in fields.items()
-    ]
-    if compute_fields_root(digests, len(digests)) != fields_root:
+    if compute_root_of_shown(fields) != fields_root:
         raise Unverified("fields_mismatch")
-    shown = {name: found[1] for name, found in fields.items() if isinstance(found, tuple)}
-    if any(name not in shown for name in ("kind", "subject", "occurred")):
+    shown = [fields.get(name) for name in ("kind", "subject", "occurred")]
+    if not all(type(found) is tuple for found in shown):
         raise Unverified("required_field_withheld")
-    if not (is_kind(shown["kind"]) and is_subject(shown["subject"]) and is_occurred(shown["occurred"])):
+    kind, subject, occurred = (found[1] for found in shown if type(found) is tuple)
+    if not (is_kind(kind) and is_subject(subject) and is_occurred(occurred)):
         raise Unverified("field_malformed")
 
 
 def check_submissions(evidence: Evidence) -> None:
     """Spec: 5.4.9; computes what each author signed."""
-    for seq, _, entry in evidence.entries():
+    entries: list[list[EntryPart]] = [[] for _ in evidence.bundle.submissions]
+    for _, _, entry in evidence.entries():
+        entries[entry.number].append(entry)
+    for submission, together in zip(evidence.bundle.submissions, entries, strict=True):
+        key = together[0].statement.key_digest
+        if any(entry.statement.key_digest != key for entry in together):
+            raise Unverified("submission_of_two_keys")
+        placed = sorted((entry.index, leaf_hash(entry.statement_bytes)) for entry in together)
+        indices, leaves = [index for index, _ in placed], [leaf for _, leaf in placed]
         try:
-            root = compute_root_from_path(entry.count, entry.index, leaf_hash(entry.statement_bytes), entry.path)
+            root = compute_joint_root(submission.count, indices, leaves, submission.path)
         except Unverified:
             raise Unverified("submission_path_mismatch") from None
-        evidence.submissions[seq] = compute_submission(
-            evidence.net, entry.statement.key_digest, entry.created_ms, entry.count, root
-        )
+        message = compute_submission(evidence.net, key, submission.at, submission.count, root)
+        evidence.submissions.append(message)
+    signed = zip(evidence.submissions, evidence.bundle.submissions, strict=True)
+    if len({(message, submission.signature) for message, submission in signed}) != len(evidence.submissions):
+        raise Unverified("submission_twice")
 
 
 def check_links(evidence: Evidence) -> None:
@@ -309,19 +325,14 @@ def check_links(evidence: Evidence) -> None:
     seq_of: dict[bytes, int] = {}
     prev, epoch = bytes(32), 0
     for seq, item in enumerate(evidence.bundle.items):
-        if item.entry is not None:
-            sid = compute_sid(item.entry.statement_bytes)
-            signed = compute_signed(sid, evidence.submissions[seq], item.entry.signature)
-        else:
-            sid, signed = item.sid or b"", item.signed or b""
-        if sid in seq_of:
-            raise Unverified("statement_linked_twice")
+        sid, signed, entry = evidence.sids[seq], item.signed or b"", item.entry
+        if entry is not None:
+            signed = compute_signed(sid, evidence.submissions[entry.number], entry.submission.signature)
         check_mark(seq, item.mark, item.target, seq_of.get(item.target))
         seq_of[sid] = seq
         epoch = compute_next_epoch(epoch, item.mark)
         link = Link(evidence.chain, seq, epoch, prev, sid, item.mark, item.target, signed).to_bytes()
         prev = sha256(link).digest()
-        evidence.sids.append(sid)
         evidence.link_ids.append(prev)
         if item.placement is not None:
             evidence.link_leaves[seq] = leaf_hash(link)
@@ -330,22 +341,21 @@ def check_links(evidence: Evidence) -> None:
 
 def check_batches(evidence: Evidence) -> None:
     """Spec: 5.4.11."""
-    latest = 0
+    placed: dict[int, list[tuple[int, bytes]]] = {index: [] for index in evidence.seals}
+    order = []
     for seq, item in enumerate(evidence.bundle.items):
-        if item.placement is None:
-            continue
-        batch = evidence.seal_of(item).batch
-        _check_path(
-            batch.root,
-            batch.count,
-            item.placement.index,
-            evidence.link_leaves[seq],
-            item.placement.path,
-            "batch_path_mismatch",
-        )
-        if item.placement.record < latest:
-            raise Unverified("seal_order")
-        latest = item.placement.record
+        if item.placement is not None:
+            placed[item.placement.record].append((item.placement.index, evidence.link_leaves[seq]))
+            order.append(item.placement.record)
+    for (index, links), path in zip(placed.items(), evidence.bundle.batches, strict=True):
+        # A seal without any link is surplus, which is found below.
+        if links:
+            links.sort()
+            batch = evidence.seals[index].batch
+            indices, leaves = [at for at, _ in links], [leaf for _, leaf in links]
+            _check_path(batch.root, batch.count, indices, leaves, path, "batch_path_mismatch")
+    if order != sorted(order):
+        raise Unverified("seal_order")
 
 
 def check_corrections_shown(evidence: Evidence) -> None:
@@ -360,7 +370,7 @@ def check_since_proof(evidence: Evidence) -> None:
     """Spec: 5.4.13."""
     since, checkpoint = evidence.bundle.since, evidence.checkpoint
     if since is not None:
-        check_consistency(since.size, since.root, checkpoint.size, checkpoint.root, since.path)
+        check_consistency(since.size, since.root, checkpoint.size, checkpoint.root, split_path(since.path))
 
 
 def check_needed(evidence: Evidence) -> None:
@@ -411,8 +421,13 @@ def _check_same(needed: set[tuple[int, object]], found: set[tuple[int, object]],
         raise Unverified(surplus)
 
 
-def _check_path(root: bytes, count: int, index: int, leaf: bytes, path: tuple[bytes, ...], code: str) -> None:
+def _check_path(root: bytes, count: int, indices: list[int], leaves: list[bytes], path: bytes, code: str) -> None:
     try:
-        check_inclusion(root, count, index, leaf, path)
+        check_joint(root, count, indices, leaves, path)
     except Unverified as error:
         raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None
+
+
+def split_path(path: bytes) -> tuple[bytes, ...]:
+    """The hashes of a path."""
+    return tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))

@@ -10,9 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-import msgspec
-
-from carnet.encoding import MAX_DEPTH, decode
 from carnet.signing import SignatureCache
 
 T = TypeVar("T")
@@ -22,25 +19,6 @@ MAX_PARTS: Final = 1024
 
 MAX_BYTES: Final = 128 * 1024
 """Larger bundles share little, and are judged without a memory: what strangers send must not fill it."""
-
-
-class RawBundle(msgspec.Struct, forbid_unknown_fields=True):
-    """The members of a bundle, each as its bytes. Spec: 4.1."""
-
-    carnet: msgspec.Raw
-    census: msgspec.Raw
-    checkpoint: msgspec.Raw
-    genesis: msgspec.Raw
-    links: msgspec.Raw
-    members: msgspec.Raw
-    records: msgspec.Raw
-    rules: msgspec.Raw
-    since: msgspec.Raw
-
-
-_NAMES: Final = RawBundle.__struct_fields__
-_raw_reader = msgspec.json.Decoder(RawBundle)
-_list_reader = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Memory(SignatureCache):
@@ -61,33 +39,3 @@ class Memory(SignatureCache):
             self._kept.move_to_end(key)
         made: T = found[1]
         return made
-
-    def read_part(self, name: str, raw: bytes, read: Callable[[object], T]) -> T:
-        """What `read` makes of a part with these bytes, which stand within an object; raises as `decode` and `read`
-        do."""
-        return self.once((name, raw), None, lambda: read(decode_inside(raw, 1)))
-
-
-def split_bundle(data: bytes) -> dict[str, bytes] | None:
-    """The bytes of each member of a bundle whose outermost object is canonical; None for any other bytes."""
-    try:
-        raw = _raw_reader.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    parts = {name: bytes(getattr(raw, name)) for name in _NAMES}
-    spelled = b",".join([b'"%b":%b' % (name.encode(), part) for name, part in parts.items()])
-    return parts if b"{" + spelled + b"}" == data else None
-
-
-def split_list(raw: bytes) -> list[bytes] | None:
-    """The items of a list without spaces between them; None for any other bytes."""
-    try:
-        items = [bytes(item) for item in _list_reader.decode(raw)]
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return items if b"[" + b",".join(items) + b"]" == raw else None
-
-
-def decode_inside(raw: bytes, depth: int) -> object:
-    """As `decode`, of a value that stands so deep in its document."""
-    return decode(raw, max_depth=MAX_DEPTH - depth)

@@ -415,25 +415,44 @@ const nodeHash = (left, right) => sha256(NODE_PREFIX, left, right);
 const half = (n) => Math.floor(n / 2); // sizes reach 2^53: no bit operators
 const isOdd = (n) => n % 2 === 1;
 
-/** The root to which an inclusion path leads (RFC 9162 2.1.3.2); null if its length is not that of index and size. */
-export function rootOfInclusion(index, size, hash, path) {
-  if (index >= size) return null;
-  let [node, last, root] = [index, size - 1, hash];
-  for (const sibling of path) {
-    if (last === 0) return null;
-    if (isOdd(node) || node === last) {
-      root = nodeHash(sibling, root);
-      while (!isOdd(node) && node !== 0) [node, last] = [half(node), half(last)];
-    } else {
-      root = nodeHash(root, sibling);
+/**
+ * The root to which leaf hashes at strictly ascending indices lead by their joint path (1.10); null if there is no leaf,
+ * if the indices do not ascend or reach the size, or if the path has more or fewer hashes than it takes.
+ */
+export function rootOfJoint(size, indices, hashes, path) {
+  if (indices.length === 0 || indices.at(-1) >= size) return null;
+  if (indices.some((index, i) => i > 0 && indices[i - 1] >= index)) return null;
+  let known = indices.map((index, i) => ({ index, hash: hashes[i] }));
+  let used = 0;
+  for (let width = size; width > 1; width = half(width + 1)) {
+    const above = [];
+    for (let i = 0; i < known.length; i++) {
+      let { index, hash } = known[i];
+      if (isOdd(index)) {
+        if (used === path.length) return null;
+        hash = nodeHash(path[used++], hash);
+      } else if (known[i + 1]?.index === index + 1) {
+        i += 1;
+        hash = nodeHash(hash, known[i].hash);
+      } else if (index + 1 < width) {
+        if (used === path.length) return null;
+        hash = nodeHash(hash, path[used++]);
+      }
+      above.push({ index: half(index), hash });
     }
-    [node, last] = [half(node), half(last)];
+    known = above;
   }
-  return last === 0 ? root : null;
+  return used === path.length ? known[0].hash : null;
 }
 
-function isIncluded(index, size, leaf, path, root) {
-  const reached = rootOfInclusion(index, size, leafHash(leaf), path);
+/** As rootOfJoint, for leaves in any order: [{ index, leaf }], each leaf as its bytes. */
+function rootOfLeaves(size, leaves, path) {
+  const placed = leaves.map(({ index, leaf }) => ({ index, hash: leafHash(leaf) })).sort(byIndex);
+  return rootOfJoint(size, placed.map(({ index }) => index), placed.map(({ hash }) => hash), path);
+}
+
+function areIncluded(size, leaves, path, root) {
+  const reached = rootOfLeaves(size, leaves, path);
   return reached !== null && equal(reached, root);
 }
 
@@ -612,14 +631,14 @@ const bytes = (size) => (value) => {
 };
 
 /** A path (1.4): its hashes, at most `most` of them (4.10). */
-const path = (most) => (value) => {
+const path = (most = Infinity) => (value) => {
   const joined = BYTES(value);
   if (joined.length % HASH_SIZE !== 0 || joined.length / HASH_SIZE > most) malformed();
   const hashes = [];
   for (let at = 0; at < joined.length; at += HASH_SIZE) hashes.push(joined.subarray(at, at + HASH_SIZE));
   return hashes;
 };
-const TREE_PATH = path(64);
+const PATH = path();
 
 /** An array of at least `least` items, strictly ascending where an order is given. */
 const list = (shape, least = 0, order = null) => (value) => {
@@ -720,8 +739,8 @@ const MEMBER = object({
   name: TEXT, retired: nullable(U64),
 }); // 3.3
 
-const PLACEMENT = object({ index: U32, path: TREE_PATH, record: U64 });
-const SUBMISSION = object({ at: U64, count: COUNT, index: U32, path: TREE_PATH });
+const PLACEMENT = object({ index: U32, record: U64 });
+const SUBMISSION = object({ at: U64, count: COUNT, path: PATH, signature: bytes(64) }); // 4.11
 
 const NO_TARGET = new Uint8Array(HASH_SIZE);
 
@@ -748,37 +767,35 @@ function fieldsOf(value) {
   return fields;
 }
 
-const TIP = object({ link: hiddenLink, placement: PLACEMENT });
 const ENTRY = object({
-  fields: nullable(fieldsOf), placement: PLACEMENT, signature: bytes(64), statement: STATEMENT, submission: SUBMISSION,
+  fields: nullable(fieldsOf), placement: PLACEMENT, statement: STATEMENT, submission: object({ index: U32, number: U32 }),
 });
 
-/** An item of `links` (4.5): hidden, tip or entry, all with sid, mark and target. */
+/** An item of `links` (4.5): hidden or entry, both with sid, mark and target. */
 function item(value) {
   if (typeof value === "string") return hiddenLink(value);
-  if (isObject(value) && Object.hasOwn(value, "link")) {
-    const { link, placement } = TIP(value);
-    return { ...link, type: "tip", placement };
-  }
   const entry = ENTRY(value);
   const { statement } = entry;
   return { ...entry, type: "entry", sid: sha256(statement.bytes), mark: statement.mark, target: statement.target };
 }
 
-const GROUP = object({ index: U64, leaves: list(object({ index: U32, leaf: MEMBER, path: TREE_PATH }), 1, byIndex) });
-const SECTION = object({ index: U64, lines: list(object({ index: U32, line: LINE, path: TREE_PATH }), 1, byIndex) });
+const GROUP = object({ index: U64, leaves: list(object({ index: U32, leaf: MEMBER }), 1, byIndex), path: PATH });
+const SECTION = object({ index: U64, lines: list(object({ index: U32, line: LINE }), 1, byIndex), path: PATH });
 
 const BUNDLE = object({
+  batches: list(PATH),
   carnet: oneOf("proof/1"),
-  census: object({ path: path(Infinity), record: U64 }),
+  census: object({ path: PATH, record: U64 }),
   checkpoint: BYTES,
   genesis: GENESIS,
   links: list(item, 1),
   members: list(GROUP, 0, byIndex),
-  records: list(object({ index: U64, path: TREE_PATH, record: RECORD }), 0, byIndex),
+  records: object({ logged: list(object({ index: U64, record: RECORD }), 1, byIndex), path: PATH }),
   rules: list(SECTION, 0, byIndex),
   since: nullable(object({ path: path(128), root: bytes(32), size: integer(MAX_U64, 1) })),
-}); // 4.1 to 4.8
+  submissions: list(SUBMISSION, 1),
+  tip: nullable(PLACEMENT),
+}); // 4.1 to 4.12
 
 /** 5.3.1: each value begins the document or follows one of `,` `[` `{`, so this bounds the memory that decoding takes. */
 function countValues(data) {
@@ -800,8 +817,26 @@ function readBundle(data) {
   const version = isObject(value) && Object.hasOwn(value, "carnet") ? value.carnet : null;
   if (typeof version === "string" && /^proof\/(?!1$)/.test(version)) cannotTell("unknown_version");
   const bundle = BUNDLE(value);
-  if (bundle.links.slice(0, -1).some(({ type }) => type === "tip")) malformed();
+  checkParts(bundle);
   return bundle;
+}
+
+const isSeal = ({ record }) => record.type === "seal";
+
+/** What 4.5, 4.11 and 4.12 ask of parts of a bundle together; gives a hidden last link the placement of the tip. */
+function checkParts({ batches, links, records, submissions, tip }) {
+  if (batches.length !== records.logged.filter(isSeal).length) malformed();
+  let used = 0;
+  for (const link of links) {
+    if (link.type !== "entry") continue;
+    if (link.submission.number > used) malformed();
+    used = Math.max(used, link.submission.number + 1);
+  }
+  if (used !== submissions.length) malformed();
+  if (tip === null) return;
+  const last = links.at(-1);
+  if (last.type !== "hidden") malformed();
+  links[links.length - 1] = { ...last, type: "tip", placement: tip };
 }
 
 // Integrity (5.4).
@@ -813,7 +848,7 @@ function openProof(bundle, question) {
     ...question, bundle, net, origin: `${bundle.genesis.name}/${toHex(net)}`,
     links: bundle.links.map((link, seq) => ({ ...link, seq, marks: [] })),
     entries: [], checkpoint: null, isListed: false, cosignatures: [],
-    records: new Map(bundle.records.map((logged) => [logged.index, logged])),
+    records: new Map(bundle.records.logged.map((logged) => [logged.index, logged])),
     groups: new Map(), listings: new Map(), sections: new Map(), census: null, chain: null, tip: null,
   };
 }
@@ -883,11 +918,13 @@ async function checkNoteSignatures(proof) {
 
 /** 5.4.3 */
 function checkRecords(proof) {
+  const { logged, path: siblings } = proof.bundle.records;
+  const { size, root } = proof.checkpoint;
+  const leaves = logged.map(({ index, record }) => ({ index, leaf: concat(tag("record"), cj(record.raw)) }));
+  if (leaves.some(({ index }) => index >= size)) fail("index_beyond_count");
+  if (!areIncluded(size, leaves, siblings, root)) fail("record_path_mismatch");
   let before = null;
-  for (const { index, path: siblings, record } of proof.bundle.records) {
-    if (index >= proof.checkpoint.size) fail("index_beyond_count");
-    const leaf = concat(tag("record"), cj(record.raw));
-    if (!isIncluded(index, proof.checkpoint.size, leaf, siblings, proof.checkpoint.root)) fail("record_path_mismatch");
+  for (const { index, record } of logged) {
     if (before && record.at < before.at) fail("record_time_goes_back");
     if (before && record.height < before.height) fail("record_height_goes_back");
     if (record.members.index >= index || record.rules.index >= index) fail("reference_not_earlier");
@@ -903,7 +940,7 @@ function checkRecords(proof) {
 /** 5.4.4 for `members` or `rules`: one record index has one root and count. */
 function checkReferences(proof, name) {
   const known = new Map();
-  for (const { record } of proof.bundle.records) {
+  for (const { record } of proof.bundle.records.logged) {
     const ref = record[name];
     const earlier = known.get(ref.index);
     if (earlier && (earlier.count !== ref.count || !equal(earlier.root, ref.root))) fail(`${name}_conflict`);
@@ -917,14 +954,14 @@ function checkReferences(proof, name) {
  * -> hex digest of a key -> how often the group's leaves list it).
  */
 function checkMembers(proof) {
-  for (const { index, leaves } of proof.bundle.members) {
+  for (const { index, leaves, path: siblings } of proof.bundle.members) {
     const group = new Map();
     const listings = new Map();
     const ref = proof.membersRefs.get(index) ?? fail("surplus_member");
-    for (const { index: place, leaf, path: siblings } of leaves) {
-      if (place >= ref.count) fail("index_beyond_count");
-      const leafBytes = concat(tag("member"), cj(leaf.raw));
-      if (!isIncluded(place, ref.count, leafBytes, siblings, ref.root)) fail("member_path_mismatch");
+    if (leaves.some(({ index: place }) => place >= ref.count)) fail("index_beyond_count");
+    const placed = leaves.map(({ index: place, leaf }) => ({ index: place, leaf: concat(tag("member"), cj(leaf.raw)) }));
+    if (!areIncluded(ref.count, placed, siblings, ref.root)) fail("member_path_mismatch");
+    for (const { leaf } of leaves) {
       const id = toHex(leaf.id);
       if (group.has(id)) fail("member_twice");
       group.set(id, leaf);
@@ -943,13 +980,13 @@ function nameOfLine({ index, line }) {
 
 /** 5.4.5, rules; fills proof.sections: index of the rules record -> name of the line -> line. */
 function checkRules(proof) {
-  for (const { index, lines } of proof.bundle.rules) {
+  for (const { index, lines, path: siblings } of proof.bundle.rules) {
     const section = new Map();
     const ref = proof.rulesRefs.get(index) ?? fail("surplus_rule");
+    if (lines.some(({ index: place }) => place >= ref.count)) fail("index_beyond_count");
+    const leaves = lines.map(({ index: place, line }) => ({ index: place, leaf: concat(tag("rule"), cj(line.raw)) }));
+    if (!areIncluded(ref.count, leaves, siblings, ref.root)) fail("rule_path_mismatch");
     for (const placed of lines) {
-      if (placed.index >= ref.count) fail("index_beyond_count");
-      const leaf = concat(tag("rule"), cj(placed.line.raw));
-      if (!isIncluded(placed.index, ref.count, leaf, placed.path, ref.root)) fail("rule_path_mismatch");
       const name = nameOfLine(placed);
       if (section.has(name)) fail("rule_twice");
       section.set(name, placed.line);
@@ -981,9 +1018,10 @@ function checkPlacements(proof) {
 /** 5.4.8 */
 function checkStatements(proof) {
   const [opening] = proof.entries;
+  if (new Set(proof.links.map(({ sid }) => toHex(sid))).size !== proof.links.length) fail("statement_linked_twice");
   proof.chain = sha256(tag("chain"), opening.seal.record.batch.home, opening.sid).subarray(0, 16);
   for (const entry of proof.entries) {
-    const { statement, fields, submission } = entry;
+    const { statement, fields, submission: { index, number } } = entry;
     if (!equal(statement.net, proof.net)) fail("statement_other_network");
     if (!equal(statement.chain, entry.seq === 0 ? new Uint8Array(16) : proof.chain)) fail("statement_other_passport");
     if (entry.seal.record.batch.class !== statement.class) fail("wrong_class");
@@ -991,7 +1029,7 @@ function checkStatements(proof) {
       if (!equal(fieldsRoot(fields), statement.fieldsRoot)) fail("fields_mismatch");
       checkRequiredFields(entry);
     }
-    if (submission.index >= submission.count) fail("index_beyond_count");
+    if (index >= proof.bundle.submissions[number].count) fail("index_beyond_count");
   }
 }
 
@@ -1036,16 +1074,23 @@ function checkRequiredFields(entry) {
   entry.subjectText = canonical(subject);
 }
 
-/** 5.4.9; gives each entry the bytes that were signed (2.10). */
+/** 5.4.9; gives each entry what its author signed (2.10). */
 function checkSubmissions(proof) {
-  for (const entry of proof.entries) {
-    const { statement, submission } = entry;
-    const root = rootOfInclusion(submission.index, submission.count, leafHash(statement.bytes), submission.path);
-    if (root === null) fail("submission_path_mismatch");
-    entry.signedBytes =
-      concat(tag("submission"), statement.net, statement.key, u64(submission.at), u32(submission.count), root);
-    entry.signed = sha256(tag("signed"), entry.sid, entry.signedBytes, entry.signature);
+  const seen = new Set();
+  for (const [number, { at, count, path: siblings, signature }] of proof.bundle.submissions.entries()) {
+    const together = proof.entries.filter(({ submission }) => submission.number === number);
+    const { net, key } = together[0].statement;
+    if (together.some(({ statement }) => !equal(statement.key, key))) fail("submission_of_two_keys");
+    const leaves = together.map(({ submission: { index }, statement }) => ({ index, leaf: statement.bytes }));
+    const root = rootOfLeaves(count, leaves, siblings) ?? fail("submission_path_mismatch");
+    const signedBytes = concat(tag("submission"), net, key, u64(at), u32(count), root);
+    for (const entry of together) {
+      entry.submitted = { at, signature, signedBytes };
+      entry.signed = sha256(tag("signed"), entry.sid, signedBytes, signature);
+    }
+    seen.add(toHex(concat(signedBytes, signature)));
   }
+  if (seen.size !== proof.bundle.submissions.length) fail("submission_twice");
 }
 
 /** 5.4.10; gives each link its bytes, id and epoch (2.11), its target, and the home that may seal it (2.13). */
@@ -1054,7 +1099,6 @@ function checkLinks(proof) {
   let [previous, epoch, home] = [NO_TARGET, 0, proof.links[0].seal.record.batch.home];
   for (const link of proof.links) {
     const { seq, sid, mark, target } = link;
-    if (known.has(toHex(sid))) fail("statement_linked_twice");
     checkMark(link, known);
     if (mark === 1 || mark === 2) {
       link.targeted = known.get(toHex(target));
@@ -1085,11 +1129,17 @@ function checkMark({ seq, mark, target }, known) {
 
 /** 5.4.11 */
 function checkBatches(proof) {
-  let before = 0;
-  for (const { placement, seal, bytes: leaf } of proof.links) {
-    if (!seal) continue;
+  const seals = proof.bundle.records.logged.filter(isSeal);
+  for (const [number, seal] of seals.entries()) {
+    const placed = proof.links.filter((link) => link.seal === seal);
+    if (placed.length === 0) continue; // surplus, as 5.4.14 finds
     const { count, root } = seal.record.batch;
-    if (!isIncluded(placement.index, count, leaf, placement.path, root)) fail("batch_path_mismatch");
+    const leaves = placed.map(({ placement: { index }, bytes: leaf }) => ({ index, leaf }));
+    if (!areIncluded(count, leaves, proof.bundle.batches[number], root)) fail("batch_path_mismatch");
+  }
+  let before = 0;
+  for (const { seal } of proof.links) {
+    if (!seal) continue;
     if (seal.index < before) fail("seal_order");
     before = seal.index;
   }
@@ -1112,7 +1162,7 @@ function checkSinceProof({ bundle: { since }, checkpoint }) {
 function checkRecordsNeeded(proof) {
   const needed = new Set([proof.census.index]);
   for (const { seal } of proof.links) if (seal) needed.add(seal.index);
-  if (proof.bundle.records.some(({ index }) => !needed.has(index))) fail("surplus_record");
+  if (proof.bundle.records.logged.some(({ index }) => !needed.has(index))) fail("surplus_record");
   for (const entry of proof.entries) {
     if (!isShown(entry) && !(entry.targeted && isShown(entry.targeted))) fail("surplus_entry");
   }
@@ -1142,7 +1192,7 @@ function checkMembersNeeded(proof) {
     need(seal, statement.member);
     need(proof.census, statement.member);
   }
-  for (const logged of proof.bundle.records) {
+  for (const logged of proof.bundle.records.logged) {
     need(logged, homeOf(logged));
     for (const endorsement of logged.record.endorsements) need(logged, endorsement.member);
   }
@@ -1152,7 +1202,7 @@ function checkMembersNeeded(proof) {
 /** 5.4.14, rules */
 function checkRulesNeeded(proof) {
   const needed = proof.entries.filter(isShown).map(({ seal, kind }) => [seal.record.rules.index, `kind ${kind}`]);
-  for (const { record } of proof.bundle.records) {
+  for (const { record } of proof.bundle.records.logged) {
     needed.push([record.rules.index, `class ${record.type === "seal" ? record.batch.class : 0}`]);
   }
   checkExactly(needed, proof.sections, "rule_missing", "surplus_rule");
@@ -1165,7 +1215,7 @@ const HOLDER_AUTHOR = 2;
 const NODE = 3;
 
 async function checkAuthority(proof) {
-  for (const logged of proof.bundle.records) if (logged.record.type === "seal") await checkSeal(proof, logged);
+  for (const logged of proof.bundle.records.logged) if (isSeal(logged)) await checkSeal(proof, logged);
   for (const entry of proof.entries) await checkEntry(proof, entry);
   checkTip(proof);
   checkSubjects(proof);
@@ -1216,7 +1266,8 @@ async function checkEntry(proof, entry) {
   if (basis < 1 || basis > 4) fail("basis_unknown");
   const key = await right(proof, seal, statement.member, statement.key, basis === 4 ? HOLDER_AUTHOR : AUTHOR);
   if ((basis === 1 && key.custody !== 1) || (basis === 2 && key.custody !== 2)) fail("wrong_custody");
-  if (!await verified(proof, key.key, entry.signedBytes, entry.signature)) fail("author_signature_invalid");
+  const { signedBytes, signature } = entry.submitted;
+  if (!await verified(proof, key.key, signedBytes, signature)) fail("author_signature_invalid");
   if (!equal(seal.record.batch.home, entry.expectedHome)) fail("wrong_home");
   if (!isShown(entry)) return;
   const isAccredited = leafOf(proof, seal, statement.member).accreditations.some(
@@ -1423,7 +1474,7 @@ function reportOf(proof) {
 }
 
 function reportEntry(proof, entry) {
-  const { statement, seal, fields, submission } = entry;
+  const { statement, seal, fields } = entry;
   const author = leafOf(proof, seal, statement.member);
   const { superseding, contesting } = marksOn(proof, entry);
   const name = toHex(statement.key);
@@ -1440,7 +1491,7 @@ function reportEntry(proof, entry) {
     sealed_at: seal.record.at,
     seq: entry.seq,
     state: superseding.length > 0 ? "superseded" : contesting.length > 0 ? "contested" : "stands",
-    submitted_at: submission.at,
+    submitted_at: entry.submitted.at,
     superseded_by: superseding.at(-1) ?? null,
   };
 }

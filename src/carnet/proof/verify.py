@@ -14,7 +14,7 @@ from carnet.errors import Unverified
 from carnet.ledger.census import compute_head_leaf, compute_slot
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
 from carnet.proof.bundle import EntryPart, Item, UnknownVersion, read_bundle
-from carnet.proof.integrity import Evidence, check_integrity, compute_log_key_id
+from carnet.proof.integrity import Evidence, check_integrity, compute_log_key_id, split_path
 from carnet.proof.memory import MAX_BYTES, Memory
 from carnet.signing import SignatureCache
 from carnet.tlog.note import TYPE_ED25519
@@ -138,7 +138,7 @@ def check_completeness(evidence: Evidence, older: Verdict | None) -> None:
     slot = compute_slot(evidence.chain)
     tip = len(evidence.link_ids) - 1
     leaf = compute_head_leaf(slot, evidence.chain, evidence.epoch, tip, evidence.link_ids[tip])
-    check_presence(census.root, slot, leaf, evidence.bundle.census_path)
+    check_presence(census.root, slot, leaf, split_path(evidence.bundle.census_path))
     if evidence.seal_of(evidence.bundle.items[-1]).index >= census.covers:
         raise Unverified("tip_not_covered")
     if older is not None:
@@ -241,7 +241,7 @@ def compute_entry_report(evidence: Evidence, seq: int, item: Item, entry: EntryP
         "sealed_at": seal.at,
         "seq": seq,
         "state": state,
-        "submitted_at": entry.created_ms,
+        "submitted_at": entry.submission.at,
         "superseded_by": standing.superseded_by,
     }
 

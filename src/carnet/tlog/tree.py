@@ -91,6 +91,12 @@ class MerkleTree:
             index >>= 1
         return path
 
+    def get_subtree(self, start: int, end: int) -> bytes:
+        """The root over the leaves from `start` up to `end`, which the tree splits off (RFC 9162 §2.1.1)."""
+        level = (end - start - 1).bit_length()
+        at = (start >> level) * HASH_BYTES
+        return self._levels[level][at : at + HASH_BYTES]
+
     def get_node(self, level: int, index: int) -> bytes:
         """The hash of the complete subtree (level, index); raises `IndexError` where it is not complete."""
         if index < 0 or (index + 1) << level > self.size:
@@ -198,10 +204,10 @@ def inclusion_path_from(get_node: GetNode, index: int, size: int) -> list[bytes]
     while end - start > 1:
         middle = start + _split(end - start)
         if index < middle:
-            path.append(_subtree_hash(get_node, middle, end))
+            path.append(compute_subtree_from(get_node, middle, end))
             end = middle
         else:
-            path.append(_subtree_hash(get_node, start, middle))
+            path.append(compute_subtree_from(get_node, start, middle))
             start = middle
     path.reverse()
     return path
@@ -222,13 +228,13 @@ def consistency_path_from(get_node: GetNode, old_size: int, new_size: int) -> li
     while end != old_size:
         middle = start + _split(end - start)
         if old_size <= middle:
-            path.append(_subtree_hash(get_node, middle, end))
+            path.append(compute_subtree_from(get_node, middle, end))
             end = middle
         else:
-            path.append(_subtree_hash(get_node, start, middle))
+            path.append(compute_subtree_from(get_node, start, middle))
             start = middle
     if start != 0:
-        path.append(_subtree_hash(get_node, start, end))
+        path.append(compute_subtree_from(get_node, start, end))
     path.reverse()
     return path
 
@@ -248,7 +254,8 @@ def _complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
     return subtrees
 
 
-def _subtree_hash(get_node: GetNode, start: int, end: int) -> bytes:
+def compute_subtree_from(get_node: GetNode, start: int, end: int) -> bytes:
+    """The root over the leaves from `start` up to `end`, which a tree splits off, from O(log n) stored nodes."""
     nodes = [get_node(level, index) for level, index in _complete_subtrees(start, end)]
     digest = nodes.pop()
     while nodes:
