@@ -57,12 +57,8 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.KEY_IN_USE, Reason.SUBJECT_TAKEN, Reason.PASSPORT_CLOSED, Reason.STATEMENT_LINKED,
             Reason.ALREADY_SEALED, Reason.CENSUS_NOT_AFTER, Reason.CENSUS_COUNT_FELL, Reason.MEMBER_EXISTS,
             Reason.KEY_EXISTS, Reason.NODE_EXISTS, Reason.FILE_EXISTS, Reason.NOTHING_SEALED, Reason.OTHER_HISTORY,
-<<<<<<< HEAD
-            Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK,
-=======
-            Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.LAST_PASSKEY, Reason.TOO_MANY_KEYS,
-            Reason.CONTEST_DECIDED,
->>>>>>> 8083d9a (People sign in with passkeys and programs with keys; a vehicle is claimed with a printed code, and contested if it has a holder)
+            Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK, Reason.LAST_PASSKEY,
+            Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED,
         ),
         409,
     ),
@@ -77,11 +73,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.WRONG_NETWORK, Reason.SUBJECT_MISMATCH, Reason.WRONG_CHAIN, Reason.UNKNOWN_TARGET,
             Reason.TARGET_IS_OPENING, Reason.WRONG_MARK, Reason.NOT_ALIAS, Reason.ELSEWHERE_NOT_ALLOWED,
             Reason.BAD_SIGNATURE, Reason.FIELDS_MISMATCH, Reason.UNKNOWN_CLASS, Reason.NOT_ENOUGH_ENDORSEMENTS,
-<<<<<<< HEAD
-            Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.IDEMPOTENCY_KEY_REUSED,
-=======
-            Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.CODE_NOT_VALID,
->>>>>>> 8083d9a (People sign in with passkeys and programs with keys; a vehicle is claimed with a printed code, and contested if it has a holder)
+            Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.IDEMPOTENCY_KEY_REUSED, Reason.CODE_NOT_VALID,
         ),
         422,
     ),
