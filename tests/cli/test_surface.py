@@ -89,7 +89,7 @@ def test_verbs__are_where_the_list_says() -> None:
         assert name in import_module(place.module).VERBS
         assert place.summary.endswith(".")
     named = "demo init member import list find show erase export verify trust policy fsck census keys"
-    named += " backup restore checkpoint draft sign submit status doctor move verify-page"
+    named += " backup restore checkpoint draft sign submit status doctor move verify-page serve settings"
     assert set(VERBS) == set(named.split())
 
 

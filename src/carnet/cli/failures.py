@@ -17,7 +17,19 @@ import click
 from carnet.errors import Reason, Refused, Unverified
 
 REFUSED, USAGE = 1, 2
-SERVER_PACKAGES = frozenset({"alembic", "cryptography", "psycopg", "pysqlite3", "sqlalchemy"})
+SERVER_PACKAGES = frozenset(
+    {
+        "alembic",
+        "cryptography",
+        "litestar",
+        "prometheus_client",
+        "psycopg",
+        "pysqlite3",
+        "sqlalchemy",
+        "structlog",
+        "uvicorn",
+    }
+)
 TABLE_PACKAGES = frozenset({"duckdb"})
 STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 

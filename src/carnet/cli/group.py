@@ -32,6 +32,7 @@ class Place(NamedTuple):
 VERBS: dict[str, Place] = {
     "demo": Place("Start here", "carnet.cli.demo", "Tell the whole story on a generated fleet, in half a minute."),
     "init": Place("Start here", "carnet.cli.init", "Make a node: keys, rules, log and an empty store."),
+    "serve": Place("Start here", "carnet.cli.serving", "Serve the node: pages, API and verification."),
     "import": Place("Passports", "carnet.cli.importing", "Certify a file of the field, row by row."),
     "list": Place("Passports", "carnet.cli.reading", "List the passports that this node keeps."),
     "find": Place("Passports", "carnet.cli.reading", "Find a passport by id, VIN, plate or other subject."),
@@ -53,6 +54,7 @@ VERBS: dict[str, Place] = {
     "backup": Place("The node", "carnet.cli.backup", "Write the whole node to one encrypted file, while it runs."),
     "restore": Place("The node", "carnet.cli.backup", "Make a node of a backup; let a restored copy write again."),
     "checkpoint": Place("The node", "carnet.cli.backup", "Print the newest signed head of the log, to keep elsewhere."),
+    "settings": Place("The node", "carnet.cli.serving", "Show every setting of the service, and its value now."),
     "status": Place("The node", "carnet.cli.status", "Show the node at a glance; quick, whatever its size."),
     "doctor": Place("The node", "carnet.cli.status", "Find what is wrong with this installation, and what to do."),
     "move": Place("The node", "carnet.cli.moving", "Move the store to a PostgreSQL database, or back to a file."),

@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from carnet.services.principals import VISITOR, Principal
-from carnet.web import api, fixed, pages, static_files
+from carnet.web import api, fixed, metrics, pages, static_files
 from carnet.web.desk import Desk
 from carnet.web.edge import Edge
 from carnet.web.guard import check_request, prepare_guard
@@ -31,7 +31,7 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
         return desk
 
     app = Litestar(
-        route_handlers=[*fixed.ROUTES, static_files.get_static, *api.ROUTES, *pages.ROUTES, *more],
+        route_handlers=[*fixed.ROUTES, metrics.get_metrics, static_files.get_static, *api.ROUTES, *pages.ROUTES, *more],
         guards=[check_request],
         dependencies={
             "desk": Provide(give_desk, sync_to_thread=False),

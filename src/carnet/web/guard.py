@@ -61,7 +61,7 @@ async def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler:
     policy: Policy = handler.opt["policy"]
     desk: Desk = connection.app.state.desk
     principal = VISITOR
-    if has_credential(connection, desk.cookies):
+    if has_credential(connection, desk.cookies) and not handler.opt.get("reads_bearer_itself"):
         principal = await sync_to_thread(find_principal, connection, desk.callers, desk.cookies)
     connection.scope["state"]["principal"] = principal
     policy.check(principal, desk.clock())

@@ -6,15 +6,15 @@ Design: security 25.
 
 from __future__ import annotations
 
-import traceback
 from typing import Any, Final
 
-import structlog
 from prometheus_client import REGISTRY, Counter, Histogram
+
+from carnet.services.logs import find_places, get_log
 
 UNKNOWN_ROUTE: Final = "(none)"
 
-_LOG: Final[Any] = structlog.get_logger("carnet.web")
+_LOG: Final[Any] = get_log("carnet.web")
 REQUESTS: Final = Counter("carnet_http_requests_total", "Requests answered.", ("method", "route", "status"))
 DURATIONS: Final = Histogram(
     "carnet_http_request_seconds",
@@ -59,13 +59,3 @@ def note_failure(scope: Any, error: BaseException) -> None:
         at=find_places(error),
         request_id=scope.get("state", {}).get("carnet_request_id"),
     )
-
-
-def find_places(error: BaseException) -> list[str]:
-    """The last places of a traceback, as `module:line function`: no values, no words of the error."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return [f"{_shorten(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
-
-
-def _shorten(path: str) -> str:
-    return "/".join(path.split("/")[-3:])

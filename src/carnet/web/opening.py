@@ -1,0 +1,45 @@
+"""Opening the desk of a worker: readers of the store, the way to the writer, and the services that keep something of
+their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from carnet.node.door import RemoteWriter
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing
+from carnet.node.people import compute_people_key, get_people_address
+from carnet.node.reader import Reader
+from carnet.node.readers import Readers
+from carnet.services.founding import now_ms
+from carnet.services.idempotency import Idempotency
+from carnet.services.settings import Settings
+from carnet.vault.people.store import open_people_store
+from carnet.web.desk import Desk
+
+
+class OpenedDesk(NamedTuple):
+    """A desk, and how to close what is behind it."""
+
+    desk: Desk
+    close: Callable[[], None]
+
+
+def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -> OpenedDesk:
+    """The desk of a worker of this home. The writer may come later: until then it is said to be away.
+
+    Raises Refused NO_NODE, NODE_DAMAGED, STORE_UNREACHABLE.
+    """
+    with ExitStack() as stack:
+        readers = Readers(lambda: Reader(home, ring))
+        stack.callback(readers.close)
+        door = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
+        stack.callback(door.close)
+        people = open_people_store(get_people_address(home))
+        stack.callback(people.close)
+        shelf: dict[str, Any] = {"idempotency": Idempotency(people, compute_people_key(ring)), "people": people}
+        desk = Desk(home, readers, door, now_ms, os.urandom, settings, is_demo=is_demo, shelf=shelf)
+        return OpenedDesk(desk, stack.pop_all().close)

@@ -1,0 +1,95 @@
+"""A web worker: `python -m carnet.web.worker`, started by `carnet serve` and by nobody else.
+
+It is told what to do in one line on its standard input, and ends when that ends: so it never outlives the process that
+writes. It holds the two storage keys, with which it reads, and no key with which it could sign.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from carnet.encoding import unb64
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing
+from carnet.services.logs import get_log, start_logs
+from carnet.services.settings import Settings, from_document
+from carnet.web.app import make_app
+from carnet.web.opening import open_desk
+
+THREADS: Final = 64
+"""Requests that ask the store, or wait for the writer, at the same time in one worker."""
+
+SWITCH_S: Final = 0.001
+"""How long a thread keeps the interpreter while another waits: most have little to do."""
+
+GRACE_S: Final = 2.0
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    # Its end is its parent's to tell; a terminal's Ctrl-C goes to the parent alone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    order = json.loads(sys.stdin.buffer.readline())
+    settings = from_document(order["settings"])
+    start_logs(settings.log_level, "worker")
+    sys.setswitchinterval(SWITCH_S)
+    ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
+    opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
+    try:
+        server = make_server(make_app(opened.desk), settings)
+        threading.Thread(target=_end_with_parent, args=(server, settings), daemon=True).start()
+        listening = socket.socket(fileno=order["fd"])
+        uvloop.run(_serve(server, listening))
+    finally:
+        opened.close()
+    return 0
+
+
+def make_server(app: Any, settings: Settings) -> uvicorn.Server:
+    """The HTTP server; not yet running."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=settings.behind_proxy,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, settings.shutdown_ms // 1000),
+        backlog=2048,
+    )
+    return uvicorn.Server(config)
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="carnet") as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        await server.serve(sockets=[listening])
+
+
+def _end_with_parent(server: uvicorn.Server, settings: Settings) -> None:
+    """Standard input ends with the parent, or when it says stop: finish what is at work, then go."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.should_exit = True
+    threading.Event().wait(settings.shutdown_ms / 1000 + GRACE_S)
+    get_log("carnet.worker").error("requests did not finish in time")
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
