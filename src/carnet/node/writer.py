@@ -17,7 +17,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -57,6 +56,7 @@ from carnet.node.erasing import (
     read_traces_of,
 )
 from carnet.node.found import check_member, enrol_key
+from carnet.node.grouping import Grouping
 from carnet.node.heads import MAX_UNWRITTEN
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes, Rotation, is_under_passphrase, load_key_ring, save_key_ring
@@ -96,9 +96,6 @@ from carnet.vault.store import Blob, Connection, Error, move_log, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
 """How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
-
-MAX_GROUP = 512
-"""Submissions that one group commit gathers."""
 
 KEPT_HEADS = 32_768
 """Chains whose heads are kept at hand: some 20 MB."""
@@ -158,8 +155,7 @@ class Writer:
         self._failure: str | None = None
         self._preparer: tuple[int, Preparer] | None = None
         self._heads: OrderedDict[int, Head] = OrderedDict()
-        self._queue: SimpleQueue[tuple[Prepared, Future[Outcome]] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._grouping = Grouping(self.commit)
         self._journal = ErasureJournal(home.erasures)
         try:
             self._finish_rotation()
@@ -306,15 +302,9 @@ class Writer:
         return outcome
 
     def submit(self, prepared: Prepared) -> Future[Outcome]:
-        """Hand over one submission from any thread; those that wait together share one transaction and one fsync."""
-        future: Future[Outcome] = Future()
-        with self._mutex:
-            self._check_alive()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="carnet-writer", daemon=True)
-                self._thread.start()
-        self._queue.put((prepared, future))
-        return future
+        """Hand over one submission from any thread; those that wait together share one transaction and one flush."""
+        self._check_alive()
+        return self._grouping.submit(prepared)
 
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Place, seal and store the submissions in one transaction; when it returns, they are on the disk.
@@ -556,10 +546,7 @@ class Writer:
 
     def close(self) -> None:
         """Finish what waits, keep the last checkpoint, and let the next writer in; idempotent."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        self._grouping.close()
         try:
             if self._failure is None:
                 self.keep_checkpoint()
@@ -738,31 +725,6 @@ class Writer:
         return logged
 
     # ---- the rest
-
-    def _run(self) -> None:
-        """The group-commit thread: takes all that waits, commits it at once, answers everyone."""
-        is_open = True
-        while is_open:
-            waiting = [self._queue.get()]
-            while len(waiting) < MAX_GROUP and not self._queue.empty():
-                waiting.append(self._queue.get())
-            is_open = None not in waiting
-            group = [item for item in waiting if item is not None]
-            if group:
-                self._answer(group)
-
-    def _answer(self, group: Sequence[tuple[Prepared, Future[Outcome]]]) -> None:
-        try:
-            outcomes = self.commit([prepared for prepared, _ in group])
-        except BaseException as error:
-            for _, future in group:
-                future.set_exception(error)
-            return
-        for (_, future), outcome in zip(group, outcomes, strict=True):
-            if outcome.refused is not None:
-                future.set_exception(outcome.refused)
-            else:
-                future.set_result(outcome)
 
     def _check_alive(self) -> None:
         if self._failure is not None:

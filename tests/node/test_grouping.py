@@ -1,0 +1,95 @@
+"""Group commit: who waits together is committed together, who is alone does not wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import pytest
+
+from carnet.node.grouping import MAX_GROUP, Grouping
+from carnet.node.placing import Outcome
+from carnet.node.prepare import Prepared
+from tests.node.conftest import ON_FILE
+from tests.node.home import TestNode, new_passport
+
+SUBMISSION = Prepared(b"", b"", b"", b"", 3, 0, 0, b"", b"", b"", [], [], 0, True, 0)
+
+
+class Sealed:
+    """A commit that takes as long as a disk does, and notes how many came together."""
+
+    def __init__(self, seconds: float = 0.002) -> None:
+        self.sizes: list[int] = []
+        self._seconds = seconds
+
+    def __call__(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        self.sizes.append(len(prepared))
+        time.sleep(self._seconds)
+        return [Outcome([], []) for _ in prepared]
+
+
+def test_submit__one_alone_does_not_wait_for_company() -> None:
+    sealed = Sealed(0)
+    grouping = Grouping(sealed)
+    taken = []
+    for _ in range(30):
+        started = time.perf_counter()
+        grouping.submit(SUBMISSION).result(10)
+        taken.append(time.perf_counter() - started)
+    grouping.close()
+    assert sealed.sizes == [1] * 30
+    assert sorted(taken)[15] < 0.005
+
+
+def test_submit__those_in_flight_together_are_committed_together() -> None:
+    sealed = Sealed()
+    grouping = Grouping(sealed)
+
+    def work() -> None:
+        for _ in range(20):
+            grouping.submit(SUBMISSION).result(10)
+
+    threads = [threading.Thread(target=work) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    grouping.close()
+    assert sum(sealed.sizes) == 640
+    assert max(sealed.sizes) > 16
+    assert len(sealed.sizes) < 160
+
+
+def test_submit__a_commit_that_fails_is_told_to_each() -> None:
+    def fail(prepared: Sequence[Prepared]) -> list[Outcome]:
+        raise ZeroDivisionError
+
+    grouping = Grouping(fail)
+    waiting = [grouping.submit(SUBMISSION) for _ in range(5)]
+    for one in waiting:
+        with pytest.raises(ZeroDivisionError):
+            one.result(10)
+    grouping.close()
+
+
+def test_close__commits_what_waits_in_groups_of_a_size() -> None:
+    sealed = Sealed(0.05)
+    grouping = Grouping(sealed)
+    waiting: list[Future[Outcome]] = [grouping.submit(SUBMISSION) for _ in range(2 * MAX_GROUP)]
+    grouping.close()
+    assert all(one.done() for one in waiting)
+    assert sum(sealed.sizes) == 2 * MAX_GROUP
+    assert max(sealed.sizes) <= MAX_GROUP
+    grouping.close()
+
+
+@ON_FILE
+def test_submit__a_writer_can_be_handed_more_after_a_pause(checked: TestNode) -> None:
+    with checked.open() as writer:
+        for number in range(3):
+            job = writer.make_job(checked.operator.id, 3, [new_passport(number, 5)])
+            assert len(writer.submit(writer.prepare(job)).result(20).receipts) == 2
+            time.sleep(0.01)
