@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import stat
 import struct
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -273,8 +274,8 @@ def test_door__is_its_owners_alone_and_goes_with_the_writer(node: TestNode) -> N
 
 
 def test_door__of_a_long_path_has_a_short_name_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
+    # Not under pytest's own folder, whose name may itself be too long.
+    runtime = Path(tempfile.mkdtemp(prefix="c"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     node = make_node(tmp_path / ("long" * 25))
     place = find_place(Home(node.path))
@@ -288,6 +289,7 @@ def test_door__of_a_long_path_has_a_short_name_elsewhere(tmp_path: Path, monkeyp
         ServedDoor(node)
     assert caught.value.reason is Reason.NOT_PRIVATE
     node.close()
+    runtime.rmdir()
 
 
 @ON_FILE

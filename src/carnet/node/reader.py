@@ -62,6 +62,7 @@ from carnet.vault.sealing import compute_journal_name
 from carnet.vault.store import Connection, open_store
 from carnet.vault.tables import HISTORY
 
+SMALL_CACHE_KIB = 4096
 UPPER_PIECES = 1 << 13
 """Pieces of the census tree with lower numbers are kept once read; a kilobyte each."""
 
@@ -129,12 +130,15 @@ class Submission(NamedTuple):
 class Reader:
     """Open it with `open_reader`, and close it. For one thread."""
 
-    def __init__(self, home: Home, ring: KeyRing) -> None:
+    def __init__(self, home: Home, ring: KeyRing, *, is_one_of_many: bool = False) -> None:
+        """`is_one_of_many`: with little memory of its own, since a process has dozens of them."""
         self._ring = ring
         self._version: object = None
         self._store = open_store(home.address, is_read_only=True)
         self._connection = self._store.connection
         try:
+            if is_one_of_many and self._connection.is_file:
+                self._connection.execute(f"PRAGMA cache_size = -{SMALL_CACHE_KIB}")
             self.refresh()
         except BaseException:
             self._store.close()
@@ -144,13 +148,14 @@ class Reader:
         """See the store as it is now; caches start anew where they could be of another moment."""
         self.rest()
         self._begin()
-        self._load()
+        self._load(None)
 
     def refresh_if_changed(self) -> None:
-        """See the store as it is now; whatever is kept of it stays if nothing was written since."""
+        """See the store as it is now. If nothing was written since, all that is kept of it stays; otherwise what never
+        changes: log records, and the rules and members if they are still in force."""
         self.rest()
         if self._begin():
-            self._load()
+            self._load(self._state)
 
     def rest(self) -> None:
         """Let go of the moment that was seen, so that the store's log can be moved on; `refresh` comes before the next
@@ -165,26 +170,32 @@ class Reader:
         is_other, self._version = version != self._version, version
         return is_other
 
-    def _load(self) -> None:
+    def _load(self, known: State | None) -> None:
         connection = self._connection
-        self._state = read_state(connection)
-        self._kinds = Kinds(read_schemas(connection))
-        self._home = self._state.genesis.founders[0].member
+        self._state = read_state(connection, known)
+        if known is None or known.rules_ref != self._state.rules_ref:
+            self._kinds = Kinds(read_schemas(connection))
+            self._home = self._state.genesis.founders[0].member
+            self._cache_log()
         self._checkpoint = self._read_checkpoint()
         self._census = self._read_census()
         self._cache()
 
-    def _cache(self) -> None:
-        """Wrap what is asked again and again. The caches belong to this reader and this moment, and end with them."""
+    def _cache_log(self) -> None:
+        """Wrap what is asked again and again and never changes: the log, and what stands in its trees."""
         self._record = lru_cache(8192)(self._read_record)
         self._record_at = lru_cache(8192)(lambda index: cast("int", self._record(index)["at"]))
         self._node = lru_cache(65536)(self._read_node)
         self._batch = lru_cache(64)(self._read_batch)
-        self._submission = lru_cache(1024)(self._read_submission)
         self._members = lru_cache(16)(self._read_members)
         self._rules = lru_cache(16)(self._read_rules)
         self._line = lru_cache(256)(self._read_line)
         self._member = lru_cache(256)(self._read_member)
+
+    def _cache(self) -> None:
+        """Wrap what is asked again and again. These caches belong to this moment, and end with it: an erasure may have
+        taken away what was in them."""
+        self._submission = lru_cache(1024)(self._read_submission)
         self._ref = lru_cache(1024)(self._read_ref)
         self._rows = lru_cache(4)(self._read_rows)
         self._page = lru_cache(2048)(self._read_piece)

@@ -126,22 +126,33 @@ def find_latest(connection: Connection, type_: str) -> int | None:
     return cast("int | None", row[0])
 
 
-def read_state(connection: Connection) -> State:
-    """The ledger's state after the last record; raises Refused(NODE_DAMAGED) if what is stored contradicts the log."""
+def read_state(connection: Connection, known: State | None = None) -> State:
+    """The ledger's state after the last record; raises Refused(NODE_DAMAGED) if what is stored contradicts the log.
+
+    Of a state that is `known` from before, rules and members are taken over if they are still those in force.
+    """
     try:
-        return _read_state(connection)
+        return _read_state(connection, known)
     except (Unverified, LookupError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(f"the ledger's state cannot be read: {error}") from error
 
 
-def _read_state(connection: Connection) -> State:
+def _read_state(connection: Connection, known: State | None) -> State:
     size = read_log_size(connection)
     rules_index, members_index = find_latest(connection, "rules"), find_latest(connection, "members")
     if rules_index is None or members_index is None:
         raise _damaged("the log has no rules or no members")
-    genesis = parse_genesis(parse_record(read_leaf(connection, 0))["genesis"])
-    rules = Rules(tuple(parse_line(data) for data in read_lines(connection, rules_index)))
-    members = Members(tuple(parse_member(leaf) for leaf in read_member_leaves(connection, members_index)))
+    genesis = known.genesis if known else parse_genesis(parse_record(read_leaf(connection, 0))["genesis"])
+    if known is not None and known.rules_ref.index == rules_index:
+        rules, rules_ref = known.rules, known.rules_ref
+    else:
+        rules = Rules(tuple(parse_line(data) for data in read_lines(connection, rules_index)))
+        rules_ref = _check_ref(connection, rules_index, rules.tree.root, len(rules.lines), "rules_line")
+    if known is not None and known.members_ref.index == members_index:
+        members, members_ref = known.members, known.members_ref
+    else:
+        members = Members(tuple(parse_member(leaf) for leaf in read_member_leaves(connection, members_index)))
+        members_ref = _check_ref(connection, members_index, members.tree.root, len(members.all), "member_leaf")
     last = parse_record(read_leaf(connection, size - 1))
     return State(
         genesis=genesis,
@@ -150,9 +161,9 @@ def _read_state(connection: Connection) -> State:
         height=last["height"],
         at=last["at"],
         rules=rules,
-        rules_ref=_check_ref(connection, rules_index, rules.tree.root, len(rules.lines), "rules_line"),
+        rules_ref=rules_ref,
         members=members,
-        members_ref=_check_ref(connection, members_index, members.tree.root, len(members.all), "member_leaf"),
+        members_ref=members_ref,
         censuses=_read_censuses(connection),
         # A batch of this node expires at the height at which it is sealed: none can be sent again.
         sealed={},

@@ -34,7 +34,7 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -
     Raises Refused NO_NODE, NODE_DAMAGED, STORE_UNREACHABLE.
     """
     with ExitStack() as stack:
-        readers = Readers(lambda: Reader(home, ring))
+        readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
         stack.callback(readers.close)
         door = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
         stack.callback(door.close)

@@ -27,9 +27,11 @@ def find_place(home: Home) -> Path:
     path = home.path.resolve() / "node.sock"
     if len(os.fsencode(path)) <= MAX_NAME_BYTES:
         return path
+    name = f"carnet-{sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(runtime) if runtime.startswith("/") else Path(tempfile.gettempdir()) / f"carnet-{os.getuid()}"
-    return folder / f"carnet-{sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
+    if runtime.startswith("/") and len(os.fsencode(runtime)) + 1 + len(name) <= MAX_NAME_BYTES:
+        return Path(runtime) / name
+    return Path(tempfile.gettempdir()) / f"carnet-{os.getuid()}" / name
 
 
 def listen_at(place: Path) -> socket.socket:
@@ -44,9 +46,12 @@ def listen_at(place: Path) -> socket.socket:
     before = os.umask(0o177)
     try:
         listening.bind(str(place))
+        listening.listen(512)
+    except BaseException:
+        listening.close()
+        raise
     finally:
         os.umask(before)
-    listening.listen(512)
     listening.setblocking(False)
     return listening
 

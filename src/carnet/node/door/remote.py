@@ -126,7 +126,7 @@ class RemoteWriter:
     ) -> None:
         self._place, self._patience_s = find_place(home), patience_s
         self._clock, self._random_bytes = clock, random_bytes
-        self._readers = Readers(lambda: Reader(home, ring))
+        self._readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
         self._ring = ring
         self._lines: list[_Line] = []
         self._lock = threading.Lock()
