@@ -1,123 +1,37 @@
-"""An own key: the secret with which a member signs outside any node, in a file of mode 0600, in clear or under a
-passphrase.
+"""The file of an own key (`passport.ownkey`): of mode 0600, replaced in one step.
 
-It needs no node and no database, only what a verifier needs. It refuses to be read by others, and to be overwritten.
-
-    {"carnet": "own-key/1", "member": base64(16)|null, "network": origin|null, "public": base64(32), "seed": base64(32)}
-
-Under a passphrase, `seed` gives way to `sealed`, `salt` and `nonce`: XChaCha20-Poly1305 under Argon2id (RFC 9106,
-64 MiB, three passes, one lane), bound to the rest of the file.
+It refuses to be read by others, and to be overwritten by the way.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, cast
 
-from nacl import bindings, exceptions, pwhash
-
-from carnet.encoding import b64, decode, encode, unb64
-from carnet.errors import Reason, Refused, Unverified
+from carnet.errors import Refused
 from carnet.node.home import check_private, write_private
 from carnet.node.keyring import RandomBytes
-from carnet.signing import Signer
+from carnet.passport.ownkey import OwnKey, read_own_key, write_own_key
 
-FORMAT: Final = "own-key/1"
-_PASSES, _MEMORY_BYTES = 3, 64 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class OwnKey:
-    """A seed of 32 bytes; the network (its origin) and the member (16 bytes) that it is enrolled for, if any."""
-
-    seed: bytes = field(repr=False)
-    network: str | None = None
-    member: bytes | None = None
-
-    @property
-    def signer(self) -> Signer:
-        """What signs with it."""
-        return Signer(self.seed)
-
-    def enrolled(self, network: str, member: bytes) -> OwnKey:
-        """For a member of a network, for ever: a key is listed once. Raises Refused(KEY_EXISTS) if it is for another
-        one already."""
-        if (self.network, self.member) not in ((None, None), (network, member)):
-            raise Refused(
-                Reason.KEY_EXISTS,
-                f"this key is enrolled for member {(self.member or b'').hex()} of {self.network}: make another with"
-                " `carnet keys new`",
-                network=self.network,
-            )
-        return replace(self, network=network, member=member)
+__all__ = ["OwnKey", "load_own_key", "needs_passphrase", "save_own_key"]
 
 
 def save_own_key(key: OwnKey, path: Path, passphrase: str | None, random_bytes: RandomBytes) -> None:
     """Write the file, durably and in one step."""
-    shown = _describe(key.network, key.member, key.signer.public)
-    if passphrase is None:
-        secret = {"seed": b64(key.seed)}
-    else:
-        salt, nonce = random_bytes(16), random_bytes(24)
-        sealed = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            key.seed, encode(shown), nonce, _derive(passphrase, salt)
-        )
-        secret = {"nonce": b64(nonce), "salt": b64(salt), "sealed": b64(sealed)}
-    write_private(path, encode({**shown, **secret}) + b"\n")
+    write_private(path, write_own_key(key, passphrase, random_bytes))
 
 
 def load_own_key(path: Path, passphrase: str | None = None) -> OwnKey:
     """Read the file. Raises OSError, and Refused NOT_PRIVATE, WRONG_PASSPHRASE, UNREADABLE_FILE for no own key."""
     try:
-        document = _read(check_private(path))
-        network, member = cast("str | None", document["network"]), cast("str | None", document["member"])
-        member_id = None if member is None else unb64(member, 16)
-        seed = unb64(cast("str", document["seed"]), 32) if "seed" in document else _open(document, passphrase)
-        if Signer(seed).public != unb64(cast("str", document["public"]), 32):
-            raise Unverified("malformed", "its public half is not that of its secret")
-    except (Unverified, KeyError, TypeError, AttributeError) as error:
-        raise Refused(
-            Reason.UNREADABLE_FILE, f"{path} is no key that `carnet keys new` made: {error}", file=str(path)
-        ) from None
-    return OwnKey(seed, network, member_id)
+        return read_own_key(check_private(path).read_bytes(), passphrase)
+    except Refused as refused:
+        if refused.facts:
+            raise
+        refused.message = refused.message.replace("this is no key", f"{path} is no key")
+        refused.facts["file"] = str(path)
+        raise
 
 
 def needs_passphrase(path: Path) -> bool:
     """Whether the file is an own key under a passphrase."""
     return path.is_file() and b'"sealed":' in path.read_bytes()
-
-
-def _read(path: Path) -> dict[str, object]:
-    document = decode(path.read_bytes().removesuffix(b"\n"))
-    if not isinstance(document, dict) or document.get("carnet") != FORMAT:
-        raise Unverified("malformed", f'it has no "carnet": "{FORMAT}"')
-    return document
-
-
-def _describe(network: str | None, member: bytes | None, public: bytes) -> dict[str, object]:
-    return {
-        "carnet": FORMAT,
-        "member": None if member is None else b64(member),
-        "network": network,
-        "public": b64(public),
-    }
-
-
-def _open(document: dict[str, object], passphrase: str | None) -> bytes:
-    if passphrase is None:
-        raise Refused(Reason.WRONG_PASSPHRASE, "this key is under a passphrase, and none was given")
-    salt, nonce, sealed = (
-        unb64(cast("str", document[name]), size) for name, size in (("salt", 16), ("nonce", 24), ("sealed", 48))
-    )
-    shown = {name: document[name] for name in ("carnet", "member", "network", "public")}
-    try:
-        return bytes(
-            bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, encode(shown), nonce, _derive(passphrase, salt))
-        )
-    except exceptions.CryptoError:
-        raise Refused(Reason.WRONG_PASSPHRASE, "this key does not open with this passphrase") from None
-
-
-def _derive(passphrase: str, salt: bytes) -> bytes:
-    return bytes(pwhash.argon2id.kdf(32, passphrase.encode(), salt, opslimit=_PASSES, memlimit=_MEMORY_BYTES))

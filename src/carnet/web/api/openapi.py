@@ -144,7 +144,10 @@ def _make_operation(
 
 def _get_function(handler: HTTPRouteHandler) -> Any:
     """The function as it is written; Litestar wraps the ones that run in a thread."""
-    return getattr(handler.fn, "func", handler.fn)
+    function: Any = handler.fn
+    while hasattr(function, "func"):
+        function = function.func
+    return function
 
 
 def _make_parameters(path: str, handler: HTTPRouteHandler, contract: Contract) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,150 @@
+"""What the service answers, as records. Members that a newer service adds are left aside.
+
+A test holds them to the published contract.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every answer."""
+
+
+class Passport(Record, frozen=True, kw_only=True):
+    """A passport as far as the caller sees it. Times are RFC 3339 in UTC."""
+
+    id: str
+    subject: dict[str, Any]
+    entry_count: int
+    sees: str
+    closed: bool
+    epoch: int
+    sealed_at: str
+    as_of: str | None
+    proof: str
+
+
+class Found(Record, frozen=True, kw_only=True):
+    """A passport by its name."""
+
+    id: str
+    url: str
+
+
+class Occurred(Record, frozen=True, kw_only=True):
+    """When it happened, as it was written."""
+
+    at: str | None
+    precision: str
+    zone: str | None
+
+
+class Author(Record, frozen=True, kw_only=True):
+    """The member in whose name an entry was signed."""
+
+    id: str
+    kind: str
+    name: str
+
+
+class Metadata(Record, frozen=True, kw_only=True):
+    """An entry without its values."""
+
+    id: str
+    passport: str
+    seq: int
+    kind: str
+    occurred: Occurred
+    author: Author
+    basis: str
+    state: str
+    mark: str
+    target: str | None
+    superseded_by: str | None
+    contested_by: list[str]
+    certified: bool
+    record: int
+    sealed_at: str
+    submitted_at: str
+    key: str
+    key_disputed: bool
+    erased: bool
+    proof: str
+
+
+class Entry(Metadata, frozen=True, kw_only=True):
+    """An entry with its own fields. `bundle` is its proof, where it was asked for."""
+
+    fields: dict[str, Any] | None
+    subject: dict[str, Any]
+    bundle: str | None = None
+
+
+class Receipt(Record, frozen=True, kw_only=True):
+    """The node's signed word that a statement stands where it says (docs/spec 3.11)."""
+
+    accepted_ms: int
+    deadline_ms: int
+    key: str
+    passport: str
+    record: int
+    seq: int
+    sig: str
+    signed: str
+    statement: str
+
+
+class Sealed(Record, frozen=True, kw_only=True):
+    """What became of a write. Only `state` sealed is certified."""
+
+    entry: str
+    passport: str
+    seq: int
+    receipt: Receipt
+    proof: str
+    state: str
+    bundle: str | None = None
+
+
+class TurnedAway(Record, frozen=True, kw_only=True):
+    """A statement of a submission that was not taken, and why."""
+
+    place: int
+    statement: str
+    code: str
+    detail: str
+
+
+class Submitted(Record, frozen=True, kw_only=True):
+    """What became of a submission; `sealed` of its receipts are new."""
+
+    member: str
+    sealed: int
+    receipts: list[Receipt]
+    turned_away: list[TurnedAway]
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One of the verifier's four findings."""
+
+    state: str
+    code: str | None
+    saying: str | None
+
+
+class Verification(Record, frozen=True, kw_only=True):
+    """What the service's verifier says. To be sure, verify without it: `carnet verify`."""
+
+    verdict: str
+    exit: int
+    saying: str
+    authority: Finding
+    completeness: Finding
+    freshness: Finding
+    integrity: Finding
+    asked: list[str]
+    report: dict[str, Any] | None
