@@ -29,7 +29,7 @@ def town(tmp_path: Path) -> Iterator[WebTown]:
 
 @pytest.fixture
 def records(town: WebTown) -> Idempotency:
-    return Idempotency(town.people.store, town.people.key)
+    return Idempotency(town.office.people, town.office.key)
 
 
 def headers(key: str = KEY) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_start__replays_after_the_end_and_also_after_a_restart(town: WebTown, re
     assert isinstance(begun, Started)
     records.finish(begun, 201, b"{}", 1_001)
     assert start(records) == Answered(201, b"{}")
-    again = Idempotency(town.people.store, town.people.key)
+    again = Idempotency(town.office.people, town.office.key)
     assert start(again, now=1_000 + 24 * 3_600_000) == Answered(201, b"{}")
     assert isinstance(start(again, now=1_002 + KEPT_MS), Started)
 
@@ -149,6 +149,6 @@ def test_append__of_duplicates_at_once_one_is_done(town: WebTown) -> None:
 def _lose_answers(town: WebTown) -> None:
     """As if each worker had died between the commit and the note of its answer."""
     now = town.service.node.clock.now
-    with town.people.store.write() as connection:
+    with town.office.people.write() as connection:
         connection.execute("UPDATE idempotency SET status = NULL, answer = NULL, until_ms = ?", (now + LEASE_MS,))
         assert msgspec.json.encode(connection.execute("SELECT count(*) FROM idempotency").fetchone()[0]) != b"0"

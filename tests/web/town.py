@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from carnet.node.people import OpenedPeople, open_people
+from carnet.services.accounts.office import Office, open_office
 from carnet.services.appending import enrol_speaker
-from carnet.services.idempotency import Idempotency
 from carnet.services.principals import Principal, Role, Scope, Standing
 from tests.services.town import Held
 from tests.web.desk import TestService, serving
@@ -28,7 +27,7 @@ class WebTown:
     service: TestService
     held: Held
     members: dict[str, bytes]
-    people: OpenedPeople
+    office: Office
 
     def call(self, who: str, method: str, path: str, json: Any = None, **more: Any) -> Any:
         headers = dict(more.pop("headers", {}))
@@ -83,12 +82,13 @@ def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
         writer = service.node.writers[0]
         members = {name: writer.enrol_member(f"The {name}", kind).id for name, kind in MEMBERS.items()}
         enrol_speaker(writer)
-        held, people = Held(), open_people(service.desk.home)
+        held = Held()
+        office = replace(open_office(service.desk.home, "test.example"), clock=service.node.clock)
         service.desk.shelf["holdings"] = held
-        service.desk.shelf["idempotency"] = Idempotency(people.store, people.key)
+        service.desk.shelf["office"] = office
         service.callers.bearers.update(make_principals(members))
         try:
-            yield WebTown(service, held, members, people)
+            yield WebTown(service, held, members, office)
         finally:
-            people.store.close()
+            office.people.close()
     service.node.check()

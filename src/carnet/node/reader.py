@@ -366,7 +366,7 @@ class Reader:
 
     def find_head(self, chain: bytes) -> tuple[int, int, int] | None:
         """(type, epoch, seq) of a chain that is here; nothing is opened for the answer."""
-        query = "SELECT type, head_epoch, head_seq FROM chain WHERE chain16 = ?"
+        query = f"SELECT type, head_epoch, {LAST_SEQ} FROM chain WHERE chain16 = ?"  # noqa: S608 - our own words
         row = self._connection.execute(query, (chain,)).fetchone()
         return None if row is None else (row[0], row[1], row[2])
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response
 
-from carnet.errors import CarnetError, Refused
+from carnet.errors import CarnetError, Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.access import Holdings, NoHoldings, View, get_view
+from carnet.services.accounts.office import Office
 from carnet.services.idempotency import Answered, Idempotency, Started
 from carnet.services.journaling import find_access, record_access
 from carnet.services.principals import Principal
@@ -34,6 +35,15 @@ def get_holdings(desk: Desk) -> Holdings:
     """Who holds what, as the accounts of this node know."""
     found: Holdings = desk.shelf.get("holdings") or NoHoldings()
     return found
+
+
+def get_records(desk: Desk) -> Idempotency:
+    """What idempotency keys have answered, in the office's store of people. Raises Refused(SERVICE_FAULT) for a service
+    without one."""
+    office: Office | None = desk.shelf.get("office")
+    if office is None:
+        raise Refused(Reason.SERVICE_FAULT, "this service keeps no accounts, and so no idempotency keys")
+    return Idempotency(office.people, office.key)
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
@@ -67,7 +77,7 @@ def answer_once(
     if key is None:
         return answer(work(None, now), status)
     told = msgspec.json.encode([request.method, request.url.path, asked], order="sorted")
-    records: Idempotency = desk.shelf["idempotency"]
+    records = get_records(desk)
     begun = records.start(principal, key, told, now)
     if isinstance(begun, Answered):
         media = JSON if begun.status < 400 else "application/problem+json"

@@ -117,8 +117,9 @@ def _list_held(desk: Desk, account: str | None) -> list[bytes]:
     if account is None:
         raise Refused(Reason.MISSING_FIELD, "name the vehicle: ?scheme=vin&value=…", pointer="#value")
     with desk.reading() as reader:
-        held = get_holdings(desk).list_held(account)
-        return [one for one in held if reader.find_head(one) is not None]
+        holdings = get_holdings(desk)
+        heads = [(one, reader.find_head(one)) for one in holdings.list_held(account)]
+        return [one for one, head in heads if head is not None and holdings.find_holder(one, head[1]) == account]
 
 
 def _find_start(names: list[str], cursor: str | None) -> int:
