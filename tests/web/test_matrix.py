@@ -16,7 +16,7 @@ from carnet.services.principals import VISITOR, Principal
 from carnet.web.policy import RouteLine, list_routes
 from tests.web.town import VIN, WebTown, make_principals, make_reading, serving_town
 
-PLACE = re.compile(r"\{(\w+):\w+\}")
+PLACE = re.compile(r"\{(\w+):(\w+)\}")
 DUMMY = {
     "passport": "pas_" + "0" * 32,
     "entry": "ent_" + "0" * 64,
@@ -46,7 +46,7 @@ def own(town: WebTown) -> dict[str, str]:
 
 
 def fill(path: str, places: dict[str, str]) -> str:
-    return PLACE.sub(lambda found: places.get(found[1], "x"), path)
+    return PLACE.sub(lambda found: "1" if found[2] == "int" else places.get(found[1], "x"), path)
 
 
 def callers(town: WebTown) -> dict[str, Principal]:
@@ -84,7 +84,11 @@ def test_matrix__others_things_are_as_if_they_did_not_exist(town: WebTown, own: 
                 continue
             count += 1
             there, absent = (call(town, who, line, DUMMY | places) for places in (own, {}))
-            assert there.status_code == absent.status_code == 404, (who, line.method, line.path, there.text)
+            is_form = line.method == "POST" and not line.path.startswith("/v1/")
+            # A form without its fields is told so, before anything is looked for.
+            wanted = {404, 415, 422} if is_form else {404}
+            assert there.status_code in wanted, (who, line.method, line.path, there.text)
+            assert there.status_code == absent.status_code, (who, line.method, line.path)
             assert blank(there, own) == blank(absent, DUMMY), (who, line.method, line.path)
     assert count > 40
 
@@ -100,7 +104,7 @@ def blank(answer: Any, places: dict[str, str]) -> tuple[str, dict[str, str]]:
 
 def test_matrix__ones_own_is_reached(town: WebTown, own: dict[str, str]) -> None:
     for line in list_routes(town.service.app):
-        if "{passport:str}" not in line.path or line.method != "GET":
+        if not line.path.startswith("/v1/passports/{passport:str}") or line.method != "GET":
             continue
         for who in ("holder", "garage", "garage's reader"):
             if line.policy.is_let_in(callers(town)[who]):
