@@ -98,7 +98,7 @@ def blank(answer: Any, places: dict[str, str]) -> tuple[str, dict[str, str]]:
     text = re.sub(r"req_[0-9a-f]+", "", answer.text)
     for name in ("passport", "entry"):
         text = text.replace(places[name], name)
-    headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id",)}
+    headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "ratelimit")}
     return text, headers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from tests.web.desk import TestService, serving
 
 VIN = "WVWZZZ1KZ7P123456"
 OTHER_VIN = "WVWZZZ1KZ7P123457"
+HOLDER, STRANGER = f"acc_{1:032x}", f"acc_{2:032x}"
 MEMBERS = {"dealer": "dealer", "garage": "garage", "centre": "inspection_centre", "insurer": "insurer"}
-MOST = frozenset({Scope.PASSPORTS_READ, Scope.PASSPORTS_OPEN, Scope.ENTRIES_APPEND, Scope.FILES})
+MOST = frozenset(Scope)
 
 
 @dataclass
@@ -43,7 +45,7 @@ class WebTown:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["passport"])
 
-    def hold(self, passport: str, account: str = "acc_holder") -> None:
+    def hold(self, passport: str, account: str = HOLDER) -> None:
         self.held.holders[bytes.fromhex(passport.removeprefix("pas_"))] = account
 
     def record(self, who: str, km: int = 41_000, vin: str = VIN, **more: Any) -> Any:
@@ -59,19 +61,24 @@ def make_reading(km: int, vin: str | None = VIN) -> dict[str, Any]:
     return body if vin is None else body | {"subject": {"scheme": "vin", "value": vin}}
 
 
+def name_of(prefix: str, *parts: str) -> str:
+    """An id that is somebody's, the same in every run."""
+    return f"{prefix}_{sha256(' '.join(parts).encode()).hexdigest()[:32]}"
+
+
 def make_principals(members: dict[str, bytes]) -> dict[str, Principal]:
     """Everybody who asks in these tests, by the key that they send: offices, and members' machines and staff."""
     found = {
-        "holder": Principal(Standing.HOLDER, account="acc_holder"),
-        "stranger": Principal(Standing.HOLDER, account="acc_stranger"),
-        "operator": Principal(Standing.OPERATOR, account="acc_operator"),
+        "holder": Principal(Standing.HOLDER, account=HOLDER),
+        "stranger": Principal(Standing.HOLDER, account=STRANGER),
+        "operator": Principal(Standing.OPERATOR, account=f"acc_{3:032x}"),
     }
     for name, member in members.items():
-        found[name] = Principal(Standing.MACHINE, client=f"key of {name}", member=member, scopes=MOST)
-        found[f"{name}, no scope"] = Principal(Standing.MACHINE, client=f"poor key of {name}", member=member)
+        found[name] = Principal(Standing.MACHINE, client=name_of("cli", name), member=member, scopes=MOST)
+        found[f"{name}, no scope"] = Principal(Standing.MACHINE, client=name_of("cli", name, "poor"), member=member)
         for role in Role:
             found[f"{name}'s {role.value}"] = Principal(
-                Standing.STAFF, account=f"acc_{name}_{role.value}", member=member, role=role
+                Standing.STAFF, account=name_of("acc", name, role.value), member=member, role=role
             )
     return found
 

@@ -14,6 +14,7 @@ from litestar.di import Provide
 
 from carnet.services.principals import VISITOR, Principal
 from carnet.web import api, fixed, metrics, pages, static_files
+from carnet.web.api.quota import tell_quota
 from carnet.web.desk import Desk
 from carnet.web.edge import Edge
 from carnet.web.guard import check_request, prepare_guard
@@ -38,6 +39,7 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
             "principal": Provide(give_principal, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
+        before_send=[tell_quota],
         request_max_body_size=desk.settings.max_body_bytes,
         multipart_form_part_limit=MAX_FORM_PARTS,
         state=State({"desk": desk}),

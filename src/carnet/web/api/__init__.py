@@ -9,9 +9,20 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import entries, network, openapi, passports
+from carnet.web.api import claims, entries, network, openapi, passports
+from carnet.web.api.quota import check_quota
 
 ROUTES: list[Any] = [
-    Router("/v1", route_handlers=[*passports.ROUTES, *entries.ROUTES, *network.ROUTES, *openapi.ROUTES]),
+    Router(
+        "/v1",
+        route_handlers=[
+            *passports.ROUTES,
+            *entries.ROUTES,
+            *claims.ROUTES,
+            *network.ROUTES,
+            *openapi.ROUTES,
+        ],
+        guards=[check_quota],
+    ),
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

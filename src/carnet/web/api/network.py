@@ -85,22 +85,6 @@ class VerificationShown(Shape, frozen=True, kw_only=True):
     object: Literal["verification"] = "verification"
 
 
-class Me(Shape, frozen=True, kw_only=True):
-    """Who asks, as this service sees it, and how many requests it may send in a minute."""
-
-    standing: str
-    account: str | None
-    client: str | None
-    member: str | None
-    member_name: str | None
-    role: str | None
-    scopes: list[str]
-    requests_per_minute: int
-    network: str
-    is_test: bool
-    object: Literal["me"] = "me"
-
-
 _WORDS = {0: "genuine", 10: "altered", 11: "cannot_tell", 12: "not_as_asked"}
 
 

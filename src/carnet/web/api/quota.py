@@ -1,0 +1,88 @@
+"""How many requests one caller may send in a minute, and what each answer says of it.
+
+Counted in memory, by each worker for itself: it keeps one caller from taking a worker's whole time, and costs nothing
+on a disk. A caller with a key or a session is counted by it, a visitor by address. It refuses to know who is worth
+more. Design: security 34.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from carnet.errors import Reason, Refused
+from carnet.services.principals import VISITOR, Principal
+from carnet.types import Millis
+
+CALLER_LIMIT: Final = 240_000
+"""Of one account or client, in a minute and worker: more than one machine sends on purpose."""
+
+VISITOR_LIMIT: Final = 3_000
+"""Of one address without a key."""
+
+WINDOW_MS: Final = 60_000
+_MAX_NAMES: Final = 50_000
+
+
+class Quota:
+    """Counts of the present minute. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._window = -1
+        self._counts: dict[tuple[object, ...], int] = {}
+
+    def take(self, name: tuple[object, ...], limit: int, now: Millis) -> int:
+        """Count one request; how many are left, -1 if it was one too many."""
+        window = now // WINDOW_MS
+        with self._lock:
+            if window != self._window or len(self._counts) > _MAX_NAMES:
+                self._window, self._counts = window, {}
+            count = self._counts.get(name, 0) + 1
+            self._counts[name] = count
+        return max(limit - count, -1)
+
+
+def get_limit(principal: Principal) -> int:
+    """Requests that a caller may send to one worker in a minute."""
+    return VISITOR_LIMIT if principal.is_visitor else CALLER_LIMIT
+
+
+def check_quota(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The guard of every API route. Raises Refused(TOO_MANY_REQUESTS) with the seconds to wait."""
+    desk = connection.app.state.desk
+    quota: Quota = desk.shelf.setdefault("quota", Quota())
+    state = connection.scope["state"]
+    principal: Principal = state.get("principal", VISITOR)
+    address = connection.client.host if connection.client is not None else ""
+    name = (address,) if principal.is_visitor else (principal.account, principal.client, principal.member)
+    limit, now = get_limit(principal), desk.clock()
+    left, wait_s = quota.take(name, limit, now), -(-(WINDOW_MS - now % WINDOW_MS) // 1000)
+    state["quota"] = (limit, max(left, 0), wait_s)
+    if left < 0:
+        raise Refused(
+            Reason.TOO_MANY_REQUESTS,
+            f"more than {limit:,} requests in a minute",
+            could_retry=True,
+            retry_after_s=wait_s,
+        )
+
+
+def list_headers(scope: Any) -> list[tuple[str, str]]:
+    """What an answer says of the quota, where it was counted (draft of the IETF on RateLimit header fields)."""
+    told = scope.get("state", {}).get("quota")
+    if told is None:
+        return []
+    limit, left, wait_s = told
+    policy, present = f'"minute";q={limit};w=60', f'"minute";r={left};t={wait_s}'
+    return [("RateLimit-Policy", policy), ("RateLimit", present)]
+
+
+async def tell_quota(message: Any, scope: Any) -> None:
+    """Put it into the answer, whatever that is: the `before_send` of the app."""
+    if message["type"] == "http.response.start":
+        headers = message.setdefault("headers", [])
+        headers.extend((name.lower().encode(), value.encode()) for name, value in list_headers(scope))
