@@ -96,12 +96,15 @@ def test_unverified__is_told_with_its_code(tmp_path: Path) -> None:
 
 def test_page__asked_by_a_browser_says_what_to_do_next(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
-        page = service.client.get("/no<b>where", headers={"Accept": "text/html,*/*"})
+        asked = {"Accept": "text/html,*/*", "Accept-Language": "en"}
+        page = service.client.get("/no<b>where", headers=asked)
+        french = service.client.get("/nowhere", headers=asked | {"Accept-Language": "fr"})
         api = service.client.get("/v1/nowhere", headers={"Accept": "text/html,*/*"})
     assert (page.status_code, api.status_code) == (404, 404)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "Look at the address" in page.text
-    assert "<b>" not in page.text
+    assert "Check the address" in page.text
+    assert "Vérifiez l’adresse" in french.text
+    assert "<b>where" not in page.text
     assert api.headers["content-type"] == "application/problem+json"
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.utils.sync import AsyncCallable
 
 from carnet.services.principals import VISITOR, Principal
 from carnet.web import api, fixed, metrics, pages, static_files
@@ -48,10 +49,20 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
         debug=False,
         signature_types=[Desk, Principal],
     )
+    _unwrap_twice_wrapped(app)
     check_policies(app)
     prepare_guard(app)
     app.asgi_handler = Edge(app.asgi_handler, desk.settings)
     return app
+
+
+def _unwrap_twice_wrapped(app: Litestar) -> None:
+    """Litestar sends a handler to a thread once more each time another method joins its address, and then answers with
+    what nobody awaits: once is enough."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            while isinstance(handler.fn, AsyncCallable) and isinstance(handler.fn.func, AsyncCallable):
+                handler._fn = handler.fn.func
 
 
 def give_principal(request: Request[Any, Any, Any]) -> Principal:

@@ -85,7 +85,9 @@ async def _check_own_form(
         return
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
-    is_foreign = site not in (None, "same-origin", "none") or origin not in (None, desk.origin, _own(connection, desk))
+    # Our pages send no referrer, and a browser then names no origin with a form either: it says `null`.
+    known = {None, desk.origin, _own(connection, desk)} | ({"null"} if site == "same-origin" else set())
+    is_foreign = site not in (None, "same-origin", "none") or origin not in known
     if not is_foreign and principal.is_visitor and media_type not in _FORGEABLE:
         return
     session = connection.cookies.get(desk.cookies.session)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
 from litestar.datastructures import UploadFile
@@ -16,7 +16,6 @@ from litestar.response import Redirect
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
-from carnet.node.writer import Writer
 from carnet.services import attachments
 from carnet.services.appending import append
 from carnet.services.declaring import DECLARED, TYPES, Addition, find_same, make_declaration
@@ -207,7 +206,7 @@ def _seal(
     if same is not None:
         return same.seq
     sealed = append(
-        cast("Writer", desk.door),
+        desk.door,
         reader,
         get_holdings(desk),
         principal,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
 from carnet.errors import Refused
-from carnet.node.writer import Writer
 from carnet.services.access import get_view
 from carnet.services.appending import append
 from carnet.services.declaring import REASONS, find_same, make_objection
@@ -79,7 +78,7 @@ def _prove(desk: Desk, principal: Principal, passport: str, seq: int | None) -> 
     with opening(desk, principal, passport) as (reader, vehicle):
         entry = None if seq is None else bytes.fromhex(get_entry(vehicle, seq).statement)
         view = get_view(reader, get_holdings(desk), principal, bytes.fromhex(vehicle.passport))
-        proved = prove(cast("Writer", desk.door), reader, view, desk.clock(), entry=entry)
+        proved = prove(desk.door, reader, view, desk.clock(), entry=entry)
     name = vehicle.passport[:8] + ("" if seq is None else f"-{seq}")
     headers = {"Content-Disposition": f'attachment; filename="{name}.carnet"'}
     return Response(proved.data, media_type="application/octet-stream", headers=headers)
@@ -129,7 +128,7 @@ def contest(
             new = make_objection(target, values["reason"], values["note"], vehicle.today.isoformat())
             if find_same(vehicle.entries, new) is None:
                 append(
-                    cast("Writer", desk.door), reader, get_holdings(desk), principal, new,
+                    desk.door, reader, get_holdings(desk), principal, new,
                     passport=find_id(Prefix.PASSPORT, passport), subject=None, now=desk.clock(),
                 )  # fmt: skip
     except Refused as refused:

@@ -71,7 +71,7 @@ def add_vehicle(
         try:
             return _claim(request, desk, principal, values)
         except Refused as refused:
-            if refused.reason.value == "code_not_valid":
+            if refused.reason is Reason.CODE_NOT_VALID:
                 errors["code"] = _("This code is not in force for this vehicle: compare both with your paper.")
             elif refused.reason is Reason.TOO_MANY_REQUESTS:
                 raise

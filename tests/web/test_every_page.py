@@ -1,0 +1,72 @@
+"""What is true of every page: light, still, readable by everyone, and within its own rules; in both languages and
+themes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.web.browser import DESK, NARROW
+from tests.web.street import Street
+from tests.web.visit import visiting
+
+SECTIONS = (
+    "", "/vehicle", "/holder", "/status", "/history", "/inspections", "/odometer", "/contracts", "/procedures",
+    "/documents",
+)  # fmt: skip
+FORMS = ("/add", *(f"/add?type={type_}" for type_ in ("reading", "own_work", "invoice", "document", "note")))
+
+
+def list_pages(street: Street) -> list[tuple[str | None, str]]:
+    """Every page, with who sees it."""
+    holders = ["/vehicles", "/vehicles/add", "/vehicles/pas_" + "0" * 32]
+    holders += [street.path("hero", section) for section in (*SECTIONS, *FORMS, "/entries/1", "/entries/12")]
+    holders += [street.path("hero", "/entries/1/contest"), street.path("contested", "/history")]
+    holders += [street.path("miles_import", "/odometer"), street.path("scrapped"), street.path("histovec")]
+    holders += [street.path("histovec", section) for section in ("/vehicle", "/odometer", "/contracts")]
+    operators = ["/operator", "/operator/log", "/operator/members"]
+    visitors = ["/", "/design", "/offline", "/verify/here", "/vehicles", "/nowhere"]
+    return [
+        *(("holder", path) for path in holders),
+        ("newcomer", "/vehicles"),
+        *(("operator", path) for path in operators),
+        *((None, path) for path in visitors),
+    ]
+
+
+def list_examples(street: Street) -> list[str]:
+    """One page of each kind."""
+    return [
+        "/vehicles",
+        street.path("hero"),
+        street.path("contested", "/history"),
+        street.path("hero", "/odometer"),
+        "/design",
+    ]
+
+
+@pytest.mark.parametrize(
+    "language, scheme, size", [("fr-FR", "light", DESK), ("en-GB", "dark", NARROW)], ids=["desk", "phone"]
+)
+def test_page__is_light_still_and_readable(
+    chromium: Browser, street: Street, language: str, scheme: str, size: tuple[int, int]
+) -> None:
+    barriers = {}
+    pages = list_pages(street)
+    for who in dict.fromkeys(who for who, _ in pages):
+        with visiting(chromium, street, who, language=language, scheme=scheme, size=size) as visit:
+            for path in [path for its, path in pages if its == who]:
+                answer = visit.go(path)
+                assert answer.status in (200, 401, 404), path
+                assert visit.page.evaluate("document.documentElement.lang") == language[:2]
+                visit.check_shape()
+                # The same markup in the other theme: colours are what can differ, and one page of each kind shows them.
+                is_asked = size == DESK or path in list_examples(street)
+                found = visit.list_barriers() if is_asked else []
+                if found:
+                    barriers[path] = found
+                assert visit.page.locator("h1").count() == 1, path
+                # Chromium itself complains of an answer that is no 200.
+                visit.complaints = [said for said in visit.complaints if "Failed to load resource" not in said]
+            visit.check()
+    assert barriers == {}
