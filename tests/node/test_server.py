@@ -123,10 +123,10 @@ def test_translate__parameters(statement: str, translated: bytes) -> None:
 
 
 def test_plan_copy__reads_the_insert() -> None:
-    copying, types = plan_copy("INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?)")
+    copying, types = plan_copy("INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)")
     assert b'"mark", "sid"' in copying
     assert b"target" not in copying
-    assert types == ["int8"] * 6 + ["bytea"] + ["int8"] * 5 + ["bytea"] * 2
+    assert types == ["int8"] * 6 + ["bytea"] + ["int8"] * 5 + ["bytea"] * 3
     named, _ = plan_copy("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)")
     assert named == b'COPY "log_node" ("level", "idx", "hash") FROM STDIN (FORMAT BINARY)'
     for other in (

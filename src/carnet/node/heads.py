@@ -41,7 +41,7 @@ _COUNT = (
 LAST_SEQ: Final = "(SELECT max(seq) FROM entry WHERE entry.chain = chain.id)"
 """SQL for the seq of a chain's newest entry."""
 
-_SETTLE = "UPDATE chain SET head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
+_SETTLE: Final = "UPDATE chain SET head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
 
 
 class ChainHead(NamedTuple):

@@ -112,8 +112,12 @@ def find_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
 
 def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> Iterator[Any]:
     if not connection.is_file:
-        query = "SELECT chain, source FROM entry WHERE chain = ANY (?) AND source = ANY (?)"
-        yield from connection.execute(query, (list(sources), [one for own in sources.values() for one in own]))
+        pairs = [(chain, one) for chain, own in sources.items() for one in own]
+        query = (
+            "SELECT entry.chain, entry.source FROM unnest(?::bigint[], ?::bytea[]) AS asked (chain, source)"
+            " JOIN entry ON entry.chain = asked.chain AND entry.source = asked.source"
+        )
+        yield from connection.execute(query, ([chain for chain, _ in pairs], [one for _, one in pairs]))
         return
     chains = sorted(sources)
     for at in range(0, len(chains), MANY):

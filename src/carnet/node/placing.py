@@ -137,7 +137,7 @@ class Placing:
         next_chain: int,
         next_submission: int,
         key_ids: dict[bytes, int],
-        kept_heads: Mapping[int, Head],
+        kept_heads: Mapping[int, Head] | None = None,
     ) -> None:
         self._connection = connection
         self._ring = ring
@@ -149,7 +149,7 @@ class Placing:
         self.next_chain = next_chain
         self.next_submission = next_submission
         self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
-        self._kept_heads = kept_heads
+        self._kept_heads = {} if kept_heads is None else kept_heads
         self.heads: dict[int, Head] = {}
         self.batches: list[OpenBatch] = []
         # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.

@@ -86,8 +86,10 @@ class PostgresConnection:
 
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """All rows are read at once."""
+        # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
+        is_kept = None if all(type(one) is not list for one in parameters) else False
         try:
-            return self.driver.execute(translate(statement), parameters, binary=True)
+            return self.driver.execute(translate(statement), parameters, prepare=is_kept, binary=True)
         except psycopg.Error as error:
             if self.driver.closed:
                 raise PostgresError(f"{LOST}: {_first_line(error)}") from error
