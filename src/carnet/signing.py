@@ -23,6 +23,10 @@ SEED_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 
+MAX_KEPT_BYTES: Final = 512
+"""What a cache remembers as it stands, of a key, a signature and a message together: most messages are shorter, and
+need no hash. Of the others it keeps the digest, which cannot be taken for them: it is shorter than any."""
+
 _P: Final = 2**255 - 19
 _L: Final = 2**252 + 27742317777372353535851937790883648493
 _SIGN_BIT: Final = 1 << 255
@@ -113,7 +117,9 @@ class SignatureCache:
         """As `signing.verify`, asked only once for the same bytes."""
         if len(public) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
             return False
-        key = hashlib.sha256(public + signature + message).digest()
+        key = public + signature + message
+        if len(key) > MAX_KEPT_BYTES:
+            key = hashlib.sha256(key).digest()
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = verify(public, message, signature)

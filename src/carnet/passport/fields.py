@@ -41,13 +41,14 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
 
 def compute_root_of_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> bytes:
     """The root of fields in ascending name order, of which each is a digest, or (salt, value). Spec: 2.2."""
-    parts = [_FIELDS, u32(len(fields))]
+    parts, frame, encode, digest_of = [_FIELDS, u32(len(fields))], _frame_name, encode_trusted, short_sha256
     for name, found in fields.items():
-        framed = _frame_name(name)
+        framed = frame(name)
         parts.append(framed)
         if isinstance(found, tuple):
             salt, value = found
-            parts.append(short_sha256(_FIELD + salt + framed + encode_trusted(value)).digest())
+            encoded = b"null" if value is None else encode(value)
+            parts.append(digest_of(_FIELD + salt + framed + encoded).digest())
         else:
             parts.append(found)
     return sha256(b"".join(parts)).digest()

@@ -22,16 +22,22 @@ def compute_joint_path(get_subtree: GetSubtree, indices: Sequence[int], size: in
     if not indices or indices[0] < 0 or indices[-1] >= size:
         raise IndexError("no such leaf")
     path: list[bytes] = []
-    known, width, level = list(indices), size, 0
-    while width > 1:
-        on_the_way = set(known)
+    known, width, level = indices, size, 0
+    while len(known) > 1:
         for index in known:
             sibling = index ^ 1
-            if sibling < width and sibling not in on_the_way:
+            if sibling < width and sibling not in known:
                 start = sibling << level
                 path.append(get_subtree(start, min(start + (1 << level), size)))
         known = sorted({index >> 1 for index in known})
         width, level = (width + 1) >> 1, level + 1
+    index = known[0]
+    while width > 1:
+        sibling = index ^ 1
+        if sibling < width:
+            start = sibling << level
+            path.append(get_subtree(start, min(start + (1 << level), size)))
+        index, width, level = index >> 1, (width + 1) >> 1, level + 1
     return b"".join(path)
 
 
@@ -71,21 +77,21 @@ def _climb(
 ) -> tuple[list[int], list[bytes], int]:
     """One level up: the parents of these nodes, and how much of the path is used."""
     parents, above = list[int](), list[bytes]()
-    last, skip = len(indices) - 1, False
-    for place, (index, node) in enumerate(zip(indices, nodes, strict=True)):
-        if skip:
-            skip = False
-            continue
+    place, last = 0, len(indices) - 1
+    while place <= last:
+        index, node = indices[place], nodes[place]
         if index & 1:
             node = sha256(b"\x01" + path[at : at + HASH_BYTES] + node).digest()
             at += HASH_BYTES
         elif place < last and indices[place + 1] == index + 1:
-            node, skip = sha256(b"\x01" + node + nodes[place + 1]).digest(), True
+            place += 1
+            node = sha256(b"\x01" + node + nodes[place]).digest()
         elif index + 1 < width:
             node = sha256(b"\x01" + node + path[at : at + HASH_BYTES]).digest()
             at += HASH_BYTES
         parents.append(index >> 1)
         above.append(node)
+        place += 1
     return parents, above, at
 
 

@@ -20,6 +20,7 @@ from carnet.errors import InvariantBroken, Unverified
 SLOT_BYTES: Final = 32
 SLOT_BITS: Final = 256
 EMPTY: Final = bytes(32)
+_SIZES: Final = frozenset({32})
 
 _sha256 = hashlib.sha256
 
@@ -208,7 +209,7 @@ def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[byte
 def _check_shape(root: bytes, slot: bytes, siblings: Sequence[bytes]) -> None:
     if len(siblings) > SLOT_BITS:
         raise Unverified("census_path_too_deep", f"{len(siblings)} siblings, where a slot has {SLOT_BITS} bits")
-    if len(slot) != SLOT_BYTES or len(root) != 32 or any(len(sibling) != 32 for sibling in siblings):
+    if len(slot) != SLOT_BYTES or len(root) != 32 or not _SIZES.issuperset(map(len, siblings)):
         raise _mismatch("a hash does not have 32 bytes")
     if siblings and siblings[-1] == EMPTY:
         raise Unverified("census_path_empty_sibling", "the deepest sibling of a census path is empty")
