@@ -8,6 +8,8 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.services.settings import SETTINGS, Settings, find_settings, from_document, to_document, to_text
+from tests.cli.run import carnet, make_env
+from tests.shared import ROOT
 
 
 def test_settings__each_field_is_explained_once() -> None:
@@ -67,3 +69,29 @@ def test_check__refuses_to_be_open_in_the_clear() -> None:
         with pytest.raises(Refused) as caught:
             bad.check()
         assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_settings__the_document_has_each_of_them() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("| ").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("| `--")
+    ]
+    wanted = [
+        [one.option, one.variable, to_text(Settings(), one.name) or "none", one.meaning.strip("`")] for one in SETTINGS
+    ]
+    assert rows == wanted
+
+
+def test_settings_verb__shows_each_with_its_value_now() -> None:
+    shown = carnet("settings", "--port", "9001", "--json", env=make_env(CARNET_CENSUS_EVERY="90s"))
+    assert shown.code == 0, shown.err
+    values = {row["name"]: row["value"] for row in shown.json["settings"]}
+    assert list(values) == [one.name for one in SETTINGS]
+    assert (values["port"], values["census_every_ms"], values["host"]) == ("9001", "90s", "127.0.0.1")
+    text = carnet("settings")
+    assert all(f"${one.variable}" in text.out and one.meaning in " ".join(text.out.split()) for one in SETTINGS)
+    wrong = carnet("settings", env=make_env(CARNET_PORT="x"))
+    assert wrong.code == 1
+    assert "CARNET_PORT" in wrong.err
