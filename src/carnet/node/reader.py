@@ -176,13 +176,16 @@ class Reader:
         if known is None or known.rules_ref != self._state.rules_ref:
             self._kinds = Kinds(read_schemas(connection))
             self._home = self._state.genesis.founders[0].member
-            self._cache_log()
+        if known is None:
+            self._cache()
+        else:
+            self._forget()
         self._checkpoint = self._read_checkpoint()
         self._census = self._read_census()
-        self._cache()
+        self.shared = Shared(self)
 
-    def _cache_log(self) -> None:
-        """Wrap what is asked again and again and never changes: the log, and what stands in its trees."""
+    def _cache(self) -> None:
+        """Wrap what is asked again and again: first what never changes, the log and what stands in its trees."""
         self._record = lru_cache(8192)(self._read_record)
         self._record_at = lru_cache(8192)(lambda index: cast("int", self._record(index)["at"]))
         self._node = lru_cache(65536)(self._read_node)
@@ -191,16 +194,16 @@ class Reader:
         self._rules = lru_cache(16)(self._read_rules)
         self._line = lru_cache(256)(self._read_line)
         self._member = lru_cache(256)(self._read_member)
-
-    def _cache(self) -> None:
-        """Wrap what is asked again and again. These caches belong to this moment, and end with it: an erasure may have
-        taken away what was in them."""
+        # The others belong to one moment, and end with it: an erasure may have taken away what was in them.
         self._submission = lru_cache(1024)(self._read_submission)
         self._ref = lru_cache(1024)(self._read_ref)
         self._rows = lru_cache(4)(self._read_rows)
         self._page = lru_cache(2048)(self._read_piece)
-        self.shared = Shared(self)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
+
+    def _forget(self) -> None:
+        for kept in (self._submission, self._ref, self._rows, self._page, self._census_tree):
+            kept.cache_clear()
 
     def close(self) -> None:
         """End the view; idempotent."""

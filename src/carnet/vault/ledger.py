@@ -6,7 +6,7 @@ changes (`ledger.transition`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -24,6 +24,16 @@ from carnet.vault.store import Connection
 _RECORD = tag("record")
 _MEMBER = tag("member")
 _line_reader = msgspec.json.Decoder(Line)
+
+
+class _Moment(msgspec.Struct):
+    """When a record was logged: all that is asked of the last one, at each commit that a reader follows."""
+
+    at: int
+    height: int
+
+
+_moment_reader = msgspec.json.Decoder(_Moment)
 
 Document = dict[str, Any]
 
@@ -133,7 +143,7 @@ def read_state(connection: Connection, known: State | None = None) -> State:
     """
     try:
         return _read_state(connection, known)
-    except (Unverified, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (Unverified, msgspec.MsgspecError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(f"the ledger's state cannot be read: {error}") from error
 
 
@@ -153,18 +163,18 @@ def _read_state(connection: Connection, known: State | None) -> State:
     else:
         members = Members(tuple(parse_member(leaf) for leaf in read_member_leaves(connection, members_index)))
         members_ref = _check_ref(connection, members_index, members.tree.root, len(members.all), "member_leaf")
-    last = parse_record(read_leaf(connection, size - 1))
+    last = _moment_reader.decode(read_leaf(connection, size - 1).removeprefix(_RECORD))
     return State(
         genesis=genesis,
         net=genesis.net,
         size=size,
-        height=last["height"],
-        at=last["at"],
+        height=last.height,
+        at=last.at,
         rules=rules,
         rules_ref=rules_ref,
         members=members,
         members_ref=members_ref,
-        censuses=_read_censuses(connection),
+        censuses=_read_censuses(connection, known),
         # A batch of this node expires at the height at which it is sealed: none can be sent again.
         sealed={},
     )
@@ -177,11 +187,13 @@ def _check_ref(connection: Connection, index: int, root: bytes, count: int, tabl
     return Ref(index, root, count)
 
 
-def _read_censuses(connection: Connection) -> dict[bytes, CensusMark]:
+def _read_censuses(connection: Connection, known: State | None) -> Mapping[bytes, CensusMark]:
     """The latest census of each home; this store has one home."""
     index = find_latest(connection, "census")
     if index is None:
         return {}
+    if known is not None and any(mark.index == index for mark in known.censuses.values()):
+        return known.censuses
     census = parse_record(read_leaf(connection, index))["census"]
     return {unb64(census["home"], 16): CensusMark(index, census["covers"], census["count"] + census["erased"])}
 

@@ -16,7 +16,7 @@ from litestar.utils.sync import AsyncCallable
 from carnet.services.principals import VISITOR, Principal
 from carnet.web import api, fixed, metrics, pages, static_files
 from carnet.web.api.quota import tell_quota
-from carnet.web.desk import Desk
+from carnet.web.desk import Desk, TheDesk
 from carnet.web.edge import Edge
 from carnet.web.guard import check_request, prepare_guard
 from carnet.web.policy import check_policies
@@ -65,7 +65,7 @@ def _unwrap_twice_wrapped(app: Litestar) -> None:
                 handler._fn = handler.fn.func
 
 
-def give_principal(request: Request[Any, Any, Any]) -> Principal:
-    """Who asks, as the guard found out."""
+def give_principal(request: Request[Any, Any, Any], desk: TheDesk) -> Principal:
+    """Who asks, as the guard found out. After the desk, since two that could be given at once get a task each."""
     found = request.scope["state"].get("principal", VISITOR)
     return found if isinstance(found, Principal) else VISITOR
