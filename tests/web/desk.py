@@ -32,7 +32,7 @@ class KnownCallers:
     def find_by_session(self, token: str) -> Principal | None:
         return self.sessions.get(token)
 
-    def find_by_bearer(self, token: str) -> Principal | None:
+    def find_by_bearer(self, token: str, address: str = "") -> Principal | None:
         return self.bearers.get(token)
 
 

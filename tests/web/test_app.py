@@ -87,7 +87,7 @@ def test_answers__each_wears_the_headers_that_keep_a_browser_safe(tmp_path: Path
 
 
 def test_answers__over_plain_http_promise_no_https(tmp_path: Path) -> None:
-    with serving(tmp_path, origin="") as service:
+    with serving(tmp_path, origin="http://127.0.0.1:8140") as service:
         answer = service.client.get("/healthz")
         cookie = service.desk.cookies.make("carnet_session", "x").to_header(header="")
     assert answer.status_code == 200

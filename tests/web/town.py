@@ -18,6 +18,8 @@ from tests.web.desk import TestService, serving
 VIN = "WVWZZZ1KZ7P123456"
 OTHER_VIN = "WVWZZZ1KZ7P123457"
 HOLDER, STRANGER = f"acc_{1:032x}", f"acc_{2:032x}"
+ALWAYS = 2**50
+"""Confirmed for as long as a test runs."""
 MEMBERS = {"dealer": "dealer", "garage": "garage", "centre": "inspection_centre", "insurer": "insurer"}
 MOST = frozenset(Scope)
 
@@ -69,8 +71,8 @@ def name_of(prefix: str, *parts: str) -> str:
 def make_principals(members: dict[str, bytes]) -> dict[str, Principal]:
     """Everybody who asks in these tests, by the key that they send: offices, and members' machines and staff."""
     found = {
-        "holder": Principal(Standing.HOLDER, account=HOLDER),
-        "stranger": Principal(Standing.HOLDER, account=STRANGER),
+        "holder": Principal(Standing.HOLDER, account=HOLDER, confirmed_at=ALWAYS),
+        "stranger": Principal(Standing.HOLDER, account=STRANGER, confirmed_at=ALWAYS),
         "operator": Principal(Standing.OPERATOR, account=f"acc_{3:032x}"),
     }
     for name, member in members.items():

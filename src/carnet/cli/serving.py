@@ -32,6 +32,7 @@ def with_settings(function: Callable[..., Any]) -> Any:
             )
         else:
             metavar = setting.name.removesuffix("_ms").removesuffix("_bytes").split("_")[-1].upper()
+            metavar = "1|0" if setting.name == "open_sign_up" else metavar
             option = click.option(setting.option, setting.name, metavar=metavar, help=setting.meaning + shown)
         function = option(function)
     return function

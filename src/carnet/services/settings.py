@@ -29,6 +29,7 @@ class Settings:
     origin: str = ""
     hosts: tuple[str, ...] = ()
     behind_proxy: bool = False
+    open_sign_up: bool = True
     census_every_ms: int = 300_000
     max_body_bytes: int = 1_000_000
     max_connections: int = 1_000
@@ -38,8 +39,9 @@ class Settings:
 
     @property
     def public_address(self) -> str:
-        """The origin that people see: as it was set, else that of the socket."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The origin that people see: as it was set, else that of the socket, with a name where it is this machine's: a
+        browser makes no passkey for a bare address."""
+        host = "localhost" if self.is_loopback else f"[{self.host}]" if ":" in self.host else self.host
         return self.origin or f"http://{host}:{self.port}"
 
     @property
@@ -93,6 +95,12 @@ SETTINGS = (
     Setting("hosts", "--allow-host", "CARNET_HOSTS", "More host names to answer to, separated by commas."),
     Setting(
         "behind_proxy", "--behind-proxy", "CARNET_BEHIND_PROXY", "A proxy with https stands before this service (1/0)."
+    ),
+    Setting(
+        "open_sign_up",
+        "--open-sign-up",
+        "CARNET_OPEN_SIGN_UP",
+        "Whether anybody may make a holder's account (1), or only who was invited (0).",
     ),
     Setting(
         "census_every_ms", "--census-every", "CARNET_CENSUS_EVERY", "How often what changed is censused: 30s, 5m, 1h."

@@ -19,6 +19,7 @@ from carnet.web.api.quota import tell_quota
 from carnet.web.desk import Desk, TheDesk
 from carnet.web.edge import Edge
 from carnet.web.guard import check_request, prepare_guard
+from carnet.web.pages import demo
 from carnet.web.policy import check_policies
 from carnet.web.problems import HANDLERS
 
@@ -33,7 +34,16 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
         return desk
 
     app = Litestar(
-        route_handlers=[*fixed.ROUTES, metrics.get_metrics, static_files.get_static, *api.ROUTES, *pages.ROUTES, *more],
+        route_handlers=[
+            *fixed.ROUTES,
+            metrics.get_metrics,
+            static_files.get_static,
+            *api.ROUTES,
+            *pages.ROUTES,
+            # Only a demonstration has sign-in links: elsewhere there is no such address.
+            *(demo.ROUTES if desk.is_demo else ()),
+            *more,
+        ],
         guards=[check_request],
         dependencies={
             "desk": Provide(give_desk, sync_to_thread=False),

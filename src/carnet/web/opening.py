@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from carnet.node.door import RemoteWriter
 from carnet.node.home import Home
@@ -14,11 +14,12 @@ from carnet.node.keyring import KeyRing
 from carnet.node.people import compute_people_key, get_people_address
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
+from carnet.services.accounts.office import Office
 from carnet.services.founding import now_ms
-from carnet.services.idempotency import Idempotency
 from carnet.services.settings import Settings
 from carnet.vault.people.store import open_people_store
 from carnet.web.desk import Desk
+from carnet.web.people import OfficeCallers, make_shelf
 
 
 class OpenedDesk(NamedTuple):
@@ -40,6 +41,18 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -
         stack.callback(door.close)
         people = open_people_store(get_people_address(home))
         stack.callback(people.close)
-        shelf: dict[str, Any] = {"idempotency": Idempotency(people, compute_people_key(ring)), "people": people}
-        desk = Desk(home, readers, door, now_ms, os.urandom, settings, is_demo=is_demo, shelf=shelf)
+        with readers.reading() as reader:
+            network = reader.state.genesis.name
+        office = Office(people, compute_people_key(ring), network, is_open=settings.open_sign_up, is_demo=is_demo)
+        desk = Desk(
+            home,
+            readers,
+            door,
+            now_ms,
+            os.urandom,
+            settings,
+            callers=OfficeCallers(office),
+            is_demo=is_demo,
+            shelf=make_shelf(office),
+        )
         return OpenedDesk(desk, stack.pop_all().close)

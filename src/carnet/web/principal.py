@@ -23,8 +23,9 @@ class Callers(Protocol):
     def find_by_session(self, token: str) -> Principal | None:
         """The account that signed in in this browser; None if the session has ended or never was."""
 
-    def find_by_bearer(self, token: str) -> Principal | None:
-        """The machine client of an API key or access token; None if it is unknown, revoked or has expired."""
+    def find_by_bearer(self, token: str, address: str = "") -> Principal | None:
+        """The machine client of an API key or access token; None if it is unknown, revoked or has expired. Who guesses
+        from one `address` is slowed down: Refused(TOO_MANY_REQUESTS)."""
 
 
 class VisitorsOnly:
@@ -34,7 +35,7 @@ class VisitorsOnly:
         """Nobody."""
         return None
 
-    def find_by_bearer(self, token: str) -> Principal | None:
+    def find_by_bearer(self, token: str, address: str = "") -> Principal | None:
         """Nobody."""
         return None
 
@@ -48,7 +49,7 @@ def find_principal(connection: ASGIConnection[Any, Any, Any, Any], callers: Call
         token = token.strip()
         if scheme.lower() != "bearer" or not token or len(token) > MAX_CREDENTIAL or not token.isascii():
             raise Refused(Reason.MALFORMED_REQUEST, "write `Authorization: Bearer KEY`")
-        found = callers.find_by_bearer(token)
+        found = callers.find_by_bearer(token, connection.client.host if connection.client else "")
         if found is None:
             raise Refused(Reason.NOT_SIGNED_IN, "this key or token is unknown, was revoked, or has expired")
         return found

@@ -82,6 +82,12 @@ class Visit:
     device: str = ""
 
 
+def shorten_address(host: str) -> str:
+    """An address as attempts are counted by it: of IPv6 the network of 64 bits, since one person has all of it."""
+    is_long = host.count(":") > 1 and not host.startswith("::")
+    return ":".join(host.split(":")[:4]) if is_long else host
+
+
 def open_office(
     home: Home, network: str, passphrase: str | None = None, *, is_open: bool = True, is_demo: bool = False
 ) -> Office:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from carnet.web.pages import adding, entries, front, operator, vehicle, vehicles, verifying
+from carnet.web.pages import account, adding, entries, front, operator, signing_in, vehicle, vehicles, verifying
 
 ROUTES: list[Any] = [
     *front.ROUTES,
+    *signing_in.ROUTES,
+    *account.ROUTES,
     *vehicles.ROUTES,
     *vehicle.ROUTES,
     *entries.ROUTES,

@@ -26,15 +26,25 @@ CHOICE_AGE_S: Final = 365 * 86_400
 
 
 def show(
-    request: AnyRequest, desk: Desk, principal: Principal, template: str, status_code: int = 200, **facts: Any
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    template: str,
+    status_code: int = 200,
+    *,
+    begins: str | None = None,
+    **facts: Any,
 ) -> Response[str]:
-    """The page of a template. Whoever asks for `?lang=` is answered in it from now on."""
-    frame, cookies = make_frame(request, desk, principal)
+    """The page of a template. Whoever asks for `?lang=` is answered in it from now on. `begins` is the token of a
+    session that begins with this page, to which its forms belong."""
+    frame, cookies = make_frame(request, desk, principal, begins)
     page = render(template, frame, **facts)
     return Response(page, status_code=status_code, media_type="text/html", cookies=cookies)
 
 
-def make_frame(request: AnyRequest, desk: Desk, principal: Principal) -> tuple[Frame, list[Cookie]]:
+def make_frame(
+    request: AnyRequest, desk: Desk, principal: Principal, begins: str | None = None
+) -> tuple[Frame, list[Cookie]]:
     """What the page must know of its reader, and the cookies that the answer sets."""
     cookies = []
     language = find_reader_language(request, desk)
@@ -50,7 +60,7 @@ def make_frame(request: AnyRequest, desk: Desk, principal: Principal) -> tuple[F
         theme=find_theme(kept),
         path=request.scope["path"],
         standing=principal.standing.value,
-        form_token=compute_form_token(secret, request.cookies.get(desk.cookies.session)),
+        form_token=compute_form_token(secret, begins or request.cookies.get(desk.cookies.session)),
         is_demo=desk.is_demo,
     )
     return frame, cookies
