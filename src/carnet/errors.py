@@ -120,6 +120,7 @@ class Reason(StrEnum):
     FORM_EXPIRED = "form_expired"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     REQUEST_AT_WORK = "request_at_work"
+    UPLOAD_OFFSET = "upload_offset"
     TOO_MANY_REQUESTS = "too_many_requests"
     WRITER_AWAY = "writer_away"
     SERVICE_FAULT = "service_fault"

@@ -41,6 +41,11 @@ class WebTown:
             more["json"] = json
         return self.service.client.request(method, path, headers=headers, **more)
 
+    def add(self, name: str, member: bytes) -> None:
+        """One more member, with its machine and staff."""
+        self.members[name] = member
+        self.service.callers.bearers.update(make_principals({name: member}))
+
     def open(self, who: str = "dealer", vin: str = VIN, **more: Any) -> str:
         body = {"subject": {"scheme": "vin", "value": vin}, "occasion": "first_registration"}
         answer = self.call(who, "POST", "/v1/passports", body, **more)

@@ -122,16 +122,18 @@ def import_file(
     progress: Progress = lambda summary: None,
     worker_count: int = 0,
     batch_rows: int = BATCH_ROWS,
+    basis: int = Basis.REPORTED,
 ) -> Summary:
-    """Seal every good row that is not sealed yet, reported by `member` (basis 3), and take a census at the end.
+    """Seal every good row that is not sealed yet, reported by `member` (basis 3), or said by it (basis 2), and take a
+    census at the end.
 
-    Raises Refused(NOT_ACCREDITED) before anything is read if the member may not report such entries. A receipt is
-    written only after its commit.
+    Raises Refused(NOT_ACCREDITED) before anything is read if the member may not say such entries on this basis, or
+    report without opening passports: who only says them need not open any. A receipt is written only after its commit.
     """
-    for kind in (OPENING, *format_.kinds):
-        member.check_accredited(kind, Basis.REPORTED, writer.state.rules.get_kind(kind).class_)
+    for kind in (OPENING, *format_.kinds) if basis == Basis.REPORTED else format_.kinds:
+        member.check_accredited(kind, basis, writer.state.rules.get_kind(kind).class_)
     with PreparePool(writer.context(), worker_count) as pool:
-        run = _Run(writer, member, pool, now, sinks, progress, format_.opens_as, window=2 * worker_count)
+        run = _Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
         thresholds = look_for_cycles_rarely()
         try:
             for batch in _make_batches(format_.read(chunks, now), run, batch_rows):
@@ -214,6 +216,7 @@ class _Run:
         sinks: Sinks,
         progress: Progress,
         opens_as: str | None,
+        basis: int,
         *,
         window: int,
     ) -> None:
@@ -221,7 +224,7 @@ class _Run:
         self._progress, self._window = progress, window
         self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
         self._index_key = writer.index_key
-        self._opens_as = opens_as
+        self._opens_as, self._basis = opens_as, basis
         self._plates = Plates(writer)
         self._flights: deque[_Flight] = deque()
         self._opening: set[Subject] = set()
@@ -259,7 +262,7 @@ class _Run:
             self._add_group(own, digests[subject], subject, chains.get(subject), known, groups, order, opens)
         self._looks_first = self.summary.duplicate > before
         if groups:
-            job = self._writer.make_job(self._member.id, Basis.REPORTED, groups, created_ms=self._now)
+            job = self._writer.make_job(self._member.id, self._basis, groups, created_ms=self._now)
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
             self._opening |= opens
         while len(self._flights) > self._window:

@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import claims, entries, network, openapi, passports
+from carnet.web.api import claims, entries, files, network, openapi, passports
 from carnet.web.api.quota import check_quota
 
 ROUTES: list[Any] = [
@@ -19,6 +19,7 @@ ROUTES: list[Any] = [
             *passports.ROUTES,
             *entries.ROUTES,
             *claims.ROUTES,
+            *files.ROUTES,
             *network.ROUTES,
             *openapi.ROUTES,
         ],

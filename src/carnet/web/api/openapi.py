@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter
 from litestar.routes import HTTPRoute
 
 import carnet
@@ -160,6 +161,9 @@ def _make_parameters(path: str, handler: HTTPRouteHandler, contract: Contract) -
     for name, field in handler.parsed_fn_signature.parameters.items():
         kwarg = field.kwarg_definition
         alias = getattr(kwarg, "name", None) or name
+        if isinstance(kwarg, HeaderParameter):
+            schema = _make_query_schema(field, kwarg)
+            yield {"name": str(kwarg.name), "in": "header", "required": True, "schema": schema}
         if name in places or alias not in known:
             continue
         yield {"name": alias, "in": "query", "required": False, "schema": _make_query_schema(field, kwarg)}

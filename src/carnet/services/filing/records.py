@@ -1,0 +1,240 @@
+"""The records of file jobs: a folder for each in the node's home, which the server names, of mode 0700.
+
+    HOME/files/job_…/  job.json   content   progress.json   faults.ndjson   faulty   receipts.ndjson
+
+A job outlives every process: what was acknowledged of its file is on the disk, and a job that was begun is begun again
+(no row is sealed twice). It refuses to know what is in a file, and to show a job to another member.
+Design: security 17, 41.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from carnet.errors import Reason, Refused
+from carnet.node.home import Home, write_private
+from carnet.services.names import Prefix, find_id, format_name
+from carnet.types import MemberId, Millis
+
+State = Literal["uploading", "queued", "running", "done", "failed", "cancelled"]
+Format = Literal["mapping", "histovec", "registry", "report", "dvsa", "rdw", "vpic"]
+
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+MAX_PART_BYTES: Final = 8 * 1024 * 1024
+MAX_MAPPING_BYTES: Final = 256 * 1024
+MAX_OPEN_JOBS: Final = 20
+"""Of one member that are not over yet."""
+
+ENDED: Final = frozenset({"done", "failed", "cancelled"})
+KEPT_MS: Final = 7 * 86_400_000
+"""How long a job's outcome is kept after its end; its file goes with the end."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a member wants to send: what it calls it, its format, the mapping document for `mapping`, the vehicle
+    that a report is of, its size in bytes, and whether it is only to be looked at."""
+
+    name: str
+    format: Format
+    size: int
+    mapping: dict[str, Any] | None = None
+    subject: str | None = None
+    validate_only: bool = False
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the rows so far: `rows_read` = sealed + duplicate + faulty."""
+
+    rows_read: int = 0
+    sealed: int = 0
+    duplicate: int = 0
+    faulty: int = 0
+    passports: int = 0
+    bytes_read: int = 0
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it is kept. `member` in hexadecimal; times in ms; `failure` is (code, sentence) where all of it
+    failed."""
+
+    id: str
+    member: str
+    made_by: str
+    wish: Wish
+    state: State
+    created_ms: Millis
+    ended_ms: Millis | None = None
+    tries: int = 0
+    counts: Counts = Counts()
+    failure: tuple[str, str] | None = None
+
+
+class Files:
+    """The jobs of one home. For any thread and process."""
+
+    def __init__(self, home: Home, clock: Callable[[], Millis], random_bytes: Callable[[int], bytes]) -> None:
+        self.root = home.path / "files"
+        self._clock, self._random_bytes = clock, random_bytes
+
+    def create(self, member: MemberId, made_by: str, wish: Wish, seed: bytes | None = None) -> Job:
+        """A job that waits for its file. With the same `seed` (of an idempotency key) it is the same job.
+
+        Raises Refused REQUEST_TOO_LARGE, VALUE_OUT_OF_RANGE, MISSING_FIELD, TOO_MANY_REQUESTS (too many are open).
+        """
+        _check_wish(wish)
+        id_ = format_name(Prefix.JOB, self._random_bytes(16) if seed is None else seed[:16])
+        if (self.root / id_).exists():
+            return self.get(member, id_)
+        if sum(job.state not in ENDED for job in self.list(member)) >= MAX_OPEN_JOBS:
+            raise Refused(
+                Reason.TOO_MANY_REQUESTS,
+                f"{MAX_OPEN_JOBS} files of yours are waiting already: let one end, or cancel one",
+                could_retry=True,
+                retry_after_s=60,
+            )
+        now = self._clock()
+        job = Job(id=id_, member=member.hex(), made_by=made_by, wish=wish, state="uploading", created_ms=now)
+        folder = self.root / id_
+        folder.mkdir(mode=0o700, parents=True)
+        os.close(os.open(folder / "content", os.O_WRONLY | os.O_CREAT, 0o600))
+        self.save(job)
+        return job
+
+    def get(self, member: MemberId, id_: str) -> Job:
+        """A job of this member, with its progress. Raises Refused(NOT_FOUND), for another's too."""
+        job = self.find(id_)
+        if job is None or job.member != member.hex():
+            raise Refused(Reason.NOT_FOUND, "there is no such file job here, or you may not see it")
+        return job
+
+    def find(self, id_: str) -> Job | None:
+        """A job by its id, whosesoever it is."""
+        if find_id(Prefix.JOB, id_) is None:
+            return None
+        try:
+            job = msgspec.json.decode((self.root / id_ / "job.json").read_bytes(), type=Job)
+        except OSError:
+            return None
+        if job.state in ENDED:
+            return job
+        with suppress(OSError, msgspec.DecodeError):
+            counts = msgspec.json.decode((self.root / id_ / "progress.json").read_bytes(), type=Counts)
+            return msgspec.structs.replace(job, counts=counts)
+        return job
+
+    def list(self, member: MemberId | None = None) -> list[Job]:
+        """The jobs of a member, or of all, the oldest first."""
+        names = [entry.name for entry in os.scandir(self.root)] if self.root.is_dir() else []
+        found = [job for job in map(self.find, names) if job is not None]
+        mine = [job for job in found if member is None or job.member == member.hex()]
+        return sorted(mine, key=lambda job: (job.created_ms, job.id))
+
+    def save(self, job: Job) -> None:
+        """Keep the record, durably and in one step."""
+        write_private(self.root / job.id / "job.json", msgspec.json.encode(job))
+
+    def path(self, job: Job, name: str) -> Path:
+        """One of the files of a job. Its name is ours."""
+        return self.root / job.id / name
+
+    # ---- uploading
+
+    def count_received(self, job: Job) -> int:
+        """How many bytes of the file are on the disk."""
+        if job.state != "uploading":
+            return job.wish.size
+        return self.path(job, "content").stat().st_size
+
+    def add_part(self, member: MemberId, id_: str, offset: int, part: bytes) -> Job:
+        """Add a part at this offset; when it returns, the part is on the disk. With the last one the job waits its
+        turn.
+
+        Raises Refused NOT_FOUND, UPLOAD_OFFSET (with where to go on), REQUEST_TOO_LARGE for more than was announced.
+        """
+        with self._locked(self.get(member, id_)) as job:
+            if job.state != "uploading":
+                raise Refused(Reason.UPLOAD_OFFSET, "this file is complete already", offset=job.wish.size)
+            received = self.count_received(job)
+            if offset != received:
+                saying = f"{received:,} bytes are here: go on from there"
+                raise Refused(Reason.UPLOAD_OFFSET, saying, offset=received, pointer="#Upload-Offset")
+            if received + len(part) > job.wish.size:
+                raise Refused(Reason.REQUEST_TOO_LARGE, f"the file was announced with {job.wish.size:,} bytes")
+            with self.path(job, "content").open("r+b") as content:
+                content.seek(offset)
+                content.write(part)
+                content.flush()
+                os.fsync(content.fileno())
+            if received + len(part) == job.wish.size:
+                job = msgspec.structs.replace(job, state="queued")
+                self.save(job)
+            return job
+
+    def cancel(self, member: MemberId, id_: str) -> Job:
+        """End a job that has not ended; its file goes. What is sealed stays."""
+        with self._locked(self.get(member, id_)) as job:
+            return job if job.state in ENDED else self.end(job, "cancelled")
+
+    # ---- its end
+
+    def end(self, job: Job, state: State, counts: Counts | None = None, failure: tuple[str, str] | None = None) -> Job:
+        """The job is over: its record says so, then its file goes."""
+        told = job.counts if counts is None else counts
+        ended = msgspec.structs.replace(job, state=state, counts=told, failure=failure, ended_ms=self._clock())
+        self.save(ended)
+        for name in ("content", "progress.json"):
+            self.path(job, name).unlink(missing_ok=True)
+        return ended
+
+    def purge(self) -> int:
+        """Remove jobs that ended, or were left half uploaded, a week ago; how many."""
+        until, count = self._clock() - KEPT_MS, 0
+        for job in self.list():
+            is_over = job.ended_ms is not None and job.ended_ms < until
+            if is_over or (job.state == "uploading" and job.created_ms < until):
+                shutil.rmtree(self.root / job.id, ignore_errors=True)
+                count += 1
+        return count
+
+    @contextmanager
+    def _locked(self, job: Job) -> Iterator[Job]:
+        """The job as it is now, which nobody else changes meanwhile."""
+        with (self.root / job.id / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.get(bytes.fromhex(job.member), job.id)
+
+
+def _check_wish(wish: Wish) -> None:
+    if wish.size > MAX_FILE_BYTES:
+        raise Refused(Reason.REQUEST_TOO_LARGE, f"a file has at most {MAX_FILE_BYTES:,} bytes: send it in several")
+    if wish.size < 1:
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, "an empty file holds no row", field="size")
+    if (wish.mapping is None) == (wish.format == "mapping"):
+        saying = "format mapping needs a mapping document, and no other has one: `carnet import guess` proposes one"
+        raise Refused(Reason.MISSING_FIELD, saying, field="mapping")
+    if len(msgspec.json.encode(wish.mapping)) > MAX_MAPPING_BYTES:
+        raise Refused(Reason.REQUEST_TOO_LARGE, f"a mapping document has at most {MAX_MAPPING_BYTES:,} bytes")
+
+
+def read_lines(path: Path, start: int, limit: int) -> tuple[Sequence[dict[str, Any]], bool]:
+    """A page of a file of JSON lines, from this line on (0 is the first); and whether there are more. An absent file
+    is empty, and a last line without its end is not written yet."""
+    found = list(islice(iterate_lines(path), start, start + limit + 1))
+    return found[:limit], len(found) > limit
+
+
+def iterate_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The same, all of them, as they are asked for."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield msgspec.json.decode(line)
