@@ -69,7 +69,7 @@ vectors: setup ## write docs/spec/vectors again, from fixed seeds
 page: setup ## write src/carnet/web/verify.html again, from its parts and verify.mjs
 	@$(BIN)/python -m carnet.web.verify_page
 
-screenshots: setup ## write pictures of the verification page to build/screenshots; needs Chromium
+screenshots: setup ## write pictures of every page to build/screenshots; needs Chromium
 	@$(BIN)/python -m tests.web.screenshots build/screenshots
 
 wheel: setup ## build dist/carnet-….whl; the same commit gives the same bytes

@@ -1,10 +1,11 @@
-"""Pictures of the verification page: each outcome, in both languages and themes, on a desk and on a phone.
+"""Pictures of every page: the application's, and each outcome of the verification page; both themes, desk and phone.
 
 `python -m tests.web.screenshots FOLDER` writes them. They are for people to look at; no test compares pixels.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 from carnet.services.publishing import PACKAGED
 from tests.web.browser import DESK, PHONE, Opened, give, open_browser, open_page, wait_for_answer
 from tests.web.samples import SAMPLES, Sample, make_sample
+from tests.web.street import Street, open_street
+from tests.web.test_every_page import list_pages
+from tests.web.visit import visiting
 
 SIZES = {"desk": (DESK, 1.0), "phone": (PHONE, 2.0)}
 
@@ -35,6 +39,31 @@ def write_all(folder: Path) -> int:
     return count
 
 
+def write_application(folder: Path) -> int:
+    """Write a picture of each page of the application; French by day, English by night."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tempfile.TemporaryDirectory() as home, open_street(Path(home)) as street, open_browser() as browser:
+        for size, (pixels, scale) in SIZES.items():
+            for scheme, language in (("light", "fr-FR"), ("dark", "en-GB")):
+                for who in ("holder", "newcomer", "operator", None):
+                    how = {"size": pixels, "scheme": scheme, "language": language, "scale": scale}
+                    with visiting(browser, street, who, **how) as visit:  # type: ignore[arg-type]
+                        for path in [path for its, path in list_pages(street) if its == who]:
+                            visit.go(path)
+                            name = name_picture(street, who, path)
+                            visit.page.screenshot(path=folder / f"app-{name}-{scheme}-{size}.png", full_page=True)
+                            count += 1
+    return count
+
+
+def name_picture(street: Street, who: str | None, path: str) -> str:
+    """The page's path as a file's name, each passport by its story."""
+    for story, passport in street.passports.items():
+        path = path.replace(f"/vehicles/pas_{passport}", story)
+    return f"{who or 'visitor'}-{re.sub('[^a-z0-9]+', '-', path.lower()).strip('-') or 'front'}"
+
+
 def show(opened: Opened, name: str, sample: Sample) -> None:
     """Bring the page into the state that the picture is of."""
     if name == "start":
@@ -49,4 +78,4 @@ def show(opened: Opened, name: str, sample: Sample) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="carnet-page-"))
-    print(f"{write_all(target)} pictures in {target}")
+    print(f"{write_application(target) + write_all(target)} pictures in {target}")

@@ -106,17 +106,20 @@ def make_charts(readings: Sequence[Reading]) -> list[Chart]:
 def _make_chart(unit: str, readings: Sequence[Reading]) -> Chart:
     days = [_to_day(reading.entry.day or "") for reading in readings]
     first, last = days[0], max(days[-1], days[0] + 1)
-    step = _choose_step(max(reading.value for reading in readings))
-    top = step * max(1, -(-max(reading.value for reading in readings) // step))
+    least, most = min(reading.value for reading in readings), max(reading.value for reading in readings)
+    # A long life far from 0 is drawn where it is, so that its steps are seen.
+    step = _choose_step(most - least if least * 5 > most * 2 else most)
+    floor = least // step * step if least * 5 > most * 2 else 0
+    top = max(floor + step, -(-most // step) * step)
     points = tuple(
-        Point(_LEFT + (day - first) * (_RIGHT - _LEFT) / (last - first), _scale(reading.value, top), reading)
+        Point(_LEFT + (day - first) * (_RIGHT - _LEFT) / (last - first), _scale(reading.value, floor, top), reading)
         for day, reading in zip(days, readings, strict=True)
     )
     return Chart(
         unit,
         points,
         tuple(_split_runs(points)),
-        tuple(Tick(_scale(value, top), value) for value in range(0, top + 1, step)),
+        tuple(Tick(_scale(value, floor, top), value) for value in range(floor, top + 1, step)),
         tuple(_make_years(first, last)),
     )
 
@@ -153,8 +156,8 @@ def _choose_step(highest: int) -> int:
     return next((factor * power for factor in (1, 2, 5) if factor * power >= wanted), 10 * power)
 
 
-def _scale(value: int, top: int) -> float:
-    return _BOTTOM - value * (_BOTTOM - _TOP) / top
+def _scale(value: int, floor: int, top: int) -> float:
+    return _BOTTOM - (value - floor) * (_BOTTOM - _TOP) / (top - floor)
 
 
 def _to_day(text: str) -> int:

@@ -18,6 +18,11 @@ from carnet.web.pages.failure import render_failure
 from carnet.web.policy import OPEN
 from carnet.web.problems import REASONS, STATUSES, Problem, is_for_a_person
 
+# The page by itself, from a disk, has no server to fall back on; served by one, it has.
+_WITHOUT_SCRIPT = (
+    '<br><p><a class="button" lang="en" href="/verify/here?lang=en">Let this server verify it</a>'
+    ' <a class="button button--quiet" lang="fr" href="/verify/here?lang=fr">Laisser ce serveur vérifier</a></p>'
+).encode()
 _META_CSP = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
@@ -74,7 +79,7 @@ def _make_page(policy: bytes) -> tuple[bytes, str]:
     found = _META_CSP.search(page.decode())
     if found is None:
         raise ValueError("the packaged page says nothing of what it may do")
-    return page, found[1]
+    return page.replace(b"</noscript>", _WITHOUT_SCRIPT + b"</noscript>", 1), found[1]
 
 
 @get("/problems/{code:str}", opt={"policy": OPEN}, sync_to_thread=False, include_in_schema=False)

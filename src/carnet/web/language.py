@@ -47,11 +47,23 @@ def _find_accepted(header: str) -> Language | None:
     return None if best is None else best[1]
 
 
+class English(NullTranslations):
+    """English says what the templates say, with the apostrophes that print has."""
+
+    def gettext(self, message: str) -> str:
+        """The message itself."""
+        return message.replace("'", "\u2019")
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """One message or the other, by number."""
+        return self.gettext(msgid1 if n == 1 else msgid2)
+
+
 @cache
 def load_translations(language: Language) -> NullTranslations:
     """The catalogue of a language; English has none, since its messages say themselves."""
     if language == "en":
-        return NullTranslations()
+        return English()
     with (CATALOGUES / language / "LC_MESSAGES" / "carnet.po").open("rb") as file:
         catalogue = read_po(file, locale=language)
     compiled = BytesIO()
