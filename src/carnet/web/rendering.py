@@ -8,6 +8,7 @@ requests: what a page must know of its reader comes in a `Frame`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from unicodedata import normalize
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from carnet import __version__
+from carnet.services.entries import Entry
 from carnet.services.vehicles import Vehicle
 from carnet.web.language import Language, load_translations
 from carnet.web.static_files import find_address
@@ -94,8 +96,39 @@ def _make_environment(language: Language) -> Environment:
         "version": __version__,
     }
     # An icon is a macro, so that its markup stands in a template like all other markup.
-    environment.globals["icon"] = environment.get_template("icon.html").module.icon  # type: ignore[attr-defined]
+    kept: Any = environment.get_template("icon.html").module
+    environment.globals |= {"icon": cache(kept.icon), "badge": cache(kept.badge), "keep": KeptEvents().keep}
     return environment
+
+
+class KeptEvents:
+    """Entries of a language as they were drawn. An entry never changes; what its place in a timeline says of it may:
+    that is in the key."""
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._limit = limit
+        self._drawn: dict[tuple[Any, ...], str] = {}
+
+    def keep(self, vehicle: Vehicle, entry: Entry, caller: Callable[[], str]) -> str:
+        """The markup of an entry, drawn by `caller` where it is not kept."""
+        others = (*entry.contested_by, *(() if entry.superseded_by is None else (entry.superseded_by,)))
+        erased = tuple(vehicle.entries[seq].is_erased for seq in others)
+        key = (
+            vehicle.passport,
+            entry.statement,
+            others,
+            entry.superseded_by,
+            entry.is_disputed,
+            entry.is_erased,
+            erased,
+        )
+        drawn = self._drawn.get(key)
+        if drawn is None:
+            drawn = caller()
+            if len(self._drawn) >= self._limit:
+                self._drawn.clear()
+            self._drawn[key] = drawn
+        return drawn
 
 
 def make_drums(value: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from babel.dates import format_date, format_datetime, format_time
@@ -26,6 +26,9 @@ READINGS: Final = (
     "old_odometer_mi",
 )  # fmt: skip
 LONGEST: Final = 600
+KEPT: Final = 4096
+"""How many numbers and dates are kept as text: most pages say the same ones again."""
+
 NARROW: Final = "\u202f"
 
 # What a unit at the end of a field's name means: how to divide, and what to write behind.
@@ -58,6 +61,7 @@ class Wording:
 
     # ---- numbers and dates
 
+    @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def number(self, value: float) -> str:
         """Thousands by a narrow no-break space in French, a comma in English."""
         return str(format_decimal(value, locale=self._locale))
@@ -89,6 +93,7 @@ class Wording:
         )
         return text if cents % 100 else re.sub(r"[.,]00(?=\D|$)", "", text)
 
+    @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def day(self, text: str, length: str = "medium") -> str:
         """`YYYY`, `YYYY-MM` or `YYYY-MM-DD` in words; anything else as it was written."""
         match = _DAY.match(text)
@@ -102,16 +107,19 @@ class Wording:
             return str(format_date(on, "LLLL y", locale=self._locale))
         return str(format_date(on, {"day": "d MMMM", "long": "d MMMM y"}.get(length, "d MMM y"), locale=self._locale))
 
+    @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def moment(self, ms: int) -> str:
         """A moment of the machine, in UTC, to the minute."""
         at = datetime.fromtimestamp(ms / 1000, UTC)
         pattern = "d MMMM y 'à' H:mm 'UTC'" if self.language == "fr" else "d MMMM y 'at' HH:mm 'UTC'"
         return str(format_datetime(at, pattern, locale=self._locale))
 
+    @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def date_of(self, ms: int) -> str:
         """The day (UTC) of a moment of the machine."""
         return self.day(datetime.fromtimestamp(ms / 1000, UTC).date().isoformat(), "long")
 
+    @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def clock(self, text: str) -> str:
         """A time of day, `HH:MM…`, as the language writes it."""
         match = re.match(r"([01]\d|2[0-3]):([0-5]\d)", text)
