@@ -8,9 +8,10 @@ It refuses to know what a valid VIN, plate or kind of entry is (see `passport`),
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
+
+import msgspec
 
 from carnet.errors import Reason, Refused
 
@@ -98,8 +99,7 @@ class MemberKind(StrEnum):
     NODE = "node"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """What a statement is about: a value under a scheme (`vin`, `plate`, `histovec` …), with a country for plates only.
 
     Only a shape: `carnet.passport.subject.check_subject` says whether the value is possible. Source: format.md, Fields.

@@ -30,7 +30,7 @@ from carnet.formats.histovec_columns import (
 from carnet.formats.json_items import find_members
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
 from carnet.formats.rows import Item, Row, compute_latest
-from carnet.passport.subject import check_subject, find_subject
+from carnet.passport.subject import check_subject, find_histovec
 from carnet.types import Millis, Subject, brief, show
 
 __all__ = ["Item", "Row", "read_inspections"]
@@ -71,6 +71,12 @@ def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
     latest = compute_latest(now)
     row = 0
     for line in split_text_lines(chunks):
+        number, data, length, trouble = line
+        is_whole = number > 1 and trouble is None and length == len(data)
+        if is_whole and (rows := _find_rows(line, row, latest)) is not None:
+            row += len(rows)
+            yield from rows
+            continue
         refused = find_line_fault(line)
         if refused is not None:
             row += 1
@@ -78,7 +84,7 @@ def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
             if is_hopeless(refused):
                 return
             continue
-        if not line.data.strip():
+        if not data.strip():
             continue
         for item in _read_line(line, row, latest):
             row = item.row
@@ -168,7 +174,7 @@ def _find_fields(inspection: _Inspection, subject: dict[str, object], latest: st
 
 @lru_cache(maxsize=4096)
 def _check_vehicle(value: str) -> tuple[Subject, dict[str, object]]:
-    subject = find_subject("histovec", value, None)
+    subject = find_histovec(value)
     if subject is None:
         subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
     return subject, subject.to_json()

@@ -69,6 +69,12 @@ def find_subject(scheme: str, value: str, country: str | None) -> Subject | None
         return None
 
 
+def find_histovec(value: str) -> Subject | None:
+    """As `find_subject` for the scheme `histovec`, for those who ask for each row of a file."""
+    # Whatever the pattern takes is plain, short and normal.
+    return None if _HISTOVEC.fullmatch(value) is None else Subject("histovec", value)
+
+
 @lru_cache(maxsize=4096)
 def _check_parts(scheme: str, value: str, country: str | None) -> Subject:
     """The checks of each scheme; remembered, since a file says many things in a row about one vehicle."""
