@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from bench import census, growth, importing, postgres, proofs, single, starting
+from bench import census, growth, http, importing, postgres, proofs, single, starting
 from bench.figures import IS_QUICK, Figure, format_table, write_figures
 
 SUBJECTS: dict[str, Any] = {
     module.__name__.removeprefix("bench."): module
-    for module in (starting, importing, postgres, growth, single, census, proofs)
+    for module in (starting, importing, postgres, growth, single, http, census, proofs)
 }
 
 

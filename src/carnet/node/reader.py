@@ -98,6 +98,19 @@ class ShownEntry(NamedTuple):
     seal: int = 0
 
 
+class Fingerprint(NamedTuple):
+    """All that an answer about one passport can depend on: its last entry; the log indexes of rules, members, census
+    and checkpoint; the latest of all erasures. The same fingerprint, the same answer."""
+
+    epoch: int
+    seq: int
+    rules: int
+    members: int
+    census: int
+    checkpoint: int
+    erasure: int
+
+
 class EntryRow(NamedTuple):
     """An entry as it is stored, but for its place in the chain."""
 
@@ -372,6 +385,18 @@ class Reader:
         query = f"SELECT type, head_epoch, {LAST_SEQ} FROM chain WHERE chain16 = ?"  # noqa: S608 - our own words
         row = self._connection.execute(query, (chain,)).fetchone()
         return None if row is None else (row[0], row[1], row[2])
+
+    def find_fingerprint(self, chain: bytes) -> Fingerprint | None:
+        """What an answer about a passport depends on, at this moment; None where there is no such passport."""
+        head, state = self.find_head(chain), self._state
+        if head is None:
+            return None
+        (erasure,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM erasure").fetchone()
+        census = -1 if self._census is None else self._census[0]
+        checkpoint = -1 if self._checkpoint is None else self._checkpoint[0]
+        return Fingerprint(
+            head[1], head[2], state.rules_ref.index, state.members_ref.index, census, checkpoint, erasure
+        )
 
     def has_written(self, chain: bytes, member: bytes) -> bool:
         """Whether an entry of this history is a member's own word (any basis but the holder's). Nothing is opened for

@@ -5,9 +5,8 @@ It refuses to know what is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +24,7 @@ from carnet.web.api.contract import JSON
 from carnet.web.api.inputs import get_passport_id
 from carnet.web.desk import Desk
 from carnet.web.headers import get_request_id
+from carnet.web.kept import Answer, get_kept, make_answer
 from carnet.web.problems import make_problem
 
 AnyRequest = Request[Any, Any, Any]
@@ -55,15 +55,38 @@ def answer(value: object, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def answer_fresh(request: AnyRequest, value: object) -> Response[bytes]:
-    """A JSON answer with its tag; 304 for whoever has the very same. The tag is of what is shown, so it tells no more
-    than the answer does."""
-    body = msgspec.json.encode(value)
-    tag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+    """A JSON answer with its tag; 304 for whoever has the very same."""
+    return answer_tagged(request, make_answer(msgspec.json.encode(value)))
+
+
+def answer_tagged(request: AnyRequest, made: Answer) -> Response[bytes]:
+    """An answer that is made already; 304 for whoever has the very same."""
+    headers = {"ETag": made.tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     wanted = request.headers.get("if-none-match", "")
-    if tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}:
+    if made.tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}:
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
-    return Response(body, media_type=JSON, headers=headers)
+    return Response(made.body, media_type=JSON, headers=headers)
+
+
+def answer_kept(
+    desk: Desk,
+    request: AnyRequest,
+    reader: Reader,
+    view: View,
+    make: Callable[[], tuple[object, Iterable[str]]],
+) -> Answer:
+    """What was answered to this view at this address before, if it still holds; else what `make` gives: the answer, and
+    the kinds of entry that it shows."""
+    kept, mark = get_kept(desk), reader.find_fingerprint(view.passport)
+    address = f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
+    found = None if mark is None else kept.find(view, address, mark)
+    if found is not None:
+        return found
+    value, kinds = make()
+    made = make_answer(msgspec.json.encode(value), tuple(kinds))
+    if mark is not None:
+        kept.keep(view, address, mark, made)
+    return made
 
 
 def answer_once(

@@ -31,7 +31,17 @@ from carnet.services.timelines import (
     find_entry,
     hide_values,
 )
-from carnet.web.api.answers import AnyRequest, answer, answer_fresh, answer_once, get_holdings, note_access, viewing
+from carnet.web.api.answers import (
+    AnyRequest,
+    answer,
+    answer_fresh,
+    answer_kept,
+    answer_once,
+    answer_tagged,
+    get_holdings,
+    note_access,
+    viewing,
+)
 from carnet.web.api.contract import JSON, PROOF, Contract, ListOf, promise
 from carnet.web.api.inputs import (
     EntryIn,
@@ -121,9 +131,14 @@ def list_entries(
         wanted = _make_wanted(
             reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
         )
-        page = Opened(reader, view).list(wanted)
-        note_access(desk, principal, reader, view, [entry.kind for entry in page.entries])
-    return answer_fresh(request, ListOf(data=page.entries, has_more=page.has_more))
+
+        def make() -> tuple[object, list[str]]:
+            page = Opened(reader, view).list(wanted)
+            return ListOf(data=page.entries, has_more=page.has_more), [entry.kind for entry in page.entries]
+
+        made = answer_kept(desk, request, reader, view, make)
+        note_access(desk, principal, reader, view, list(made.kinds))
+    return answer_tagged(request, made)
 
 
 @get(

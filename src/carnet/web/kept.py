@@ -1,0 +1,81 @@
+"""Answers that one worker keeps, because making one again takes fifty times as long as seeing that it still holds.
+
+Whoever asks is let in or not as always; only then is a kept answer looked for. It holds for one view of one passport,
+and as long as nothing is different of what it was made from: the passport's last entry, the members, the rules, the
+census, and everything that was ever erased. After an erasure nothing is kept of any passport. It refuses to be larger
+than `MAX_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import sha256
+from threading import Lock
+from typing import Final, NamedTuple
+
+from carnet.node.reader import Fingerprint
+from carnet.services.access import View
+from carnet.web.desk import Desk
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+_SHELF: Final = "kept"
+
+
+class Answer(NamedTuple):
+    """The bytes of an answer, their tag (`ETag`), and the kinds of entry that it shows, for the holder's journal."""
+
+    body: bytes
+    tag: str
+    kinds: tuple[str, ...]
+
+
+def make_answer(body: bytes, kinds: tuple[str, ...] = ()) -> Answer:
+    """An answer with its tag, which is of what is shown: it tells no more than the answer does."""
+    return Answer(body, f'"{sha256(body).hexdigest()[:32]}"', kinds)
+
+
+class Kept:
+    """The answers of one worker, the least asked for first to go. For any thread."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes, self._size = max_bytes, 0
+        self._answers: OrderedDict[tuple[View, str], tuple[Fingerprint, Answer]] = OrderedDict()
+        self._erasure = 0
+        self._lock = Lock()
+
+    def find(self, view: View, address: str, mark: Fingerprint) -> Answer | None:
+        """What was answered to this view at this address, if it still holds."""
+        with self._lock:
+            self._forget_erased(mark)
+            found = self._answers.get((view, address))
+            if found is None or found[0] != mark:
+                return None
+            self._answers.move_to_end((view, address))
+            return found[1]
+
+    def keep(self, view: View, address: str, mark: Fingerprint, answer: Answer) -> None:
+        """Keep an answer that was made from what `mark` says."""
+        with self._lock:
+            self._forget_erased(mark)
+            before = self._answers.pop((view, address), None)
+            self._size += len(answer.body) - (0 if before is None else len(before[1].body))
+            self._answers[view, address] = mark, answer
+            while self._size > self._max_bytes:
+                self._size -= len(self._answers.popitem(last=False)[1][1].body)
+
+    def _forget_erased(self, mark: Fingerprint) -> None:
+        """What was erased is not kept in memory either."""
+        if mark.erasure != self._erasure:
+            self._answers.clear()
+            self._size, self._erasure = 0, mark.erasure
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
+def get_kept(desk: Desk) -> Kept:
+    """The answers that this worker keeps."""
+    kept = desk.shelf.setdefault(_SHELF, Kept())
+    if not isinstance(kept, Kept):
+        raise TypeError("what stands on the shelf as the kept answers is something else")
+    return kept

@@ -1,0 +1,105 @@
+"""Answers that a worker keeps: never another's, never an old one, and nothing of what was erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carnet.node.reader import Fingerprint
+from carnet.services.access import View
+from carnet.services.names import Prefix, parse_name
+from carnet.web.kept import Kept, get_kept, make_answer
+from tests.web.town import WebTown, serving_town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[WebTown]:
+    with serving_town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture
+def passport(town: WebTown) -> str:
+    passport = town.open()
+    assert town.record("garage", 41_000).status_code == 201
+    assert town.record("centre", 42_000).status_code == 201
+    town.hold(passport)
+    return passport
+
+
+def read(town: WebTown, who: str, passport: str, query: str = "") -> list[dict[str, Any]]:
+    answer = town.call(who, "GET", f"/v1/passports/{passport}/entries{query}")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+def test_kept__the_same_is_answered_without_being_made_again(town: WebTown, passport: str) -> None:
+    kept = get_kept(town.service.desk)
+    first = read(town, "garage", passport)
+    assert len(kept) == 1
+    assert read(town, "garage", passport) == first
+    assert len(kept) == 1
+    # Another question is another answer.
+    assert read(town, "garage", passport, "?limit=1") == first[:1]
+    assert len(kept) == 2
+
+
+def test_kept__each_view_has_its_own(town: WebTown, passport: str) -> None:
+    whole = read(town, "holder", passport)
+    garage = read(town, "garage", passport)
+    assert len(whole) > len(garage) == 1
+    assert read(town, "holder", passport) == whole
+    stranger = town.call("stranger", "GET", f"/v1/passports/{passport}/entries")
+    assert stranger.status_code == 404
+
+
+def test_kept__whoever_may_see_no_more_gets_nothing(town: WebTown, passport: str) -> None:
+    assert read(town, "holder", passport)
+    town.held.holders.clear()
+    assert town.call("holder", "GET", f"/v1/passports/{passport}/entries").status_code == 404
+
+
+def test_kept__what_was_written_since_is_seen(town: WebTown, passport: str) -> None:
+    before = read(town, "holder", passport)
+    assert town.record("garage", 43_000).status_code == 201
+    after = read(town, "holder", passport)
+    assert [one["id"] for one in after if one not in before]
+    assert len(after) == len(before) + 1
+    # A census changes nothing of it but could: it is made again.
+    town.service.node.writers[0].take_census()
+    assert read(town, "holder", passport) == after
+
+
+def test_kept__an_erasure_is_seen_and_leaves_nothing_behind(town: WebTown, passport: str) -> None:
+    (entry,) = read(town, "garage", passport)
+    assert entry["fields"]["odometer_km"] == 41_000
+    assert len(get_kept(town.service.desk)) == 1
+    writer = town.service.node.writers[0]
+    writer.erase(parse_name(Prefix.PASSPORT, passport, "passport"), [entry["seq"]], "holder_request")
+    (erased,) = read(town, "garage", passport)
+    assert (erased["erased"], erased["fields"]) == (True, None)
+    kept = get_kept(town.service.desk)
+    assert all(b"41000" not in answer.body for _, answer in kept._answers.values())
+    town.service.node.check()
+
+
+def test_kept__is_no_larger_than_it_may_be() -> None:
+    kept, fingerprint = Kept(max_bytes=1_000), Fingerprint(0, 1, 2, 3, 4, 5, 0)
+    views = [View(bytes([number]) * 16, None, None, 0) for number in range(20)]
+    for view in views:
+        kept.keep(view, "/x?", fingerprint, make_answer(bytes(100)))
+    assert len(kept) == 10
+    assert kept.find(views[0], "/x?", fingerprint) is None
+    assert kept.find(views[19], "/x?", fingerprint) is not None
+    # Asked for again, it goes last.
+    kept.find(views[10], "/x?", fingerprint)
+    kept.keep(views[0], "/x?", fingerprint, make_answer(bytes(100)))
+    assert kept.find(views[10], "/x?", fingerprint) is not None
+    assert kept.find(views[11], "/x?", fingerprint) is None
+    assert kept.find(views[19], "/x?", fingerprint._replace(seq=2)) is None
+    kept.keep(views[19], "/x?", fingerprint, make_answer(bytes(5_000)))
+    assert len(kept) == 0
