@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -27,10 +28,13 @@ from carnet.sdk import (
 )
 from carnet.sdk.signing import make_entry, sign_entries
 from carnet.sdk.transport import Transport
+from carnet.services.filing.taking import take
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
 from carnet.types import Custody, KeyRole
+from carnet.web.api.files import get_files
+from tests.cli.run import make_inspection, make_line
 from tests.node.home import is_good
 from tests.sdk.server import Served, serving_on_socket
 from tests.web.town import OTHER_VIN, VIN
@@ -156,7 +160,7 @@ def test_sign__refused_unknown_member__by_a_key_of_nobody() -> None:
 class Flaky(httpx2.BaseTransport):
     """The network between client and service: loses what a test says, then lets everything through."""
 
-    def __init__(self, losses: list[str]) -> None:
+    def __init__(self, losses: list[str | None]) -> None:
         self.losses, self.keys = losses, []  # type: ignore[var-annotated]
         self._real = httpx2.HTTPTransport()
 
@@ -180,10 +184,9 @@ class Flaky(httpx2.BaseTransport):
         return answered
 
 
-def flaky(served: Served, losses: list[str], pauses: list[float]) -> tuple[Client, Flaky]:
+def flaky(served: Served, losses: list[str | None], pauses: list[float]) -> tuple[Client, Flaky]:
     network = Flaky(losses)
-    carnet = Client(served.address, "garage", transport=network)
-    carnet.transport._sleep = pauses.append
+    carnet = Client(served.address, "garage", transport=network, sleep=pauses.append)
     return carnet, network
 
 
@@ -245,6 +248,55 @@ def test_shapes__are_those_of_the_published_contract(served: Served) -> None:
         shapes.Occurred: "OccurredShown",
         shapes.Verification: "VerificationShown",
         shapes.Finding: "FindingShown",
+        shapes.File: "FileShown",
+        shapes.Counts: "CountsShown",
+        shapes.Failure: "FailureShown",
+        shapes.Faulty: "FaultShown",
     }
     for record, name in pairs.items():
         assert set(record.__struct_fields__) == set(schemas[name]["properties"]) - {"object"}, name
+
+
+# ---- files
+
+
+def test_files__sent_resumed_and_accounted_for(served: Served, tmp_path: Path) -> None:
+    writer = served.town.service.node.writers[0]
+    served.town.add("data", writer.enrol_member("A data service", "data_service").id)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(make_line("HV0abc", make_inspection(), make_inspection(pv="A2", km=-5)) * 3)
+    lost: list[float] = []
+    network = Flaky([])
+    carnet = Client(served.address, "data", transport=network, sleep=lost.append)
+    with carnet:
+        told: list[int] = []
+        sent = carnet.files.send(path, "histovec", part_bytes=200, progress=lambda file: told.append(file.received))
+        assert sent.state == "queued"
+        assert told[-1] == path.stat().st_size
+        assert len(told) > 3
+        again = carnet.files.send(path, "histovec", idempotency_key="the-second-file")
+        assert again.id != sent.id
+        third = carnet.transport.post(
+            "/v1/files", shapes.File, {"name": "x", "format": "histovec", "size": path.stat().st_size}
+        )
+        # How far it is, is answered; the answer to the first part is lost.
+        network.losses = [None, "reply"]
+        assert carnet.files.resume(third.id, path).state == "queued"
+        assert lost, "an answer was lost, and asked for again"
+        assert [one.id for one in carnet.files.list()] == [third.id, again.id, sent.id]
+        take_in(served, sent.id)
+        ended = carnet.files.wait(sent.id)
+        assert (ended.state, ended.counts.sealed, ended.counts.duplicate, ended.counts.faulty) == ("done", 1, 2, 3)
+        assert [one.code for one in carnet.files.faults(sent.id)] == ["value_out_of_range"] * 3
+        assert b"HV0abc" in carnet.files.faulty_rows(sent.id)
+        assert carnet.files.outcomes(sent.id).count(b"faulty") == 3
+        assert carnet.files.cancel(third.id).state == "cancelled"
+
+
+def take_in(served: Served, file: str) -> None:
+    jobs = get_files(served.town.service.desk)
+    found = jobs.find(file)
+    assert found is not None
+    running = msgspec.structs.replace(found, state="running")
+    jobs.save(running)
+    take(jobs, served.town.service.node.writers[0], running, worker_count=0)

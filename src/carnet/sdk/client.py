@@ -5,9 +5,10 @@ Ids are texts with their prefix (`pas_…`, `ent_…`). A vehicle is named by it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any
 
 import httpx2
 import msgspec
@@ -15,16 +16,10 @@ import msgspec
 from carnet.passport.ownkey import OwnKey
 from carnet.passport.subject import parse_subject
 from carnet.sdk import shapes
+from carnet.sdk.files import Files
+from carnet.sdk.pages import Page, walk
 from carnet.sdk.signing import make_entry, sign_entries
 from carnet.sdk.transport import Transport
-
-T = TypeVar("T")
-PAGE: Final = 200
-
-
-class _Page(msgspec.Struct, Generic[T], frozen=True):
-    data: list[T]
-    has_more: bool
 
 
 class Client:
@@ -40,11 +35,13 @@ class Client:
         *,
         timeout_s: float = 30.0,
         transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.transport = Transport(address, key, timeout_s=timeout_s, transport=transport)
+        self.transport = Transport(address, key, timeout_s=timeout_s, transport=transport, sleep=sleep)
         self.passports = Passports(self.transport)
         self.entries = Entries(self.transport)
         self.proofs = Proofs(self.transport)
+        self.files = Files(self.transport)
         self.network = Network(self.transport)
 
     def close(self) -> None:
@@ -72,11 +69,11 @@ class Passports:
     def find(self, vehicle: str) -> str:
         """The id of a vehicle's passport. Raises NotFound, also for one that you may not know of."""
         params = {name: _read_vehicle(vehicle)[name] for name in ("scheme", "value")}
-        return self._transport.get("/v1/passports", _Page[shapes.Found], params).data[0].id
+        return self._transport.get("/v1/passports", Page[shapes.Found], params).data[0].id
 
     def held(self) -> Iterator[str]:
         """The ids of the passports that you hold."""
-        for found in _walk(self._transport, "/v1/passports", shapes.Found, {}):
+        for found in walk(self._transport, "/v1/passports", shapes.Found, {}):
             yield found.id
 
     def get(self, passport: str) -> shapes.Passport:
@@ -145,7 +142,7 @@ class Entries:
     ) -> Iterator[shapes.Entry]:
         """The entries that you see, newest first, page by page as they are asked for."""
         params = _make_filters(kinds, author, since, until, in_state)
-        return _walk(self._transport, f"/v1/passports/{passport}/entries", shapes.Entry, params)
+        return walk(self._transport, f"/v1/passports/{passport}/entries", shapes.Entry, params)
 
     def metadata(
         self,
@@ -159,7 +156,7 @@ class Entries:
     ) -> Iterator[shapes.Metadata]:
         """The same without any value."""
         params = _make_filters(kinds, author, since, until, in_state)
-        return _walk(self._transport, f"/v1/passports/{passport}/metadata", shapes.Metadata, params)
+        return walk(self._transport, f"/v1/passports/{passport}/metadata", shapes.Metadata, params)
 
     def get(self, passport: str, entry: str, *, with_proof: bool = False) -> shapes.Entry:
         """One entry; with its proof in `bundle` if it is asked for."""
@@ -235,19 +232,7 @@ class Network:
 
     def members(self) -> Iterator[dict[str, Any]]:
         """The members, in the order of their enrolment."""
-        return _walk(self._transport, "/v1/members", dict[str, Any], {})
-
-
-def _walk(transport: Transport, path: str, item: type[T], params: Mapping[str, Any]) -> Iterator[T]:
-    """Every item of a list, page by page."""
-    after: str | None = None
-    while True:
-        page: _Page[T] = transport.get(path, _Page[item], {**params, "limit": PAGE, "starting_after": after})  # type: ignore[valid-type]
-        yield from page.data
-        if not page.has_more:
-            return
-        last: Any = page.data[-1]
-        after = last["id"] if isinstance(last, dict) else last.id
+        return walk(self._transport, "/v1/members", dict[str, Any], {})
 
 
 def _make_body(

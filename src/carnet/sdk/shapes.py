@@ -148,3 +148,58 @@ class Verification(Record, frozen=True, kw_only=True):
     integrity: Finding
     asked: list[str]
     report: dict[str, Any] | None
+
+
+class Counts(Record, frozen=True, kw_only=True):
+    """What became of a file's rows so far: `rows_read` = sealed + duplicate + faulty."""
+
+    rows_read: int
+    sealed: int
+    duplicate: int
+    faulty: int
+    passports: int
+    bytes_read: int
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Why all of a file failed."""
+
+    code: str
+    detail: str
+
+
+class File(Record, frozen=True, kw_only=True):
+    """A file that was sent: `received` of `size` bytes are at the service; `state` uploading, queued, running, and then
+    done, failed or cancelled."""
+
+    id: str
+    name: str
+    format: str
+    size: int
+    received: int
+    validate_only: bool
+    state: str
+    counts: Counts
+    created_at: str
+    ended_at: str | None
+    failure: Failure | None
+    content: str
+    faults: str
+    outcomes: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will become of it."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+class Faulty(Record, frozen=True, kw_only=True):
+    """A faulty row: where it stands, which rule it breaks, and the row itself."""
+
+    id: str
+    row: int
+    line: int
+    column: str | None
+    code: str
+    detail: str
+    raw: str

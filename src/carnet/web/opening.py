@@ -15,6 +15,8 @@ from carnet.node.people import compute_people_key, get_people_address
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
 from carnet.services.accounts.office import Office
+from carnet.services.filing.records import Files
+from carnet.services.filing.watching import Watcher
 from carnet.services.founding import now_ms
 from carnet.services.settings import Settings
 from carnet.vault.people.store import open_people_store
@@ -55,4 +57,6 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -
             is_demo=is_demo,
             shelf=make_shelf(office),
         )
+        files = desk.shelf["files"] = Files(home, now_ms, os.urandom)
+        stack.callback(Watcher(home.path, ring, files).start().close)
         return OpenedDesk(desk, stack.pop_all().close)

@@ -1,0 +1,126 @@
+"""File jobs in processes of their own: what waits is taken in, and goes on when its process dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from carnet.node.door.remote import without_signing_keys
+from carnet.node.home import Home
+from carnet.services.filing.records import KEPT_MS, Files, Job, Wish, read_lines
+from carnet.services.filing.watching import MAX_TRIES, Watcher
+from tests.cli.run import make_inspection, make_line
+from tests.node.door import open_door
+from tests.node.home import TestNode, make_node
+
+PATIENCE_S = 60.0
+
+
+def make_rows(count: int) -> bytes:
+    return b"".join(make_line(f"HV{number:06x}", make_inspection(pv=f"A{number}")) for number in range(count))
+
+
+def send(files: Files, node: TestNode, data: bytes) -> Job:
+    wish = Wish(name="rows.jsonl", format="histovec", size=len(data))
+    job = files.create(node.operator.id, "operator", wish)
+    return files.add_part(node.operator.id, job.id, 0, data)
+
+
+def wait_for(check: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not check():
+        assert time.monotonic() < until, what
+        time.sleep(0.02)
+
+
+def state_of(files: Files, job: Job) -> str:
+    found = files.find(job.id)
+    return "gone" if found is None else found.state
+
+
+def test_watcher__takes_in_what_waits_and_begins_again_what_died(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    home = Home(node.path)
+    files = Files(home, node.clock, os.urandom)
+    data = make_rows(6_000)
+    with open_door(node) as served:
+        job = send(files, node, data)
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            receipts = files.path(job, "receipts.ndjson")
+            wait_for(lambda: receipts.exists() and receipts.stat().st_size > 0, "nothing was sealed")
+            process = watcher._process
+            assert process is not None
+            process.send_signal(signal.SIGKILL)
+            wait_for(lambda: state_of(files, job) in ("done", "failed"), "the job did not end")
+        finally:
+            watcher.close()
+        found = files.get(node.operator.id, job.id)
+        assert (found.state, found.failure) == ("done", None)
+        assert found.tries in (1, 2)
+        assert found.counts.rows_read == 6_000
+        assert found.counts.sealed + found.counts.duplicate == 6_000
+        # Nothing was sealed twice: an opening and a reading for each vehicle.
+        with node.read() as reader:
+            assert (reader.count_passports(), reader.count_entries()) == (6_000, 12_000)
+    node.close()
+    node.check()
+
+
+def test_watcher__gives_up_a_job_that_always_dies(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        job = send(files, node, make_rows(3))
+        files.save(msgspec.structs.replace(job, tries=MAX_TRIES))
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            wait_for(lambda: state_of(files, job) == "failed", "the job did not fail")
+        finally:
+            watcher.close()
+    found = files.get(node.operator.id, job.id)
+    assert found.failure is not None
+    assert found.failure[0] == "service_fault"
+    node.close()
+
+
+def test_purge__removes_what_ended_a_week_ago(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    old, open_one = (
+        send(files, node, make_rows(1)),
+        files.create(node.operator.id, "operator", Wish(name="x", format="histovec", size=5)),
+    )
+    files.cancel(node.operator.id, old.id)
+    assert files.purge() == 0
+    node.clock.now += KEPT_MS + 1_000
+    new = send(files, node, make_rows(1))
+    assert files.purge() == 2
+    assert [job.id for job in files.list()] == [new.id]
+    assert files.find(open_one.id) is None
+    node.close()
+
+
+def test_records__are_for_their_owner_alone(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send(files, node, make_rows(1))
+    folder = files.root / job.id
+    assert oct(folder.stat().st_mode)[-3:] == "700"
+    for path in folder.iterdir():
+        if path.name != "lock":
+            assert oct(path.stat().st_mode)[-3:] == "600", path.name
+    node.close()
+
+
+def test_read_lines__leaves_an_unfinished_line_for_later(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert read_lines(path, 0, 5) == ([], False)
+    path.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
+    assert read_lines(path, 0, 1) == ([{"a": 1}], True)
+    assert read_lines(path, 1, 5) == ([{"a": 2}], False)
