@@ -195,7 +195,14 @@ class Reader:
             self._forget()
         self._checkpoint = self._read_checkpoint()
         self._census = self._read_census()
-        self.shared = Shared(self)
+        self._shared: Shared | None = None
+
+    @property
+    def shared(self) -> Shared:
+        """What the proofs of this moment have in common; made when the first one asks."""
+        if self._shared is None:
+            self._shared = Shared(self)
+        return self._shared
 
     def _cache(self) -> None:
         """Wrap what is asked again and again: first what never changes, the log and what stands in its trees."""
