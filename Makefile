@@ -35,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## show the main job: a fleet, one passport, a proof checked elsewhere, a forgery refused
+demo: setup ## show the main job: a fleet, one passport, a proof checked elsewhere, a forgery refused; then serve it
 	@$(BIN)/carnet demo
 
 test: setup ## run lint and every test; ends with what was left out and the runner's summary (TESTS="tests/tlog -k root")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import re
+import select
 import shlex
+import signal
 import subprocess
+import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
-from tests.cli.run import make_env
+from tests.cli.run import COMMAND, make_env
+from tests.node.home import make_node
+from tests.serving import serving_home
 
 
 def test_demo__tells_the_whole_story_and_its_commands_work(tmp_path: Path) -> None:
@@ -35,3 +44,59 @@ def test_demo__tells_the_whole_story_and_its_commands_work(tmp_path: Path) -> No
             shlex.split(line), env=make_env(), cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
         assert again.returncode == 0, (line, again.stderr)
+
+
+def test_demo__with_a_terminal_serves_what_it_told_until_stopped(tmp_path: Path) -> None:
+    """The links sign in, the line for developers shows a vehicle, and Ctrl-C ends it well."""
+    command = [*COMMAND, "demo", "--vehicles", "40", "--home", str(tmp_path / "node")]
+    main, terminal = pty.openpty()
+    env = make_env(None, TMPDIR=str(tmp_path), CARNET_PORT="0", TERM="dumb", COLUMNS="200")
+    process = subprocess.Popen(command, env=env, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    try:
+        story = _read_until(main, "/entries")
+        links = re.findall(r"http://\S+/demo/sign-in\S+", story)
+        assert len(links) == 3
+        for link in links:
+            with urlopen(link) as page:
+                text = page.read().decode()
+            assert page.status == 200
+            assert "<form" in text
+        curl = shlex.split(next(line for line in story.splitlines() if line.strip().startswith("curl")))
+        name, _, value = curl[2].partition(": ")
+        with urlopen(Request(curl[3], headers={name: value})) as answer:
+            entries = json.loads(answer.read())["data"]
+        assert entries
+        assert {entry["author"]["kind"] for entry in entries} == {"insurer"}
+        process.send_signal(signal.SIGINT)
+        _drain(main)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+
+
+def test_demo_links__are_in_no_other_home(tmp_path: Path) -> None:
+    home = make_node(tmp_path).path
+    with serving_home(home, tmp_path / "log") as served:
+        assert served.ask("GET", "/demo/sign-in?account=acc_x&secret=y").status == 404
+        assert served.stop() == 0
+
+
+def _read_until(descriptor: int, wanted: str, patience_s: float = 120) -> str:
+    seen, until = "", time.monotonic() + patience_s
+    while wanted not in seen.rpartition("in a browser")[2] or "in a browser" not in seen:
+        assert time.monotonic() < until, seen
+        if select.select([descriptor], [], [], 1)[0]:
+            seen += os.read(descriptor, 65_536).decode("utf-8", "replace")
+    return seen.replace("\r\n", "\n")
+
+
+def _drain(descriptor: int) -> None:
+    """What is written until the other side is closed: a full terminal would hold the process up."""
+    try:
+        while os.read(descriptor, 65_536):
+            pass
+    except OSError:
+        return

@@ -6,6 +6,7 @@ It ends with 0 only if every step ended as it should. It refuses to touch a home
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carnet.cli.group import verb
-from carnet.cli.session import Session, stopwatch
+from carnet.cli.session import Session, is_interactive, stopwatch
 
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.node.home import Home
     from carnet.services.demonstration import Built, Elsewhere, Progress
+    from carnet.services.serving import Serving
     from carnet.services.showing import Opened
 
 PROOF, FORGED, PART, POLICY = "car.carnet", "forged.carnet", "part.carnet", "network.policy"
@@ -45,10 +47,10 @@ PART_FIELD = "odometer_km"
 )
 @click.option("--seed", type=click.IntRange(0), default=2026, show_default=True, help="Another fleet.")
 @click.option("--vehicles", type=click.IntRange(11, 100_000), default=240, show_default=True, help="How many vehicles.")
-@click.option("--no-serve", is_flag=True, help="End after the story. (There is no web server to start yet.)")
+@click.option("--no-serve", is_flag=True, help="End after the story, as it does where no person sits at the terminal.")
 @click.pass_obj
 def demo(session: Session, own_home: Path | None, seed: int, vehicles: int, no_serve: bool) -> int:
-    """Tell the whole story on a generated fleet, in half a minute.
+    """Tell the whole story on a generated fleet, in half a minute; then serve it, until you stop it.
 
     Everything is invented: no person, organisation or vehicle in it exists. What is done with it is real.
     """
@@ -63,6 +65,8 @@ def demo(session: Session, own_home: Path | None, seed: int, vehicles: int, no_s
     with stopwatch() as taken:
         story.tell(seed, vehicles)
     story.say_what_next(taken[0])
+    if story.is_good and not no_serve and is_interactive():
+        story.serve()
     return 0 if story.is_good else 1
 
 
@@ -71,6 +75,7 @@ class _Story:
 
     def __init__(self, terminal: Terminal, home: Home, stranger: Path) -> None:
         self._terminal, self._home, self._stranger = terminal, home, stranger
+        self._built: Built | None = None
         self._step = 0
         self.is_good = True
 
@@ -114,6 +119,44 @@ class _Story:
         if not self.is_good:
             click.echo("\nThe story did not end as it should: a step above is marked. Please report it.", err=True)
 
+    def serve(self) -> None:
+        """Let people come and see it in a browser, until Ctrl-C."""
+        from dataclasses import replace
+
+        from carnet.errors import Reason, Refused
+        from carnet.services.logs import start_logs
+        from carnet.services.serving import serve
+        from carnet.services.settings import find_settings
+
+        settings = find_settings({"host": "127.0.0.1", "log_level": "error"}, os.environ)
+        start_logs(settings.log_level, "writer")
+        for port in (settings.port, 0):
+            try:
+                serve(self._home, None, replace(settings, port=port), self._invite, environment=os.environ)
+                return
+            except Refused as refused:
+                # The usual port is taken: any other will do for a demonstration.
+                if refused.reason is not Reason.VALUE_OUT_OF_RANGE or port == 0:
+                    raise
+
+    def _invite(self, serving: Serving) -> None:
+        from carnet.services.demonstration import invite
+
+        if self._built is None:
+            return
+        found = invite(self._home, serving.address, self._built)
+        self._terminal.rule("And now in a browser, until you press Ctrl-C:")
+        curl = f"curl -H 'Authorization: Bearer {found.links.api_key}' {serving.address}"
+        for purpose, line in (
+            ("the holder of three vehicles", found.links.holder),
+            ("an insurer's developer", found.links.developer),
+            ("the operator", found.links.operator),
+            ("check a proof, such as the stranger's", f"{serving.address}/verify"),
+            ("the developer's program reads what the insurer wrote", f"{curl}/v1/passports/{found.passport}/entries"),
+        ):
+            self._terminal.say((f"# {purpose}", "dim"), indent=2)
+            click.echo(f"  {line}")
+
     # ---- the steps
 
     def _title(self, text: str) -> None:
@@ -125,6 +168,7 @@ class _Story:
 
         with _show_progress(vehicles) as progress:
             built = build_world(self._home, seed=seed, vehicles=vehicles, progress=progress)
+        self._built = built
         self._vin, self._plate = built.hero.subject.value, str(built.hero.plate)
         return built
 

@@ -69,6 +69,11 @@ class Home:
         return self.path / "last-backup.json"
 
     @property
+    def demo(self) -> Path:
+        """There in a home that `carnet demo` made: only such a one has links that sign in."""
+        return self.path / "demo"
+
+    @property
     def building(self) -> Path:
         """The store of a node that is being founded. It is whole before the keys are written."""
         return self.path / "node.db.new"

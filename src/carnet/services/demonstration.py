@@ -16,14 +16,19 @@ from pathlib import Path
 
 from carnet.errors import InvariantBroken
 from carnet.formats.fleet import HERO, ORGANISATIONS, FleetEntry, FleetVehicle, Organisation, make_fleet
+from carnet.formats.fleet.cast import INSURER
 from carnet.ledger.rules.members import Member
 from carnet.node.found import enrol_key
-from carnet.node.home import Home
+from carnet.node.home import Home, write_private
 from carnet.node.placing import Outcome
 from carnet.node.prepare import ChainRef, Group, Item, Prepared
+from carnet.node.reader import open_reader
 from carnet.node.writer import Writer
 from carnet.passport.statement import NO_TARGET
+from carnet.services.accounts.demo_links import DemoLinks, make_demo_links
+from carnet.services.accounts.office import open_office
 from carnet.services.founding import found, now_ms, open_writer_at
+from carnet.services.names import Prefix, format_name
 from carnet.signing import Signer
 from carnet.types import Basis, Custody, KeyRole, Mark
 
@@ -73,6 +78,7 @@ def build_world(home: Home, *, seed: int, vehicles: int, progress: Progress) -> 
     """
     fleet = list(make_fleet(seed, vehicles, now_ms=now_ms()))
     found(home, name=NETWORK, operator_name=OPERATOR)
+    write_private(home.demo, b"")
     with open_writer_at(home, None, "carnet demo") as writer:
         world = _World(writer)
         world.enrol()
@@ -88,6 +94,40 @@ def build_world(home: Home, *, seed: int, vehicles: int, progress: Progress) -> 
             seconds=seconds,
             record_count=writer.state.size,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Who may come to see it in a browser: a link for each, and what the developer asks for first."""
+
+    links: DemoLinks
+    passport: str
+
+
+def invite(home: Home, origin: str, built: Built) -> Invited:
+    """Make the links that sign in to this demonstration, at this address: the holder has three vehicles, the insurer's
+    developer a key. Raises Refused(NOT_PERMITTED) for a home that `carnet demo` did not make."""
+    insurer = next(member for member in built.members if member.name == INSURER.name)
+    others = [vehicle for vehicle in built.fleet if vehicle.story != HERO and _is_insured(vehicle)]
+    office = open_office(home, NETWORK, is_demo=home.demo.exists())
+    try:
+        with open_reader(home.path) as reader:
+            held = []
+            for vehicle in (built.hero, *others[:2]):
+                chain = reader.get(str(vehicle.subject))
+                head = reader.find_head(chain)
+                held.append((chain, head[1] if head is not None else 0))
+        links = make_demo_links(office, origin, held, insurer.id)
+    finally:
+        office.people.close()
+    shown = next((at for at, vehicle in enumerate((built.hero, *others[:2])) if _is_insured(vehicle)), 0)
+    return Invited(links, format_name(Prefix.PASSPORT, held[shown][0]))
+
+
+def _is_insured(vehicle: FleetVehicle) -> bool:
+    """Whether the insurer wrote of it, so that its developer sees something, and it is still on the road."""
+    kinds = {entry.kind for entry in vehicle.entries}
+    return "passport.closed/1" not in kinds and any(entry.author == INSURER for entry in vehicle.entries)
 
 
 def verify_elsewhere(folder: Path, *arguments: str) -> Elsewhere:

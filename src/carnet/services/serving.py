@@ -70,7 +70,6 @@ def serve(
     tell: Callable[[Serving], None],
     *,
     environment: Mapping[str, str],
-    is_demo: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `tell` is called once, when people can come. For the main thread.
 
@@ -82,7 +81,7 @@ def serve(
         listening = bind(settings)
         try:
             port = int(listening.getsockname()[1])
-            service = _Service(home, writer, listening, replace(settings, port=port), environment, is_demo)
+            service = _Service(home, writer, listening, replace(settings, port=port), environment)
             service.run(tell)
         finally:
             listening.close()
@@ -131,10 +130,11 @@ class _Service:
         listening: socket.socket,
         settings: Settings,
         environment: Mapping[str, str],
-        is_demo: bool,
     ) -> None:
         self._home, self._writer, self._listening = home, writer, listening
-        self._settings, self._is_demo = settings, is_demo
+        self._settings = settings
+        # Links that sign in are for this machine alone, whatever a demonstration's home is later used for.
+        self._is_demo = home.demo.exists() and settings.is_loopback and not settings.behind_proxy
         self._workers = [_Worker() for _ in range(choose_worker_count(settings))]
         self._figures = Path(tempfile.mkdtemp(prefix="carnet-figures-"))
         # What another server's variables say about workers is not for us: ours are those that were asked for.
