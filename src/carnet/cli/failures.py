@@ -48,6 +48,10 @@ NEXT_STEPS: dict[str, str] = {
     Reason.DISK_FAILED: "Look at the disk (`dmesg` may say more), then run the same command again: it checks first.",
     Reason.UNKNOWN_PASSPORT: "`carnet list` shows what there is, and `carnet find TEXT` looks by VIN, plate or id.",
     Reason.UNKNOWN_MEMBER: "`carnet member list` shows the members.",
+    Reason.UNKNOWN_ACCOUNT: "`carnet account list` shows the accounts.",
+    Reason.UNKNOWN_CLIENT: "`carnet client list` shows the clients and their keys.",
+    Reason.UNKNOWN_CONTEST: "`carnet claim contests` shows those that are open.",
+    Reason.TOO_MANY_KEYS: "Revoke one first: `carnet client revoke CLIENT KEY`.",
     Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",
     Reason.BACKUP_ALTERED: "Fetch another copy of it, or take an older one: nothing was restored from this one.",
     Reason.RESTORED_COPY: "Show it the newest head that anybody has, from a proof or `carnet checkpoint`:\n"

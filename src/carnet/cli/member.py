@@ -220,11 +220,19 @@ def add_key(session: Session, which: str, enrolment: Path | None, passphrase_fil
 @as_json
 @click.pass_obj
 def retire(session: Session, which: str, passphrase_file: str | None, is_json: bool) -> None:
-    """Let a member leave: it signs nothing from now on, and what it signed stays valid."""
+    """Let a member leave: it signs nothing from now on, and what it signed stays valid.
+
+    The accounts of its people and the keys of its programs end with it.
+    """
+    from carnet.services.accounts.leaving import end_staff_of
+    from carnet.services.accounts.office import office_at
     from carnet.services.members import retire as retire_member
+    from carnet.services.principals import Principal, Standing
 
     with _open(session, passphrase_file) as writer:
         changed = retire_member(writer, which)
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _):
+        end_staff_of(office, Principal(Standing.OPERATOR), changed.id)
     _tell(changed, f"{changed.name} has left the network", is_json)
 
 

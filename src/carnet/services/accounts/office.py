@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -15,8 +16,10 @@ from typing import Final
 from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.node.people import open_people
+from carnet.node.reader import Reader
 from carnet.services.founding import now_ms
 from carnet.services.principals import Principal, Standing
+from carnet.services.reading import open_reader
 from carnet.types import Millis
 from carnet.vault.people.store import PeopleStore
 
@@ -95,6 +98,18 @@ def open_office(
     `node.people.open_people`."""
     opened = open_people(home, passphrase)
     return Office(opened.store, opened.key, network, is_open=is_open, is_demo=is_demo)
+
+
+@contextmanager
+def office_at(home: Home, passphrase: str | None = None) -> Iterator[tuple[Office, Reader]]:
+    """The office of a home and a reader of its store, for whoever sits at the node's own terminal. Raises as
+    `open_reader` and `open_people`."""
+    with open_reader(home, passphrase) as reader:
+        office = open_office(home, reader.state.genesis.name, passphrase)
+        try:
+            yield office, reader
+        finally:
+            office.people.close()
 
 
 def is_test_network(name: str) -> bool:

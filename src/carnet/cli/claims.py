@@ -1,0 +1,113 @@
+"""`carnet claim`: codes with which holders claim their passports, and claims that are contested."""
+
+from __future__ import annotations
+
+import click
+
+from carnet.cli.group import Age, TeachingGroup, as_json, passphrase_file
+from carnet.cli.session import Session
+
+CONTEST = "con_0123456789abcdef0123456789abcdef"
+
+
+@click.group(
+    cls=TeachingGroup,
+    examples=(
+        ("A code for paper", 'carnet claim code VF1RFB00X56123456 --member "Garage des Tilleuls"'),
+        ("Claims of vehicles that have a holder", "carnet claim contests"),
+        ("Decide one", f"carnet claim decide {CONTEST} --dismiss"),
+    ),
+)
+def claim() -> None:
+    """Print a code to claim a passport; decide contested claims."""
+
+
+@claim.command(
+    examples=(
+        (
+            "For a vehicle that the garage serviced",
+            'carnet claim code VF1RFB00X56123456 --member "Garage des Tilleuls"',
+        ),
+        ("Good for a week", "carnet claim code VF1RFB00X56123456 --member Autos --valid 7d"),
+    )
+)
+@click.argument("passport")
+@click.option("--member", "which", required=True, metavar="MEMBER", help="Who prints it: a name or an id.")
+@click.option("--valid", type=Age(), default="30d", metavar="AGE", help="How long it is good.  [30d]")
+@passphrase_file
+@as_json
+@click.pass_obj
+def code(session: Session, passport: str, which: str, valid: int, passphrase_file: str | None, is_json: bool) -> None:
+    """Print a one-time code in the name of a member that opened or serviced the passport.
+
+    Whoever has it becomes the holder: hand it over as you hand over a key. If the passport has a holder, they are told
+    and can object, and an operator decides.
+    """
+    from carnet.cli.terminal import Terminal, format_moment, write_json_line
+    from carnet.services.accounts.office import office_at
+    from carnet.services.claims import issue_code
+    from carnet.services.founding import find_member
+    from carnet.services.principals import Principal, Standing
+    from carnet.services.reading import get_passport
+
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        member = find_member(reader.state.members.all, which)
+        chain = get_passport(reader, passport)
+        issued = issue_code(office, reader, Principal(Standing.OPERATOR), chain, member=member.id, valid_ms=valid)
+    if is_json:
+        document = {"code": issued.code, "id": issued.id, "passport": f"pas_{chain.hex()}", "until": issued.until}
+        write_json_line(document)
+        return
+    Terminal().say(f"A code of {member.name} for {passport}, good once, until {format_moment(issued.until)}:")
+    click.echo(f"\n  {issued.code}\n")
+    Terminal().say("Its holder signs in, chooses “Add a vehicle”, and types VIN or plate and this code.")
+
+
+@claim.command(examples=(("Those to decide, newest first", "carnet claim contests"),))
+@passphrase_file
+@as_json
+@click.pass_obj
+def contests(session: Session, passphrase_file: str | None, is_json: bool) -> None:
+    """List claims of passports that had a holder. Nothing changes until you decide."""
+    from carnet.cli.terminal import Piece, Terminal, format_moment, write_json_line
+    from carnet.services.accounts.office import office_at
+    from carnet.services.claims import list_contests
+    from carnet.services.principals import Principal, Standing
+
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        found = list_contests(office, Principal(Standing.OPERATOR))
+        names = {one.id: one.name for one in reader.state.members.all}
+    if is_json:
+        for one in found:
+            document = {**one._asdict(), "member": one.member.hex(), "passport": f"pas_{one.passport.hex()}"}
+            write_json_line(document)
+        return
+    rows: list[list[Piece]] = [
+        [one.id, one.passport.hex()[:8], one.state, names.get(one.member, ""), format_moment(one.created_at)]
+        for one in found
+    ]
+    Terminal().table(("contest", "passport", "state", "code by", "since"), rows, whole=(0,))
+
+
+@claim.command(
+    examples=(
+        ("The claimant holds it from now on", f"carnet claim decide {CONTEST} --grant"),
+        ("All stays as it is", f"carnet claim decide {CONTEST} --dismiss"),
+    )
+)
+@click.argument("contest")
+@click.option("--grant/--dismiss", "is_granted", required=True, help="Who holds the passport from now on.")
+@passphrase_file
+@click.pass_obj
+def decide(session: Session, contest: str, is_granted: bool, passphrase_file: str | None) -> None:
+    """Decide a contested claim. It cannot be undone but by a new claim."""
+    from carnet.services.accounts.office import office_at
+    from carnet.services.claims import decide as decide_contest
+    from carnet.services.principals import Principal, Standing
+
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        decide_contest(office, reader, Principal(Standing.OPERATOR), contest, is_granted=is_granted)
+    click.echo(f"{'Granted' if is_granted else 'Dismissed'} {contest}.")
+
+
+VERBS: dict[str, click.Command] = {"claim": claim}
