@@ -27,7 +27,7 @@ def serving_on_socket(path: Path) -> Iterator[Served]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        with serving_town(path, origin="", host="127.0.0.1", port=port) as town:
+        with serving_town(path, origin=f"http://127.0.0.1:{port}", port=port) as town:
             config = uvicorn.Config(town.service.app, log_config=None, access_log=False, lifespan="off")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

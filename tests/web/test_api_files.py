@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from carnet.errors import Reason
 from carnet.ledger.rules.members import Member
 from carnet.services.filing.records import MAX_OPEN_JOBS, Files
 from carnet.services.filing.taking import take
@@ -65,7 +66,7 @@ def test_file__sent_in_parts_taken_in_and_accounted_for_row_by_row(town: WebTown
     assert send(town, "data", job, ROWS[:100]).json()["received"] == 100
     lost = send(town, "data", job, ROWS[:100])
     assert lost.status_code == 409, lost.text
-    assert lost.json()["code"] == "upload_offset"
+    assert lost.json()["code"] == Reason.UPLOAD_OFFSET
     assert town.call("data", "GET", f"/v1/files/{job}").json()["received"] == 100
     assert send(town, "data", job, ROWS[100:], 100).json()["state"] == "queued"
     run(town, job)
