@@ -114,7 +114,7 @@ def test_wheel__holds_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
     assert {"carnet/proof/verify.mjs", "carnet/web/verify.html", "carnet/py.typed"} <= others
     # A new kind of file is looked at by a person before users get it.
     assert {Path(name).suffix for name in others} <= {
-        ".css", ".html", ".js", ".json", ".mjs", ".po", ".png", ".svg", ".typed", ".webmanifest",
+        ".css", ".html", ".js", ".json", ".md", ".mjs", ".po", ".png", ".svg", ".typed", ".webmanifest",
     }  # fmt: skip
     assert "carnet/vault/migrations/env.py" in names
     assert "carnet/vault/migrations/versions/v0001_first.py" in names
