@@ -8,55 +8,69 @@ HistoVec file; whoever brings the cookie of a name below is that person. It refu
 from __future__ import annotations
 
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from carnet.node.home import Home
-from carnet.node.people import open_people
 from carnet.node.reader import open_reader
 from carnet.node.readers import Readers
+from carnet.services.accounts.office import Office, Visit, open_office
+from carnet.services.accounts.registry import HOLDER, OPERATOR, insert_account
+from carnet.services.accounts.sessions import begin_session
 from carnet.services.appending import enrol_speaker
-from carnet.services.demonstration import build_world
+from carnet.services.claims import issue_code
+from carnet.services.demonstration import NETWORK, build_world
 from carnet.services.founding import now_ms, open_writer_at
+from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Standing
 from carnet.services.settings import Settings
 from carnet.types import Subject
 from carnet.web.app import make_app
 from carnet.web.desk import Desk
+from carnet.web.people import OfficeCallers, make_shelf
 from tests.cli.run import carnet
-from tests.services.town import Held
 from tests.shared import shared_file
-from tests.web.desk import KnownCallers
+from tests.web.lodge import find_port, serving
 
-STORIES = ("hero", "contested", "miles_import", "scrapped")
+HELD = ("hero", "contested", "miles_import", "scrapped")
+FREE = ("plate_change",)
 HISTOVEC_LINES = 40
-PEOPLE = {
-    "holder": Principal(Standing.HOLDER, account="acc_holder"),
-    "newcomer": Principal(Standing.HOLDER, account="acc_newcomer"),
-    "operator": Principal(Standing.OPERATOR, account="acc_operator"),
-}
-CODE = "GOOD-CODE"
+POSTS = {"holder": HOLDER, "newcomer": HOLDER, "operator": OPERATOR}
 
 
 @dataclass
 class Street:
-    """Where the service is, and the passports (hexadecimal) by story."""
+    """Where the service is, the passports (hexadecimal) by story, and the session of each person by name."""
 
     address: str
     passports: dict[str, str]
     desk: Desk
-    held: Held
+    office: Office
+    sessions: dict[str, str]
 
     def path(self, story: str, section: str = "") -> str:
         """The path of a vehicle's page."""
         return f"/vehicles/pas_{self.passports[story]}{section}"
+
+    def issue_code(self, story: str) -> str:
+        """A code for paper, in the name of the member that opened the passport."""
+        passport = bytes.fromhex(self.passports[story])
+        with self.desk.reading() as reader:
+            opener = next(iter(reader.read_entries(passport))).member
+            operator = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
+            return issue_code(self.office, reader, operator, passport, member=opener).code
+
+    def get_vin(self, story: str) -> str:
+        """What stands on the vehicle."""
+        with self.desk.reading() as reader:
+            return str(reader.get_subject(bytes.fromhex(self.passports[story]))["value"])
+
+
+@dataclass
+class _Served:
+    app: object
 
 
 @contextmanager
@@ -64,29 +78,40 @@ def open_street(folder: Path) -> Iterator[Street]:
     """Build the world, import the file, serve; a few seconds."""
     home = Home(folder / "home")
     built = build_world(home, seed=2026, vehicles=12, progress=lambda done, total: None)
-    vins = {vehicle.story: vehicle.subject for vehicle in built.fleet if vehicle.story in STORIES}
-    histovec = _import_histovec(home, folder)
+    subjects = {vehicle.story: vehicle.subject for vehicle in built.fleet if vehicle.story in HELD + FREE}
+    subjects["histovec"] = _import_histovec(home, folder)
+    office = open_office(home, NETWORK, is_demo=True)
     with open_writer_at(home, None, "tests of pages") as writer:
         enrol_speaker(writer)
-        people = open_people(home)
         readers = Readers(lambda: open_reader(home.path))
-        held = Held()
         with readers.reading() as reader:
-            subjects = vins | {"histovec": histovec}
-            passports = {story: reader.find_subject(subject).hex() for story, subject in subjects.items()}
-        held.holders |= {bytes.fromhex(passport): "acc_holder" for passport in passports.values()}
-        port = _find_port()
+            found = {story: reader.find_subject(subject) for story, subject in subjects.items()}
+            epochs = {story: reader.find_head(chain)[1] for story, chain in found.items()}
+        sessions = _let_in(office, {found[story]: epochs[story] for story in (*HELD, "histovec")})
+        port = find_port()
         settings = Settings(origin=f"http://127.0.0.1:{port}")
-        desk = Desk(
-            home, readers, writer, now_ms, os.urandom, settings, KnownCallers(sessions=dict(PEOPLE)), is_demo=True
-        )
-        desk.shelf.update(holdings=held, people=people.store)
+        callers, shelf = OfficeCallers(office), make_shelf(office)
+        desk = Desk(home, readers, writer, now_ms, os.urandom, settings, callers, is_demo=True, shelf=shelf)
+        passports = {story: chain.hex() for story, chain in found.items()}
         try:
-            with _serving(make_app(desk), port):
-                yield Street(settings.origin, passports, desk, held)
+            with serving(_Served(make_app(desk)), port):  # type: ignore[arg-type]
+                yield Street(settings.origin, passports, desk, office, sessions)
         finally:
             readers.close()
-            people.store.close()
+            office.people.close()
+
+
+def _let_in(office: Office, held: dict[bytes, int]) -> dict[str, str]:
+    """An account and a session for each person; the holder holds these passports."""
+    sessions = {}
+    with office.people.write() as connection:
+        for name, post in POSTS.items():
+            account = insert_account(connection, office, post, name.title(), os.urandom(32))
+            sessions[name] = begin_session(connection, office, account, Visit("127.0.0.1", "a test"), "demo")
+            if name == "holder":
+                for chain, epoch in held.items():
+                    begin_holding(connection, office, chain, epoch, account.id, "demo")
+    return sessions
 
 
 def _import_histovec(home: Home, folder: Path) -> Subject:
@@ -102,26 +127,3 @@ def _import_histovec(home: Home, folder: Path) -> Subject:
             line.subject for line in reader.list_passports() if line.subject and line.subject["scheme"] == "histovec"
         ]
     return Subject("histovec", str(found[0]["value"]))
-
-
-def _find_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def _serving(app: object, port: int) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off"))  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        for _ in range(500):
-            if server.started:
-                break
-            time.sleep(0.02)
-        assert server.started, "the service did not start"
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(20)

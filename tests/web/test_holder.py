@@ -199,6 +199,36 @@ def test_holder__sees_nothing_of_others(chromium: Browser, street: Street) -> No
         expect(visit.page.locator("main").get_by_role("link", name="Sign in")).to_be_visible()
 
 
+def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -> None:
+    with visiting(chromium, street, "newcomer", size=NARROW, javascript=False) as visit:
+        page, vin, code = visit.page, street.get_vin("plate_change"), street.issue_code("plate_change")
+        visit.go("/vehicles")
+        visit.find("Entrer un code").click()
+        page.fill("#f-vehicle", vin.replace("0", "O", 1))
+        page.fill("#f-code", code)
+        visit.find("Ajouter ce véhicule", "button").click()
+        # A forbidden letter is explained before anything is asked of the code.
+        expect(page.locator("#e-vehicle")).to_contain_text(f"Vouliez-vous dire {vin} ?")
+        assert page.input_value("#f-code") == ""
+        page.fill("#f-vehicle", vin)
+        page.fill("#f-code", "AAAA-BBBB-CCCC-DDDD")
+        visit.find("Ajouter ce véhicule", "button").click()
+        expect(page.locator("#e-code")).to_contain_text("ne vaut pas pour ce véhicule")
+        page.fill("#f-code", code.lower())
+        visit.find("Ajouter ce véhicule", "button").click()
+        expect(page.get_by_role("status")).to_contain_text("est à vous")
+        visit.go("/vehicles")
+        assert page.get_by_role("article").count() == 1
+        # The passport of somebody else is not taken over: an operator decides, and nothing changes meanwhile.
+        visit.go("/vehicles/add")
+        page.fill("#f-vehicle", street.get_vin("contested"))
+        page.fill("#f-code", street.issue_code("contested"))
+        visit.find("Ajouter ce véhicule", "button").click()
+        expect(page.get_by_role("status")).to_contain_text("chez l’opérateur")
+        assert page.get_by_role("article").count() == 1
+        assert visit.go(street.path("contested")).status == 404
+
+
 def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Street) -> None:
     with visiting(chromium, street, None, language="en-GB", javascript=False) as visit:
         page = visit.page

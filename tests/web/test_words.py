@@ -10,7 +10,7 @@ from carnet.web.language import choose_language, load_translations
 from carnet.web.pages.adding import _read_price, _read_reading
 from carnet.web.rendering import make_drums
 from carnet.web.wording import get_wording
-from tests.web.messages import extract_messages, read_french
+from tests.web.messages import WEB, extract_messages, read_french
 
 FRENCH, ENGLISH = get_wording("fr"), get_wording("en")
 
@@ -123,3 +123,11 @@ def test_drums__six_or_more_with_leading_zeros_dimmed() -> None:
 
 def test_english__has_the_apostrophes_of_print() -> None:
     assert load_translations("en").gettext("the vehicle's passport") == "the vehicle\u2019s passport"
+
+
+def test_messages__none_hides_in_an_f_string() -> None:
+    """The catalogue's tool does not look into them."""
+    pages = WEB / "pages"
+    assert [
+        path.name for path in pages.glob("*.py") if re.search(r"\{(_|say)\(", path.read_text(encoding="utf-8"))
+    ] == []

@@ -104,7 +104,7 @@ def visiting(
     )
     context.set_default_timeout(10_000)
     if who is not None:
-        context.add_cookies([{"name": "carnet_session", "value": who, "url": street.address}])
+        context.add_cookies([{"name": "carnet_session", "value": street.sessions[who], "url": street.address}])
     page = context.new_page()
     visit = Visit(street, page)
     page.on("request", lambda request: visit.requests.append(request.url))

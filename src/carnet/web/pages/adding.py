@@ -324,7 +324,8 @@ def _show(
 def _name(language: Language, type_: str | None, corrects: Entry | None) -> str:
     _ = load_translations(language).gettext
     if corrects is not None:
-        return f"{_('Correct this entry')}{get_wording(language).colon}{get_wording(language).title(corrects.fields)}"
+        wording, what = get_wording(language), _("Correct this entry")
+        return f"{what}{wording.colon}{wording.title(corrects.fields)}"
     names = {
         "reading": _("Add a reading"),
         "own_work": _("Add work of your own"),

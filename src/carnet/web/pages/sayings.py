@@ -27,7 +27,8 @@ def say_refusal(language: Language, refused: Refused) -> str:
         Reason.WRONG_MEDIA_TYPE: _("This file is no JPEG, PNG, WebP or PDF: choose another."),
         Reason.TOO_MANY_REQUESTS: _("Too many attempts. Wait a little, then try again."),
     }
-    return sentences.get(refused.reason) or f"{_('This was refused:')} {refused.message}"
+    otherwise = _("This was refused:")
+    return sentences.get(refused.reason) or f"{otherwise} {refused.message}"
 
 
 def say_vin(language: Language, refused: Refused) -> str:
@@ -39,4 +40,5 @@ def say_vin(language: Language, refused: Refused) -> str:
     text = _("This cannot be a VIN: it has up to 17 letters and digits, never I, O or Q, and its check digit must fit.")
     if suggestion is None:
         return text
-    return f"{text} {_('Did you mean %(suggestion)s?') % {'suggestion': suggestion}}"
+    question = _("Did you mean %(suggestion)s?") % {"suggestion": suggestion}
+    return f"{text} {question}"
