@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from threading import Lock
 from typing import Any, Final
 
 from carnet.node.reader import Reader
@@ -161,6 +162,34 @@ def open_vehicle(reader: Reader, view: View, today: date) -> Vehicle:
     standing = Standing(reader, view.passport, links)
     entries = [read_entry(standing.describe(link)) for link in links]
     return make_vehicle(view.passport.hex(), reader.get_subject(view.passport), entries, today)
+
+
+class KeptVehicles:
+    """Vehicles as they were last opened, for one worker: the pages of one vehicle are asked for one after the other.
+
+    Who asks has a whole view already (`services.access`); what may have changed since is asked of the store each
+    time. What is kept ends with the process, so that an erasure, for which the service is stopped, leaves nothing.
+    """
+
+    def __init__(self, entry_limit: int = 20_000) -> None:
+        self._entry_limit = entry_limit
+        self._kept: dict[bytes, tuple[tuple[object, ...], Vehicle]] = {}
+        self._entry_count = 0
+        self._lock = Lock()
+
+    def open(self, reader: Reader, view: View, today: date) -> Vehicle:
+        """As `open_vehicle`."""
+        version = (reader.find_fingerprint(view.passport), view.epoch, today)
+        found = self._kept.get(view.passport)
+        if found is not None and found[0] == version and view.is_whole:
+            return found[1]
+        vehicle = open_vehicle(reader, view, today)
+        with self._lock:
+            if self._entry_count + vehicle.entry_count > self._entry_limit:
+                self._kept, self._entry_count = {}, 0
+            self._kept[view.passport] = version, vehicle
+            self._entry_count += vehicle.entry_count
+        return vehicle
 
 
 def make_vehicle(passport: str, subject: dict[str, Any], entries: Sequence[Entry], today: date) -> Vehicle:

@@ -12,7 +12,7 @@ from carnet.services.access import Holdings, NoHoldings, get_view
 from carnet.services.entries import Entry
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
-from carnet.services.vehicles import Vehicle, open_vehicle
+from carnet.services.vehicles import KeptVehicles, Vehicle
 from carnet.web.desk import Desk
 
 
@@ -29,7 +29,8 @@ def get_today(desk: Desk) -> date:
 
 def open_held(desk: Desk, reader: Reader, principal: Principal, passport: bytes) -> Vehicle:
     """A vehicle that the caller holds. Raises Refused(UNKNOWN_PASSPORT) for any other, as if it did not exist."""
-    return open_vehicle(reader, get_view(reader, get_holdings(desk), principal, passport), get_today(desk))
+    kept: KeptVehicles = desk.shelf.setdefault("vehicles", KeptVehicles())
+    return kept.open(reader, get_view(reader, get_holdings(desk), principal, passport), get_today(desk))
 
 
 @contextmanager
