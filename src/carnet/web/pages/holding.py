@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from litestar import Response
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
-from carnet.services.access import Holdings, NoHoldings, get_view
+from carnet.services.access import Holdings, NoHoldings, View, get_view
 from carnet.services.entries import Entry
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
-from carnet.services.vehicles import KeptVehicles, Vehicle
+from carnet.services.vehicles import KeptVehicles, Vehicle, open_vehicle
 from carnet.web.desk import Desk
+from carnet.web.kept import get_kept, make_answer
+from carnet.web.pages.showing import AnyRequest, make_frame
+from carnet.web.rendering import render
+
+TOKEN_PLACE: Final = "the token of this form stands here"
 
 
 def get_holdings(desk: Desk) -> Holdings:
@@ -36,11 +45,48 @@ def open_held(desk: Desk, reader: Reader, principal: Principal, passport: bytes)
 @contextmanager
 def opening(desk: Desk, principal: Principal, name: str) -> Iterator[tuple[Reader, Vehicle]]:
     """The vehicle that an address names, with the reader that sees it."""
+    with opening_view(desk, principal, name) as (reader, view):
+        kept: KeptVehicles = desk.shelf.setdefault("vehicles", KeptVehicles())
+        yield reader, kept.open(reader, view, get_today(desk))
+
+
+@contextmanager
+def opening_view(desk: Desk, principal: Principal, name: str) -> Iterator[tuple[Reader, View]]:
+    """What the caller may see of the passport that an address names, with the reader that sees it. Raises
+    Refused(NOT_FOUND) for no name of a passport, UNKNOWN_PASSPORT."""
     passport = find_id(Prefix.PASSPORT, name)
     if passport is None:
         raise Refused(Reason.NOT_FOUND, "there is nothing at this address, or nothing that you may see")
     with desk.reading() as reader:
-        yield reader, open_held(desk, reader, principal, passport)
+        yield reader, get_view(reader, get_holdings(desk), principal, passport)
+
+
+def show_held(
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    name: str,
+    template: str,
+    list_facts: Callable[[Vehicle, AnyRequest, Desk], dict[str, Any]],
+    **facts: Any,
+) -> Response[bytes]:
+    """A page about a vehicle and nothing else: drawn once, and kept by this worker as long as nothing that it was
+    made from is different (`web.kept`). The token of its forms is put in for each reader."""
+    frame, cookies = make_frame(request, desk, principal)
+    with opening_view(desk, principal, name) as (reader, view):
+        kept, mark, today = get_kept(desk), reader.find_fingerprint(view.passport), get_today(desk)
+        query = request.scope["query_string"].decode("latin-1")
+        address = f"{frame.path}?{query} {frame.language} {frame.theme} {today}"
+        made = None if mark is None else kept.find(view, address, mark)
+        if made is None:
+            vehicle = open_vehicle(reader, view, today)
+            drawn = replace(frame, form_token=TOKEN_PLACE)
+            page = render(template, drawn, vehicle=vehicle, **list_facts(vehicle, request, desk), **facts)
+            made = make_answer(page.encode())
+            if mark is not None:
+                kept.keep(view, address, mark, made)
+    body = made.body.replace(TOKEN_PLACE.encode(), frame.form_token.encode())
+    return Response(body, media_type="text/html", cookies=cookies)
 
 
 def get_entry(vehicle: Vehicle, seq: int) -> Entry:

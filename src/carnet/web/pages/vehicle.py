@@ -18,40 +18,41 @@ from carnet.services.titles import list_holder_changes, list_measures, list_titl
 from carnet.services.vehicles import BRIEF, INSPECTION, Vehicle, list_plates, list_rubrics
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
-from carnet.web.pages.holding import opening
-from carnet.web.pages.showing import AnyRequest, find_reader_language, show
+from carnet.web.pages.holding import show_held
+from carnet.web.pages.showing import AnyRequest, find_reader_language
 from carnet.web.policy import holder
 
 Facts: TypeAlias = dict[str, Any]
 
 
 @get("/vehicles/{passport:str}", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
-def get_summary(passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+def get_summary(
+    passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[bytes]:
     """What the holder came for: the state of the passport, what comes next, who has access, the latest events."""
-    with opening(desk, principal, passport) as (_, vehicle):
-        pass
-    say = load_translations(find_reader_language(request, desk)).gettext
-    facts: dict[str, Any] = {
-        "brief": [(code, datum) for code, datum in list_rubrics(vehicle.entries) if datum.name in BRIEF],
-        "done": say("This passport is yours now.") if "new" in request.query_params else None,
-        "recent": list_recent(vehicle.entries),
-    }
-    return show(request, desk, principal, "vehicle/summary.html", vehicle=vehicle, section="", **facts)
+    return show_held(request, desk, principal, passport, "vehicle/summary.html", _summary, section="")
 
 
 @get("/vehicles/{passport:str}/{section:str}", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
 def get_section(
     passport: FromPath[str], section: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
-) -> Response[str]:
+) -> Response[bytes]:
     """One of the other sections."""
     found = SECTIONS.get(section)
     if found is None:
         raise Refused(Reason.NOT_FOUND, "there is nothing at this address, or nothing that you may see")
     template, list_facts = found
-    with opening(desk, principal, passport) as (_, vehicle):
-        pass
-    facts = list_facts(vehicle, request, desk)
-    return show(request, desk, principal, f"vehicle/{template}.html", vehicle=vehicle, section=f"/{section}", **facts)
+    page = f"vehicle/{template}.html"
+    return show_held(request, desk, principal, passport, page, list_facts, section=f"/{section}")
+
+
+def _summary(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
+    say = load_translations(find_reader_language(request, desk)).gettext
+    return {
+        "brief": [(code, datum) for code, datum in list_rubrics(vehicle.entries) if datum.name in BRIEF],
+        "done": say("This passport is yours now.") if "new" in request.query_params else None,
+        "recent": list_recent(vehicle.entries),
+    }
 
 
 def _vehicle(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
