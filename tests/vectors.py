@@ -21,6 +21,7 @@ from typing import Any
 from carnet.encoding import b64, encode, tag, unb64
 from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.commands import EnrolMember, RetireMember, RevokeKey
+from carnet.ledger.network import Fork
 from carnet.ledger.records import Endorsement
 from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import NODE_KIND, Key, Member, Members
@@ -244,6 +245,33 @@ def genuine_one_submission() -> Vector:
     """Four readings were signed at once: one signature, and one joint path for the two that are shown."""
     set_, _ = together()
     return set_.vector(set_.world.bundle(set_.chain, only(1, 3)))
+
+
+FORK = Fork(f"old.carnet.example/{'5a' * 32}", 1234, bytes([9]) * 32)
+
+
+@scenario("1.9 5.10", 0, finding=None)
+def genuine_forked() -> Vector:
+    """A network that goes on from another: its genesis cites the older log, and the report says so."""
+    return scene(forked_from=FORK).vector()
+
+
+@scenario("1.9", 10, "malformed")
+def refused_fork_of_no_log() -> Vector:
+    """A citation of what is no origin of a log."""
+    return scene(forked_from=replace(FORK, origin="old.carnet.example")).vector()
+
+
+@scenario("1.9", 10, "malformed")
+def refused_fork_of_null() -> Vector:
+    """A network that goes on from none leaves the citation out: null would be another network's genesis."""
+    return edit_scene(lambda doc: doc["genesis"].update(forked_from=None))
+
+
+@scenario("5.4.1 1.9", 10, "origin_mismatch")
+def refused_fork_unsaid() -> Vector:
+    """The citation is cut out, so that a fork would look like a network of its own."""
+    return edit_scene(lambda doc: doc["genesis"].pop("forked_from"), forked_from=FORK)
 
 
 @scenario("2.7", 0, finding=None)

@@ -18,7 +18,7 @@ from carnet.errors import Refused
 from carnet.ledger.batch import Batch
 from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot
 from carnet.ledger.commands import Block, Command, EnrolMember, FoundNetwork, SealBatch, TakeCensus
-from carnet.ledger.network import Founder, Genesis
+from carnet.ledger.network import Fork, Founder, Genesis
 from carnet.ledger.records import Endorsement, compute_record_leaf
 from carnet.ledger.rules.default import CLASS_OF_KIND, default_accreditations, default_rules
 from carnet.ledger.rules.document import Rules, compute_kind_line, compute_line_bytes
@@ -108,7 +108,13 @@ class World:
     """A network with one home node. `is_lax` writes records without asking the ledger: the home, and the log, are the
     attackers."""
 
-    def __init__(self, seed: str = "world", name: str = "test.carnet.example", is_lax: bool = False) -> None:
+    def __init__(
+        self,
+        seed: str = "world",
+        name: str = "test.carnet.example",
+        is_lax: bool = False,
+        forked_from: Fork | None = None,
+    ) -> None:
         self._seed = seed.encode()
         self._drawn = 0
         self.is_lax = is_lax
@@ -129,8 +135,9 @@ class World:
         self.cosigners: list[tuple[str, Signer, int]] = []
         self._log_hashes: list[bytes] = []
         rules = self.make_rules()
+        founder = Founder(self.home, self.node_signer.public)
         genesis = Genesis(
-            name, self.draw(32), self.log_signer.public, (Founder(self.home, self.node_signer.public),), rules.tree.root
+            name, self.draw(32), self.log_signer.public, (founder,), rules.tree.root, forked_from=forked_from
         )
         self.net = genesis.net
         node = Member(

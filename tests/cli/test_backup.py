@@ -270,10 +270,3 @@ def check_after_kill(home: Path, tmp_path: Path, verb: str) -> None:
         assert "(code: no_node)" in carnet("list", home=staging).err
     elif staging.exists():
         assert "(code: restored_copy)" in carnet("member", "add", "--name", "New", "--kind", "garage", home=staging).err
-
-
-def test_restore__fork_is_said_to_be_not_done(home: Path, tmp_path: Path) -> None:
-    ran = restore(home, "b", "copy", "--fork")
-    assert ran.code == 1
-    assert "--fork is not done" in ran.json_error["message"]
-    assert not (tmp_path / "copy").exists()

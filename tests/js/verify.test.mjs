@@ -31,8 +31,8 @@ test("verify__genuine_bundle_and_its_report", async () => {
   assert.deepEqual([report.exit, report.asked, faultsOf(report)], [0, [], ""]);
   const { entries, ...summary } = report.report;
   assert.deepEqual({ ...summary, subject: { ...summary.subject } }, {
-    as_of: NOW - 200_000, epoch: 0, links: 7, log_key: vkey(built.origin, 1, keys.log.public), network: built.origin,
-    passport: built.chain.toString("hex"), shown: 4, subject: VIN, withheld: 3,
+    as_of: NOW - 200_000, epoch: 0, forked_from: null, links: 7, log_key: vkey(built.origin, 1, keys.log.public),
+    network: built.origin, passport: built.chain.toString("hex"), shown: 4, subject: VIN, withheld: 3,
   });
   assert.deepEqual(entries.map(({ seq, state, superseded_by: by }) => [seq, state, by]),
     [[0, "stands", null], [1, "stands", null], [2, "superseded", 4], [5, "stands", null]]);
@@ -41,6 +41,21 @@ test("verify__genuine_bundle_and_its_report", async () => {
   assert.deepEqual([entries[3].by, entries[3].sealed_at, entries[3].submitted_at, entries[3].disputed],
     [{ id: ids.hosted.toString("hex"), kind: "garage", name: "hosted" }, NOW - 300_000, 1_600_000_000_005, false]);
   assert.equal(cj(report).toString(), canonical(report));
+});
+
+test("verify__fork_says_which_log_it_goes_on_from", async () => {
+  const cited = { origin: `old.example/${"5a".repeat(32)}`, root: b64(Buffer.alloc(32, 9)), size: 12 };
+  const { report, exit } = await verify(build({ genesis: (g) => { g.forked_from = cited; } }));
+  assert.deepEqual([exit, { ...report.forked_from }], [0, cited]);
+  const wrong = [null, {}, { ...cited, size: 0 }, { ...cited, more: 1 }, { ...cited, origin: "old.example" },
+    { ...cited, origin: cited.origin.toUpperCase() }, { ...cited, root: b64(Buffer.alloc(31)) }];
+  for (const forked of wrong) {
+    const judged = await verify(build({ genesis: (g) => { g.forked_from = forked; } }));
+    assert.equal(faultsOf(judged), "integrity: malformed", JSON.stringify(forked));
+  }
+  const unsaid = await verify(build({ genesis: (g) => { g.forked_from = cited; },
+    bundle: (b) => { b.genesis = { ...b.genesis }; delete b.genesis.forked_from; } }));
+  assert.equal(faultsOf(unsaid), "integrity: origin_mismatch");
 });
 
 test("verify__moved_passport_is_not_complete", async () => {

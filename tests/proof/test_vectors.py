@@ -23,7 +23,8 @@ NOT_CODES = set(
     """
     cj u64 node alg alias asked at batches by
     cannot_tell carnet chain complete contested contested_by count covers custody d
-    disputed disputed_since epoch erased expires failed fields from group h height history journal kind links location
+    disputed disputed_since epoch erased expires failed fields forked_from
+    from group h height history journal kind links location
     log m mark max_age name not_judged now null occurred ok passport plate precision quorum record report retired
     revoked role roles s scheme shown sid sig since source stands state subject superseded superseded_by target
     tip until vault withheld witness

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.node.backup.envelope import Opener, Sealer
     from carnet.services.backup import About, Progress, Restored, Shown, Taken
+    from carnet.services.forking import Forked
 
 backup_passphrase = click.option(
     "--passphrase-file",
@@ -153,6 +154,10 @@ def _tell_taken(taken: Taken, *, is_for_key: bool) -> None:
         ),
         ("Show the head later, to a copy that only reads", "carnet --home ./copy restore --checkpoint head.note"),
         ("Erase in it what was erased since", "carnet --home ./copy restore --erasures erasures.journal"),
+        (
+            "No newest head is left: go on as another network, the copy beside it in ./fork.old",
+            "carnet --home ./fork restore node.backup --key-file backup.key --fork",
+        ),
     )
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
@@ -169,7 +174,8 @@ def _tell_taken(taken: Taken, *, is_for_key: bool) -> None:
     metavar="JOURNAL",
     help="A newer journal of erasures; the one beside FILE is found.",
 )
-@click.option("--fork", is_flag=True, help="Not built yet: to go on as a new network that cites this one.")
+@click.option("--fork", is_flag=True, help="Go on as a new network that cites this one; the copy stays beside it.")
+@click.option("--name", metavar="NETWORK", help="With --fork, the new network's name.  [fork. and the old one's]")
 @click.option("--check", is_flag=True, help="Check everything that is restored (as fsck does) before it gets its name.")
 @backup_passphrase
 @click.option("--key-file", type=click.Path(path_type=Path), help="The secret of the backup key it was sealed for.")
@@ -187,6 +193,7 @@ def restore(
     checkpoint: Path | None,
     erasures: tuple[Path, ...],
     fork: bool,
+    name: str | None,
     check: bool,
     passphrase_file: str | None,
     key_file: Path | None,
@@ -198,15 +205,32 @@ def restore(
     An altered, cut or mixed copy is refused, and leaves nothing. What was erased since is erased again. The copy only
     reads: it cannot know whether it is the newest, and two ends of one log must never be written. Shown the newest
     head from outside, it may write, unless records are missing.
+
+    With --fork the copy goes beside --home, under its name with .old, and --home becomes another network, with keys and
+    a policy of its own, whose genesis cites the old log. It begins empty; the old passports stay in the copy.
     """
     from carnet.services.backup import read_head
 
-    if fork:
-        raise click.ClickException(
-            "--fork is not done: this version cannot go on as a new network that cites the old one. Restore without it,"
-            " to read and to prove what was sealed; what is written from now on needs a new node (`carnet init`)"
-        )
+    if name is not None and not fork:
+        raise click.UsageError("--name goes with --fork: a restored copy keeps the name of its network.")
+    if fork and checkpoint is not None:
+        raise click.UsageError("With the newest head the copy itself may write: leave --fork out.")
     ring = session.find_passphrase(keys_passphrase_file)
+    if fork:
+        from carnet.services.backup import Wish
+        from carnet.services.forking import fork as fork_network
+
+        with show_progress(is_json=is_json) as progress:
+            forked = fork_network(
+                file,
+                session.home,
+                lambda about: _find_opener(about, passphrase_file, key_file),
+                wish=Wish(ring, erasures, None, check),
+                name=name,
+                progress=progress,
+            )
+        _report_fork(forked, is_json=is_json)
+        return
     head = None if checkpoint is None else read_head(checkpoint)
     if file is None:
         _go_on(session, head, erasures, ring, is_json=is_json)
@@ -327,6 +351,36 @@ def _report(restored: Restored, *, is_json: bool) -> None:
         return
     terminal.say("It only reads: a copy cannot know whether it is the newest. To let it write, show it the newest")
     terminal.say(f"head or proof that anybody has: carnet --home {restored.home} restore --checkpoint FILE")
+
+
+def _report_fork(forked: Forked, *, is_json: bool) -> None:
+    from carnet.cli.terminal import Terminal, write_json_line
+
+    founded, cited, old, restored = forked
+    if restored is not None:
+        _warn_if_left(is_gone=restored.is_gone)
+    if is_json:
+        write_json_line(
+            {
+                "forked_from": cited.to_document(),
+                "home": str(founded.home),
+                "network": founded.network,
+                "old": str(old.path),
+                "operator": {"id": founded.operator.id.hex(), "name": founded.operator.name},
+            }
+        )
+        return
+    terminal = Terminal()
+    terminal.say(terminal.shape("good"), f" {founded.home}: a new network that goes on from the old one")
+    terminal.facts(
+        (
+            ("network", founded.network),
+            ("goes on from", f"{cited.origin}, as of its record {cited.size:,}"),
+            ("old copy", f"{old.path} (it only reads: carnet --home {old.path} show | export)"),
+        )
+    )
+    terminal.say("It is another network: nobody trusts it yet. Publish its policy (carnet policy), say that it goes on")
+    terminal.say("from the old one, and enrol the members anew. Old proofs stay as they are, under the old policy.")
 
 
 @verb(

@@ -14,6 +14,7 @@ from carnet.cli.session import Session
 
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
+    from carnet.ledger.network import Fork
     from carnet.services.status import Status
 
 PROBLEMS = 1
@@ -54,6 +55,7 @@ def _show(terminal: Terminal, found: Status) -> None:
             ("home", f"{found.home}{_say_mark(found)}"),
             ("store", found.store),
             ("network", state.genesis.origin),
+            *([] if state.genesis.forked_from is None else [("goes on from", say_fork(state.genesis.forked_from))]),
             ("entries", f"{about}{seen.entries.number:,} in {seen.passports.number:,} passports"),
             ("log", f"{state.size:,} records, the last {format_age(found.now - seen.last_at)}{_say_head(found)}"),
             ("census", _say_census(found)),
@@ -65,6 +67,11 @@ def _show(terminal: Terminal, found: Status) -> None:
         )
     )
     terminal.say(("carnet doctor looks for what is wrong; carnet fsck checks everything that is stored.", "dim"))
+
+
+def say_fork(cited: Fork) -> str:
+    """The log that a network cites."""
+    return f"{cited.origin}, as of its record {cited.size:,}"
 
 
 def _say_mark(found: Status) -> str:

@@ -138,7 +138,7 @@ def _show_report(terminal: Terminal, found: Verification, report: dict[str, Any]
     from carnet.cli.timeline import show_timeline
     from carnet.services.explaining import NOT_PROVED
 
-    subject = report["subject"]
+    subject, fork = report["subject"], report["forked_from"]
     withheld = f", {report['withheld']:,} withheld" if report["withheld"] else ", none withheld"
     terminal.say("")
     terminal.facts(
@@ -146,6 +146,7 @@ def _show_report(terminal: Terminal, found: Verification, report: dict[str, Any]
             ("subject", ":".join(str(subject[part]) for part in ("scheme", "country", "value") if part in subject)),
             ("passport", report["passport"]),
             ("network", report["network"]),
+            *([] if fork is None else [("goes on from", f"{fork['origin']}, as of its record {fork['size']:,}")]),
             ("trusted by", found.policy_name or ""),
             ("as of", f"{format_moment(report['as_of'])} ({format_age(now - report['as_of'])})"),
             ("entries", f"{report['links']:,}: {report['shown']:,} shown{withheld}"),

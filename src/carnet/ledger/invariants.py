@@ -30,7 +30,7 @@ from carnet.ledger.commands import (
     SealBatch,
     TakeCensus,
 )
-from carnet.ledger.network import Founder, Genesis
+from carnet.ledger.network import Founder, Genesis, parse_fork
 from carnet.ledger.records import MAX_RECORD_BYTES, Endorsement, Ref
 from carnet.ledger.rules.document import CENSUS_CLASS, Rules, check_rules
 from carnet.ledger.rules.members import NODE_KIND, Member, Members, check_enrolment
@@ -335,7 +335,9 @@ def parse_genesis(document: Document) -> Genesis:
     """The genesis object of record 0; raises Unverified, KeyError or TypeError for another."""
     founders = tuple(Founder(unb64(f["member"], 16), unb64(f["key"], 32)) for f in document["founders"])
     nonce, log_key = unb64(document["nonce"], 32), unb64(document["log_key"], 32)
-    genesis = Genesis(document["name"], nonce, log_key, founders, unb64(document["rules_root"], 32))
+    genesis = Genesis(
+        document["name"], nonce, log_key, founders, unb64(document["rules_root"], 32), parse_fork(document)
+    )
     if genesis.to_document() != document:
         raise Unverified("malformed", "not a genesis document")
     return genesis

@@ -6,12 +6,15 @@ Knows raw public keys and a name; refuses to know whether anybody trusts them (t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
-from carnet.encoding import b64, encode, tag
+from carnet.encoding import b64, encode, tag, unb64
 
 NETWORK_NAME = re.compile(r"[a-z0-9.-]{1,63}", re.ASCII)
+ORIGIN_PATTERN = r"[a-z0-9.-]{1,63}/[0-9a-f]{64}"
 
 _GENESIS = tag("genesis")
 
@@ -25,6 +28,20 @@ class Founder:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """The log that a network goes on from, as its founder says: its origin, and size and root (32 bytes) of its last
+    signed head that the founder has."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def to_document(self) -> dict[str, object]:
+        """The member `forked_from` of clause 1.9."""
+        return {"origin": self.origin, "root": b64(self.root), "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
 class Genesis:
     """The birth certificate of a network: everything that tells it from any other."""
 
@@ -33,10 +50,12 @@ class Genesis:
     log_key: bytes
     founders: tuple[Founder, ...]
     rules_root: bytes
+    forked_from: Fork | None = None
 
     def to_document(self) -> dict[str, object]:
         """The genesis object of clause 1.9."""
-        return {
+        cited = {} if self.forked_from is None else {"forked_from": self.forked_from.to_document()}
+        return cited | {
             "founders": [{"key": b64(f.key), "member": b64(f.member)} for f in self.founders],
             "log_key": b64(self.log_key),
             "name": self.name,
@@ -53,6 +72,14 @@ class Genesis:
     def origin(self) -> str:
         """The log's origin line."""
         return f"{self.name}/{self.net.hex()}"
+
+
+def parse_fork(document: Mapping[str, Any]) -> Fork | None:
+    """`forked_from` of a genesis object. Raises Unverified, KeyError or TypeError for what is none."""
+    if "forked_from" not in document:
+        return None
+    cited = document["forked_from"]
+    return Fork(cited["origin"], cited["size"], unb64(cited["root"], 32))
 
 
 def compute_net(document: dict[str, object]) -> bytes:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.commands import FoundNetwork
-from carnet.ledger.network import NETWORK_NAME, Founder, Genesis
+from carnet.ledger.network import NETWORK_NAME, Fork, Founder, Genesis
 from carnet.ledger.rules.default import CLASS_OF_KIND, default_accreditations, default_rules
 from carnet.ledger.rules.document import Rules, compute_kind_line
 from carnet.ledger.rules.members import NODE_KIND, Key, Member, compute_enrolment
@@ -39,23 +40,22 @@ def found_node(
     random_bytes: RandomBytes,
     passphrase: str | None = None,
     store_url: str | None = None,
+    forked_from: Fork | None = None,
 ) -> Member:
     """Make a node in the empty home `path`, at `now` (ms); returns its operator.
 
     Its store is a SQLite file in the home, or the PostgreSQL database at `store_url`, which must hold no node.
 
     `name` is the network's (`[a-z0-9.-]`, 63 at most). The operator is a member of kind `operator_kind`, hosted by
-    the node, accredited for all that the writer table allows to it. Raises Refused(NODE_EXISTS),
+    the node, accredited for all that the writer table allows to it. `forked_from` is the log that the network goes on
+    from (spec 1.9). Raises Refused(NODE_EXISTS),
     Refused(VALUE_OUT_OF_RANGE) for a name or a URL, Refused(NOT_IN_LIST) for a kind, and for a database what
     `vault.postgres.connect` raises.
     """
     home = Home(path)
     home.finish_founding()
     home.check_empty()
-    if NETWORK_NAME.fullmatch(name) is None:
-        raise Refused(
-            Reason.VALUE_OUT_OF_RANGE, "a network's name is made of a-z, 0-9, dots and dashes, 63 at most", name=name
-        )
+    check_network_name(name)
     check_member(operator_name, operator_kind)
     with explained_disk_errors(path):
         home.make()
@@ -63,9 +63,18 @@ def found_node(
     try:
         home.check_empty()
         with explained_disk_errors(home.path):
-            return _found(home, name, operator_name, operator_kind, now, random_bytes, passphrase, store_url)
+            first = _First(name, operator_name, operator_kind, now, forked_from)
+            return _found(home, first, random_bytes, passphrase, store_url)
     finally:
         lock.release()
+
+
+def check_network_name(name: str) -> None:
+    """Raise Refused(VALUE_OUT_OF_RANGE) unless a network can have this name."""
+    if NETWORK_NAME.fullmatch(name) is None:
+        raise Refused(
+            Reason.VALUE_OUT_OF_RANGE, "a network's name is made of a-z, 0-9, dots and dashes, 63 at most", name=name
+        )
 
 
 def check_member(name: str, kind: str) -> None:
@@ -93,12 +102,19 @@ def enrol_key(signer: Signer, net: bytes, member: bytes, role: int, custody: int
     return Key(signer.public, role, custody, signer.sign(compute_enrolment(net, member, role, custody)))
 
 
+class _First(NamedTuple):
+    """What a founding is told of its first day."""
+
+    name: str
+    operator_name: str
+    operator_kind: str
+    now: int
+    forked_from: Fork | None
+
+
 def _found(
     home: Home,
-    name: str,
-    operator_name: str,
-    operator_kind: str,
-    now: int,
+    first: _First,
     random_bytes: Callable[[int], bytes],
     passphrase: str | None,
     store_url: str | None,
@@ -108,22 +124,23 @@ def _found(
     node_id, operator_id, nonce = random_bytes(16), random_bytes(16), random_bytes(32)
     log, node = Signer(ring.log), Signer(ring.node)
     rules = make_default_rules()
-    genesis = Genesis(name, nonce, log.public, (Founder(node_id, node.public),), rules.tree.root)
+    founders = (Founder(node_id, node.public),)
+    genesis = Genesis(first.name, nonce, log.public, founders, rules.tree.root, first.forked_from)
     net = genesis.net
     members = (
         Member(
             id=node_id,
-            name=name,
+            name=first.name,
             kind=NODE_KIND,
             host=node_id,
             keys=(enrol_key(node, net, node_id, KeyRole.NODE, Custody.NODE),),
         ),
         Member(
             id=operator_id,
-            name=operator_name,
-            kind=operator_kind,
+            name=first.operator_name,
+            kind=first.operator_kind,
             host=node_id,
-            accreditations=default_accreditations(rules, operator_kind),
+            accreditations=default_accreditations(rules, first.operator_kind),
             keys=(enrol_key(Signer(author), net, operator_id, KeyRole.AUTHOR, Custody.NODE),),
         ),
     )
@@ -132,7 +149,7 @@ def _found(
     with _create_store(home, store_url) as store:
         connection = store.connection
         connection.begin_write()
-        book, _ = write_block(connection, None, 1, now, [FoundNetwork(genesis, rules, members)])
+        book, _ = write_block(connection, None, 1, first.now, [FoundNetwork(genesis, rules, members)])
         write_schemas(
             connection, [(kind, get_schema(kind).document()) for kind in all_kinds() if kind in CLASS_OF_KIND]
         )

@@ -12,7 +12,7 @@ from operator import ge
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, UnsetType
 
 from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted
 from carnet.errors import Refused, Unverified
@@ -166,6 +166,7 @@ class Bundle(Struct, frozen=True, gc=False):
     genesis: bytes
     name: str
     log_key: bytes
+    forked_from: wire.ForkWire | None
     items: Sequence[Item]
     groups: dict[int, GroupPart]
     records: Sequence[SealPart | CensusPart]
@@ -224,7 +225,7 @@ _read_writer_wire = _reader(wire.WriterLineWire)
 def _read(data: bytes, memory: Memory | None) -> Bundle:
     check_text_of(data)
     found = _read_wire(data)
-    genesis, name, log_key = _once(memory, "genesis", found.genesis, _read_genesis)
+    genesis, name, log_key, forked_from = _once(memory, "genesis", found.genesis, _read_genesis)
     records = [_read_logged(memory, logged) for logged in found.records.logged]
     _check_ascending([record.index for record in records])
     seals = sum(isinstance(record, SealPart) for record in records)
@@ -241,6 +242,7 @@ def _read(data: bytes, memory: Memory | None) -> Bundle:
         genesis=genesis,
         name=name,
         log_key=log_key,
+        forked_from=forked_from,
         items=_read_items(found),
         groups=_once(memory, "members", found.members, _read_groups),
         records=records,
@@ -256,9 +258,10 @@ def _once(memory: Memory | None, name: str, raw: Raw, read: Callable[[bytes], T]
     return read(part) if memory is None else memory.once((name, part), None, partial(read, part))
 
 
-def _read_genesis(data: bytes) -> tuple[bytes, str, bytes]:
+def _read_genesis(data: bytes) -> tuple[bytes, str, bytes, wire.ForkWire | None]:
     genesis = _read_genesis_wire(data)
-    return frame_genesis(data), genesis.name, genesis.log_key
+    cited = None if isinstance(genesis.forked_from, UnsetType) else genesis.forked_from
+    return frame_genesis(data), genesis.name, genesis.log_key, cited
 
 
 def _read_logged(memory: Memory | None, logged: wire.LoggedWire) -> SealPart | CensusPart:

@@ -685,10 +685,15 @@ const STATEMENT = layout("statement", ["net", 32], ["chain", 16], ["member", 16]
 const BATCH = layout("batch", ["net", 32], ["home", 16], ["key", 32], ["class", 1, U8], ["count", 4, COUNT],
   ["root", 32], ["rules", 8, U64], ["expires", 8, U64]); // 3.5
 
-const GENESIS = object({
+const GENESIS_MEMBERS = {
   founders: list(object({ key: bytes(32), member: bytes(16) }), 1),
   log_key: bytes(32), name: matching(/^[a-z0-9.-]{1,63}$/), nonce: bytes(32), rules_root: bytes(32),
-}); // 1.9
+};
+const FIRST_GENESIS = object(GENESIS_MEMBERS);
+const FORKED_GENESIS = object({ ...GENESIS_MEMBERS,
+  forked_from: object({ origin: matching(/^[a-z0-9.-]{1,63}\/[0-9a-f]{64}$/), root: bytes(32), size: integer(MAX_U64, 1) }) });
+const isForked = (genesis) => isObject(genesis) && Object.hasOwn(genesis, "forked_from");
+const GENESIS = (value) => (isForked(value) ? FORKED_GENESIS : FIRST_GENESIS)(value); // 1.9
 
 const REF = object({ count: COUNT, index: U64, root: bytes(32) });
 const ENDORSEMENTS = list(
@@ -1463,6 +1468,7 @@ function reportOf(proof) {
     as_of: proof.census.record.at,
     entries: shown.map((entry) => reportEntry(proof, entry)),
     epoch: proof.tip.epoch,
+    forked_from: isForked(proof.bundle.genesis.raw) ? proof.bundle.genesis.raw.forked_from : null,
     links: proof.links.length,
     log_key: verifierKey(proof.origin, 1, proof.bundle.genesis.log_key),
     network: proof.origin,

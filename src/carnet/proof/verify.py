@@ -210,11 +210,12 @@ def find_subjects(evidence: Evidence) -> set[bytes]:
 def compute_report(evidence: Evidence) -> dict[str, object]:
     """Spec: 5.10."""
     shown = [(seq, item, entry) for seq, item, entry in evidence.entries() if entry.is_shown]
-    links = len(evidence.bundle.items)
+    links, cited = len(evidence.bundle.items), evidence.bundle.forked_from
     return {
         "as_of": evidence.get_census().at,
         "entries": [compute_entry_report(evidence, seq, item, entry) for seq, item, entry in shown],
         "epoch": evidence.epoch,
+        "forked_from": None if cited is None else {"origin": cited.origin, "root": b64(cited.root), "size": cited.size},
         "links": links,
         "log_key": format_log_key(evidence),
         "network": evidence.origin,

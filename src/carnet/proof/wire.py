@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from carnet.encoding import MAX_INTEGER
+from carnet.ledger.network import ORIGIN_PATTERN
 
 U8 = Annotated[int, Meta(ge=0, le=255)]
 U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
@@ -21,6 +22,7 @@ Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
 ConsistencyPath = Annotated[bytes, Meta(max_length=32 * 128)]
+Origin = Annotated[str, Meta(pattern=rf"\A{ORIGIN_PATTERN}\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9.-]{1,63}\Z")]
 
 
@@ -35,9 +37,18 @@ class FounderWire(Wire, frozen=True, gc=False):
     member: Bytes16
 
 
-class GenesisWire(Wire, frozen=True, gc=False):
+class ForkWire(Wire, frozen=True, gc=False):
     """Spec: 1.9."""
 
+    origin: Origin
+    root: Bytes32
+    size: Size
+
+
+class GenesisWire(Wire, frozen=True, gc=False, kw_only=True):
+    """Spec: 1.9. A network that goes on from none leaves `forked_from` out."""
+
+    forked_from: ForkWire | UnsetType = UNSET
     founders: Annotated[list[FounderWire], Meta(min_length=1)]
     log_key: Bytes32
     name: Name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
+from carnet.ledger.network import Fork
 from carnet.ledger.rules.members import Member
 from carnet.node.door import RemoteWriter, connect
 from carnet.node.found import found_node
@@ -54,9 +55,10 @@ def found(
     operator_kind: str | None = None,
     passphrase: str | None = None,
     store_url: str | None = None,
+    forked_from: Fork | None = None,
 ) -> Founded:
     """Make a node: its network is named after this machine, its operator is a data service and its store a SQLite file,
-    unless said otherwise.
+    unless said otherwise. `forked_from` is the log that the network cites as the one that it goes on from.
 
     Raises Refused(NODE_EXISTS, VALUE_OUT_OF_RANGE, NOT_IN_LIST, STORE_UNREACHABLE).
     """
@@ -70,6 +72,7 @@ def found(
         random_bytes=os.urandom,
         passphrase=passphrase,
         store_url=store_url,
+        forked_from=forked_from,
     )
     with open_writer_at(home, passphrase, "found") as writer:
         return Founded(writer.state.genesis.origin, operator, home.path)

@@ -47,6 +47,7 @@ class Status:
     def to_document(self) -> dict[str, Any]:
         """The object of `status --json`."""
         seen, state, last = self.seen, self.seen.state, self.last_backup
+        cited = state.genesis.forked_from
         return {
             "backup": None if last is None else _to_backup(last, self.records_since_backup, self.now),
             "census": _to_census(seen, self.now),
@@ -58,6 +59,7 @@ class Status:
             },
             "entries": {"exact": seen.entries.is_exact, "number": seen.entries.number},
             "erasures": {"number": seen.erasure_count, "uncleared": seen.uncleared_count},
+            "forked_from": None if cited is None else cited.to_document(),
             "home": str(self.home),
             "keys": self._list_keys(),
             "log": {"at": seen.last_at, "signed": seen.head_size, "size": state.size},

@@ -13,7 +13,7 @@ import msgspec
 
 from carnet.encoding import decode, encode, tag, unb64
 from carnet.errors import Reason, Refused, Unverified
-from carnet.ledger.network import Founder, Genesis
+from carnet.ledger.network import Founder, Genesis, parse_fork
 from carnet.ledger.records import Ref
 from carnet.ledger.rules.document import Line, Rules, compute_line_bytes
 from carnet.ledger.rules.members import Key, Member, Members, compute_member_leaf
@@ -54,6 +54,7 @@ def parse_genesis(document: Document) -> Genesis:
         unb64(document["log_key"], 32),
         founders,
         unb64(document["rules_root"], 32),
+        parse_fork(document),
     )
 
 

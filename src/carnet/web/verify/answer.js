@@ -167,6 +167,7 @@ function drawDetails({ answer, bytes }) {
     fact(t("file"), t("bytes", { n: bytes.length }), ...(sum ? [" · sha256 ", h("span.mono", {}, sum)] : [])),
     ...(report ? [
       fact(t("network"), h("span.mono", {}, data(cut(report.network)))),
+      ...(report.forked_from ? [fact(t("forked_from"), h("span.mono", {}, data(cut(report.forked_from.origin))))] : []),
       fact(t("log_key"), h("span.mono", {}, data(cut(report.log_key)))),
       fact(t("holders"), formatNumber(report.epoch + 1)),
     ] : []),
