@@ -49,6 +49,7 @@ from carnet.types import Subject, parse_hex_id
 from carnet.vault.census import find_piece
 from carnet.vault.erasing import find_fields_root
 from carnet.vault.ledger import (
+    find_latest,
     parse_line,
     parse_member,
     parse_record,
@@ -592,14 +593,13 @@ class Reader:
         A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint
         proves; the heads of the one before it are gone by then, so the reader says "not yet".
         """
-        query = "SELECT idx, leaf FROM log_record WHERE type = 'census' AND type != 'seal' ORDER BY idx DESC LIMIT 1"
-        row = self._connection.execute(query).fetchone()
-        if row is None or self._checkpoint is None or row[0] >= self._checkpoint[0]:
+        index = find_latest(self._connection, "census")
+        if index is None or self._checkpoint is None or index >= self._checkpoint[0]:
             return None
-        census = cast("Document", parse_record(row[1])["census"])
+        census = cast("Document", self._record(index)["census"])
         if is_census_owed(self._connection, cast("int", census["erased"])):
             return None
-        return row[0], cast("int", census["covers"]), get_top(census)
+        return index, cast("int", census["covers"]), get_top(census)
 
     def _get_census(self) -> tuple[int, int, Top]:
         if self._census is None:

@@ -167,7 +167,7 @@ def _read_state(connection: Connection, known: State | None) -> State:
     last = _moment_reader.decode(read_leaf(connection, size - 1).removeprefix(_RECORD))
     return State(
         genesis=genesis,
-        net=genesis.net,
+        net=known.net if known else genesis.net,
         size=size,
         height=last.height,
         at=last.at,
