@@ -23,8 +23,11 @@ from carnet.node.home import Home
 from carnet.node.prepare import Group, Item
 from carnet.node.writer import Writer
 from carnet.services.accounts.clients import add_client, issue_key
-from carnet.services.accounts.office import open_office
+from carnet.services.accounts.office import Visit, open_office
+from carnet.services.accounts.registry import HOLDER, insert_account
+from carnet.services.accounts.sessions import begin_session
 from carnet.services.founding import found, open_writer_at
+from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis, Subject
 from tests.serving import Served, start
@@ -45,6 +48,7 @@ class Town:
     passport: str
     subjects: list[Subject]
     key: str
+    session: str
 
 
 def measure() -> list[Figure]:
@@ -56,9 +60,12 @@ def measure() -> list[Figure]:
             with serving(town, folder / f"log{round_}") as served, serving_bare(served, town, folder) as bare:
                 add = found.setdefault
                 add("bare read", []).append(_read(bare, "/bare/timeline", {}))
-                add("read", []).append(_read(served.address, _timeline(town), _head(town)))
+                add("read", []).append(_read(served.address, _timeline(town), _cookie(town)))
+                add("bare page", []).append(_read(bare, "/bare/page", {}))
+                add("page", []).append(_read(served.address, _page(town), _cookie(town)))
                 with importing(town, folder):
-                    add("read beside an import", []).append(_read(served.address, _timeline(town), _head(town)))
+                    add("read beside an import", []).append(_read(served.address, _timeline(town), _cookie(town)))
+                    add("page beside an import", []).append(_read(served.address, _page(town), _cookie(town)))
                 add("bare write", []).append(_write(bare, "/bare/receipt", town))
                 add("write", []).append(_write(served.address, "/v1/entries", town))
     return _tell({name: _take_middle(loads) for name, loads in found.items()})
@@ -66,6 +73,7 @@ def measure() -> list[Figure]:
 
 def _tell(found: dict[str, Load]) -> list[Figure]:
     read, busy, bare_read = found["read"], found["read beside an import"], found["bare read"]
+    page, busy_page, bare_page = found["page"], found["page beside an import"], found["bare page"]
     write, bare_write = found["write"], found["bare write"]
     return [
         make_figure(
@@ -76,6 +84,14 @@ def _tell(found: dict[str, Load]) -> list[Figure]:
         ),
         make_figure("the same, 99th percentile", read.p99_ms, "ms", peer=("bare", bare_read.p99_ms), at_most=50),
         make_figure("the same beside an import, 99th percentile", busy.p99_ms, "ms", at_most=100),
+        make_figure(
+            f"vehicle page of {ENTRIES} entries over HTTP, {READERS} readers",
+            page.per_second,
+            "per s",
+            peer=("bare handler, same bytes", bare_page.per_second),
+        ),
+        make_figure("the same page, 99th percentile", page.p99_ms, "ms", peer=("bare", bare_page.p99_ms), at_most=50),
+        make_figure("the same page beside an import, 99th percentile", busy_page.p99_ms, "ms", at_most=100),
         make_figure(
             f"one entry over HTTP acknowledged durable, {WRITERS} in flight",
             write.per_second,
@@ -122,6 +138,14 @@ def _head(town: Town) -> dict[str, str]:
     return {"Authorization": f"Bearer {town.key}"}
 
 
+def _cookie(town: Town) -> dict[str, str]:
+    return {"Cookie": f"carnet_session={town.session}", "Accept": "text/html"}
+
+
+def _page(town: Town) -> str:
+    return f"/vehicles/pas_{town.passport}/history"
+
+
 def _timeline(town: Town) -> str:
     return f"/v1/passports/pas_{town.passport}/entries?limit=100"
 
@@ -144,8 +168,12 @@ def make_town(folder: Path) -> Town:
     scopes = frozenset({Scope.PASSPORTS_READ, Scope.ENTRIES_APPEND})
     client = add_client(office, operator, garage.id, "bench", scopes)
     key = issue_key(office, operator, client.public_id).secret
+    with office.people.write() as connection:
+        holder = insert_account(connection, office, HOLDER, "Holder", office.random_bytes(32))
+        begin_holding(connection, office, chain.chain16, 0, holder.id, "bench")
+        session = begin_session(connection, office, holder, Visit("127.0.0.1"), "passkey")
     office.people.close()
-    return Town(home, chain.chain16.hex(), subjects, key)
+    return Town(home, chain.chain16.hex(), subjects, key, session)
 
 
 def _open(writer: Writer, member: bytes, subject: Subject) -> bytes:
@@ -182,7 +210,11 @@ def serving_bare(served: Served, town: Town, folder: Path) -> Iterator[str]:
     """The peer, with the very bytes that the service answers."""
     files = folder / "bare"
     files.mkdir(exist_ok=True)
-    (files / "timeline").write_bytes(served.ask("GET", _timeline(town), **_head(town)).body)
+    page = served.ask("GET", _page(town), **_cookie(town))
+    if page.status != 200:
+        raise RuntimeError(f"the bench's own page was refused: {page.status}")
+    (files / "page").write_bytes(page.body)
+    (files / "timeline").write_bytes(served.ask("GET", _timeline(town), **_cookie(town)).body)
     one = served.ask("POST", "/v1/entries", _make_entry(town, 0), Content_Type="application/json", **_head(town))
     if one.status != 201:
         raise RuntimeError(f"the bench's own entry was refused: {one.body.decode()}")

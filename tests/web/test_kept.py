@@ -88,7 +88,7 @@ def test_kept__an_erasure_is_seen_and_leaves_nothing_behind(town: WebTown, passp
 
 
 def test_kept__is_no_larger_than_it_may_be() -> None:
-    kept, fingerprint = Kept(max_bytes=1_000), Fingerprint(0, 1, 2, 3, 4, 5, 0)
+    kept, fingerprint = Kept(max_bytes=1_000), Fingerprint(0, 1, 2, 3, 4, 0)
     views = [View(bytes([number]) * 16, None, None, 0) for number in range(20)]
     for view in views:
         kept.keep(view, "/x?", fingerprint, make_answer(bytes(100)))

@@ -100,15 +100,14 @@ class ShownEntry(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """All that an answer about one passport can depend on: its last entry; the log indexes of rules, members, census
-    and checkpoint; the latest of all erasures. The same fingerprint, the same answer."""
+    """All that an answer about one passport can depend on: its last entry; the log indexes of rules, members and the
+    census that proofs are made against; the latest of all erasures. The same fingerprint, the same answer."""
 
     epoch: int
     seq: int
     rules: int
     members: int
     census: int
-    checkpoint: int
     erasure: int
 
 
@@ -401,10 +400,8 @@ class Reader:
             return None
         (erasure,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM erasure").fetchone()
         census = -1 if self._census is None else self._census[0]
-        checkpoint = -1 if self._checkpoint is None else self._checkpoint[0]
-        return Fingerprint(
-            head[1], head[2], state.rules_ref.index, state.members_ref.index, census, checkpoint, erasure
-        )
+        # Not the checkpoint, of which each commit signs another: an answer that names it is not to be kept.
+        return Fingerprint(head[1], head[2], state.rules_ref.index, state.members_ref.index, census, erasure)
 
     def has_written(self, chain: bytes, member: bytes) -> bool:
         """Whether an entry of this history is a member's own word (any basis but the holder's). Nothing is opened for
