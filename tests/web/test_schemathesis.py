@@ -20,6 +20,12 @@ EXAMPLES = 30
 WHO = ("dealer", "garage", "holder", "garage's clerk", "operator")
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def send_part(context: Any, value: Any) -> dict[str, Any]:
+    """A part of a file goes as the bytes that it is."""
+    return {"data": value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")}
+
+
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
     with serving_town(tmp_path_factory.mktemp("town")) as town:

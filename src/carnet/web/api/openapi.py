@@ -36,6 +36,10 @@ _PROBLEM: Final[dict[str, Any]] = {
     "properties": {
         "code": {"type": "string"},
         "detail": {"type": "string"},
+        "error": {
+            "type": "string",
+            "description": "Of /v1/oauth/token alone: the code of RFC 6749 §5.2, for libraries that look for it.",
+        },
         "errors": {
             "items": {
                 "additionalProperties": False,
