@@ -166,7 +166,7 @@ def test_reader__refused_no_node(tmp_path: Path, arguments: tuple[str, ...]) -> 
 
 def test_bug__is_short_unless_asked(tmp_path: Path) -> None:
     script = (
-        "import sys; from carnet.cli.session import Session; Session.of = classmethod(lambda cls, home: 1 / 0);"
+        "import sys; from carnet.cli.session import Session; Session.of = classmethod(lambda *given: 1 / 0);"
         "from carnet.cli import main; sys.exit(main(['list']))"
     )
     command = [COMMAND[0], "-c", script]

@@ -19,6 +19,10 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
+REMOTE = frozenset({"show", "export", "submit", "import"})
+"""The verbs that can ask a service."""
+
+
 @click.command(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -37,9 +41,15 @@ PIPE_CLOSED = 141
 @click.option(
     "--home", metavar="DIR", help=f"The node's folder; may stand anywhere.  [$CARNET_HOME, or {find_default_home()}]"
 )
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Ask a running node: show, export, submit, import through its API.  [$CARNET_SERVER]",
+)
+@click.option("--key-file", metavar="FILE", help="Where your API key for it stands.  [$CARNET_API_KEY_FILE]")
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
-def carnet(context: click.Context, home: str | None, version: bool) -> None:
+def carnet(context: click.Context, home: str | None, server: str | None, key_file: str | None, version: bool) -> None:
     """Certified histories of vehicles, which anyone can verify offline.
 
     What happens to a vehicle becomes an entry of its passport, signed by whoever says it and sealed in a log. A proof
@@ -53,7 +63,11 @@ def carnet(context: click.Context, home: str | None, version: bool) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
         context.exit()
-    context.obj = Session.of(home)
+    context.obj = Session.of(home, server, key_file)
+    if server is not None and context.invoked_subcommand not in REMOTE:
+        raise click.UsageError(
+            f"--server goes with {', '.join(sorted(REMOTE))}; {context.invoked_subcommand} does not ask one."
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,18 +88,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def hoist_home(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--home DIR` in front, wherever it stood: people write it after the verb as often as
-    before.
+    """The arguments with `--home DIR` and `--server URL` in front, wherever they stood: people write them after the
+    verb as often as before. What stands in front already counts.
     """
     rest, front = list(arguments), list[str]()
-    end = rest.index("--") if "--" in rest else len(rest)
-    for at in range(end - 1, -1, -1):
-        if rest[at] == "--home" and at + 1 < end:
-            front = front or rest[at : at + 2]
-            del rest[at : at + 2]
-        elif rest[at].startswith("--home="):
-            front = front or [rest[at]]
-            del rest[at]
+    for name in ("--server", "--home"):
+        found = list[str]()
+        end = rest.index("--") if "--" in rest else len(rest)
+        for at in range(end - 1, -1, -1):
+            if rest[at] == name and at + 1 < end:
+                found = found or rest[at : at + 2]
+                del rest[at : at + 2]
+            elif rest[at].startswith(f"{name}="):
+                found = found or [rest[at]]
+                del rest[at]
+        front = [*found, *front]
     return [*front, *rest]
 
 

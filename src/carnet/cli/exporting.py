@@ -65,6 +65,13 @@ def export(
     if not is_stdout and output.exists() and not force:
         saying = f"{output} exists already; choose another name, or say --force"
         raise Refused(Reason.FILE_EXISTS, saying, file=str(output))
+    if session.server is not None:
+        from carnet.cli.remote import export_remote
+
+        if only or fields or since:
+            raise click.UsageError("A service proves all that your key sees: no --only, --fields, --since.")
+        export_remote(session, which, output, passphrase_file, is_json)
+        return
     passphrase = session.find_passphrase(passphrase_file)
     with open_reader(session.home, passphrase) as reader:
         kinds = None if only is None else resolve_kinds(reader, only.split(","))

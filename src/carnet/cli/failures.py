@@ -44,6 +44,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
+    Reason.NOT_SIGNED_IN: "Name the file with your API key: --key-file FILE, or CARNET_API_KEY_FILE.",
+    "unreachable": "See that the address is right and that the service runs (`carnet serve`).",
     Reason.DISK_FULL: "Free some space, then run the same command again: it goes on where it stopped.",
     Reason.DISK_FAILED: "Look at the disk (`dmesg` may say more), then run the same command again: it checks first.",
     Reason.UNKNOWN_PASSPORT: "`carnet list` shows what there is, and `carnet find TEXT` looks by VIN, plate or id.",
@@ -89,10 +91,15 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         return str(error.reason.value), error.message, {name: to_json(fact) for name, fact in error.facts.items()}
     if isinstance(error, Unverified):
         return error.code, str(error), {}
+    if type(error).__module__ == "carnet.sdk.errors":
+        return _describe_api(error)
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in SERVER_PACKAGES:
         extras = "server,postgres" if error.name == "psycopg" else "server"
         message = f"this needs a node's packages ({error.name} is not installed): pip install 'carnet[{extras}]'"
         return "server_not_installed", message, {"package": error.name}
+    if isinstance(error, ImportError) and error.name == "httpx2":
+        message = "asking a service needs its client's package (httpx2 is not installed): pip install 'carnet[sdk]'"
+        return "sdk_not_installed", message, {"package": error.name}
     if isinstance(error, ImportError) and error.name in TABLE_PACKAGES:
         message = f"reading Parquet needs {error.name}, which is not installed: pip install 'carnet[tables]'"
         return "tables_not_installed", message, {"package": error.name}
@@ -113,6 +120,13 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         saying = str(getattr(error, "orig", error)).splitlines()[0]
         return str(Reason.NODE_DAMAGED.value), f"the store cannot be used: {saying}", {"what": saying}
     return None, str(error), {}
+
+
+def _describe_api(error: Any) -> tuple[str, str, dict[str, object]]:
+    """A refusal of a service: what it said, where, and how to find it in the service's log."""
+    where = "; ".join(f"{one.pointer}: {one.detail}" for one in error.errors if one.detail != error.detail)
+    facts = {"request_id": error.request_id, "status": error.status}
+    return error.code, error.detail + (f" ({where})" if where else ""), facts
 
 
 def to_json(fact: object) -> object:

@@ -13,6 +13,7 @@ import click
 from carnet.cli.group import TeachingGroup
 from carnet.cli.importing_guess import guess
 from carnet.cli.importing_run import EXIT_CODES, Order, run_import, with_order
+from carnet.cli.remote import Sent
 from carnet.cli.session import Session
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def histovec(session: Session, /, **given: Any) -> int:
     """
     from carnet.services.importing import HISTOVEC
 
-    return run_import(session, Order(**given), HISTOVEC)
+    return run_import(session, Order(**given), HISTOVEC, sent=Sent("histovec"))
 
 
 @import_.command(
@@ -90,7 +91,7 @@ def registry(session: Session, /, **given: Any) -> int:
     """
     from carnet.services.importers import REGISTRY
 
-    return run_import(session, Order(**given), REGISTRY)
+    return run_import(session, Order(**given), REGISTRY, sent=Sent("registry"))
 
 
 @import_.command(
@@ -114,7 +115,8 @@ def report(session: Session, /, subject: str | None, **given: Any) -> int:
     """
     from carnet.services.importers import make_report
 
-    return run_import(session, Order(**given), make_report(_find_subject(subject)))
+    format_ = make_report(_find_subject(subject))
+    return run_import(session, Order(**given), format_, sent=Sent("report", subject=subject))
 
 
 @import_.command(
@@ -140,7 +142,9 @@ def dvsa(session: Session, /, subject: str | None, open_as: str | None, **given:
     """
     from carnet.services.importers import make_dvsa
 
-    return run_import(session, Order(**given), make_dvsa(_find_subject(subject), _check_scheme(open_as)))
+    sent = None if open_as else Sent("dvsa", subject=subject)
+    format_ = make_dvsa(_find_subject(subject), _check_scheme(open_as))
+    return run_import(session, Order(**given), format_, sent=sent)
 
 
 @import_.command(
@@ -168,7 +172,9 @@ def rdw(session: Session, /, subject: str | None, open_as: str, **given: Any) ->
     """
     from carnet.services.importers import make_rdw
 
-    return run_import(session, Order(**given), make_rdw(_find_subject(subject), _check_scheme(open_as)))
+    sent = Sent("rdw", subject=subject) if open_as == "rdw" else None
+    format_ = make_rdw(_find_subject(subject), _check_scheme(open_as))
+    return run_import(session, Order(**given), format_, sent=sent)
 
 
 @import_.command(
@@ -201,7 +207,7 @@ def vpic(session: Session, /, wmi: Path | None, **given: Any) -> int:
             click.echo(f"Not read in {wmi}, line {fault.line}: {fault.message}", err=True)
         if len(faults) > 3:
             click.echo(f"… and {len(faults) - 3:,} more of that list.", err=True)
-    return run_import(session, Order(**given), make_vpic(manufacturers))
+    return run_import(session, Order(**given), make_vpic(manufacturers), sent=None if wmi else Sent("vpic"))
 
 
 @import_.command(
@@ -237,7 +243,8 @@ def file(session: Session, /, mapping: Path, open_as: str | None, **given: Any) 
     order, document, scheme = Order(**given), load_mapping(mapping), _check_scheme(open_as)
     opened = open_mapped(order.path, document)
     table = opened if isinstance(opened, Table) else None
-    return run_import(session, order, make_mapped(document, scheme, table), opened)
+    sent = None if open_as else Sent("mapping", mapping=document.to_json())
+    return run_import(session, order, make_mapped(document, scheme, table), opened, sent=sent)
 
 
 def _find_subject(text: str | None) -> Subject | None:

@@ -37,12 +37,17 @@ class Session:
     home_path: Path
     is_named: bool
     """Whether `--home` was given."""
+    server: str | None = None
+    """The address of the service to ask instead of a folder, if one was named."""
+    api_key_file: str | None = None
 
     @classmethod
-    def of(cls, home: str | None) -> Session:
-        """The session of a run with this `--home`."""
+    def of(cls, home: str | None, server: str | None = None, key_file: str | None = None) -> Session:
+        """The session of a run with this `--home`, or `--server` with its `--key-file`. A folder that was named is
+        meant, whatever server the environment names."""
         path = Path(home or os.environ.get("CARNET_HOME") or find_default_home()).expanduser()
-        return cls(path, home is not None)
+        chosen = server or (None if home is not None else os.environ.get("CARNET_SERVER") or None)
+        return cls(path, home is not None, chosen, key_file or os.environ.get("CARNET_API_KEY_FILE"))
 
     @property
     def home(self) -> Home:

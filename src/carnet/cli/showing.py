@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ("By VIN", "carnet show VFZZZZ000J0000000"),
         ("Only inspections and odometer readings", "carnet show VFZZZZ000J0000000 --only inspection,odometer"),
         ("By id, for a program", "carnet show 3fa8 --json"),
+        ("Through a service", "carnet --server https://carnet.example --key-file my.key show VFZZZZ000J0000000"),
     )
 )
 @click.argument("which")
@@ -37,6 +38,11 @@ def show(session: Session, which: str, only: str | None, passphrase_file: str | 
     what they correct; nothing is ever overwritten. In a network that goes on from another it says where the older
     entries of this vehicle are.
     """
+    if session.server is not None:
+        from carnet.cli.remote import show_remote
+
+        show_remote(session, which, only, passphrase_file, is_json)
+        return
     from carnet.cli.terminal import Terminal, format_age, format_moment, write_json_line
     from carnet.cli.timeline import show_timeline
     from carnet.services.exporting import resolve_kinds

@@ -179,11 +179,15 @@ def submit(session: Session, file: Path, passphrase_file: str | None, is_json: b
     Exit code  0  every statement is sealed, now or before
                1  refused, or some statements were turned away; the others are sealed
     """
+    data = read_input(file)
+    if session.server is not None:
+        from carnet.cli.remote import submit_remote
+
+        return submit_remote(session, data, passphrase_file, is_json)
     from carnet.services.founding import reach_writer_at
     from carnet.services.receipts import make_receipt
     from carnet.services.submitting import submit as take
 
-    data = read_input(file)
     with reach_writer_at(session.home, session.find_passphrase(passphrase_file), session.command) as writer:
         found = take(writer, data)
         receipts = [make_receipt(writer, receipt) for receipt in found.receipts]

@@ -203,3 +203,8 @@ class Faulty(Record, frozen=True, kw_only=True):
     code: str
     detail: str
     raw: str
+
+
+def to_document(answer: object) -> Any:
+    """An answer as plain JSON values; None stays None."""
+    return msgspec.to_builtins(answer)
