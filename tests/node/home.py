@@ -98,11 +98,13 @@ def forget_constraints(connection: Connection) -> None:
     connection.execute("PRAGMA foreign_keys = OFF" if connection.is_file else "SET session_replication_role = replica")
 
 
-def make_node(path: Path, *, seed: bytes = b"carnet tests", store_url: str | None = None) -> TestNode:
+def make_node(
+    path: Path, *, seed: bytes = b"carnet tests", store_url: str | None = None, network: str = "example.org"
+) -> TestNode:
     clock, dice = Clock(), Dice(seed)
     operator = found_node(
         path / "home",
-        name="example.org",
+        name=network,
         operator_name="Fleet Data",
         operator_kind="data_service",
         now=clock(),

@@ -22,12 +22,12 @@ class Served:
 
 
 @contextmanager
-def serving_on_socket(path: Path) -> Iterator[Served]:
+def serving_on_socket(path: Path, network: str = "example.org") -> Iterator[Served]:
     """Its keys are the names of `tests.web.town`: `Client(served.address, "garage")`."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        with serving_town(path, origin=f"http://127.0.0.1:{port}", port=port) as town:
+        with serving_town(path, origin=f"http://127.0.0.1:{port}", port=port, network=network) as town:
             config = uvicorn.Config(town.service.app, log_config=None, access_log=False, lifespan="off")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

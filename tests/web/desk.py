@@ -50,9 +50,11 @@ class TestService:
 
 
 @contextmanager
-def serving(path: Path, more: Sequence[Any] = (), **settings: Any) -> Iterator[TestService]:
+def serving(
+    path: Path, more: Sequence[Any] = (), *, network: str = "example.org", **settings: Any
+) -> Iterator[TestService]:
     """The service of a new node in this folder; `more` are routes of the test's own."""
-    node, callers = make_node(path), KnownCallers()
+    node, callers = make_node(path, network=network), KnownCallers()
     writer = node.open()
     chosen = Settings(**{"origin": ORIGIN, **settings})
     readers = Readers(node.read)

@@ -34,6 +34,7 @@ from carnet.services.appending import enrol_speaker
 from carnet.services.founding import open_writer_at
 from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
+from carnet.services.sandbox import open_sandbox
 from carnet.services.settings import Settings, to_document
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
@@ -78,6 +79,7 @@ def serve(
     settings.check()
     with open_writer_at(home, passphrase, "carnet serve") as writer:
         enrol_speaker(writer)
+        open_sandbox(writer)
         listening = bind(settings)
         try:
             port = int(listening.getsockname()[1])

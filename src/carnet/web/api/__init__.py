@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import claims, entries, files, network, openapi, passports, tokens
+from carnet.web.api import claims, entries, files, network, openapi, passports, sandbox, tokens
 from carnet.web.api.quota import check_quota
 
 ROUTES: list[Any] = [
@@ -22,6 +22,7 @@ ROUTES: list[Any] = [
             *files.ROUTES,
             *tokens.ROUTES,
             *network.ROUTES,
+            *sandbox.ROUTES,
             *openapi.ROUTES,
         ],
         guards=[check_quota],

@@ -1,0 +1,81 @@
+"""`/v1/sandbox`: a vehicle to try the API with, before any account; in a test or demonstration network only."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.params import FromPath, FromQuery
+
+from carnet.errors import Reason
+from carnet.services.names import Prefix, format_name
+from carnet.services.proving import prove
+from carnet.services.sandbox import get_view
+from carnet.services.showing import find_census_time
+from carnet.services.timelines import DEFAULT_LIMIT, EntryShown, Opened, PassportShown, Wanted
+from carnet.web.api.answers import AnyRequest, answer_fresh
+from carnet.web.api.contract import PROOF, Contract, ListOf, promise
+from carnet.web.api.inputs import get_passport_id
+from carnet.web.api.passports import PassportFound
+from carnet.web.desk import TheDesk
+from carnet.web.policy import OPEN
+
+TAG = "Sandbox"
+UNSEEN = (Reason.UNKNOWN_PASSPORT,)
+
+
+@get(
+    "/sandbox/passports",
+    opt=promise(OPEN, Contract(TAG, answer=ListOf[PassportFound], refusals=UNSEEN)),
+    sync_to_thread=True,
+)
+def list_sandbox(desk: TheDesk, request: AnyRequest) -> Response[bytes]:
+    """The vehicle of the sandbox; 404 in a network where real vehicles are."""
+    with desk.reading() as reader:
+        name = format_name(Prefix.PASSPORT, get_view(reader).passport)
+    found = PassportFound(id=name, url=f"/v1/sandbox/passports/{name}")
+    return answer_fresh(request, ListOf(data=[found], has_more=False))
+
+
+@get(
+    "/sandbox/passports/{passport:str}",
+    opt=promise(OPEN, Contract(TAG, answer=PassportShown, refusals=UNSEEN)),
+    sync_to_thread=True,
+)
+def get_sandbox(desk: TheDesk, request: AnyRequest, passport: FromPath[str]) -> Response[bytes]:
+    """It at a glance, as `/v1/passports/…` shows a vehicle to its holder."""
+    with desk.reading() as reader:
+        opened = Opened(reader, get_view(reader, get_passport_id(passport)))
+        return answer_fresh(request, opened.describe_passport(find_census_time(reader)))
+
+
+@get(
+    "/sandbox/passports/{passport:str}/entries",
+    opt=promise(OPEN, Contract(TAG, answer=ListOf[EntryShown], refusals=(*UNSEEN, Reason.VALUE_OUT_OF_RANGE))),
+    sync_to_thread=True,
+)
+def list_sandbox_entries(
+    desk: TheDesk,
+    request: AnyRequest,
+    passport: FromPath[str],
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    starting_after: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Its timeline, newest first."""
+    with desk.reading() as reader:
+        opened = Opened(reader, get_view(reader, get_passport_id(passport)))
+        page = opened.list(Wanted(limit=limit, starting_after=starting_after))
+    return answer_fresh(request, ListOf(data=page.entries, has_more=page.has_more))
+
+
+@get(
+    "/sandbox/passports/{passport:str}/proof",
+    opt=promise(OPEN, Contract(TAG, media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    sync_to_thread=True,
+)
+def get_sandbox_proof(desk: TheDesk, passport: FromPath[str]) -> Response[bytes]:
+    """Its proof, which verifies under this network's policy, and under no other's."""
+    with desk.reading() as reader:
+        proved = prove(desk.door, reader, get_view(reader, get_passport_id(passport)), desk.clock())
+    return Response(proved.data, media_type=PROOF)
+
+
+ROUTES = [list_sandbox, get_sandbox, list_sandbox_entries, get_sandbox_proof]
