@@ -227,6 +227,11 @@ def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -
         expect(page.get_by_role("status")).to_contain_text("chez l’opérateur")
         assert page.get_by_role("article").count() == 1
         assert visit.go(street.path("contested")).status == 404
+    with visiting(chromium, street, size=NARROW) as visit:
+        visit.go("/vehicles")
+        expect(visit.page.locator(".banner--alert")).to_contain_text("Orline Vézère hybride")
+        visit.find("Voir la demande").click()
+        assert visit.page.url.endswith("/account")
 
 
 def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Street) -> None:

@@ -11,6 +11,8 @@ from litestar.response import Redirect
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.passport.subject import parse_subject
+from carnet.services.accounts.office import Office
+from carnet.services.claims import list_contests
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
 from carnet.services.vehicles import Vehicle
@@ -36,13 +38,14 @@ def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -
     with desk.reading() as reader:
         held = get_holdings(desk).list_held(str(principal.account))[:MAX_CARDS]
         vehicles = [vehicle for chain in held if (vehicle := _find(desk, reader, principal, chain)) is not None]
+    claimed = _list_claimed(desk, principal)
     _ = load_translations(find_reader_language(request, desk)).gettext
     done = (
         _("The claim is with the operator: whoever holds the passport now was told.")
         if "contested" in request.query_params
         else None
     )
-    return show(request, desk, principal, "vehicles.html", vehicles=vehicles, done=done)
+    return show(request, desk, principal, "vehicles.html", vehicles=vehicles, claimed=claimed, done=done)
 
 
 @get("/vehicles/add", opt={"policy": holder()}, sync_to_thread=False, include_in_schema=False)
@@ -90,6 +93,15 @@ def _claim(request: AnyRequest, desk: Desk, principal: Principal, values: dict[s
     with desk.reading() as reader:
         passport, is_held = claim(reader, principal, address, values["code"], values["vehicle"])
     return go(f"/vehicles/{format_name(Prefix.PASSPORT, passport)}?new" if is_held else "/vehicles?contested")
+
+
+def _list_claimed(desk: Desk, principal: Principal) -> frozenset[str]:
+    """The caller's passports (hexadecimal) that somebody else claims, and to which the caller has not objected yet."""
+    office = desk.shelf.get("office")
+    if not isinstance(office, Office):
+        return frozenset()
+    contests = list_contests(office, principal)
+    return frozenset(one.passport.hex() for one in contests if one.state == "open" and one.holder == principal.account)
 
 
 def _find(desk: Desk, reader: Reader, principal: Principal, chain: bytes) -> Vehicle | None:
