@@ -245,6 +245,9 @@ def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Stre
         visit.find("Sombre", "button").click()
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(12, 19, 17)"
+        page.emulate_media(media="print")
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(14, 31, 25)"
+        page.emulate_media(media="screen")
         visit.go("/design")
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         expect(page.locator("html")).to_have_attribute("lang", "fr")
