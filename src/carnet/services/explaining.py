@@ -81,6 +81,8 @@ SENTENCES: Final[dict[str, str]] = {
     "required_field_withheld": "An entry hides its kind, its subject or its date.",
     "field_malformed": "An entry's kind, subject or date cannot be read.",
     "submission_path_mismatch": "An entry's place in its submission is impossible.",
+    "submission_of_two_keys": "Entries that are said to be signed together name different keys.",
+    "submission_twice": "One signature is written twice, for entries that were signed together.",
     "statement_linked_twice": "One statement stands in the passport twice.",
     "mark_unknown": "An entry carries a mark that does not exist.",
     "mark_on_opening": "The opening entry claims to change another.",
