@@ -30,11 +30,12 @@ from carnet.proof.assemble import Selection
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, MAX_BUNDLE_VALUES
 from carnet.proof.verify import Asked, verify_bundle
 from carnet.signing import Signer
+from carnet.tlog.joint import join
 from carnet.tlog.note import TYPE_COSIGNATURE, VerifierKey
 from carnet.tlog.policy import Witness, parse_policy
 from carnet.tlog.tree import MerkleTree
 from tests.shared import ROOT
-from tests.world import Actor, Chain, World, join
+from tests.world import Actor, Chain, World
 
 DIRECTORY = ROOT / "docs" / "spec" / "vectors"
 

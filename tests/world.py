@@ -40,7 +40,7 @@ from carnet.passport.statement import (
 from carnet.proof.assemble import EVERYTHING, OpenedEntry, PlacedLink, Selection, SignedTogether, assemble_bundle
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import Checkpoint, log_key, sign_checkpoint
-from carnet.tlog.joint import compute_joint_path
+from carnet.tlog.joint import join
 from carnet.tlog.note import with_cosignature
 from carnet.tlog.policy import Policy, Witness, format_policy
 from carnet.tlog.smt import SparseTree
@@ -539,8 +539,3 @@ class World:
 
     def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
         return join(self.rules_at[rules].tree, indices)
-
-
-def join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
-    """The joint path of leaves in a tree."""
-    return compute_joint_path(tree.get_subtree, indices, tree.size)

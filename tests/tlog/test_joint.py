@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from carnet.errors import Unverified
-from carnet.tlog.joint import check_joint, compute_joint_path, compute_joint_root
+from carnet.tlog.joint import check_joint, compute_joint_path, compute_joint_root, join
 from carnet.tlog.tree import MerkleTree, check_inclusion, compute_subtree_from, leaf_hash
 
 HASHES = [leaf_hash(b"%d" % number) for number in range(70)]
@@ -20,7 +20,7 @@ def test_joint_path__every_set_of_every_small_tree() -> None:
         tree = MerkleTree(HASHES[:size])
         for count in range(1, size + 1):
             for indices in combinations(range(size), count):
-                path = compute_joint_path(tree.get_subtree, indices, size)
+                path = join(tree, indices)
                 check_joint(tree.root, size, indices, [HASHES[at] for at in indices], path)
                 assert len(set(indices)) < size or path == b""
 
@@ -30,7 +30,7 @@ def test_joint_path__of_stored_nodes_is_that_of_the_tree(size: int) -> None:
     tree, chance = MerkleTree(HASHES[:size]), Random(size)
     for _ in range(40):
         indices = sorted(chance.sample(range(size), chance.randint(1, min(size, 6))))
-        path = compute_joint_path(tree.get_subtree, indices, size)
+        path = join(tree, indices)
         stored = compute_joint_path(lambda start, end: compute_subtree_from(tree.get_node, start, end), indices, size)
         assert stored == path
         single = sum(len(tree.path(at)) for at in indices) * 32
@@ -41,7 +41,7 @@ def test_joint_path__of_one_leaf_is_its_inclusion_path() -> None:
     for size in (1, 2, 5, 37, 64):
         tree = MerkleTree(HASHES[:size])
         for at in range(size):
-            path = compute_joint_path(tree.get_subtree, [at], size)
+            path = join(tree, [at])
             assert path == b"".join(tree.path(at))
             check_inclusion(tree.root, size, at, HASHES[at], tree.path(at))
 
@@ -57,7 +57,7 @@ def test_joint_path__of_a_huge_tree() -> None:
 @pytest.mark.parametrize("change", ["more", "fewer", "swapped", "piece", "bit", "leaf", "index"])
 def test_check_joint__refused_any_change(change: str) -> None:
     tree, indices = MerkleTree(HASHES[:21]), [3, 4, 17]
-    path = compute_joint_path(tree.get_subtree, indices, 21)
+    path = join(tree, indices)
     leaves = [HASHES[at] for at in indices]
     match change:
         case "more":
@@ -92,4 +92,4 @@ def test_compute_joint_root__refused_indices(indices: list[int], code: str) -> N
 @pytest.mark.parametrize("indices", [[], [-1], [21], [0, 21]])
 def test_compute_joint_path__of_no_leaf(indices: list[int]) -> None:
     with pytest.raises(IndexError):
-        compute_joint_path(MerkleTree(HASHES[:21]).get_subtree, indices, 21)
+        join(MerkleTree(HASHES[:21]), indices)

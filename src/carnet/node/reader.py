@@ -39,7 +39,7 @@ from carnet.passport.subject import parse_subject
 from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared, SignedTogether
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import log_key
-from carnet.tlog.joint import compute_joint_path
+from carnet.tlog.joint import compute_joint_path, join
 from carnet.tlog.note import VerifierKey
 from carnet.tlog.pieces import Bucket, Page, Top, find_way, open_piece
 from carnet.tlog.policy import Policy, format_policy
@@ -528,7 +528,7 @@ class Reader:
 
     def get_batch_path(self, seal: int, positions: Sequence[int]) -> bytes:
         """Joint path of links in the batch of the seal at this log index."""
-        return _join(self._batch(seal), positions)
+        return join(self._batch(seal), positions)
 
     def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
         """An entry, contents opened; raises Refused(ERASED) when they are not here."""
@@ -577,7 +577,7 @@ class Reader:
 
     def get_members_path(self, members: int, indices: Sequence[int]) -> bytes:
         """Joint path of leaves in that tree."""
-        return _join(self._members(members)[2], indices)
+        return join(self._members(members)[2], indices)
 
     def get_line(self, rules: int, *subject: object) -> tuple[int, Document]:
         """(line index, line object) in the rules of the record at this log index."""
@@ -585,7 +585,7 @@ class Reader:
 
     def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
         """Joint path of lines in those rules."""
-        return _join(self._rules(rules)[2], indices)
+        return join(self._rules(rules)[2], indices)
 
     # ---- reading, behind the caches
 
@@ -697,10 +697,6 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
     home = Home(path)
     home.finish_founding()
     return Reader(home, load_key_ring(home.keys, passphrase))
-
-
-def _join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
-    return compute_joint_path(tree.get_subtree, indices, tree.size)
 
 
 def compute_opened_root(opened: Opened) -> bytes:

@@ -14,14 +14,14 @@ from typing import NamedTuple, Protocol, cast
 
 from msgspec import Raw, Struct
 
-from carnet.encoding import b64, encode_trusted, unb64
+from carnet.encoding import encode_trusted, unb64
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import parse_batch
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import parse_statement
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
-from carnet.tlog.joint import compute_joint_path
+from carnet.tlog.joint import join
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Basis, Mark
 
@@ -131,11 +131,6 @@ IDENTITY = "vehicle.identity/1"
 ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
 
 
-def join_path(path: Sequence[bytes]) -> str:
-    """A path of single hashes as it stands in a bundle. Spec: 1.4."""
-    return b64(b"".join(path))
-
-
 class SealFacts(NamedTuple):
     """What every link in the batch of one seal needs: home, class, the records of members and rules, endorsers."""
 
@@ -156,13 +151,13 @@ class Shared:
         self.genesis = lru_cache(1)(lambda: Raw(encode_trusted(source.get_genesis())))
         self.seal = lru_cache(8192)(self._read_seal)
         self.record = lru_cache(8192)(self._encode_record)
-        self.records_path = lru_cache(8192)(self._encode_records_path)
+        self.records_path = lru_cache(8192)(self._read_records_path)
         self.group = lru_cache(1024)(self._encode_group)
         self.section = lru_cache(1024)(self._encode_section)
 
-    def _read_checkpoint(self) -> tuple[int, str]:
+    def _read_checkpoint(self) -> tuple[int, bytes]:
         size, note = self._source.get_checkpoint()
-        return size, b64(note)
+        return size, note
 
     def _read_seal(self, index: int) -> SealFacts:
         record = self._source.get_record(index)
@@ -174,23 +169,23 @@ class Shared:
         """Spec: 4.2."""
         return Raw(encode_trusted({"index": index, "record": self._source.get_record(index)}))
 
-    def _encode_records_path(self, indices: tuple[int, ...]) -> str:
+    def _read_records_path(self, indices: tuple[int, ...]) -> bytes:
         """Spec: 4.2."""
-        return b64(self._source.get_records_path(indices, self.checkpoint()[0]))
+        return self._source.get_records_path(indices, self.checkpoint()[0])
 
     def _encode_group(self, index: int, members: frozenset[bytes]) -> Raw:
         """Spec: 4.3."""
         found = sorted((self._source.get_member(index, member) for member in members), key=itemgetter(0))
         path = self._source.get_members_path(index, [at for at, _ in found])
         leaves = [{"index": at, "leaf": leaf} for at, leaf in found]
-        return Raw(encode_trusted({"index": index, "leaves": leaves, "path": b64(path)}))
+        return Raw(encode_trusted({"index": index, "leaves": leaves, "path": path}))
 
     def _encode_section(self, index: int, subjects: frozenset[tuple[object, ...]]) -> Raw:
         """Spec: 4.4."""
         found = sorted((self._source.get_line(index, *subject) for subject in subjects), key=itemgetter(0))
         path = self._source.get_lines_path(index, [at for at, _ in found])
         lines = [{"index": at, "line": line} for at, line in found]
-        return Raw(encode_trusted({"index": index, "lines": lines, "path": b64(path)}))
+        return Raw(encode_trusted({"index": index, "lines": lines, "path": path}))
 
 
 def list_endorsers(record: Document) -> list[bytes]:
@@ -221,8 +216,8 @@ def assemble_bundle(
     if selection.since is not None:
         old_size, old_root = selection.since
         since = {
-            "path": join_path(source.get_consistency_path(old_size, size)),
-            "root": b64(old_root),
+            "path": b"".join(source.get_consistency_path(old_size, size)),
+            "root": old_root,
             "size": old_size,
         }
     # Trusted: its parts were checked when they were signed, and the verifier checks each again.
@@ -230,7 +225,7 @@ def assemble_bundle(
         {
             "batches": draft.make_batches(),
             "carnet": VERSION,
-            "census": {"path": join_path(source.get_census_path(chain)), "record": census_index},
+            "census": {"path": b"".join(source.get_census_path(chain)), "record": census_index},
             "checkpoint": note,
             "genesis": shared.genesis(),
             "links": items,
@@ -322,7 +317,7 @@ class _Draft:
             return self._make_entry(seq, lambda name: name in names or self._is_kept(seq, name))
         if link.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and any(self._links[s].sid == link.target for s in shown):
             return self._make_entry(seq, None)
-        hidden = b64(link.sid + link.signed + (bytes((link.mark,)) + link.target if link.mark else b""))
+        hidden = link.sid + link.signed + (bytes((link.mark,)) + link.target if link.mark else b"")
         if seq == len(self._links) - 1:
             self.tip = self._make_placement(link)
         return hidden
@@ -342,9 +337,9 @@ class _Draft:
         logged = [self._shared.record(index) for index in indices]
         return {"logged": logged, "path": self._shared.records_path(indices)}
 
-    def make_batches(self) -> list[str]:
+    def make_batches(self) -> list[bytes]:
         """Spec: 4.12."""
-        return [b64(self._source.get_batch_path(seal, sorted(self._placed[seal]))) for seal in sorted(self._placed)]
+        return [self._source.get_batch_path(seal, sorted(self._placed[seal])) for seal in sorted(self._placed)]
 
     def make_submissions(self) -> list[Document]:
         """Spec: 4.11."""
@@ -352,8 +347,8 @@ class _Draft:
             {
                 "at": submission.created_ms,
                 "count": submission.count,
-                "path": "" if submission.tree is None else b64(_join(submission.tree, sorted(indices))),
-                "signature": b64(submission.signature),
+                "path": b"" if submission.tree is None else join(submission.tree, sorted(indices)),
+                "signature": submission.signature,
             }
             for submission, indices in self._submitted.values()
         ]
@@ -373,19 +368,19 @@ class _Draft:
         statement = parse_statement(entry.statement)
         self._authors.add(statement.member)
         self._members.setdefault(seal.members, set()).add(statement.member)
-        fields: Document | None = None
+        fields: Mapping[str, object] | None = None
         if is_shown is not None:
             self._lines.setdefault(seal.rules, set()).add(("kind", entry.fields["kind"][1]))
-            fields = {
-                name: [b64(salt), value]
-                if is_shown is _is_any or is_shown(name)
-                else b64(compute_field_digest(salt, name, value))
-                for name, (salt, value) in entry.fields.items()
-            }
+            fields = entry.fields
+            if is_shown is not _is_any:
+                fields = {
+                    name: (salt, value) if is_shown(name) else compute_field_digest(salt, name, value)
+                    for name, (salt, value) in entry.fields.items()
+                }
         return {
             "fields": fields,
             "placement": self._make_placement(link),
-            "statement": b64(entry.statement),
+            "statement": entry.statement,
             "submission": {"index": entry.index, "number": self._number(entry)},
         }
 
@@ -428,10 +423,6 @@ class _Draft:
         if seq not in self._opened:
             self._opened[seq] = self._source.get_entry(self._chain, seq)
         return self._opened[seq]
-
-
-def _join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
-    return compute_joint_path(tree.get_subtree, indices, tree.size)
 
 
 def _is_any(name: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from carnet.errors import Unverified
-from carnet.tlog.tree import HASH_BYTES
+from carnet.tlog.tree import HASH_BYTES, MerkleTree
 
 GetSubtree = Callable[[int, int], bytes]
 """Returns the root of the subtree over the leaves from `start` up to, not including, `end`."""
@@ -38,6 +38,29 @@ def compute_joint_path(get_subtree: GetSubtree, indices: Sequence[int], size: in
             start = sibling << level
             path.append(get_subtree(start, min(start + (1 << level), size)))
         index, width, level = index >> 1, (width + 1) >> 1, level + 1
+    return b"".join(path)
+
+
+def join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
+    """The joint path of these leaves (ascending, none twice) of a finished tree; raises as `compute_joint_path`."""
+    if not indices or indices[0] < 0 or indices[-1] >= tree.size:
+        raise IndexError("no such leaf")
+    path: list[bytes] = []
+    known, levels = indices, iter(tree.levels)
+    while len(known) > 1:
+        level = next(levels)
+        for index in known:
+            at = (index ^ 1) * HASH_BYTES
+            if at < len(level) and index ^ 1 not in known:
+                path.append(level[at : at + HASH_BYTES])
+        known = sorted({index >> 1 for index in known})
+    index = known[0]
+    # The last level is the root, beside which nothing stands.
+    for level in levels:
+        at = (index ^ 1) * HASH_BYTES
+        if at < len(level):
+            path.append(level[at : at + HASH_BYTES])
+        index >>= 1
     return b"".join(path)
 
 

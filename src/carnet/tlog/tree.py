@@ -91,11 +91,10 @@ class MerkleTree:
             index >>= 1
         return path
 
-    def get_subtree(self, start: int, end: int) -> bytes:
-        """The root over the leaves from `start` up to `end`, which the tree splits off (RFC 9162 §2.1.1)."""
-        level = (end - start - 1).bit_length()
-        at = (start >> level) * HASH_BYTES
-        return self._levels[level][at : at + HASH_BYTES]
+    @property
+    def levels(self) -> Sequence[bytes]:
+        """The hashes of each level, joined: the leaves first, the root last."""
+        return self._levels
 
     def get_node(self, level: int, index: int) -> bytes:
         """The hash of the complete subtree (level, index); raises `IndexError` where it is not complete."""
