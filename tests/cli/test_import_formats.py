@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from carnet.node.home import Home
 from carnet.services.reading import open_reader
-from tests.cli.run import Ran, carnet
+from tests.cli.run import COMMAND, Ran, carnet, make_env
 from tests.shared import shared_file
 
 VIN = "VF1BB05CF26010203"
@@ -59,13 +62,17 @@ class Case:
     def path(self) -> Path:
         return shared_file("data", *self.file.split("/"))
 
+    def write_options(self, tmp_path: Path) -> list[str]:
+        """The options of the verb; its mapping document is written."""
+        if self.mapping is None:
+            return list(self.options)
+        written = tmp_path / "mapping.json"
+        written.write_text(json.dumps(self.mapping), encoding="utf-8")
+        return [*self.options, "--map", str(written)]
+
     def run(self, tmp_path: Path, data: bytes | None = None) -> Ran:
         """Import the file, or this much of it, into the one home of the test."""
-        options = list(self.options)
-        if self.mapping is not None:
-            written = tmp_path / "mapping.json"
-            written.write_text(json.dumps(self.mapping), encoding="utf-8")
-            options += ["--map", str(written)]
+        options = self.write_options(tmp_path)
         file = "-" if data is not None else self.path
         return carnet("import", self.verb, file, *options, "--json", home=tmp_path / "home", stdin=data)
 
@@ -154,3 +161,44 @@ def test_import__goes_on_where_a_file_was_cut(tmp_path: Path, name: str) -> None
     assert whole.json["duplicate"] - case.duplicate in (part.json["sealed"], part.json["sealed"] - 1)
     assert whole.json["faulty"] == case.faulty
     assert case.run(tmp_path).json == case.totals(again=True)
+
+
+def kill_import(case: Case, tmp_path: Path, options: list[str], moment: Path) -> bool:
+    """Start an import and kill it as soon as this file has a byte; whether it was not quicker than we are."""
+    receipts = tmp_path / "receipts.ndjson"
+    command = [*COMMAND, "import", case.verb, str(case.path), *options, "--receipts", str(receipts), "--workers", "0"]
+    running = subprocess.Popen(command, env=make_env(tmp_path / "home"), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while running.poll() is None and not (moment.exists() and moment.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    running.kill()
+    code = running.wait()
+    assert code in (0, 1, -signal.SIGKILL)
+    return code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", ["registry", "report", "dvsa", "rdw", "vpic", "file of readings"])
+def test_kill_9__of_an_import_loses_nothing_that_was_acknowledged(tmp_path: Path, name: str) -> None:
+    """Killed while the store is new, and again when the first receipts are written; then it is run to its end."""
+    case, home, receipts = CASES[name], tmp_path / "home", tmp_path / "receipts.ndjson"
+    options = case.write_options(tmp_path)
+    assert kill_import(case, tmp_path, options, home / "node.db")
+    receipts.unlink(missing_ok=True)
+    was_killed = kill_import(case, tmp_path, options, receipts)
+    lines = receipts.read_bytes().splitlines(keepends=True) if receipts.exists() else []
+    acknowledged = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    assert acknowledged or was_killed
+    # A large file is never done by then.
+    assert case.sealed < 1_000 or 0 < len(acknowledged) < case.sealed
+
+    whole = case.run(tmp_path).json
+    assert whole["sealed"] + whole["duplicate"] == case.sealed + case.duplicate
+    assert whole["faulty"] == case.faulty
+    assert case.run(tmp_path).json == case.totals(again=True)
+    with open_reader(Home(home)) as reader:
+        for receipt in acknowledged:
+            entries = list(reader.read_entries(bytes.fromhex(receipt["passport"])))
+            assert entries[receipt["seq"]].sid.hex() == receipt["statement"]
+    checked = carnet("fsck", "--json", home=home)
+    assert (checked.code, checked.json_lines[-1]["clean"]) == (0, True), checked.out
