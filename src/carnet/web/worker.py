@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from carnet.services.logs import get_log, start_logs
 from carnet.services.settings import Settings, from_document
 from carnet.web.app import make_app
 from carnet.web.opening import open_desk
+from carnet.web.wire import LimitedProtocol
 
 THREADS: Final = 64
 """Requests that ask the store, or wait for the writer, at the same time in one worker."""
@@ -35,6 +37,7 @@ SWITCH_S: Final = 0.001
 """How long a thread keeps the interpreter while another waits: most have little to do."""
 
 GRACE_S: Final = 2.0
+MOST_FILES: Final = 65_536
 
 
 def main() -> int:
@@ -45,6 +48,7 @@ def main() -> int:
     settings = from_document(order["settings"])
     start_logs(settings.log_level, "worker")
     sys.setswitchinterval(SWITCH_S)
+    allow_many_connections()
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
     opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
     try:
@@ -57,22 +61,32 @@ def main() -> int:
     return 0
 
 
-def make_server(app: Any, settings: Settings) -> uvicorn.Server:
+def make_server(app: Any, settings: Settings, protocol: type[LimitedProtocol] = LimitedProtocol) -> uvicorn.Server:
     """The HTTP server; not yet running."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=True,
         proxy_headers=settings.behind_proxy,
+        # Said here, since the library would otherwise ask the environment: only a proxy on this machine is believed.
+        forwarded_allow_ips=["127.0.0.1", "::1"],
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, settings.shutdown_ms // 1000),
         backlog=2048,
     )
     return uvicorn.Server(config)
+
+
+def allow_many_connections() -> None:
+    """As many open files as the system allows this process: each client is one, be it slow or idle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MOST_FILES), hard))
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
