@@ -20,6 +20,7 @@ from carnet.services.founding import get_operator
 from carnet.types import Basis
 from tests.cli.run import carnet, make_env, make_inspection, make_line
 from tests.node.home import make_node, new_passport, vin_subject
+from tests.postgres import Cluster
 from tests.serving import Served, is_running, serving_home, start, wait_for
 
 CANARY = "WVWZZZ1JZXW424242"
@@ -51,6 +52,19 @@ def test_serve__answers_and_stops_when_asked(home: Path, tmp_path: Path) -> None
     assert find_holder(Home(home).lock) is None
     assert not (home / "node.sock").exists()
     assert "Stopped. What was sealed is on the disk." in served.read_log()
+    assert check_home(home) == []
+
+
+def test_serve__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) -> None:
+    home = make_node(tmp_path, store_url=postgres.make_url()).path
+    with serving_home(home, tmp_path / "log") as served:
+        chain = append(served, 1)
+        with open_reader(home) as reader:
+            assert reader.find_subject(vin_subject(1)) == chain
+        assert served.ask("GET", "/readyz").json == {"status": "ok", "store": "ok", "writer": "ok"}
+        assert served.ask("GET", "/v1/kinds").status == 200
+        assert carnet("census", "--json", home=home).json["taken"]
+        assert served.stop() == 0
     assert check_home(home) == []
 
 
