@@ -212,3 +212,22 @@ def test_serve__slow_clients_keep_nobody_waiting(town: Town, tmp_path: Path) -> 
             for one in slow:
                 one.close()
         assert served.stop() == 0
+
+
+def test_log__holds_no_key_no_vehicle_and_no_statement(town: Town, tmp_path: Path) -> None:
+    """Security 25, with a key in force: what is in the log of a day's work is of no use to whoever steals it."""
+    with serving_home(town.home, tmp_path / "log", "--log-level", "debug") as served:
+        sent = {"Authorization": f"Bearer {town.key}", "Content_Type": "application/json"}
+        answer = served.ask("POST", "/v1/entries", make_entry(3, 500), **sent)
+        assert answer.status == 201
+        passport = town.passports[3].hex()
+        served.ask("GET", f"/v1/passports/pas_{passport}/entries", **sent)
+        served.ask("POST", "/v1/entries", make_entry(3, -1), **sent)
+        served.ask("POST", "/v1/entries", make_entry(3, 500)[:-1], **sent)
+        served.ask("GET", "/v1/passports", Authorization=f"Bearer {town.key[:-1]}")
+        served.ask("GET", "/", Cookie=f"carnet_session={town.key}")
+        assert served.stop() == 0
+    log = served.read_log()
+    assert log.count('"event": "request"') >= 6
+    secrets = (town.key, passport, vin_subject(3).value, answer.json["receipt"]["statement"], answer.json["entry"])
+    assert [secret for secret in secrets if secret in log] == []
