@@ -33,18 +33,6 @@ def test_start__refused_for_a_route_without_a_policy(tmp_path: Path) -> None:
         make_app(service.desk, [get_bare])
 
 
-def test_start__refused_for_a_route_that_would_not_be_guarded(tmp_path: Path) -> None:
-    async def look_away(request: object) -> None:
-        """A hook of the route's own, which would come in the place of the guard."""
-
-    @get("/unguarded", opt={"policy": OPEN}, sync_to_thread=False, before_request=look_away)
-    def get_unguarded() -> str:
-        return "never"
-
-    with serving(tmp_path) as service, pytest.raises(InvariantBroken, match="/unguarded"):
-        make_app(service.desk, [get_unguarded])
-
-
 def test_routes__all_say_their_policy_and_are_named_once(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         lines = list_routes(service.app)

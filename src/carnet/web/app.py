@@ -44,7 +44,7 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
             *(demo.ROUTES if desk.is_demo else ()),
             *more,
         ],
-        before_request=check_request,
+        guards=[check_request],
         dependencies={
             "desk": Provide(give_desk, sync_to_thread=False),
             "principal": Provide(give_principal, sync_to_thread=False),

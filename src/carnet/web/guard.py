@@ -16,7 +16,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
 
-from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
@@ -32,13 +32,10 @@ MAX_QUERY_VALUE: Final = 2_000
 
 
 def prepare_guard(app: Litestar) -> None:
-    """Note of each route, once, which bodies and query parameters it takes. Raises InvariantBroken for one that would
-    not be guarded."""
+    """Note of each route, once, which bodies and query parameters it takes."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, model in route.route_handler_map.values():
-                if handler.resolve_before_request() is not check_request:
-                    raise InvariantBroken(f"{route.path} has another hook in the place of its guard")
                 if not is_answering_options(handler):
                     handler.opt["media_types"] = _find_media_types(handler)
                     handler.opt["query"] = frozenset(one.field_alias for one in model.expected_query_params)
@@ -57,12 +54,8 @@ def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:
     return frozenset({str(getattr(media_type, "value", media_type))})
 
 
-async def check_request(connection: Request[Any, Any, Any]) -> None:
-    """The guard of every route, called before anything of a handler. Raises Refused.
-
-    It is no guard in Litestar's own sense, which copies the whole handler for each request.
-    """
-    handler: BaseRouteHandler = connection.route_handler
+async def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The guard of every route. Raises Refused."""
     if is_answering_options(handler):
         return
     policy: Policy = handler.opt["policy"]
