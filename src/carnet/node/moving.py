@@ -22,6 +22,7 @@ from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_node
+from carnet.node.people import copy_people_to, put_people_aside, take_people_in
 from carnet.node.restored import check_may_write
 from carnet.node.writer import open_writer
 from carnet.tlog.tree import root_from
@@ -85,6 +86,7 @@ def move_store(
         with open_store(old) as source:
             fence = Fence(source.connection, f"{os.getpid()} {socket.gethostname()} {command}")
             rows = _copy(source.connection, new, progress)
+            copy_people_to(home, new)
             moment = _check_copy(home, source.connection, new, passphrase, progress)
             _mark(source.connection, fence, new)
         return Moved(
@@ -99,6 +101,7 @@ def move_store(
 
 def _copy(source: Connection, new: Address, progress: Tell) -> int:
     if isinstance(new, str):
+        # Nobody's accounts are lost by that: a database with a node in it was refused.
         remove_unfinished(new, FILLING)
     else:
         for suffix in ("", "-wal", "-shm"):
@@ -154,10 +157,12 @@ def _switch(home: Home, old: Address, new: Address) -> str:
         connection.settle()
     if isinstance(new, str):
         write_private(home.store_url, new.encode() + b"\n")
+        put_people_aside(home)
         return str(_put_aside(home) or home.store)
     if home.moving.exists():
         _put_aside(home)
         home.moving.replace(home.store)
+    take_people_in(home)
     home.store_url.unlink(missing_ok=True)
     sync_directory(home.path)
     return describe_address(old)

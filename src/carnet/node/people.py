@@ -1,4 +1,5 @@
-"""The node's store of people: where it is, and the key under which its secrets are digested.
+"""The node's store of people: where it is, the key under which its secrets are digested, and how it goes along in a
+backup and a move.
 
 The key comes from the key ring, so that a stolen store without the ring says of no code or token what it was. It
 refuses to know what a session or a claim is.
@@ -6,13 +7,22 @@ refuses to know what a session or a claim is.
 
 from __future__ import annotations
 
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import IO, Final, NamedTuple
 
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
-from carnet.vault.people.store import FILE, PeopleStore, open_people_store
+from carnet.vault.disk import sync_directory
+from carnet.vault.people.store import FILE, PeopleStore, has_people, open_people_store, remove_people
+from carnet.vault.people.tables import people
+from carnet.vault.store import Address, Connection, open_address
+from carnet.vault.transfer import copy_rows
+
+MOVING: Final = "people.sqlite.moving"
+SHORT_LIVED: Final = ("session", "access_token", "ceremony")
 
 
 class OpenedPeople(NamedTuple):
@@ -39,3 +49,93 @@ def open_people(home: Home, passphrase: str | None = None) -> OpenedPeople:
 def compute_people_key(ring: KeyRing) -> bytes:
     """The key of the digests of people's secrets, 32 bytes."""
     return blake2b(b"secrets of people", digest_size=32, key=ring.index, person=b"carnet/people").digest()
+
+
+# ---- in a backup
+
+
+def copy_people(home: Home, scratch: Path) -> IO[bytes] | None:
+    """The store of people as it is at one moment, in a SQLite file without a name; None where there is none yet."""
+    address = get_people_address(home)
+    if isinstance(address, Path) and not address.exists():
+        return None
+    with closing(open_address(address)) as source:
+        if not has_people(source.connection):
+            return None
+        with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
+            path = Path(folder) / FILE
+            _copy(source.connection, path)
+            return path.open("rb")
+
+
+def forget_sessions(home: Home) -> None:
+    """In a restored copy nobody is signed in: a session that was ended since the backup must not live again."""
+    path = home.path / FILE
+    if not path.exists():
+        return
+    with open_people_store(path) as store:
+        with store.write() as connection:
+            for table in SHORT_LIVED:
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+        _settle(store)
+
+
+# ---- in a move
+
+
+def copy_people_to(home: Home, new: Address) -> None:
+    """Copy the store of people to where the node's store moves: a database, or a file that waits beside the old
+    one. May be done again."""
+    address = get_people_address(home)
+    target = new if isinstance(new, str) else home.path / MOVING
+    if isinstance(target, str):
+        remove_people(target)
+    else:
+        _unlink(target)
+    if isinstance(address, Path) and not address.exists():
+        return
+    with closing(open_address(address)) as source:
+        if has_people(source.connection):
+            _copy(source.connection, target)
+
+
+def put_people_aside(home: Home) -> None:
+    """Give the file that is the store of people no more another name. May be done again."""
+    path = home.path / FILE
+    if path.exists():
+        number = 1 + sum(1 for _ in home.path.glob(f"{FILE}.moved-*"))
+        for suffix in ("-wal", "-shm", ""):
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.replace(path.with_name(f"{FILE}.moved-{number}{suffix}"))
+        sync_directory(home.path)
+
+
+def take_people_in(home: Home) -> None:
+    """Give the file that waits its name. May be done again."""
+    waiting = home.path / MOVING
+    if waiting.exists():
+        put_people_aside(home)
+        waiting.replace(home.path / FILE)
+        sync_directory(home.path)
+
+
+def _copy(source: Connection, target: Address) -> None:
+    with open_people_store(target) as store:
+        source.begin_read()
+        with store.write() as connection:
+            copy_rows(source, connection, tables=people)
+        source.commit()
+        _settle(store)
+
+
+def _settle(store: PeopleStore) -> None:
+    """All is in the one file, which is copied or renamed without what stands beside it."""
+    with store.read() as connection:
+        if connection.is_file:
+            connection.settle()
+
+
+def _unlink(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

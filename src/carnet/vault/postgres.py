@@ -19,12 +19,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
 
 from carnet.errors import Reason, Refused
+from carnet.vault.people.tables import people
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
 
@@ -338,6 +339,12 @@ def translate(statement: str) -> bytes:
     return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement.replace("%", "%%")).encode()
 
 
+def find_table(name: str) -> Table:
+    """A table of the node's store, or of the store of people, which share a database. Raises KeyError for another."""
+    table = metadata.tables.get(name)
+    return people.tables[name] if table is None else table
+
+
 @lru_cache(256)
 def plan_copy(statement: str) -> tuple[bytes, list[str]]:
     """The COPY that does what an INSERT of ours does, and the types of its columns; raises ValueError for another
@@ -345,7 +352,7 @@ def plan_copy(statement: str) -> tuple[bytes, list[str]]:
     found = _INSERT.fullmatch(statement)
     if found is None:
         raise ValueError(f"not an INSERT that can be copied: {statement}")
-    table = metadata.tables[found[1]]
+    table = find_table(found[1])
     names = [name.strip() for name in found[2].split(",")] if found[2] else [column.name for column in table.columns]
     values = [value.strip() for value in found[3].split(",")]
     if set(values) - {"?", "NULL"} or len(values) != len(names):
@@ -363,7 +370,7 @@ def plan_update(statement: str) -> tuple[bytes, list[str]]:
     found = _UPDATE.fullmatch(statement)
     if found is None:
         raise ValueError(f"not an UPDATE that can be made at once: {statement}")
-    table = metadata.tables[found[1]]
+    table = find_table(found[1])
     names = [part.partition("=")[0].strip() for part in found[2].split(",")]
     types = [_COPY_TYPES[str(table.columns[name].type)] for name in (*names, found[3])]
     changes = ", ".join(f'"{name}" = given."{name}"' for name in names)

@@ -247,6 +247,16 @@ def open_store(address: Address, *, is_read_only: bool = False) -> Store:
     return open_engine(engine, path)
 
 
+def open_address(address: Address) -> Store:
+    """A store that is there, to be read only, whichever tables are in it. Raises Refused STORE_UNREACHABLE."""
+    if isinstance(address, str):
+        from carnet.vault.postgres import connect
+
+        connection = connect(address, is_read_only=True)
+        return Store(connection, connection.close)
+    return open_engine(make_engine(address, "ro"), address)
+
+
 def describe_address(address: Address) -> str:
     """A store's address for people: never with a password."""
     if isinstance(address, Path):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
+from sqlalchemy import MetaData
+
 from carnet.vault.store import Connection
 from carnet.vault.tables import metadata
 
@@ -19,11 +21,13 @@ Progress = Callable[[int, int], None]
 """Is told (rows copied, rows)."""
 
 
-def copy_rows(source: Connection, target: Connection, progress: Progress | None = None) -> int:
-    """Copy all tables; `source` is within a read, `target` within a write and without rows but those that its schema
-    was made with. How many rows there are."""
-    total, done = count_rows(source), 0
-    for table in metadata.sorted_tables:
+def copy_rows(
+    source: Connection, target: Connection, progress: Progress | None = None, tables: MetaData = metadata
+) -> int:
+    """Copy all tables, those of the node's store or others; `source` is within a read, `target` within a write and
+    without rows but those that its schema was made with. How many rows there are."""
+    total, done = count_rows(source, tables), 0
+    for table in tables.sorted_tables:
         names = [column.name for column in table.columns]
         listed = ", ".join(f'"{name}"' for name in names)
         order = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
@@ -38,11 +42,11 @@ def copy_rows(source: Connection, target: Connection, progress: Progress | None 
     return done
 
 
-def count_rows(connection: Connection) -> int:
+def count_rows(connection: Connection, tables: MetaData = metadata) -> int:
     """How many rows all tables have."""
     return sum(
         int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608 - our own words
-        for name in metadata.tables
+        for name in tables.tables
     )
 
 

@@ -2,8 +2,9 @@
 
     (u16 n ‖ name (n bytes) ‖ u64 size ‖ bytes)… ‖ u16 0
 
-The small files come first and the store last. Only the names that are listed here are read or written: a backup can
-put nothing anywhere else. It refuses to know what is in the files.
+The small files come first, then the store of people (in older backups there is none), and the store last. Only the
+names that are listed here are read or written: a backup can put nothing anywhere else. It refuses to
+know what is in the files.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from carnet.node.home import Home
 
 KEYS: Final = "keys.json"
 ERASURES: Final = "erasures.journal"
+PEOPLE: Final = "people.sqlite"
 STORE: Final = "node.db"
 PIECE_BYTES: Final = 1024 * 1024
 
 _TRUST = re.compile(r"trust/[A-Za-z0-9._-]{1,200}\.policy")
-_MAX_SMALL_BYTES: Final = {KEYS: 16 * 1024 * 1024, ERASURES: 1 << 40, STORE: 1 << 48}
+_MAX_SMALL_BYTES: Final = {KEYS: 16 * 1024 * 1024, ERASURES: 1 << 40, PEOPLE: 1 << 48, STORE: 1 << 48}
 _MAX_POLICY_BYTES: Final = 1024 * 1024
 
 Write = Callable[[bytes], object]
@@ -40,7 +42,7 @@ class Part(NamedTuple):
 
 def is_known(name: str) -> bool:
     """Whether a file of this name belongs in a backup."""
-    return name in (KEYS, ERASURES, STORE) or _TRUST.fullmatch(name) is not None
+    return name in (KEYS, ERASURES, PEOPLE, STORE) or _TRUST.fullmatch(name) is not None
 
 
 def list_small_files(home: Home) -> list[tuple[str, Path]]:

@@ -34,6 +34,7 @@ from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
 from carnet.node.logbook import read_logbook
 from carnet.node.lookup import Kinds
+from carnet.node.people import forget_sessions
 from carnet.node.restored import Mark, Shown, check_head, write_mark
 from carnet.node.selfcheck import check_store
 from carnet.signing import Signer
@@ -109,6 +110,7 @@ def restore_backup(
         chunks = open_chunks(opened, header, opener)
         with stage(home) as staging:
             _write_parts(staging, chunks, about, progress)
+            forget_sessions(staging)
             ring = _load_ring(staging, wish.ring_passphrase)
             journals = _list_journals(file, about, wish.journals)
             shown, erased, is_gone = _check_and_erase(staging, about, ring, journals, wish.head)

@@ -17,12 +17,13 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 from carnet.encoding import b64, decode, encode
 from carnet.errors import Reason, Refused, Unverified
-from carnet.node.backup.contents import STORE, list_small_files, write_end, write_part
+from carnet.node.backup.contents import PEOPLE, STORE, list_small_files, write_end, write_part
 from carnet.node.backup.envelope import Sealer, SealingWriter
 from carnet.node.erasing import ErasureJournal
 from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes
 from carnet.node.logbook import read_node
+from carnet.node.people import copy_people
 from carnet.tlog.tree import root_from
 from carnet.vault.copying import copy_store
 from carnet.vault.disk import sync_directory
@@ -117,9 +118,14 @@ def take_backup(
             "root": b64(moment.root),
             "store_bytes": size,
         }
+        people = copy_people(home, scratch)
+        if people is not None:
+            stack.enter_context(people)
         sealed = SealingWriter(file, about, sealer, random_bytes)
         for name, opened in small:
             write_part(sealed.write, name, os.fstat(opened.fileno()).st_size, opened)
+        if people is not None:
+            write_part(sealed.write, PEOPLE, os.fstat(people.fileno()).st_size, people)
         write_part(_counting(sealed.write, size, progress), STORE, size, copy)
         write_end(sealed.write)
         sealed.finish()

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
+from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
 
 PEOPLE_VERSION: Final = "0002"
@@ -137,6 +138,20 @@ def has_people(connection: Connection) -> bool:
         query = "SELECT count(*) FROM sqlite_master WHERE name = 'people_version'"
         return bool(connection.execute(query).fetchone()[0])
     return not connection.execute("SELECT to_regclass('people_version') IS NULL").fetchone()[0]
+
+
+def remove_people(url: str) -> None:
+    """Remove from a database what a move that was killed left of a store of people."""
+    from carnet.vault.postgres import connect
+
+    connection = connect(url, is_read_only=False)
+    try:
+        connection.begin_write()
+        for name in (*people.tables, "people_version"):
+            connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+        connection.commit()
+    finally:
+        connection.close()
 
 
 def upgrade_people(connection: SqlConnection) -> None:

@@ -1,0 +1,118 @@
+"""Accounts go along: in a backup, from a file or a database, and in a move there and back; sessions do not survive a
+restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from carnet.errors import Reason, Refused
+from carnet.node.backup.envelope import Passphrase
+from carnet.node.backup.restore import restore_backup
+from carnet.node.backup.take import take_backup
+from carnet.node.home import Home
+from carnet.node.moving import move_store
+from carnet.node.people import MOVING, open_people
+from carnet.services.accounts.office import Office, open_office
+from carnet.services.accounts.passkeys import begin_sign_up, finish_sign_up
+from carnet.services.accounts.recovery import recover
+from carnet.services.accounts.registry import list_accounts
+from carnet.services.accounts.sessions import find_principal
+from carnet.vault.people.store import FILE
+from carnet.vault.people.tables import people
+from tests.node.home import START_MS, TestNode, make_node, new_passport
+from tests.postgres import Cluster
+from tests.services.accounts.authenticator import Authenticator
+from tests.services.accounts.ground import OPERATOR, SITE, VISIT
+
+SEALER = Passphrase("a long passphrase")
+
+
+def open_test_office(path: Path) -> Office:
+    return open_office(Home(path), "example.org")
+
+
+def fill(node: TestNode, accounts: int = 1) -> tuple[str, str]:
+    """People with accounts, the last one's recovery code and session; and a passport."""
+    with node.open() as writer:
+        writer.append(node.operator.id, 3, [new_passport(1, 10)])
+    office = open_test_office(node.path)
+    for number in range(accounts):
+        authenticator = Authenticator(SITE)
+        options = begin_sign_up(office, SITE, VISIT, f"Person {number}")
+        done = finish_sign_up(office, SITE, VISIT, authenticator.create(options))
+        with office.people.write() as connection:
+            connection.execute("DELETE FROM throttle")
+    office.people.close()
+    return done.codes[0], done.token
+
+
+def read_rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows, in an order that both kinds of database agree on."""
+    with open_people(Home(path)).store as store, store.read() as connection:
+        found = {}
+        for table in people.sorted_tables:
+            rows = connection.execute(f"SELECT * FROM {table.name}").fetchall()
+            cells = [tuple(bytes(cell) if isinstance(cell, memoryview) else cell for cell in row) for row in rows]
+            found[table.name] = sorted(cells, key=repr)
+        return found
+
+
+def test_backup__holds_accounts_and_a_restored_copy_no_session(node: TestNode, tmp_path: Path) -> None:
+    code, token = fill(node, 3)
+    before = read_rows(node.path)
+    (tmp_path / "backups").mkdir()
+    file = tmp_path / "backups" / "b"
+    take_backup(Home(node.path), file, SEALER, now=START_MS + 10**9, random_bytes=node.dice)
+    copy = tmp_path / "copy"
+    restore_backup(file, Home(copy), SEALER, now=START_MS + 10**9)
+    after = read_rows(copy)
+    assert after["session"] == []
+    for name in before:
+        if name not in ("session", "ceremony"):
+            assert after[name] == before[name], name
+    assert (copy / FILE).stat().st_mode & 0o777 == 0o600
+    office = open_test_office(copy)
+    assert find_principal(office, token) is None
+    assert recover(office, VISIT, code).account.name == "Person 2"
+    office.people.close()
+    assert [path.name for path in node.path.iterdir() if "copy" in path.name] == []
+
+
+def test_backup__of_a_home_without_accounts_restores(node: TestNode, tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    file = tmp_path / "backups" / "b"
+    take_backup(Home(node.path), file, SEALER, now=START_MS, random_bytes=node.dice)
+    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=START_MS)
+    office = open_test_office(tmp_path / "copy")
+    assert list_accounts(office, OPERATOR) == []
+    office.people.close()
+
+
+def test_move__takes_accounts_there_and_back(tmp_path: Path, postgres: Cluster) -> None:
+    node = make_node(tmp_path)
+    # More rows than are inserted one by one: they are copied in bulk.
+    code, token = fill(node, 12)
+    before = read_rows(node.path)
+    home = Home(node.path)
+    move_store(home, postgres.make_url(), clock=node.clock, random_bytes=node.dice, command="a test")
+    assert not (node.path / FILE).exists()
+    assert len(list(node.path.glob(f"{FILE}.moved-1"))) == 1
+    assert read_rows(node.path) == before
+    office = open_test_office(node.path)
+    assert find_principal(office, token) is not None
+    office.people.close()
+    with pytest.raises(Refused) as refused:
+        move_store(home, home.address, clock=node.clock, random_bytes=node.dice)  # type: ignore[arg-type]
+    assert refused.value.reason is Reason.NODE_EXISTS
+    move_store(home, None, clock=node.clock, random_bytes=node.dice, command="a test")
+    assert not (node.path / MOVING).exists()
+    after = read_rows(node.path)
+    assert {name: rows for name, rows in after.items() if name != "session"} == {
+        name: rows for name, rows in before.items() if name != "session"
+    }
+    office = open_test_office(node.path)
+    assert recover(office, VISIT, code).account.name == "Person 11"
+    office.people.close()
+    node.close()
