@@ -47,11 +47,12 @@ def prepare_incoming(
     kinds: Kinds = {line.kind: (line, read_schema(doc)) for line, doc in context.kinds if line.kind in asked}
     groups: dict[bytes, tuple[ChainRef, list[Row]]] = {}
     refusals: list[Refusal] = []
+    sids = [one.sid for one in submission.statements]
     for place, one in enumerate(submission.statements):
         try:
             chain = one.parts.chain
             ref = groups[chain][0] if chain in groups else get_chain(chain)
-            row = _make_row(kinds, ref, place, one)
+            row = _make_row(kinds, ref, place, one, sids[place])
         except Refused as refused:
             refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
             continue
@@ -73,11 +74,11 @@ def prepare_incoming(
         item_count=len(statements),
         is_signed_here=False,
         rules=context.rules,
-        signed=b"".join(submission.compute_signed(one.sid) for one in statements),
+        signed=b"".join(map(submission.compute_signed, sids)),
     )
 
 
-def _make_row(kinds: Kinds, ref: ChainRef, place: int, one: Stated) -> Row:
+def _make_row(kinds: Kinds, ref: ChainRef, place: int, one: Stated, sid: bytes) -> Row:
     parts, fields = one.parts, one.fields
     found = kinds.get(fields["kind"])
     if found is None:
@@ -93,16 +94,14 @@ def _make_row(kinds: Kinds, ref: ChainRef, place: int, one: Stated) -> Row:
     packing = get_packing(schema.names)
     is_own = values[packing.subject_at] == encode_trusted(ref.subject)
     content_key, _ = get_sealer(schema.names).seal(values, one.secret)
-    content = encrypt_content(
-        content_key, ref.chain16, one.sid, pack_values(values, packing, fields["occurred"], is_own)
-    )
+    content = encrypt_content(content_key, ref.chain16, sid, pack_values(values, packing, fields["occurred"], is_own))
     return Row(
         place,
         schema.kind,
         parts.class_,
         parts.mark,
         parts.target,
-        one.sid,
+        sid,
         place,
         wrap(ref.key, one.secret),
         content,

@@ -129,6 +129,28 @@ def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
         yield from connection.execute(query, [*chunk, *wanted])
 
 
+def find_linked(connection: Connection, sids: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
+    """Which of these statements, by their ids under the number of their chain, stand in that chain already."""
+    found: dict[int, set[bytes]] = {chain: set() for chain in sids}
+    pairs = [(chain, sid) for chain, own in sids.items() for sid in own]
+    if not connection.is_file:
+        query = (
+            "SELECT entry.chain, entry.sid FROM unnest(?::bigint[], ?::bytea[]) AS asked (chain, sid)"
+            " JOIN entry ON entry.chain = asked.chain AND entry.sid = asked.sid"
+        )
+        rows = connection.execute(query, ([chain for chain, _ in pairs], [sid for _, sid in pairs]))
+        for chain, sid in rows:
+            found[chain].add(bytes(sid))
+        return found
+    for at in range(0, len(pairs), MANY):
+        part = pairs[at : at + MANY]
+        chains, wanted = _fill(sorted({chain for chain, _ in part})), _fill([Blob(sid) for _, sid in part])
+        query = f"SELECT chain, sid FROM entry WHERE chain IN ({_mark(chains)}) AND sid IN ({_mark(wanted)})"  # noqa: S608
+        for chain, sid in connection.execute(query, [*chains, *wanted]):
+            found[chain].add(sid)
+    return found
+
+
 def ask_many(connection: Connection, query: str, values: Sequence[object]) -> Iterator[Any]:
     """The rows of a query that has `IN (?)`, asked for many values a few hundred at a time."""
     if values and not connection.is_file:

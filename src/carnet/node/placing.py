@@ -22,7 +22,7 @@ from carnet.node.aliases import Declaration, check_alias
 from carnet.node.erased import check_id_not_erased
 from carnet.node.heads import ChainHead, follow_heads
 from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, ask_many, find_sources, get_chain_by_number, open_content
+from carnet.node.lookup import Kinds, ask_many, find_linked, find_sources, get_chain_by_number, open_content
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
@@ -163,6 +163,7 @@ class Placing:
         self._known: dict[int, set[bytes]] = {}
         self._opened: set[int] = set()
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
+        self._linked: dict[int, set[bytes]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
     # ---- one submission
@@ -179,6 +180,7 @@ class Placing:
         self._load_heads(group.chain for group in prepared.groups if group.chain)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
+        self._load_linked(prepared)
         is_first = True
         for group in prepared.groups:
             try:
@@ -248,6 +250,13 @@ class Placing:
         missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
         self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
 
+    def _load_linked(self, prepared: Prepared) -> None:
+        """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first
+        chain's alone are asked for."""
+        groups = [group for group in prepared.groups if group.chain]
+        asked = groups[:1] if prepared.is_signed_here else groups
+        self._linked = find_linked(self._connection, {one.chain: [row.sid for row in one.rows] for one in asked})
+
     def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
         """Read which source rows the chains hold already to which more are to be added."""
         asked: dict[int, list[bytes]] = {}
@@ -277,7 +286,10 @@ class Placing:
         rows: Sequence[Row] = group.rows
         if is_checked_twice:
             # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
-            rows = [row for row in rows if not self._is_linked(head, row, refusals)]
+            linked = self._linked.get(head.number, set()) | {
+                row.sid for row, _, _ in self._rows_of.get(head.number, ())
+            }
+            rows = [row for row in rows if not _is_linked(linked, row, refusals)]
         if any(row.source is not None for row in rows):
             rows = self._without_known(head, self._without_erased(head, rows, refusals), refusals)
         return rows, head
@@ -335,14 +347,6 @@ class Placing:
         self._opened.add(head.number)
         self.next_chain += 1
         return head
-
-    def _is_linked(self, head: Head, row: Row, refusals: list[Refusal]) -> bool:
-        if self._find_target(head, row.sid) is None:
-            return False
-        refusals.append(
-            _refusal(row.place, Refused(Reason.STATEMENT_LINKED, "this statement stands in the chain already"))
-        )
-        return True
 
     def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
         known = self._known[head.number]
@@ -568,6 +572,14 @@ class Placing:
 def is_corrector(member: Member, basis: int) -> bool:
     """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
     return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)
+
+
+def _is_linked(linked: set[bytes], row: Row, refusals: list[Refusal]) -> bool:
+    if row.sid not in linked:
+        return False
+    refused = Refused(Reason.STATEMENT_LINKED, "this statement stands in the chain already")
+    refusals.append(_refusal(row.place, refused))
+    return True
 
 
 def _refusal(place: int, refused: Refused) -> Refusal:

@@ -5,16 +5,21 @@ Knows the store; refuses to know who asks, and writes nothing. Spec: 2.11, 3.11.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from carnet.node.lookup import ask_many, find_linked
 from carnet.node.placing import Receipt
 from carnet.passport.statement import compute_signed, compute_submission
 from carnet.vault.ledger import parse_record, read_leaf
-from carnet.vault.store import Connection
+from carnet.vault.store import Blob, Connection
 
 _FIND = (
     "SELECT entry.seq, entry.seal, digest, created_ms, count, root, sig FROM chain"
     " JOIN entry ON entry.chain = chain.id JOIN submission ON submission.id = entry.submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE chain16 = ? AND sid = ?"
 )
+
+_NUMBERS = "SELECT chain16, id FROM chain WHERE chain16 IN (?)"
 
 
 def find_receipt(connection: Connection, net: bytes, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
@@ -28,3 +33,24 @@ def find_receipt(connection: Connection, net: bytes, place: int, chain16: bytes,
     seq, seal, digest, created_ms, count, root, sig = row
     signed = compute_signed(sid, compute_submission(net, digest, created_ms, count, root), sig)
     return Receipt(place, chain16, seq, sid, seal, signed, int(parse_record(read_leaf(connection, seal))["at"]))
+
+
+def find_receipts(connection: Connection, net: bytes, wanted: Sequence[tuple[bytes, bytes]]) -> dict[int, Receipt]:
+    """The same for many (chain16, sid), by their places in `wanted`; those that stand nowhere are left out.
+
+    Most often none of them stands anywhere: that is asked first, for many at a time.
+    """
+    chains = [Blob(chain16) for chain16 in sorted({chain16 for chain16, _ in wanted})]
+    numbers = {bytes(chain16): number for chain16, number in ask_many(connection, _NUMBERS, chains)}
+    asked: dict[int, list[bytes]] = {}
+    for chain16, sid in wanted:
+        if chain16 in numbers:
+            asked.setdefault(numbers[chain16], []).append(sid)
+    linked = find_linked(connection, asked)
+    found: dict[int, Receipt] = {}
+    for place, (chain16, sid) in enumerate(wanted):
+        if chain16 in numbers and sid in linked[numbers[chain16]]:
+            receipt = find_receipt(connection, net, place, chain16, sid)
+            if receipt is not None:
+                found[place] = receipt
+    return found

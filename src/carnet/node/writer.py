@@ -80,7 +80,7 @@ from carnet.node.prepare import (
     count_random_bytes,
     make_context,
 )
-from carnet.node.receipts import find_receipt
+from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
@@ -243,6 +243,11 @@ class Writer:
         """The receipt that a statement of this chain got when it was sealed."""
         with self._mutex:
             return find_receipt(self._connection, self._book.state.net, place, chain16, sid)
+
+    def find_receipts(self, wanted: Sequence[tuple[bytes, bytes]]) -> dict[int, Receipt]:
+        """The same for many (chain16, sid), by their places; what is not sealed is left out."""
+        with self._mutex:
+            return find_receipts(self._connection, self._book.state.net, wanted)
 
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """Which of these source rows (by the numbers of their chains in the store) the chains hold already."""

@@ -66,6 +66,9 @@ class Writing(Protocol):
     def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
         """The receipt of a statement that is sealed."""
 
+    def find_receipts(self, wanted: Sequence[tuple[bytes, bytes]]) -> dict[int, Receipt]:
+        """The receipts of many statements (chain16, sid) that are sealed, by their places."""
+
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """Which of these source rows the chains hold already."""
 

@@ -61,10 +61,13 @@ def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitt
         raise Refused(Reason.BAD_SIGNATURE, "the signature does not verify: the file was changed after it was signed")
     for one in submission.statements:
         check_fields(one)
-    known = _find_receipts(writer, submission)
-    if len(known) == len(submission.statements):
-        return Submitted(member, list(known.values()), 0, [])
-    prepared = prepare_incoming(writer.context(), submission, key.key, writer.get_chain_by_id)
+    context = writer.context()
+    # One look for all of it: each by itself would begin to read anew.
+    with writer.reading():
+        known = writer.find_receipts([(one.parts.chain, one.sid) for one in submission.statements])
+        if len(known) == len(submission.statements):
+            return Submitted(member, list(known.values()), 0, [])
+        prepared = prepare_incoming(context, submission, key.key, writer.get_chain_by_id)
     outcome = writer.commit([prepared])[0]
     refusals = {one.place: one.to_error() for one in outcome.refusals}
     if outcome.refused is not None:
@@ -97,13 +100,3 @@ def check_author(state: State, submission: Submission) -> tuple[Member, Key]:
             Reason.WRONG_CUSTODY, "what comes from outside is signed by a member's own key, basis 1", basis=author.basis
         )
     return member, key
-
-
-def _find_receipts(writer: Writing, submission: Submission) -> dict[int, Receipt]:
-    """The receipts of the statements that stand in their chains already, by place."""
-    found: dict[int, Receipt] = {}
-    for place, one in enumerate(submission.statements):
-        receipt = writer.find_receipt(place, one.parts.chain, one.sid)
-        if receipt is not None:
-            found[place] = receipt
-    return found

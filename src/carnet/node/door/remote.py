@@ -57,7 +57,7 @@ from carnet.node.prepare import (
 )
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
-from carnet.node.receipts import find_receipt
+from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.rotation import get_node_key
 from carnet.types import Custody, Subject
 from carnet.vault.census import count_changed
@@ -228,6 +228,11 @@ class RemoteWriter:
         """See `Writing`."""
         with self._looking() as reader:
             return find_receipt(reader.connection, reader.state.net, place, chain16, sid)
+
+    def find_receipts(self, wanted: Sequence[tuple[bytes, bytes]]) -> dict[int, Receipt]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_receipts(reader.connection, reader.state.net, wanted)
 
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """See `Writing`."""
