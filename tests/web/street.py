@@ -36,8 +36,9 @@ from tests.web.lodge import find_port, serving
 
 HELD = ("hero", "contested", "miles_import", "scrapped")
 FREE = ("plate_change",)
+PARTING = "rollback"
 HISTOVEC_LINES = 40
-POSTS = {"holder": HOLDER, "newcomer": HOLDER, "operator": OPERATOR}
+POSTS = {"holder": HOLDER, "newcomer": HOLDER, "parting": HOLDER, "operator": OPERATOR}
 
 
 @dataclass
@@ -78,7 +79,7 @@ def open_street(folder: Path) -> Iterator[Street]:
     """Build the world, import the file, serve; a few seconds."""
     home = Home(folder / "home")
     built = build_world(home, seed=2026, vehicles=12, progress=lambda done, total: None)
-    subjects = {vehicle.story: vehicle.subject for vehicle in built.fleet if vehicle.story in HELD + FREE}
+    subjects = {vehicle.story: vehicle.subject for vehicle in built.fleet if vehicle.story in (*HELD, *FREE, PARTING)}
     subjects["histovec"] = _import_histovec(home, folder)
     office = open_office(home, NETWORK, is_demo=True)
     with open_writer_at(home, None, "tests of pages") as writer:
@@ -87,7 +88,8 @@ def open_street(folder: Path) -> Iterator[Street]:
         with readers.reading() as reader:
             found = {story: reader.find_subject(subject) for story, subject in subjects.items()}
             epochs = {story: reader.find_head(chain)[1] for story, chain in found.items()}
-        sessions = _let_in(office, {found[story]: epochs[story] for story in (*HELD, "histovec")})
+        held = {found[story]: epochs[story] for story in (*HELD, "histovec")}
+        sessions = _let_in(office, {"holder": held, "parting": {found[PARTING]: epochs[PARTING]}})
         port = find_port()
         settings = Settings(origin=f"http://127.0.0.1:{port}")
         callers, shelf = OfficeCallers(office), make_shelf(office)
@@ -101,16 +103,15 @@ def open_street(folder: Path) -> Iterator[Street]:
             office.people.close()
 
 
-def _let_in(office: Office, held: dict[bytes, int]) -> dict[str, str]:
-    """An account and a session for each person; the holder holds these passports."""
+def _let_in(office: Office, held: dict[str, dict[bytes, int]]) -> dict[str, str]:
+    """An account and a session for each person, and the passports that each holds."""
     sessions = {}
     with office.people.write() as connection:
         for name, post in POSTS.items():
             account = insert_account(connection, office, post, name.title(), os.urandom(32))
             sessions[name] = begin_session(connection, office, account, Visit("127.0.0.1", "a test"), "demo")
-            if name == "holder":
-                for chain, epoch in held.items():
-                    begin_holding(connection, office, chain, epoch, account.id, "demo")
+            for chain, epoch in held.get(name, {}).items():
+                begin_holding(connection, office, chain, epoch, account.id, "demo")
     return sessions
 
 

@@ -232,6 +232,24 @@ def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -
         expect(visit.page.locator(".banner--alert")).to_contain_text("Orline Vézère hybride")
         visit.find("Voir la demande").click()
         assert visit.page.url.endswith("/account")
+    with visiting(chromium, street, "operator") as visit:
+        visit.go("/operator")
+        visit.find("Rejeter", "button").click()
+        expect(visit.page.get_by_text("Revendications à trancher")).to_have_count(0)
+    with visiting(chromium, street) as visit:
+        visit.go("/vehicles")
+        assert visit.page.locator(".banner--alert").count() == 0
+        assert visit.go(street.path("contested")).status == 200
+
+
+def test_holder__gives_a_vehicle_up(chromium: Browser, street: Street) -> None:
+    with visiting(chromium, street, "parting", language="en-GB", javascript=False) as visit:
+        visit.go(street.path("rollback", "/holder"))
+        visit.page.locator("summary", has_text="Give this passport up").click()
+        visit.find("Yes, give it up", "button").click()
+        assert visit.page.url.endswith("/vehicles")
+        expect(visit.page.get_by_text("No passport is in your name yet.")).to_be_visible()
+        assert visit.go(street.path("rollback")).status == 404
 
 
 def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Street) -> None:

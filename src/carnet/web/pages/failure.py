@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Request
 
+from carnet.errors import Reason
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.language import load_translations
 from carnet.web.pages.showing import make_frame
@@ -30,10 +31,12 @@ def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
         503: say("Not just now"),
         507: say("Not just now"),
     }
+    if problem.code == Reason.CONFIRMATION_NEEDED:
+        titles[403] = say("Is it still you?")
     title = titles.get(problem.status) or (
         say("Something failed here") if problem.status >= 500 else say("Not like this")
     )
-    is_told = problem.status not in (401, 404, 429) and problem.status < 500
+    is_told = problem.status not in (401, 403, 404, 429) and problem.status < 500
     page = render(
         "error.html",
         frame,

@@ -1,19 +1,25 @@
-"""The operator's pages: is the node well, what is in its log, who are its members. They only look."""
+"""The operator's pages: is the node well, what is in its log, who are its members; and the one thing that an
+operator decides here, a claim of a passport that has a holder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from litestar import Response, get
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
+from carnet.services.claims import decide, list_contests
 from carnet.services.exporting import is_census_due
 from carnet.services.showing import find_census_time
 from carnet.types import Millis
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
-from carnet.web.pages.showing import AnyRequest, show
+from carnet.web.pages.front import FormData
+from carnet.web.pages.showing import AnyRequest, go, show
+from carnet.web.people import get_office
 from carnet.web.policy import operator
 
 RECORDS: Final = 50
@@ -39,7 +45,24 @@ def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Res
     """Whether it writes, and how much it keeps."""
     with desk.reading() as reader:
         node = look_at_node(reader, is_ready=_is_ready(desk))
-    return show(request, desk, principal, "operator.html", node=node, read_at=desk.clock())
+        names = {member.id: member.name for member in reader.state.members.all}
+    office = desk.shelf.get("office")
+    claims = [one for one in list_contests(office, principal) if one.decided_at is None] if office is not None else []
+    facts: dict[str, Any] = {"claims": claims, "names": names, "node": node, "read_at": desk.clock()}
+    return show(request, desk, principal, "operator.html", **facts)
+
+
+@post(
+    "/operator/claims/{contest:str}", opt={"policy": operator(fresh=True)}, sync_to_thread=True, include_in_schema=False
+)
+def decide_claim(contest: FromPath[str], data: FormData, desk: TheDesk, principal: ThePrincipal) -> Redirect:
+    """Grant a claim of a passport that has a holder, or dismiss it."""
+    decision = str(data.get("decision"))
+    if decision not in ("grant", "dismiss"):
+        raise Refused(Reason.NOT_IN_LIST, "the decision is grant or dismiss", field="decision")
+    with desk.reading() as reader:
+        decide(get_office(desk), reader, principal, contest, is_granted=decision == "grant")
+    return go("/operator")
 
 
 @get("/operator/log", opt={"policy": operator()}, sync_to_thread=True, include_in_schema=False)
@@ -110,4 +133,4 @@ def _describe(reader: Reader, index: int) -> dict[str, Any]:
     return {"at": record["at"], "index": index, "type": str(record.get("type"))}
 
 
-ROUTES = [get_node, get_log, get_members]
+ROUTES = [get_node, decide_claim, get_log, get_members]
