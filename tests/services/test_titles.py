@@ -20,6 +20,14 @@ def test_measures__in_force_first_and_lifted_by_their_own_end() -> None:
     assert found == [("stolen", True, True), ("suspended", False, True), ("lien_registered", False, False)]
 
 
+def test_measures__one_that_is_said_twice_is_one() -> None:
+    life = Life()
+    for day in ("01", "02"):
+        life.say("vehicle.title", f"2026-01-{day}", REGISTRY, type="title_lost")
+    (measure,) = list_measures(life.entries)
+    assert measure.began.seq == 0
+
+
 def test_measures__one_that_came_back_is_in_force() -> None:
     life = Life()
     for day, name in (("01", "stolen"), ("02", "found"), ("03", "stolen")):

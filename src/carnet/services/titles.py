@@ -73,7 +73,8 @@ def list_measures(entries: Sequence[Entry]) -> list[Measure]:
         for at, measure in enumerate(found):
             if measure.is_in_force and kind in _ENDS[measure.type]:
                 found[at] = replace(measure, ended=entry)
-        if kind in _ENDS:
+        # Said again while it is in force, it is the same measure.
+        if kind in _ENDS and not any(one.type == kind and one.is_in_force for one in found):
             found.append(Measure(kind, entry))
     found.reverse()
     return sorted(found, key=lambda measure: not measure.is_in_force)
