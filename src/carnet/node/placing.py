@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 class Head:
     """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
     -1 at first; `seal` that of its newest link before; `stored` the head that its row remembers, None for a new chain;
-    `is_turned` says that it was closed, reopened or moved."""
+    `is_turned` says that it was closed, reopened, transferred or moved."""
 
     number: int
     chain16: bytes
@@ -481,6 +481,9 @@ class Placing:
         """What an entry does to its chain: closing, reopening by a correction that holds, moving away."""
         if row.kind == CLOSING:
             head.closed, head.is_turned = 1, True
+        elif row.mark == Mark.TRANSFER:
+            # Who may read depends on the epoch: the row always says the present one.
+            head.is_turned = True
         elif row.mark == Mark.MOVE:
             head.home, head.is_turned = row.target[:16], True
         elif row.mark == Mark.SUPERSEDES and head.closed:

@@ -141,8 +141,8 @@ chain = Table(
 )
 """One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index
 that keeps one vehicle to one passport; `subject` is encrypted. `head_…` is a head that the chain had: entries may be
-newer (`node.heads`), but none that the latest census knows. Where `head_…` itself is newer than that census,
-`census_…` is the head which that census names."""
+newer (`node.heads`), but no transfer, and none that the latest census knows. Where `head_…` itself is newer than that
+census, `census_…` is the head which that census names."""
 
 census_piece = Table(
     "census_piece", metadata, Column("id", Integer, primary_key=True), Column("content", BLOB, nullable=False)

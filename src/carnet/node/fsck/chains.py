@@ -364,7 +364,7 @@ class _Chains:
             "home": (row[3], state.home),
             "closed": (row[6], state.closed),
             "head_seq": (row[7], head[0]),
-            "head_epoch": (row[8], head[1]),
+            "head_epoch": (row[8], state.epoch),
             "head_id": (row[9], head[2]),
             "head_seal": (row[10], head[3]),
         }
