@@ -18,8 +18,8 @@ from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.census import frame_census
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
-from carnet.proof.bundle import EntryPart, Item, KeyPart, LeafPart
-from carnet.proof.integrity import Evidence, Verify
+from carnet.proof.evidence import Evidence, Verify
+from carnet.proof.parts import EntryPart, Item, KeyPart, LeafPart
 from carnet.proof.shapes import find_written_date, is_date
 from carnet.proof.wire import ClassLineWire, EndorsementWire, KindLineWire
 from carnet.signing import ALG_ED25519

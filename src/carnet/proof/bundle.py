@@ -12,18 +12,30 @@ from operator import ge
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, UnsetType
+from msgspec import Raw, UnsetType
 
 from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted
 from carnet.errors import Refused, Unverified
-from carnet.ledger.batch import Batch, parse_batch
+from carnet.ledger.batch import parse_batch
 from carnet.ledger.network import frame_genesis
 from carnet.ledger.records import frame_record
 from carnet.ledger.rules.document import compute_line_leaf
 from carnet.ledger.rules.members import frame_member
-from carnet.passport.statement import NO_TARGET, Statement, parse_statement
+from carnet.passport.statement import NO_TARGET, parse_statement
 from carnet.proof import wire
 from carnet.proof.memory import Memory
+from carnet.proof.parts import (
+    Bundle,
+    CensusPart,
+    EntryPart,
+    GroupPart,
+    Item,
+    KeyPart,
+    LeafPart,
+    LinePart,
+    SealPart,
+    SectionPart,
+)
 from carnet.signing import ALG_ED25519, key_digest_of
 from carnet.tlog.tree import HASH_BYTES, leaf_hash
 
@@ -39,141 +51,6 @@ T = TypeVar("T")
 
 class UnknownVersion(Unverified):
     """The bundle is of a version that this verifier does not know: it cannot tell. Spec: 5.3.3."""
-
-
-class LoggedPart(Struct, frozen=True, gc=False):
-    """A log record of type seal or census; `leaf` is the hash of its log leaf. Spec: 4.2."""
-
-    index: int
-    leaf: bytes
-    at: int
-    height: int
-    endorsements: Sequence[wire.EndorsementWire]
-    members: wire.RefWire
-    rules: wire.RefWire
-    sig: bytes
-
-
-class SealPart(LoggedPart, frozen=True, gc=False):
-    """A seal: its batch header, parsed and as bytes."""
-
-    batch: Batch
-    batch_bytes: bytes
-
-
-class CensusPart(LoggedPart, frozen=True, gc=False):
-    """A census record. `census` is the census object as it stands, in `cj`."""
-
-    census: bytes
-    home: bytes
-    covers: int
-    root: bytes
-    key: bytes
-
-
-class KeyPart(Struct, frozen=True, gc=False):
-    """One key of a member leaf, with its digest. Spec: 3.3, 1.7."""
-
-    alg: int
-    custody: int
-    digest: bytes
-    disputed_since: int | None
-    key: bytes
-    revoked: int | None
-    role: int
-    sig: bytes
-
-
-class LeafPart(Struct, frozen=True, gc=False):
-    """A member leaf; `leaf` is its hash. Spec: 4.3."""
-
-    index: int
-    leaf: bytes
-    id: bytes
-    kind: str
-    name: str
-    accreditations: Sequence[tuple[str, int, int]]
-    keys: Sequence[KeyPart]
-    retired: int | None
-
-
-class LinePart(Struct, frozen=True, gc=False):
-    """A rules line; `leaf` is its hash, `subject` is ("kind", kind), ("class", class) or ("writer",). Spec: 4.4."""
-
-    index: int
-    leaf: bytes
-    line: wire.KindLineWire | wire.ClassLineWire | wire.WriterLineWire
-    subject: tuple[object, ...]
-
-
-class GroupPart(Struct, frozen=True, gc=False):
-    """Leaves of one members tree, with their joint path. Spec: 4.3."""
-
-    leaves: Sequence[LeafPart]
-    path: bytes
-
-
-class SectionPart(Struct, frozen=True, gc=False):
-    """Lines of one rules document, with their joint path. Spec: 4.4."""
-
-    lines: Sequence[LinePart]
-    path: bytes
-
-
-class EntryPart(Struct, frozen=True, gc=False):
-    """A shown entry (`fields` maps names to a digest, or to (salt, value)) or a judged one (`fields` None)."""
-
-    fields: dict[str, bytes | tuple[bytes, Any]] | None
-    statement: Statement
-    statement_bytes: bytes
-    submission: wire.SubmissionWire
-    number: int
-    index: int
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether the entry's fields stand in the bundle."""
-        return self.fields is not None
-
-    def get_shown(self, name: str) -> object:
-        """The value of a shown field; None if it is absent or withheld."""
-        found = None if self.fields is None else self.fields.get(name)
-        return found[1] if isinstance(found, tuple) else None
-
-
-class Item(Struct, frozen=True, gc=False):
-    """One link of the chain. Spec: 4.5.
-
-    Hidden items have `entry` None; a hidden tip has a placement all the same.
-    """
-
-    sid: bytes | None
-    signed: bytes | None
-    mark: int
-    target: bytes
-    placement: wire.PlacementWire | None
-    entry: EntryPart | None
-
-
-class Bundle(Struct, frozen=True, gc=False):
-    """All parts of a bundle. `groups` and `sections` are keyed by log index; `genesis` is framed for hashing; `batches`
-    holds one joint path for each seal, in their order."""
-
-    batches: Sequence[bytes]
-    census_path: bytes
-    census_record: int
-    checkpoint: bytes
-    genesis: bytes
-    name: str
-    log_key: bytes
-    forked_from: wire.ForkWire | None
-    items: Sequence[Item]
-    groups: dict[int, GroupPart]
-    records: Sequence[SealPart | CensusPart]
-    records_path: bytes
-    sections: dict[int, SectionPart]
-    since: wire.SinceWire | None
-    submissions: Sequence[wire.SubmissionWire]
 
 
 def read_bundle(data: bytes, memory: Memory | None = None) -> Bundle:

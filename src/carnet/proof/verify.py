@@ -13,9 +13,11 @@ from carnet.encoding import b64, encode, encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.census import compute_head_leaf, compute_slot
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
-from carnet.proof.bundle import EntryPart, Item, UnknownVersion, read_bundle
-from carnet.proof.integrity import Evidence, check_integrity, compute_log_key_id, split_path
+from carnet.proof.bundle import UnknownVersion, read_bundle
+from carnet.proof.evidence import Evidence, split_path
+from carnet.proof.integrity import check_integrity, compute_log_key_id
 from carnet.proof.memory import MAX_BYTES, Memory
+from carnet.proof.parts import EntryPart, Item
 from carnet.signing import SignatureCache
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy

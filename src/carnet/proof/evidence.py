@@ -1,0 +1,85 @@
+"""What integrity establishes about a bundle, step by step, for the findings that follow. Spec: 5.4.
+
+Knows what was found so far; refuses to know whether the rest will hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from carnet.errors import Unverified
+from carnet.passport.statement import NO_CHAIN
+from carnet.proof.memory import Memory
+from carnet.proof.parts import Bundle, CensusPart, EntryPart, Item, LeafPart, LinePart, SealPart
+from carnet.tlog.checkpoint import Checkpoint
+from carnet.tlog.joint import check_joint
+from carnet.tlog.tree import HASH_BYTES
+
+Verify = Callable[[bytes, bytes, bytes], bool]
+T = TypeVar("T")
+
+
+@dataclass
+class Evidence:
+    """What integrity established, for the findings that follow. Filled step by step; complete only when every check
+    held."""
+
+    bundle: Bundle
+    net: bytes
+    origin: str
+    checkpoint: Checkpoint
+    cosigned_s: dict[bytes, int] = field(default_factory=dict)
+    seals: dict[int, SealPart] = field(default_factory=dict)
+    census: CensusPart | None = None
+    chain: bytes = NO_CHAIN
+    sids: list[bytes] = field(default_factory=list)
+    submissions: list[bytes] = field(default_factory=list)
+    link_ids: list[bytes] = field(default_factory=list)
+    link_leaves: dict[int, bytes] = field(default_factory=dict)
+    epoch: int = 0
+    leaves: dict[int, dict[bytes, LeafPart]] = field(default_factory=dict)
+    lines: dict[int, dict[tuple[object, ...], LinePart]] = field(default_factory=dict)
+    memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        self._entries = [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry]
+
+    def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` gives; where there is a memory, only once for this very part and this context, which are all
+        that it depends on."""
+        if self.memory is None:
+            return make()
+        return self.memory.once((what, id(part), *context), part, make)
+
+    def get_census(self) -> CensusPart:
+        """The census record."""
+        if self.census is None:
+            raise Unverified("placement_not_census")
+        return self.census
+
+    def seal_of(self, item: Item) -> SealPart:
+        """The seal in which an item with a placement stands."""
+        if item.placement is None:
+            raise Unverified("tip_not_placed")
+        return self.seals[item.placement.record]
+
+    def entries(self) -> list[tuple[int, Item, EntryPart]]:
+        """(seq, item, entry) of every shown or judged entry, in order."""
+        return self._entries
+
+
+def check_path(
+    root: bytes, count: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes, code: str
+) -> None:
+    """Raise Unverified with this code unless the joint path leads to the root; `index_beyond_count` for an index."""
+    try:
+        check_joint(root, count, indices, leaves, path)
+    except Unverified as error:
+        raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None
+
+
+def split_path(path: bytes) -> tuple[bytes, ...]:
+    """The hashes of a path."""
+    return tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
