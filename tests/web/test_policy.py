@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar import get, post
+from litestar import Router, get, post
 from litestar.params import JSONBody, URLEncodedBody
 
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -157,6 +157,17 @@ def test_principal__comes_from_cookie_or_bearer(tmp_path: Path) -> None:
         assert (nobody.status_code, nobody.json()["code"]) == (401, Reason.NOT_SIGNED_IN.value)
         wrong = service.client.get("/v1/for-machines", headers=cookies)
         assert (wrong.status_code, wrong.json()["code"]) == (403, Reason.NOT_PERMITTED.value)
+
+
+def test_guard__comes_before_those_of_a_router_which_know_who_asks(tmp_path: Path) -> None:
+    seen: list[Standing] = []
+
+    def look(connection: Any, handler: Any) -> None:
+        seen.append(connection.scope["state"]["principal"].standing)
+
+    with serving(tmp_path, [Router("/below", route_handlers=[get_whoami], guards=[look])]) as service:
+        assert service.client.get("/below/whoami", headers={"Cookie": sign_in(service)["Cookie"]}).text == "holder"
+    assert seen == [Standing.HOLDER]
 
 
 def test_form__with_its_token_is_our_own(tmp_path: Path) -> None:

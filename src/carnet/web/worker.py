@@ -24,6 +24,7 @@ import uvloop
 from carnet.encoding import unb64
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing
+from carnet.node.pool import look_for_cycles_rarely
 from carnet.services.logs import get_log, start_logs
 from carnet.services.settings import Settings, from_document
 from carnet.web.app import make_app
@@ -53,6 +54,8 @@ def main() -> int:
     opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
     try:
         server = make_server(make_app(opened.desk), settings)
+        # What the app is made of lives as long as the worker, and a request leaves hardly a cycle.
+        look_for_cycles_rarely()
         threading.Thread(target=_end_with_parent, args=(server, settings), daemon=True).start()
         listening = socket.socket(fileno=order["fd"])
         uvloop.run(_serve(server, listening))
