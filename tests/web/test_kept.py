@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from carnet.node.reader import Fingerprint
 from carnet.services.access import View
 from carnet.services.names import Prefix, parse_name
-from carnet.web.kept import Kept, get_kept, make_answer
+from carnet.web.kept import Answer, Kept, get_kept, make_answer
 from tests.web.town import WebTown, serving_town
 
 
@@ -103,3 +106,28 @@ def test_kept__is_no_larger_than_it_may_be() -> None:
     assert kept.find(views[19], "/x?", fingerprint._replace(seq=2)) is None
     kept.keep(views[19], "/x?", fingerprint, make_answer(bytes(5_000)))
     assert len(kept) == 0
+
+
+def test_kept__what_many_ask_for_at_once_is_made_once() -> None:
+    kept, fingerprint, view = Kept(), Fingerprint(0, 1, 2, 3, 4, 0), View(bytes(16), None, None, 0)
+    made: list[int] = []
+    starts = threading.Barrier(8)
+
+    def make() -> Answer:
+        made.append(1)
+        time.sleep(0.05)
+        return make_answer(b"drawn")
+
+    def ask() -> Answer:
+        starts.wait()
+        return kept.get(view, "/x?", fingerprint, make)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [one.result(10) for one in [pool.submit(ask) for _ in range(8)]]
+    assert {answer.body for answer in answers} == {b"drawn"}
+    assert len(made) == 1
+    # One that fails leaves the next its turn, and what is of nobody's fingerprint is made each time.
+    with pytest.raises(ZeroDivisionError):
+        kept.get(view, "/y?", fingerprint, lambda: make_answer(bytes(1 // 0)))
+    assert kept.get(view, "/y?", fingerprint, make).body == b"drawn"
+    assert kept.get(view, "/y?", None, lambda: make_answer(b"other")).body == b"other"

@@ -9,6 +9,7 @@ than `MAX_BYTES`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
 from typing import Final, NamedTuple
@@ -40,8 +41,30 @@ class Kept:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes, self._size = max_bytes, 0
         self._answers: OrderedDict[tuple[View, str], tuple[Fingerprint, Answer]] = OrderedDict()
+        self._turns: dict[tuple[View, str], Lock] = {}
         self._erasure = 0
         self._lock = Lock()
+
+    def get(self, view: View, address: str, fingerprint: Fingerprint | None, make: Callable[[], Answer]) -> Answer:
+        """What was answered to this view at this address, if it still holds; else what `make` gives: made by one, while
+        all others who ask for the same wait for it."""
+        if fingerprint is None:
+            return make()
+        found = self.find(view, address, fingerprint)
+        if found is not None:
+            return found
+        with self._lock:
+            turn = self._turns.setdefault((view, address), Lock())
+        try:
+            with turn:
+                found = self.find(view, address, fingerprint)
+                if found is None:
+                    found = make()
+                    self.keep(view, address, fingerprint, found)
+        finally:
+            with self._lock:
+                self._turns.pop((view, address), None)
+        return found
 
     def find(self, view: View, address: str, mark: Fingerprint) -> Answer | None:
         """What was answered to this view at this address, if it still holds."""

@@ -77,16 +77,13 @@ def answer_kept(
 ) -> Answer:
     """What was answered to this view at this address before, if it still holds; else what `make` gives: the answer, and
     the kinds of entry that it shows."""
-    kept, mark = get_kept(desk), reader.find_fingerprint(view.passport)
     address = f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
-    found = None if mark is None else kept.find(view, address, mark)
-    if found is not None:
-        return found
-    value, kinds = make()
-    made = make_answer(msgspec.json.encode(value), tuple(kinds))
-    if mark is not None:
-        kept.keep(view, address, mark, made)
-    return made
+
+    def make_now() -> Answer:
+        value, kinds = make()
+        return make_answer(msgspec.json.encode(value), tuple(kinds))
+
+    return get_kept(desk).get(view, address, reader.find_fingerprint(view.passport), make_now)
 
 
 def answer_once(

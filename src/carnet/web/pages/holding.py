@@ -18,7 +18,7 @@ from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
 from carnet.services.vehicles import KeptVehicles, Vehicle, open_vehicle
 from carnet.web.desk import Desk
-from carnet.web.kept import get_kept, make_answer
+from carnet.web.kept import Answer, get_kept, make_answer
 from carnet.web.pages.showing import AnyRequest, make_frame
 from carnet.web.rendering import render
 
@@ -74,17 +74,17 @@ def show_held(
     made from is different (`web.kept`). The token of its forms is put in for each reader."""
     frame, cookies = make_frame(request, desk, principal)
     with opening_view(desk, principal, name) as (reader, view):
-        kept, mark, today = get_kept(desk), reader.find_fingerprint(view.passport), get_today(desk)
+        today = get_today(desk)
         query = request.scope["query_string"].decode("latin-1")
         address = f"{frame.path}?{query} {frame.language} {frame.theme} {today}"
-        made = None if mark is None else kept.find(view, address, mark)
-        if made is None:
+
+        def draw() -> Answer:
             vehicle = open_vehicle(reader, view, today)
             drawn = replace(frame, form_token=TOKEN_PLACE)
             page = render(template, drawn, vehicle=vehicle, **list_facts(vehicle, request, desk), **facts)
-            made = make_answer(page.encode())
-            if mark is not None:
-                kept.keep(view, address, mark, made)
+            return make_answer(page.encode())
+
+        made = get_kept(desk).get(view, address, reader.find_fingerprint(view.passport), draw)
     body = made.body.replace(TOKEN_PLACE.encode(), frame.form_token.encode())
     return Response(body, media_type="text/html", cookies=cookies)
 
