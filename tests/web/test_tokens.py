@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from carnet.errors import Reason
+from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.clients import add_client
 from carnet.services.accounts.oauth import ASSERTION_TYPE, add_public_key
 from carnet.services.accounts.office import Visit
@@ -141,3 +142,5 @@ def test_clients__are_nothing_to_a_clerk_or_another_member(lodge: Lodge, client:
     headers = sign_in(lodge, client, Role.CLERK, lodge.node.operator.id)
     assert client.get("/v1/clients").status_code == 403
     assert client.delete(f"/v1/clients/{name}", headers=headers).status_code == 403
+    denied = [event.why for event in list_events(lodge.office, OPERATOR, limit=200) if event.action is Action.DENIED]
+    assert denied == ["delete /v1/clients/client", "get /v1/clients"]

@@ -29,17 +29,21 @@ from carnet.encoding import b64
 from carnet.errors import Reason, Refused
 from carnet.node.door import Door
 from carnet.node.home import Home
+from carnet.node.people import get_people_address
 from carnet.node.writer import Writer
+from carnet.services.accounts.purging import purge
 from carnet.services.appending import enrol_speaker
-from carnet.services.founding import open_writer_at
+from carnet.services.founding import now_ms, open_writer_at
 from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
 from carnet.services.sandbox import open_sandbox
 from carnet.services.settings import Settings, to_document
+from carnet.vault.people.store import open_people_store
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
 BACKLOG: Final = 2048
 TICK_S: Final = 0.5
+PURGE_EVERY_S: Final = 3600
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
@@ -144,6 +148,7 @@ class _Service:
         self._log = get_log("carnet.serve")
         self._is_stopping = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
+        self._next_purge = time.monotonic()
 
     def run(self, tell: Callable[[Serving], None]) -> None:
         """Until a signal says stop."""
@@ -158,6 +163,7 @@ class _Service:
                 door.serve_once(TICK_S)
                 self._keep_workers()
                 self._keep_census()
+                self._keep_people()
             self._stop_workers(door)
         finally:
             self._end_workers()
@@ -269,3 +275,20 @@ class _Service:
         except Exception as error:
             # The writer has noted for itself whether it may go on; those who read are served meanwhile.
             self._log.error("census failed", kind=type(error).__name__, at=find_places(error))
+
+    # ---- what has served its purpose
+
+    def _keep_people(self) -> None:
+        """Delete, once an hour, what is kept about people beyond its retention."""
+        now = time.monotonic()
+        if now < self._next_purge:
+            return
+        self._next_purge = now + PURGE_EVERY_S
+        try:
+            with open_people_store(get_people_address(self._home)) as people:
+                deleted = purge(people, now_ms())
+            if deleted:
+                self._log.info("purged", rows=sum(deleted.values()))
+        except Exception as error:
+            # It is tried again in an hour; nobody has to wait for it.
+            self._log.error("purge failed", kind=type(error).__name__, at=find_places(error))

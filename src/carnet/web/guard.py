@@ -20,6 +20,7 @@ from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
+from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
 from carnet.web.principal import find_principal, has_credential
 from carnet.web.problems import Fault, InvalidInput
@@ -64,7 +65,12 @@ async def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler:
     if has_credential(connection, desk.cookies) and not handler.opt.get("reads_bearer_itself"):
         principal = await sync_to_thread(find_principal, connection, desk.callers, desk.cookies)
     connection.scope["state"]["principal"] = principal
-    policy.check(principal, desk.clock())
+    try:
+        policy.check(principal, desk.clock())
+    except Refused as refused:
+        if refused.reason is Reason.NOT_PERMITTED:
+            await sync_to_thread(note_denial, desk, principal, connection)
+        raise
     if connection.scope.get("method") not in READING:
         media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
         await _check_own_form(connection, policy, principal, desk, media_type)

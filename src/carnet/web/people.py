@@ -7,12 +7,14 @@ It refuses to decide anything: `services.accounts` does.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.node.reader import Reader
+from carnet.services.accounts.auditing import Action, record_alone
 from carnet.services.accounts.callers import find_caller
 from carnet.services.accounts.devices import describe_device
 from carnet.services.accounts.office import Office, Visit, shorten_address
@@ -74,6 +76,15 @@ def get_office(desk: Desk) -> Office:
     if not isinstance(found, Office):
         raise InvariantBroken("what stands on the shelf as the office is none")
     return found
+
+
+def note_denial(desk: Desk, principal: Principal, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Leave an entry that somebody asked for what is not theirs to ask: the route's template, never the address."""
+    office = desk.shelf.get("office")
+    if isinstance(office, Office) and not principal.is_visitor:
+        method, route = connection.scope.get("method", ""), connection.scope.get("path_template", "")
+        why = re.sub(r"[^a-z0-9_.:/ -]", "", f"{method} {route}".lower())[:80]
+        record_alone(office, Action.DENIED, principal, why=why)
 
 
 def get_visit(connection: ASGIConnection[Any, Any, Any, Any]) -> Visit:

@@ -58,9 +58,6 @@ class Action(StrEnum):
     HOLDING_ENDED = "holding.ended"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
-    READ = "access.read"
-    WRITTEN = "access.written"
-    AUDIT_READ = "audit.read"
 
 
 class Event(NamedTuple):

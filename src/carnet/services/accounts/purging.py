@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from carnet.services.accounts.office import Office
+from carnet.types import Millis
 from carnet.vault.people.catalogue import KEPT_MS
+from carnet.vault.people.store import PeopleStore
 
 ENDS = {
     "account": "ended_ms",
@@ -26,10 +27,10 @@ ENDS = {
 client."""
 
 
-def purge(office: Office) -> dict[str, int]:
+def purge(people: PeopleStore, now: Millis) -> dict[str, int]:
     """Delete every row that is past its end and its retention; how many of each table, where there were any."""
-    now, deleted = office.clock(), dict[str, int]()
-    with office.people.write() as connection:
+    deleted = dict[str, int]()
+    with people.write() as connection:
         for table, end in ENDS.items():
             query = f"DELETE FROM {table} WHERE {end} IS NOT NULL AND {end} <= ?"  # noqa: S608 - our own words
             count = int(connection.execute(query, (now - KEPT_MS.get(table, 0),)).rowcount)
