@@ -112,6 +112,21 @@ def test_read__is_sealed_in_the_holders_journal_before_the_answer(town: WebTown,
     assert [link.fields["assignee_member"] for link in looks if link.fields] == [town.members["garage"].hex()]
 
 
+def test_looks__are_the_holders_alone_to_see(town: WebTown, passport: str) -> None:
+    path = f"/v1/passports/{passport}/looks"
+    assert town.call("holder", "GET", path).json()["data"] == []
+    town.call("garage", "GET", f"/v1/passports/{passport}/entries")
+    town.call("centre", "GET", f"/v1/passports/{passport}/metadata")
+    first = town.call("holder", "GET", f"{path}?limit=1").json()
+    (newest,) = first["data"]
+    assert (newest["member_name"], newest["purpose"], newest["entry_count"]) == ("The centre", "metadata", 1)
+    rest = town.call("holder", "GET", f"{path}?starting_after={newest['id']}").json()["data"]
+    assert [(one["member_name"], one["kinds"]) for one in rest] == [("The garage", ["vehicle.odometer/1"])]
+    assert town.call("stranger", "GET", path).status_code == 404
+    assert town.call("garage", "GET", path).status_code == 403
+    assert len(town.call("holder", "GET", path).json()["data"]) == 2, "the holder's own look is none"
+
+
 def test_metadata__discloses_no_value(town: WebTown, passport: str) -> None:
     answer = town.call("holder", "GET", f"/v1/passports/{passport}/metadata")
     assert answer.status_code == 200

@@ -7,19 +7,22 @@ It refuses to let an answer go before the look is durable: that costs a reader o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.placing import Outcome
 from carnet.node.prepare import Group, Item
-from carnet.node.reader import Reader
+from carnet.node.reader import Reader, ShownEntry
 from carnet.node.writing import Writing
-from carnet.services.access import View
+from carnet.services.access import View, refuse_unknown
+from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
+from carnet.services.timelines import Shape, format_time
 from carnet.types import Basis, Custody, KeyRole, MemberId, Millis
 
 OPENED, ACCESSED = "journal.opened/1", "journal.accessed/1"
@@ -36,6 +39,20 @@ class Access:
     purpose: str
     entry_count: int
     kinds: tuple[str, ...]
+
+
+class LookShown(Shape, frozen=True, kw_only=True):
+    """A look at a passport by somebody else than its holder, as it was sealed before the answer went out."""
+
+    id: str
+    member: str
+    member_name: str
+    action: str
+    purpose: str
+    entry_count: int | None
+    kinds: list[str]
+    at: str
+    object: Literal["look"] = "look"
 
 
 def find_access(
@@ -84,6 +101,35 @@ def open_journal(writer: Writing, reader: Reader, passport: bytes, now: Millis) 
     for refusal in outcome.refusals:
         raise refusal.to_error()
     return outcome.receipts[0].chain16
+
+
+def list_looks(reader: Reader, view: View) -> list[LookShown]:
+    """Who looked at a passport in the present holder's time, the newest first; for its holder alone.
+
+    Raises Refused(UNKNOWN_PASSPORT) for any other view.
+    """
+    if not view.is_whole or view.holder is None:
+        raise refuse_unknown(view.passport)
+    journal = reader.find_journal(view.passport, view.epoch)
+    if journal is None:
+        return []
+    looks = [link for link in reader.read_entries(journal.chain16) if link.kind == ACCESSED and link.fields is not None]
+    return [_show(reader, link) for link in reversed(looks)]
+
+
+def _show(reader: Reader, link: ShownEntry) -> LookShown:
+    fields: Mapping[str, Any] = link.fields or {}
+    member = bytes.fromhex(str(fields["assignee_member"]))
+    return LookShown(
+        id=format_name(Prefix.ENTRY, link.sid),
+        member=format_name(Prefix.MEMBER, member),
+        member_name=reader.state.members.get(member).name,
+        action=str(fields["action"]),
+        purpose=str(fields["purpose"]),
+        entry_count=fields["entry_count"],
+        kinds=[one["kind"] for one in fields["scope"] or ()],
+        at=format_time(link.sealed_at),
+    )
 
 
 def find_keeper(state: State) -> Member | None:

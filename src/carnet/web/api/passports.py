@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from carnet.errors import Reason, Refused
 from carnet.services.access import find_by_subject
 from carnet.services.appending import Sealed, open_passport, read_subject
+from carnet.services.journaling import LookShown, list_looks
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Role, Scope, Standing
 from carnet.services.showing import find_census_time
@@ -113,6 +114,34 @@ def get_one(
         return answer_fresh(request, opened.describe_passport(find_census_time(reader)))
 
 
+@get(
+    "/passports/{passport:str}/looks",
+    opt=promise(
+        holder(),
+        Contract(
+            TAG, answer=ListOf[LookShown], refusals=(Reason.UNKNOWN_PASSPORT, Reason.ERASED, Reason.VALUE_OUT_OF_RANGE)
+        ),
+    ),
+    sync_to_thread=True,
+)
+def list_passport_looks(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    request: Request[Any, Any, Any],
+    passport: FromPath[str],
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    starting_after: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Who looked at your vehicle since you hold it, the newest first: which member, what for, how many entries of which
+    kinds."""
+    check_limit(limit)
+    with viewing(desk, principal, passport) as (reader, view):
+        looks = list_looks(reader, view)
+    start = _find_start([look.id for look in looks], starting_after)
+    page = looks[start : start + limit]
+    return answer_fresh(request, ListOf(data=page, has_more=start + limit < len(looks)))
+
+
 def _list_held(desk: Desk, account: str | None) -> list[bytes]:
     if account is None:
         raise Refused(Reason.MISSING_FIELD, "name the vehicle: ?scheme=vin&value=…", pointer="#value")
@@ -130,4 +159,4 @@ def _find_start(names: list[str], cursor: str | None) -> int:
     return names.index(cursor) + 1
 
 
-ROUTES = [open_one, list_some, get_one]
+ROUTES = [open_one, list_some, get_one, list_passport_looks]
