@@ -265,6 +265,20 @@ def test_submission__is_sealed_once_and_only_for_its_own_member(town: WebTown, p
     )  # fmt: skip
 
 
+def test_submission__by_a_key_that_was_revoked_since(town: WebTown, passport: str) -> None:
+    member, signer = enrol_own_key(town)
+    json = {"Content-Type": "application/json"}
+    before, after = (sign(town, member, signer, passport, [km]) for km in (50_000, 50_001))
+    first = town.call("own", "POST", "/v1/submissions", content=before, headers=json).json()
+    town.service.node.writers[0].revoke_key(member, signer.digest)
+    assert (
+        town.call("own", "POST", "/v1/submissions", content=before, headers=json).json()["receipts"]
+        == (first["receipts"])
+    )
+    late = town.call("own", "POST", "/v1/submissions", content=after, headers=json).json()
+    assert (late["sealed"], [one["code"] for one in late["turned_away"]]) == (0, ["key_revoked"])
+
+
 # ---- what anybody may ask
 
 
