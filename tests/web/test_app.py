@@ -159,6 +159,23 @@ def test_readers__see_what_was_acknowledged_and_let_go_of_it(tmp_path: Path) -> 
             assert again.state is state
 
 
+def test_readers__one_that_is_opened_like_another_sees_the_present_too(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        writer = service.node.writers[0]
+        with service.desk.reading() as first:
+            writer.append(service.node.operator.id, 3, [new_passport(1, 1_000)])
+            writer.change_rules(writer.state.rules)
+            garage = writer.enrol_member("A Garage", "garage")
+            with service.desk.reading() as second:
+                assert second is not first
+                assert second.count_passports() == 1
+                assert second.state == writer.state
+                assert second.state.members.get(garage.id) == garage
+                assert second.kinds == first.kinds
+            # Each still sees its own moment.
+            assert first.count_passports() == 0
+
+
 def test_readers__one_that_failed_is_not_used_again(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         with pytest.raises(ZeroDivisionError), service.desk.reading() as first:

@@ -143,19 +143,32 @@ class Submission(NamedTuple):
 class Reader:
     """Open it with `open_reader`, and close it. For one thread."""
 
-    def __init__(self, home: Home, ring: KeyRing, *, is_one_of_many: bool = False) -> None:
-        """`is_one_of_many`: with little memory of its own, since a process has dozens of them."""
-        self._ring = ring
+    _kinds: Kinds
+    _home: bytes
+
+    def __init__(self, home: Home, ring: KeyRing, *, is_one_of_many: bool = False, like: Reader | None = None) -> None:
+        """`is_one_of_many`: with little memory of its own, since a process has dozens of them. `like` is another reader
+        of this home, whose rules and members are taken over if they are still in force."""
+        self._files, self._ring, self._is_one_of_many = home, ring, is_one_of_many
         self._version: object = None
         self._store = open_store(home.address, is_read_only=True)
         self._connection = self._store.connection
         try:
             if is_one_of_many and self._connection.is_file:
                 self._connection.execute(f"PRAGMA cache_size = -{SMALL_CACHE_KIB}")
-            self.refresh()
+            if like is not None:
+                self._kinds, self._home = like._kinds, like._home
+                self._cache()
+            self._begin()
+            self._load(None if like is None else like.state)
         except BaseException:
             self._store.close()
             raise
+
+    def open_another(self) -> Reader:
+        """Another reader of this home, for another thread: opened in a tenth of the time, also when this one is
+        closed."""
+        return Reader(self._files, self._ring, is_one_of_many=self._is_one_of_many, like=self)
 
     def refresh(self) -> None:
         """See the store as it is now; caches start anew where they could be of another moment."""

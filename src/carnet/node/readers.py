@@ -20,6 +20,7 @@ class Readers:
     def __init__(self, open_one: Callable[[], Reader]) -> None:
         self._open_one = open_one
         self._idle: list[Reader] = []
+        self._latest: Reader | None = None
         self._lock = Lock()
         self._is_closed = False
 
@@ -29,7 +30,8 @@ class Readers:
         with self._lock:
             reader = self._idle.pop() if self._idle else None
         if reader is None:
-            reader = self._open_one()
+            latest = self._latest
+            reader = self._latest = self._open_one() if latest is None else latest.open_another()
         try:
             reader.refresh_if_changed()
             try:
