@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from carnet.web.pages import account, adding, entries, front, operator, signing_in, vehicle, vehicles, verifying
+from carnet.web.pages import (
+    account,
+    adding,
+    entries,
+    front,
+    operator,
+    organisation,
+    signing_in,
+    vehicle,
+    vehicles,
+    verifying,
+)
 
 ROUTES: list[Any] = [
     *front.ROUTES,
     *signing_in.ROUTES,
     *account.ROUTES,
+    *organisation.ROUTES,
     *vehicles.ROUTES,
     *vehicle.ROUTES,
     *entries.ROUTES,
