@@ -21,6 +21,7 @@ from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.accounts.sessions import begin_session
 from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.principals import Role, Scope, Standing
+from carnet.web.policy import FRESH_MS
 from tests.services.accounts.ground import OPERATOR
 from tests.web.lodge import Lodge, lodging, read_form_token, visiting
 
@@ -122,6 +123,10 @@ def test_clients__are_managed_by_the_members_admin(lodge: Lodge, client: TestCli
     assert client.get("/v1/me", headers=bearer).status_code == 401
     assert client.delete(f"/v1/clients/{name}", headers=headers).status_code == 200
     assert client.delete(f"/v1/clients/{name}", headers=headers).status_code == 404
+    lodge.node.clock.now += FRESH_MS + 1000
+    assert client.post("/v1/clients", json=body, headers=headers).json()["code"] == "confirmation_needed"
+    assert client.get("/v1/clients").status_code == 200
+    headers = sign_in(lodge, client, Role.ADMIN, lodge.node.operator.id)
     private = OKPKey.generate_key("Ed25519").as_dict(private=True)
     refused = client.post(
         "/v1/clients", json={"name": "X", "scopes": ["files"], "public_key": private}, headers=headers

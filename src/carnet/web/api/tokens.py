@@ -44,6 +44,8 @@ FORM: Final = RequestEncodingType.URL_ENCODED.value
 PATH: Final = "/v1/oauth/token"
 TAG: Final = "Clients"
 ADMINS: Final = staff(Role.ADMIN)
+FRESH_ADMINS: Final = staff(Role.ADMIN, fresh=True)
+"""Keys are made and ended by somebody who is there now. Design: security 7."""
 
 FormData = Annotated[dict[str, Any], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
@@ -183,7 +185,7 @@ def list_programs(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
 @post(
     "/clients",
     opt=promise(
-        ADMINS,
+        FRESH_ADMINS,
         Contract(
             TAG,
             answer=ClientShown,
@@ -222,7 +224,7 @@ def add_program(desk: TheDesk, principal: ThePrincipal, data: JSONBody[ClientIn]
 @post(
     "/clients/{client:str}/rotate",
     opt=promise(
-        ADMINS,
+        FRESH_ADMINS,
         Contract(TAG, answer=ClientShown, status=201, refusals=(Reason.UNKNOWN_CLIENT, Reason.TOO_MANY_KEYS)),
     ),
     sync_to_thread=True,
@@ -234,7 +236,7 @@ def rotate_program(desk: TheDesk, principal: ThePrincipal, client: FromPath[str]
 
 @delete(
     "/clients/{client:str}/keys/{hint:str}",
-    opt=promise(ADMINS, Contract(TAG, answer=Ended, refusals=(Reason.UNKNOWN_CLIENT,))),
+    opt=promise(FRESH_ADMINS, Contract(TAG, answer=Ended, refusals=(Reason.UNKNOWN_CLIENT,))),
     status_code=200,
     sync_to_thread=True,
 )
@@ -248,7 +250,7 @@ def revoke_program_key(
 
 @delete(
     "/clients/{client:str}",
-    opt=promise(ADMINS, Contract(TAG, answer=Ended, refusals=(Reason.UNKNOWN_CLIENT,))),
+    opt=promise(FRESH_ADMINS, Contract(TAG, answer=Ended, refusals=(Reason.UNKNOWN_CLIENT,))),
     status_code=200,
     sync_to_thread=True,
 )
