@@ -12,7 +12,7 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.services.appending import NewEntry
 from carnet.services.principals import Principal
-from carnet.services.timelines import EntryMeta, Opened, Row, Timelines, Wanted, find_entry, hide_values
+from carnet.services.timelines import EntryMeta, Opened, Wanted, find_entry, hide_values
 from tests.node.home import occurred
 from tests.services.town import HOLDER, VIN, Town, make_town, reading, sid_of
 
@@ -115,33 +115,3 @@ def test_describe_passport__counts_what_the_caller_sees(town: Town, passport: by
     assert (whole.entry_count, whole.sees) == (6, "whole")
     assert (own.entry_count, own.sees) == (2, "own_entries")
     assert own.subject == whole.subject == VIN.to_json()
-
-
-def test_timelines__are_kept_until_what_they_show_changes(town: Town, passport: bytes) -> None:
-    kept, garage = Timelines(), town.staff("garage")
-
-    def get(who: Principal) -> list[Row]:
-        return kept.get(town.read(), town.view(who, passport))
-
-    first = get(HOLDER)
-    assert get(HOLDER) is first
-    assert len(get(garage)) == 3, "another caller, another timeline"
-    newest = town.append(garage, reading(7, "2023-06-01"), subject=VIN)
-    assert [row.entry.id for row in get(HOLDER)][:2] == [first[0].entry.id, newest.entry]
-    contest = NewEntry(
-        kind="passport.contested/1", occurred=occurred(), fields={"reason": "wrong_value"}, contests=sid_of(newest)
-    )
-    town.append(HOLDER, contest, passport=passport)
-    assert {row.entry.id: row.entry.state for row in get(garage)}[newest.entry] == "contested"
-    town.writer.erase(passport, [6], "holder_request")
-    erased = next(row for row in get(HOLDER) if row.entry.id == newest.entry)
-    assert (erased.entry.erased, erased.entry.fields) == (True, None)
-    assert b'"odometer_km":7' not in erased.data
-
-
-def test_timelines__keep_no_more_than_they_may(town: Town, passport: bytes) -> None:
-    kept = Timelines(max_rows=8)
-    for who in (HOLDER, town.staff("garage"), town.staff("centre")):
-        rows = kept.get(town.read(), town.view(who, passport))
-    assert kept.get(town.read(), town.view(town.staff("centre"), passport)) is rows
-    assert kept._count <= 8

@@ -416,15 +416,6 @@ class Reader:
         # Not the checkpoint, of which each commit signs another: an answer that names it is not to be kept.
         return Fingerprint(head[1], head[2], state.rules_ref.index, state.members_ref.index, census, erasure)
 
-    def count_links(self, chain: bytes) -> tuple[int, int]:
-        """How many entries a chain has, and how many of them were erased. Nothing is opened for the answer."""
-        query = (
-            "SELECT count(*), coalesce(sum(CASE WHEN secret IS NULL THEN 1 ELSE 0 END), 0) FROM chain"
-            " JOIN entry ON entry.chain = chain.id WHERE chain16 = ?"
-        )
-        count, erased = self._connection.execute(query, (chain,)).fetchone()
-        return int(count), int(erased)
-
     def has_written(self, chain: bytes, member: bytes) -> bool:
         """Whether an entry of this history is a member's own word (any basis but the holder's). Nothing is opened for
         the answer."""

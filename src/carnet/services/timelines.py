@@ -8,12 +8,9 @@ proved: that is for a proof.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from threading import Lock
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -132,81 +129,6 @@ class Page(msgspec.Struct, frozen=True):
     has_more: bool
 
 
-class Row(NamedTuple):
-    """One entry of a timeline: what it is chosen by, and its JSON."""
-
-    at: str
-    sid: bytes
-    member: MemberId
-    entry: EntryShown
-    data: bytes
-
-
-class Timelines:
-    """Timelines of one process, kept while nothing that they show has changed: to open and describe 200 entries costs
-    more than to send them. For any thread. What was erased is shown no more, and is forgotten with the next look."""
-
-    def __init__(self, max_rows: int = 10_000) -> None:
-        self._kept: OrderedDict[tuple[bytes, MemberId | None], tuple[tuple[object, ...], list[Row]]] = OrderedDict()
-        self._lock, self._max_rows, self._count = Lock(), max_rows, 0
-
-    def get(self, reader: Reader, view: View) -> list[Row]:
-        """All that the view shows, newest first."""
-        name = (view.passport, view.author)
-        # A chain only grows; what else changes an entry's looks is an erasure, and a member's key or right.
-        state = (*reader.count_links(view.passport), view.epoch, reader.state.members_ref.index)
-        with self._lock:
-            known = self._kept.get(name)
-            if known is not None and known[0] == state:
-                self._kept.move_to_end(name)
-                return known[1]
-        rows = Opened(reader, view).draw()
-        with self._lock:
-            self._forget(name)
-            if len(rows) <= self._max_rows:
-                self._kept[name], self._count = (state, rows), self._count + len(rows)
-            while self._count > self._max_rows:
-                self._forget(next(iter(self._kept)))
-        return rows
-
-    def _forget(self, name: tuple[bytes, MemberId | None]) -> None:
-        gone = self._kept.pop(name, None)
-        self._count -= 0 if gone is None else len(gone[1])
-
-
-def pick_rows(rows: Sequence[Row], wanted: Wanted) -> tuple[Sequence[Row], bool]:
-    """A page of a timeline, and whether there are more. Raises Refused(VALUE_OUT_OF_RANGE) for a limit, a period or a
-    cursor that is none."""
-    check_limit(wanted.limit)
-    for name in ("since", "until"):
-        _check_period(name, getattr(wanted, name))
-    start = 0
-    if wanted.starting_after is not None:
-        sid = find_id(Prefix.ENTRY, wanted.starting_after)
-        place = next((at for at, row in enumerate(rows) if row.sid == sid), None)
-        if place is None:
-            saying = f"starting_after is the id of an entry of this list, not {show(wanted.starting_after)}"
-            value = brief(wanted.starting_after)
-            raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="starting_after", value=value)
-        # The entry itself may no longer be among those asked for: what follows it still is.
-        start = place + 1
-    found = list(islice((row for row in rows[start:] if _is_wanted(row, wanted)), wanted.limit + 1))
-    return found[: wanted.limit], len(found) > wanted.limit
-
-
-def _is_wanted(row: Row, wanted: Wanted) -> bool:
-    if wanted.kinds and row.entry.kind not in wanted.kinds:
-        return False
-    if wanted.author is not None and row.member != wanted.author:
-        return False
-    at, since, until = row.at, wanted.since, wanted.until
-    if since is not None and (not at or at[: len(since)] < since[: len(at)]):
-        return False
-    if until is not None and (not at or at[: len(until)] > until):
-        return False
-    return wanted.state is None or row.entry.state == wanted.state
-
-
 class Opened:
     """A passport as one caller sees it."""
 
@@ -272,18 +194,41 @@ class Opened:
             proof=f"/v1/passports/{name}/proof",
         )
 
-    def draw(self) -> list[Row]:
-        """All that the caller sees, newest first, ready to be sent."""
-        rows = []
-        for link in sorted(self._visible, key=_order, reverse=True):
-            entry = self.describe(link)
-            rows.append(Row(_get_at(link), link.sid, link.member, entry, msgspec.json.encode(entry)))
-        return rows
-
     def list(self, wanted: Wanted) -> Page:
-        """A page, newest first. Raises as `pick_rows`."""
-        rows, has_more = pick_rows(self.draw(), wanted)
-        return Page([row.entry for row in rows], has_more)
+        """A page, newest first. Raises Refused(VALUE_OUT_OF_RANGE) for a limit, a period or a cursor that is none."""
+        check_limit(wanted.limit)
+        for name in ("since", "until"):
+            _check_period(name, getattr(wanted, name))
+        ordered = sorted(self._visible, key=_order, reverse=True)
+        found = [link for link in ordered if self._is_wanted(link, wanted)]
+        start = self._find_start(ordered, found, wanted.starting_after)
+        page = found[start : start + wanted.limit]
+        return Page([self.describe(link) for link in page], start + wanted.limit < len(found))
+
+    def _is_wanted(self, link: ShownEntry, wanted: Wanted) -> bool:
+        if wanted.kinds and link.kind not in wanted.kinds:
+            return False
+        if wanted.author is not None and link.member != wanted.author:
+            return False
+        if wanted.since is not None or wanted.until is not None:
+            at = _get_at(link)
+            if not at or (wanted.since is not None and at[: len(wanted.since)] < wanted.since[: len(at)]):
+                return False
+            if wanted.until is not None and at[: len(wanted.until)] > wanted.until:
+                return False
+        return wanted.state is None or self._standing.describe(link)["state"] == wanted.state
+
+    def _find_start(self, ordered: Sequence[ShownEntry], found: Sequence[ShownEntry], cursor: str | None) -> int:
+        if cursor is None:
+            return 0
+        sid = find_id(Prefix.ENTRY, cursor)
+        place = next((at for at, link in enumerate(ordered) if link.sid == sid), None)
+        if place is None:
+            saying = f"starting_after is the id of an entry of this list, not {show(cursor)}"
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="starting_after", value=brief(cursor))
+        # The entry itself may no longer be among those asked for: what follows it still is.
+        after = {link.sid for link in ordered[place + 1 :]}
+        return next((at for at, link in enumerate(found) if link.sid in after), len(found))
 
     def _name(self, seq: int | None) -> str | None:
         """The id of another entry, where the caller sees that one too."""

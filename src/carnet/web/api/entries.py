@@ -27,11 +27,9 @@ from carnet.services.timelines import (
     Opened,
     Shape,
     State,
-    Timelines,
     Wanted,
     find_entry,
     hide_values,
-    pick_rows,
 )
 from carnet.web.api.answers import (
     AnyRequest,
@@ -102,12 +100,6 @@ class Submitted(Shape, frozen=True, kw_only=True):
     object: Literal["submission"] = "submission"
 
 
-def get_timelines(desk: Desk) -> Timelines:
-    """The timelines that this worker keeps."""
-    found: Timelines = desk.shelf.setdefault("timelines", Timelines())
-    return found
-
-
 def _make_wanted(reader: Reader, kind: list[str] | None, author: str | None, **others: Any) -> Wanted:
     for one in kind or ():
         if one not in reader.kinds:
@@ -172,9 +164,15 @@ def list_metadata(
         wanted = _make_wanted(
             reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
         )
-        rows, has_more = pick_rows(get_timelines(desk).get(reader, view), wanted)
-        note_access(desk, principal, reader, view, [row.entry.kind for row in rows], purpose="metadata")
-    return answer_fresh(request, ListOf(data=[hide_values(row.entry) for row in rows], has_more=has_more))
+
+        def make() -> tuple[object, list[str]]:
+            page = Opened(reader, view).list(wanted)
+            shown = [hide_values(entry) for entry in page.entries]
+            return ListOf(data=shown, has_more=page.has_more), [entry.kind for entry in page.entries]
+
+        made = answer_kept(desk, request, reader, view, make)
+        note_access(desk, principal, reader, view, list(made.kinds), purpose="metadata")
+    return answer_tagged(request, made)
 
 
 @get(
