@@ -10,11 +10,12 @@ import pytest
 from carnet.encoding import unb64
 from carnet.errors import Reason, Refused
 from carnet.ledger.batch import compute_receipt
-from carnet.services.appending import NewEntry, enrol_speaker, find_speaker, open_passport
-from carnet.services.principals import VISITOR
+from carnet.services.appending import NewEntry, append, enrol_speaker, find_speaker, open_passport
+from carnet.services.principals import VISITOR, Principal, Role, Standing
 from carnet.signing import Signer, verify
-from tests.node.home import occurred
-from tests.services.town import HOLDER, OPERATOR, OTHER_VIN, STRANGER, VIN, Town, make_town, reading, sid_of
+from tests.node.door import open_door
+from tests.node.home import make_node, occurred
+from tests.services.town import HOLDER, OPERATOR, OTHER_VIN, STRANGER, VIN, Held, Town, make_town, reading, sid_of
 
 
 @pytest.fixture
@@ -158,3 +159,27 @@ def test_enrol_speaker__once(town: Town) -> None:
     assert first is not None
     assert enrol_speaker(town.writer) == first
     assert sum(key.role == 2 for key in first.keys) == 1
+
+
+def test_append__through_the_door_after_the_members_key_was_replaced(tmp_path: Path) -> None:
+    """A worker that still knows the old key makes the statement again, and nobody is refused for a rotation."""
+    node, held = make_node(tmp_path), Held()
+    with open_door(node) as served, served.reach() as remote:
+        dealer = served.writer.enrol_member("The dealer", "dealer")
+        who = Principal(Standing.STAFF, account="acc_dealer", member=dealer.id, role=Role.CLERK)
+
+        def seal(km: int, seed: bytes | None) -> int:
+            with node.read() as reader:
+                new, now = reading(km), node.clock()
+                return append(
+                    remote, reader, held, who, new, passport=None, subject=VIN, now=now, seed=seed
+                ).seq  # fmt: skip
+
+        with node.read() as reader:
+            open_passport(remote, reader, who, VIN, "import", node.clock())
+        assert seal(1, None) == 1
+        served.writer.rotate_key(dealer.id, dealer.keys[0].digest)
+        assert seal(2, b"s" * 32) == 2
+        assert seal(2, b"s" * 32) == 2, "the same seed, the same receipt"
+    node.close()
+    node.check()

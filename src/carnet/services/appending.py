@@ -23,7 +23,7 @@ from carnet.ledger.rules.document import WriterLine
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import OPENINGS, ChainRef, Group, Item
+from carnet.node.prepare import OPENINGS, ChainRef, Group, Item, Prepared
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing
@@ -41,6 +41,8 @@ from carnet.vault.tables import HISTORY
 
 NOT_BY_HOLDER = frozenset({"passport.transferred/1"})
 """What the writer table allows on the holder's word, and this service does not take yet: a sale has a procedure."""
+
+_STALE = frozenset({Reason.RULES_NOT_IN_FORCE, Reason.KEY_REVOKED})
 
 
 class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,12 +257,12 @@ def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: 
     With a `seed`, the statement's secret comes from it and from all that the statement says: the same request gives the
     same statement, which stands once, and whoever asks again gets the receipt that it got.
     """
-    job = writer.make_job(member, basis, [group])
-    if seed is not None:
-        job = job._replace(randomness=_derive(seed, job.randomness, group))
-    prepared = writer.prepare(job)
+    prepared, outcome = _seal(writer, member, basis, group, seed)
+    if outcome.refused is not None and outcome.refused.reason in _STALE:
+        # Rules or keys changed since this process last saw them: nothing was sealed, and it is made again.
+        prepared, outcome = _seal(writer, member, basis, group, seed)
     try:
-        return describe_sealed(writer, get_receipt(writer.commit([prepared])[0]))
+        return describe_sealed(writer, get_receipt(outcome))
     except Refused as refused:
         is_again = refused.reason in (Reason.STATEMENT_LINKED, Reason.SUBJECT_TAKEN)
         if seed is None or not is_again or not prepared.groups:
@@ -270,6 +272,14 @@ def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: 
         if found is None:
             raise
         return describe_sealed(writer, found)
+
+
+def _seal(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None) -> tuple[Prepared, Outcome]:
+    job = writer.make_job(member, basis, [group])
+    if seed is not None:
+        job = job._replace(randomness=_derive(seed, job.randomness, group))
+    prepared = writer.prepare(job)
+    return prepared, writer.commit([prepared])[0]
 
 
 def _derive(seed: bytes, randomness: bytes, group: Group) -> bytes:
