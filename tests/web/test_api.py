@@ -216,6 +216,18 @@ def test_append__of_a_vehicle_without_passport_says_what_of_a_hidden_one_is_said
     assert (absent.status_code, absent.json()["code"]) == (404, "unknown_passport")
 
 
+def test_append__sees_a_member_and_a_right_of_a_moment_ago(town: WebTown, passport: str) -> None:
+    """A glance may know neither; whatever it would refuse is looked at again."""
+    writer = town.service.node.writers[0]
+    town.record("garage", 43_000)
+    town.add("late", writer.enrol_member("The late garage", "garage").id)
+    assert town.record("late", 43_001).status_code == 201
+    writer.accredit(town.members["late"], [])
+    assert town.record("late", 43_002).json()["code"] == "not_accredited"
+    writer.retire(town.members["late"])
+    assert town.record("late", 43_003).json()["code"] == "member_retired"
+
+
 # ---- signed by the member's own key
 
 

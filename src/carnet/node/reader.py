@@ -183,6 +183,12 @@ class Reader:
         if self._begin():
             self._load(self._state)
 
+    def glance(self) -> None:
+        """See the passports as they are now, while rules and members may still be those of the last refresh: for what
+        the writer checks again."""
+        self.rest()
+        self._connection.begin_read()
+
     def rest(self) -> None:
         """Let go of the moment that was seen, so that the store's log can be moved on; `refresh` comes before the next
         look."""

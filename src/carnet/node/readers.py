@@ -25,15 +25,19 @@ class Readers:
         self._is_closed = False
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
-        """A reader that sees all that was committed before this call."""
+    def reading(self, *, is_glance: bool = False) -> Iterator[Reader]:
+        """A reader that sees all that was committed before this call. For a glance, rules and members may be of a
+        moment ago, which is quicker beside a busy writer."""
         with self._lock:
             reader = self._idle.pop() if self._idle else None
         if reader is None:
             latest = self._latest
             reader = self._latest = self._open_one() if latest is None else latest.open_another()
         try:
-            reader.refresh_if_changed()
+            if is_glance:
+                reader.glance()
+            else:
+                reader.refresh_if_changed()
             try:
                 yield reader
             finally:

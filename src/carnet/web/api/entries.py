@@ -14,7 +14,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.passport.submission import MAX_SUBMISSION_BYTES
 from carnet.services.access import get_member
-from carnet.services.appending import ReceiptShown, Sealed, make_ready, seal_one
+from carnet.services.appending import NewEntry, Ready, ReceiptShown, Sealed, make_ready, seal_one
 from carnet.services.names import Prefix, format_name, parse_name
 from carnet.services.principals import Principal, Role, Scope
 from carnet.services.proving import prove
@@ -31,6 +31,7 @@ from carnet.services.timelines import (
     find_entry,
     hide_values,
 )
+from carnet.types import Millis, Subject
 from carnet.web.api.answers import (
     AnyRequest,
     answer,
@@ -235,10 +236,7 @@ def append_entry(
     subject = None if data.subject is None else get_subject(data.subject)
 
     def work(seed: bytes | None, now: int) -> SealedWithProof:
-        with desk.reading() as reader:
-            ready = make_ready(
-                reader, get_holdings(desk), principal, get_new_entry(data), passport=wanted, subject=subject, now=now
-            )
+        ready = _make_ready(desk, principal, get_new_entry(data), wanted, subject, now)
         sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
         return _with_proof(desk, principal, sealed, proof)
 
@@ -277,14 +275,25 @@ def append_to_vehicle(
     subject = get_subject(data.subject)
 
     def work(seed: bytes | None, now: int) -> SealedWithProof:
-        with desk.reading() as reader:
-            ready = make_ready(
-                reader, get_holdings(desk), principal, get_new_entry(data), passport=None, subject=subject, now=now
-            )
+        ready = _make_ready(desk, principal, get_new_entry(data), None, subject, now)
         sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
         return _with_proof(desk, principal, sealed, proof)
 
     return answer_once(desk, principal, request, [data, proof], work)
+
+
+def _make_ready(
+    desk: Desk, principal: Principal, new: NewEntry, passport: bytes | None, subject: Subject | None, now: Millis
+) -> Ready:
+    """The entry, ready to be sealed. Rules and members of a moment ago will do, since the writer asks again; what they
+    would refuse is looked at once more as it is now."""
+    holdings = get_holdings(desk)
+    try:
+        with desk.readers.reading(is_glance=True) as reader:
+            return make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
+    except Refused:
+        with desk.reading() as reader:
+            return make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
 
 
 def _with_proof(desk: Desk, principal: Principal, sealed: Sealed, proof: bool) -> SealedWithProof:
