@@ -16,7 +16,7 @@ from carnet.services import attachments
 from carnet.services.erasing import erase, plan_erasure
 from carnet.types import Basis
 from carnet.vault.people.store import FILE, PeopleStore
-from tests.node.home import make_node, occurred
+from tests.node.home import TestNode, make_node, occurred
 
 PHOTO, OTHER, PDF = b"\xff\xd8\xff a photo of a dashboard", b"\x89PNG\r\n\x1a\n another photo", b"%PDF-1.7 an invoice"
 CHAIN = ChainRef(1, b"c" * 16, 1, b"k" * 32, {"scheme": "vin", "value": "X"})
@@ -25,6 +25,22 @@ ANOTHER = ChainRef(2, b"d" * 16, 1, b"l" * 32, {"scheme": "vin", "value": "Y"})
 
 def keep(people: PeopleStore, data: bytes, chain: ChainRef = CHAIN) -> str:
     return attachments.keep(people, chain, data, salt=sha256(data).digest()[:16], now=5)
+
+
+def make_serviced(path: Path) -> tuple[TestNode, ChainRef, list[str]]:
+    """A passport with three services: the first names PHOTO, the other two OTHER."""
+    node = make_node(path)
+    common = {"occurred": occurred("2023-01-01"), "subject": {"scheme": "histovec", "value": "HV0001"}}
+    digests = [sha256(data).hexdigest() for data in (PHOTO, OTHER, OTHER)]
+    items = [Item("passport.opened/1", {"kind": "passport.opened/1", "occasion": "file", **common})]
+    for place, digest in enumerate(digests):
+        fields = {"odometer_km": 10 + place, "invoice_sha256": digest, "kind": "vehicle.service/1", **common}
+        items.append(Item("vehicle.service/1", fields))
+    node.open().append(node.operator.id, Basis.REPORTED, [Group(items)])
+    with node.read() as reader:
+        chain = reader.get_chain(next(iter(reader.list_passports())).chain16)
+    node.writers[0].close()
+    return node, chain, digests
 
 
 @pytest.fixture
@@ -80,19 +96,8 @@ def test_file__is_in_the_store_neither_by_its_bytes_nor_by_its_digest(people: Pe
 
 
 def test_erasure__takes_the_files_of_its_entries_and_no_others(tmp_path: Path) -> None:
-    node = make_node(tmp_path / "home")
+    node, chain, _ = make_serviced(tmp_path / "home")
     home = Home(node.path)
-    subject = {"scheme": "histovec", "value": "HV0001"}
-    writer = node.open()
-    digests = [sha256(data).hexdigest() for data in (PHOTO, OTHER)]
-    common = {"occurred": occurred("2023-01-01"), "subject": subject}
-    items = [Item("passport.opened/1", {"kind": "passport.opened/1", "occasion": "file", **common})]
-    for place, digest in ((0, digests[0]), (1, digests[1]), (2, digests[1])):
-        fields = {"odometer_km": 10 + place, "invoice_sha256": digest, "kind": "vehicle.service/1", **common}
-        items.append(Item("vehicle.service/1", fields))
-    writer.append(node.operator.id, Basis.REPORTED, [Group(items)])
-    with node.read() as reader:
-        chain = reader.get_chain(next(iter(reader.list_passports())).chain16)
     with open_people(home).store as people:
         kept = [keep(people, data, chain) for data in (PHOTO, OTHER)]
         ciphertexts = _read_contents(people)
@@ -111,6 +116,23 @@ def test_erasure__takes_the_files_of_its_entries_and_no_others(tmp_path: Path) -
         gone = [content for content in ciphertexts if content not in found]
         assert len(gone) == 2 - left
         assert not any(content in stored for content in gone)
+
+
+def test_sweep__deletes_what_no_entry_names_any_more(tmp_path: Path) -> None:
+    node, chain, _ = make_serviced(tmp_path / "home")
+    home = Home(node.path)
+    with open_people(home).store as people:
+        keep(people, PHOTO, chain)
+        keep(people, OTHER, chain)
+        keep(people, PDF, chain)  # its entry was refused
+        keep(people, PHOTO, ANOTHER)  # its passport is not here any more
+    # As a restored copy does: erased in the node's store alone.
+    node.open().erase(chain.chain16, (1,), "holder_request")
+    node.close()
+    assert attachments.sweep(home, None) == 3
+    with open_people(home).store as people:
+        assert attachments.find(people, chain, sha256(OTHER).hexdigest()) == (OTHER, "image/png")
+    assert attachments.sweep(home, None) == 0
 
 
 def _read_contents(people: PeopleStore) -> list[bytes]:

@@ -12,10 +12,22 @@ from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.node.people import get_people_address, open_people
 from carnet.node.prepare import ChainRef
+from carnet.node.reader import Reader
 from carnet.services.documents import list_digests
+from carnet.services.reading import open_reader
 from carnet.types import Millis
-from carnet.vault.attachments import compute_file_id, drop_files, find_kept, keep_file, measure_files, read_file
-from carnet.vault.people.store import PeopleStore
+from carnet.vault.attachments import (
+    compute_file_id,
+    drop_files,
+    find_kept,
+    keep_file,
+    list_chains,
+    list_ids,
+    measure_files,
+    read_file,
+)
+from carnet.vault.people.store import PeopleStore, has_people
+from carnet.vault.store import open_store
 
 MAX_FILE_BYTES: Final = 5_000_000
 MAX_PASSPORT_BYTES: Final = 200_000_000
@@ -75,13 +87,56 @@ def list_file_ids(chain: ChainRef, fields: Sequence[dict[str, object]]) -> list[
 def erase(home: Home, passport: bytes, ids: Sequence[bytes] | None, passphrase: str | None) -> int:
     """Delete the files of entries (by their ids), or all of a passport; returns how many. On SQLite what is deleted is
     overwritten, and the store's write-ahead log cut."""
-    address = get_people_address(home)
-    if not isinstance(address, str) and not address.exists():
+    if not _has_files(home):
         return 0
     with open_people(home, passphrase).store as people:
         with people.write() as connection:
             count = drop_files(connection, passport, ids)
-        if count and not isinstance(address, str):
-            with people.read() as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if count:
+            _cut_log(home, people)
     return count
+
+
+def sweep(home: Home, passphrase: str | None) -> int:
+    """Delete every file that no entry names: those of entries and passports that were erased again in a restored
+    copy, and those whose entry was refused. Returns how many. Not while the service runs: a file is kept a moment
+    before its entry."""
+    if not _has_files(home):
+        return 0
+    count = 0
+    with open_people(home, passphrase).store as people, open_reader(home, passphrase) as reader:
+        with people.read() as connection:
+            chains = list_chains(connection)
+        for chain in chains:
+            named = _list_named(reader, chain)
+            with people.write() as connection:
+                count += drop_files(connection, chain, [own for own in list_ids(connection, chain) if own not in named])
+        if count:
+            _cut_log(home, people)
+    return count
+
+
+def _list_named(reader: Reader, passport: bytes) -> set[bytes]:
+    """The ids of the files that the entries of a passport name; none of one that was erased."""
+    if reader.find_head(passport) is None:
+        return set()
+    fields = [dict(entry.fields) for entry in reader.read_entries(passport) if entry.fields is not None]
+    return set(list_file_ids(reader.get_chain(passport), fields))
+
+
+def _has_files(home: Home) -> bool:
+    """Whether there is a store that may keep any: none is made to look into it."""
+    address = get_people_address(home)
+    if not isinstance(address, str):
+        return address.exists()
+    store = open_store(address, is_read_only=True)
+    try:
+        return has_people(store.connection)
+    finally:
+        store.close()
+
+
+def _cut_log(home: Home, people: PeopleStore) -> None:
+    if not isinstance(get_people_address(home), str):
+        with people.read() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -19,6 +19,7 @@ from carnet.node.home import Home, check_private, write_private
 from carnet.node.keyring import load_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.restored import MAX_HEAD_BYTES, Shown, check_is_not_behind, check_may_write, find_mark, show_head
+from carnet.services import attachments
 from carnet.services.founding import now_ms, open_writer_at
 from carnet.vault.store import open_store
 
@@ -67,6 +68,8 @@ def restore(
     if wish.head is not None:
         check_is_not_behind(wish.head, about.log_size)
     restored = restore_backup(file, home, opener(about), now=now_ms(), wish=wish, progress=progress)
+    # What was erased since the backup is erased again; so are the files that only it named.
+    attachments.sweep(home, wish.ring_passphrase)
     if restored.shown is not None:
         _pay_census(home, wish.ring_passphrase)
     return restored
@@ -97,9 +100,11 @@ def apply_newer_journals(home: Home, journals: Sequence[Path], passphrase: str |
     ring = load_key_ring(home.keys, passphrase)
     lock = WriterLock(home.lock, "carnet restore")
     try:
-        return apply_journals(home, ring, journals)
+        applied = apply_journals(home, ring, journals)
     finally:
         lock.release()
+    attachments.sweep(home, passphrase)
+    return applied
 
 
 def read_head(file: Path) -> bytes:

@@ -68,6 +68,18 @@ def measure_files(connection: Connection, chain: ChainId) -> int:
     return int(row[0])
 
 
+def list_chains(connection: Connection) -> list[ChainId]:
+    """The passports that keep files."""
+    return [bytes(row[0]) for row in connection.execute("SELECT DISTINCT chain FROM attachment").fetchall()]
+
+
+def list_ids(connection: Connection, chain: ChainId) -> list[bytes]:
+    """The ids of the files of a passport."""
+    return [
+        bytes(row[0]) for row in connection.execute("SELECT id FROM attachment WHERE chain = ?", (chain,)).fetchall()
+    ]
+
+
 def drop_files(connection: Connection, chain: ChainId, ids: Iterable[bytes] | None = None) -> int:
     """Delete files of a passport: those with these ids (`compute_file_id`), or all. Returns how many there were."""
     if ids is None:
