@@ -20,7 +20,7 @@ FORMS = ("/add", *(f"/add?type={type_}" for type_ in ("reading", "own_work", "in
 def list_pages(street: Street) -> list[tuple[str | None, str]]:
     """Every page, with who sees it."""
     holders = ["/vehicles", "/vehicles/add", "/account", "/vehicles/pas_" + "0" * 32]
-    holders += [street.path("hero", section) for section in (*SECTIONS, *FORMS, "/entries/1", "/entries/12")]
+    holders += [street.path("hero", section) for section in (*SECTIONS, *FORMS, "/looks", "/entries/1", "/entries/12")]
     holders += [street.path("hero", "/entries/1/contest"), street.path("contested", "/history")]
     holders += [street.path("miles_import", "/odometer"), street.path("scrapped"), street.path("histovec")]
     holders += [street.path("histovec", section) for section in ("/vehicle", "/odometer", "/contracts")]

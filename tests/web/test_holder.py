@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from carnet.proof.verify import GENUINE, verify_bundle
 from carnet.services.attachments import MAX_FILE_BYTES
 from carnet.services.founding import now_ms
+from carnet.services.journaling import Access, record_access
 from carnet.tlog.policy import parse_policy
 from tests.web.browser import NARROW, PHONE
 from tests.web.street import Street
@@ -240,6 +241,25 @@ def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -
         visit.go("/vehicles")
         assert visit.page.locator(".banner--alert").count() == 0
         assert visit.go(street.path("contested")).status == 200
+
+
+def test_holder__sees_who_looked(chromium: Browser, street: Street) -> None:
+    with visiting(chromium, street, language="en-GB", javascript=False) as visit:
+        visit.go(street.path("contested"))
+        visit.find("Who looked").click()
+        expect(visit.page.get_by_text("Nobody but you has looked")).to_be_visible()
+        passport = bytes.fromhex(street.passports["contested"])
+        with street.desk.reading() as reader:
+            author = next(iter(reader.read_entries(passport))).member
+            head = reader.find_head(passport)
+            assert head is not None
+            look = Access(passport, head[1], author, "read", "own entries", 3, ("vehicle.service/1",))
+            assert record_access(street.desk.door, reader, look, now_ms())
+            name = reader.state.members.get(author).name
+        visit.page.reload()
+        row = visit.page.locator("tbody tr")
+        expect(row).to_contain_text(name)
+        expect(row).to_contain_text("own entries")
 
 
 def test_holder__gives_a_vehicle_up(chromium: Browser, street: Street) -> None:

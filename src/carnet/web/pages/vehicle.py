@@ -12,17 +12,20 @@ from litestar.params import FromPath
 from carnet.errors import Reason, Refused
 from carnet.services.entries import sort_by_time
 from carnet.services.history import GROUPS, list_recent, make_page
+from carnet.services.journaling import list_looks
 from carnet.services.legal_steps import list_steps
 from carnet.services.odometer import find_steps, list_readings, make_charts
 from carnet.services.titles import list_holder_changes, list_measures, list_titles
-from carnet.services.vehicles import BRIEF, INSPECTION, Vehicle, list_plates, list_rubrics
+from carnet.services.vehicles import BRIEF, INSPECTION, Vehicle, list_plates, list_rubrics, open_vehicle
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
-from carnet.web.pages.holding import show_held
-from carnet.web.pages.showing import AnyRequest, find_reader_language
+from carnet.web.pages.holding import get_today, opening_view, show_held
+from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.policy import holder
 
 Facts: TypeAlias = dict[str, Any]
+MAX_LOOKS: Final = 200
+"""The page shows the newest; the API has all of them."""
 
 
 @get("/vehicles/{passport:str}", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
@@ -44,6 +47,21 @@ def get_section(
     template, list_facts = found
     page = f"vehicle/{template}.html"
     return show_held(request, desk, principal, passport, page, list_facts, section=f"/{section}")
+
+
+@get("/vehicles/{passport:str}/looks", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
+def get_looks(passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """Who looked at the vehicle. It is not kept: the journal grows while the passport stays as it is."""
+    with opening_view(desk, principal, passport) as (reader, view):
+        vehicle, looks = open_vehicle(reader, view, get_today(desk)), list_looks(reader, view)
+    _ = load_translations(find_reader_language(request, desk)).gettext
+    facts: dict[str, Any] = {
+        "vehicle": vehicle,
+        "section": "/looks",
+        "heading": _("Who looked"),
+        "looks": looks[:MAX_LOOKS],
+    }
+    return show(request, desk, principal, "vehicle/looks.html", **facts)
 
 
 def _summary(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
@@ -135,4 +153,4 @@ SECTIONS: Final[dict[str, tuple[str, Callable[[Vehicle, AnyRequest, Desk], Facts
 }
 """Each section's word in the address: its template, and what that shows."""
 
-ROUTES = [get_summary, get_section]
+ROUTES = [get_summary, get_looks, get_section]
