@@ -36,6 +36,9 @@ from carnet.vault.tables import ELSEWHERE, IN_VAULT
 MAX_BATCH = 4096
 """Links in one batch: a proof that is made cold reads the leaves of its batch, 32 bytes each."""
 
+MAX_SOURCE_BYTES = 512
+"""So many bytes of digests of source rows are kept with a head, of 16 bytes each."""
+
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
 
@@ -75,7 +78,8 @@ class Outcome(NamedTuple):
 class Head:
     """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
     -1 at first; `seal` that of its newest link before; `stored` the head that its row remembers, None for a new chain;
-    `is_turned` says that it was closed, reopened, transferred or moved."""
+    `is_turned` says that it was closed, reopened, transferred or moved; `sources` are the digests of all its source
+    rows, one after the other, None where not all are known."""
 
     number: int
     chain16: bytes
@@ -90,6 +94,7 @@ class Head:
     seal: int = -1
     stored: ChainHead | None = None
     is_turned: bool = False
+    sources: bytes | None = None
     wrapped_key: bytes = b""
     subject: bytes = b""
 
@@ -159,9 +164,8 @@ class Placing:
         self.submissions: list[tuple[object, ...]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
-        # Source rows that a chain holds, as far as they were asked for or placed; chains of this transaction.
+        # Source rows that a chain holds, as far as they were asked for or placed.
         self._known: dict[int, set[bytes]] = {}
-        self._opened: set[int] = set()
         self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
         self._linked: dict[int, set[bytes]] = {}
         self._tombstones = Tombstones(connection, ring.index)
@@ -261,8 +265,13 @@ class Placing:
         """Read which source rows the chains hold already to which more are to be added."""
         asked: dict[int, list[bytes]] = {}
         for group in groups:
-            sources = [row.source for row in group.rows if row.source is not None] if group.chain else []
-            if sources and group.chain not in self._opened:
+            head = self.heads.get(group.chain) if group.chain else None
+            if head is None:
+                continue
+            held = head.sources
+            # Bytes that stand there across two digests are asked for in vain, and no harm is done.
+            sources = [row.source for row in group.rows if row.source and (held is None or row.source in held)]
+            if sources:
                 asked.setdefault(group.chain, []).extend(sources)
         if asked:
             for chain, known in find_sources(self._connection, asked).items():
@@ -341,15 +350,15 @@ class Placing:
             id=NO_PREV,
             wrapped_key=group.wrapped_key,
             subject=group.subject,
+            sources=b"",
         )
         self.heads[head.number] = head
         self._known[head.number] = set()
-        self._opened.add(head.number)
         self.next_chain += 1
         return head
 
     def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
-        known = self._known[head.number]
+        known = self._known.setdefault(head.number, set())
         kept = []
         for row in rows:
             if row.source is not None and row.source in known:
@@ -377,6 +386,7 @@ class Placing:
         number, chain16, basis = head.number, head.chain16, right.basis
         id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
+        own: list[bytes] = []
         placed, known = self._rows_of.setdefault(number, []), self._known.setdefault(number, set())
         for row in rows:
             kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
@@ -416,19 +426,23 @@ class Placing:
                     )
                 )  # fmt: skip
             else:
-                known.add(source)
                 self.entries.append(
                     (
                         number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
                         where, Blob(source), secret, kept,
                     )
                 )  # fmt: skip
+            if source is not None:
+                known.add(source)
+                own.append(source)
             leaves.append(sha256(b"\x00" + link).digest())
             head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
             if is_special:
                 self._note_special(row, head, right)
             placed.append((row, seq, right))
             receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
+        if own and head.sources is not None:
+            head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
 
     def _open_batch(self, class_: int) -> int:
         self.batches.append(OpenBatch(class_))
