@@ -22,6 +22,7 @@ MAX_SIGNATURES: Final = 100
 
 _DASH: Final = "— "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # The characters with the Unicode property White_Space, spelled out: "\s" means other sets in other languages and
 # versions.
 _NOT_IN_NAME = re.compile("[+\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
@@ -115,7 +116,7 @@ def is_key_name(name: str) -> bool:
     """Whether `name` can stand in a signature line: not empty, no Unicode space, no plus, no control, well-formed."""
     if not name or _NOT_IN_NAME.search(name) or _CONTROL.search(name):
         return False
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+    return _SURROGATE.search(name) is None
 
 
 def parse_note(data: bytes) -> Note:
