@@ -13,6 +13,7 @@ from carnet.services.accounts.auditing import Action, list_events, record, recor
 from carnet.services.accounts.purging import ENDS, purge
 from carnet.services.accounts.recovery import renew_codes
 from carnet.services.accounts.sessions import sign_out
+from carnet.services.idempotency import Idempotency
 from carnet.services.principals import VISITOR, Principal, Role, Standing
 from carnet.vault.people.catalogue import DAY_MS, KEPT_MS
 from carnet.vault.people.tables import people
@@ -104,6 +105,18 @@ def test_purge__deletes_what_is_past_its_retention_and_nothing_else(ground: Grou
     purge(ground.office.people, ground.clock())
     assert find_counts(ground)["event"] == 0
     assert person.sign_in()
+
+
+def test_purge__keeps_a_request_that_was_never_answered_for_two_days(ground: Ground) -> None:
+    records = Idempotency(ground.office.people, ground.office.key)
+    begun = records.start(OPERATOR, "key-of-a-request", b"asked", ground.clock.now)
+    ground.wait(DAY_MS)
+    purge(ground.office.people, ground.clock())
+    again = records.start(OPERATOR, "key-of-a-request", b"asked", ground.clock.now)
+    assert again == begun
+    ground.wait(2 * DAY_MS)
+    purge(ground.office.people, ground.clock())
+    assert find_counts(ground)["idempotency"] == 0
 
 
 def test_purge__knows_the_end_of_every_table() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carnet.types import Millis
-from carnet.vault.people.catalogue import KEPT_MS
+from carnet.vault.people.catalogue import DAY_MS, KEPT_MS
 from carnet.vault.people.store import PeopleStore
 
 ENDS = {
@@ -16,7 +16,8 @@ ENDS = {
     "contest": "decided_ms",
     "event": "at_ms",
     "holding": "until_ms",
-    "idempotency": "until_ms",
+    # One that was never answered is how a repeated request finds what a worker did before it died.
+    "idempotency": f"CASE WHEN status IS NULL THEN created_ms + {2 * DAY_MS} ELSE until_ms END",
     "invitation": "coalesce(used_ms, until_ms)",
     "recovery_code": "used_ms",
     "seen_once": "until_ms",
