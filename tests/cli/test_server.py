@@ -13,7 +13,7 @@ import pytest
 
 from carnet.services.filing.taking import take
 from carnet.web.api.files import get_files
-from tests.cli.run import Ran, carnet, make_inspection, make_line
+from tests.cli.run import Ran, carnet, make_env, make_inspection, make_line
 from tests.sdk.server import Served, serving_on_socket
 from tests.web.test_api import enrol_own_key, sign
 from tests.web.town import OTHER_VIN, VIN
@@ -116,3 +116,28 @@ def test_server__other_verbs_do_not_ask_one(run: object) -> None:
 def test_server__that_is_not_there(tmp_path: Path) -> None:
     refused = carnet("--server", "http://127.0.0.1:9", "show", OTHER_VIN, "--json", home=tmp_path)
     assert (refused.code, refused.json_error["error"]) == (1, "unreachable")
+
+
+def test_server__needs_no_package_of_a_node(served: Served, tmp_path: Path) -> None:
+    """`pip install carnet[sdk]` is all: whatever a node needs beside is not even looked for."""
+    for name in ("alembic", "cryptography", "litestar", "pysqlite3", "sqlalchemy", "uvicorn"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here', name='{name}')\n")
+    key, rows = tmp_path / "my.key", tmp_path / "rows.jsonl"
+    key.write_text("insurer\n")
+    os.chmod(key, 0o600)
+    rows.write_bytes(make_line("HV0abc", make_inspection()))
+    env = make_env(tmp_path / "no node", PYTHONPATH=str(tmp_path))
+    asking = ("--server", served.address, "--key-file", key)
+    for verb in (("show", VIN), ("export", VIN, "-o", tmp_path / "x.carnet")):
+        refused = carnet(*asking, *verb, "--json", env=env)
+        assert refused.json_error["error"] == "unknown_passport", refused.err
+    # A file of a member that may not say it: it was sent and taken in, and all of it failed.
+    ended = threading.Event()
+    taker = threading.Thread(target=_take_in, args=(served, ended))
+    taker.start()
+    try:
+        sent = carnet(*asking, "import", "histovec", rows, "--json", env=env)
+    finally:
+        ended.set()
+        taker.join()
+    assert (sent.code, sent.json["failure"]["code"]) == (1, "not_accredited"), sent.err

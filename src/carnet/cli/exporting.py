@@ -57,9 +57,6 @@ def export(
     is still counted, so nobody can show only the good entries and call them all.
     """
     from carnet.errors import Reason, Refused
-    from carnet.services.exporting import Wanted, check_fields, export_proof, resolve_kinds
-    from carnet.services.reading import open_reader
-    from carnet.services.verifying import read_proof
 
     is_stdout = str(output) == "-"
     if not is_stdout and output.exists() and not force:
@@ -72,6 +69,10 @@ def export(
             raise click.UsageError("A service proves all that your key sees: no --only, --fields, --since.")
         export_remote(session, which, output, passphrase_file, is_json)
         return
+    from carnet.services.exporting import Wanted, check_fields, export_proof, resolve_kinds
+    from carnet.services.reading import open_reader
+    from carnet.services.verifying import read_proof
+
     passphrase = session.find_passphrase(passphrase_file)
     with open_reader(session.home, passphrase) as reader:
         kinds = None if only is None else resolve_kinds(reader, only.split(","))

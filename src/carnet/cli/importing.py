@@ -13,7 +13,7 @@ import click
 from carnet.cli.group import TeachingGroup
 from carnet.cli.importing_guess import guess
 from carnet.cli.importing_run import EXIT_CODES, Order, run_import, with_order
-from carnet.cli.remote import Sent
+from carnet.cli.remote import Sent, import_remote
 from carnet.cli.session import Session
 
 if TYPE_CHECKING:
@@ -69,9 +69,11 @@ def histovec(session: Session, /, **given: Any) -> int:
     is a duplicate: an import that was interrupted goes on when it is run again. On an empty home the node is made
     first.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("histovec"))
     from carnet.services.importing import HISTOVEC
 
-    return run_import(session, Order(**given), HISTOVEC, sent=Sent("histovec"))
+    return run_import(session, Order(**given), HISTOVEC)
 
 
 @import_.command(
@@ -89,9 +91,11 @@ def registry(session: Session, /, **given: Any) -> int:
     Each vehicle is several rows: its identity, each operation (sale, lien, opposition, plate …), each damage procedure,
     and what its situation tells that no operation has told.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("registry"))
     from carnet.services.importers import REGISTRY
 
-    return run_import(session, Order(**given), REGISTRY, sent=Sent("registry"))
+    return run_import(session, Order(**given), REGISTRY)
 
 
 @import_.command(
@@ -113,10 +117,12 @@ def report(session: Session, /, subject: str | None, **given: Any) -> int:
     A report that is passed on has its VIN masked: then --subject says which vehicle it is. Name and address of the
     holder are not read.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("report", subject=subject))
     from carnet.services.importers import make_report
 
     format_ = make_report(_find_subject(subject))
-    return run_import(session, Order(**given), format_, sent=Sent("report", subject=subject))
+    return run_import(session, Order(**given), format_)
 
 
 @import_.command(
@@ -140,11 +146,12 @@ def dvsa(session: Session, /, subject: str | None, open_as: str | None, **given:
     passport that has the mark on the day of the test; a mark opens none, unless --open-as names a scheme for it. A
     record whose VIN and mark contradict what the passport knows is faulty.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("dvsa", subject=subject), is_whole=open_as is not None)
     from carnet.services.importers import make_dvsa
 
-    sent = None if open_as else Sent("dvsa", subject=subject)
     format_ = make_dvsa(_find_subject(subject), _check_scheme(open_as))
-    return run_import(session, Order(**given), format_, sent=sent)
+    return run_import(session, Order(**given), format_)
 
 
 @import_.command(
@@ -170,11 +177,12 @@ def rdw(session: Session, /, subject: str | None, open_as: str, **given: Any) ->
     A Dutch number belongs to the vehicle: one that no passport here knows opens a passport of its own, rdw:11-ZKZ-3.
     The register publishes no reading, so none is written.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("rdw", subject=subject), is_whole=open_as != "rdw")
     from carnet.services.importers import make_rdw
 
-    sent = Sent("rdw", subject=subject) if open_as == "rdw" else None
     format_ = make_rdw(_find_subject(subject), _check_scheme(open_as))
-    return run_import(session, Order(**given), format_, sent=sent)
+    return run_import(session, Order(**given), format_)
 
 
 @import_.command(
@@ -198,6 +206,8 @@ def vpic(session: Session, /, wmi: Path | None, **given: Any) -> int:
     An answer that vPIC does not vouch for (an error code other than 0) is a faulty row. With --wmi the manufacturer
     that the list names for the VIN stands beside, as a note.
     """
+    if session.server is not None:
+        return import_remote(session, Order(**given), Sent("vpic"), is_whole=wmi is not None)
     from carnet.services.importers import load_manufacturers, make_vpic
 
     manufacturers = None
@@ -207,7 +217,7 @@ def vpic(session: Session, /, wmi: Path | None, **given: Any) -> int:
             click.echo(f"Not read in {wmi}, line {fault.line}: {fault.message}", err=True)
         if len(faults) > 3:
             click.echo(f"… and {len(faults) - 3:,} more of that list.", err=True)
-    return run_import(session, Order(**given), make_vpic(manufacturers), sent=None if wmi else Sent("vpic"))
+    return run_import(session, Order(**given), make_vpic(manufacturers))
 
 
 @import_.command(
@@ -237,14 +247,20 @@ def file(session: Session, /, mapping: Path, open_as: str | None, **given: Any) 
     The mapping says which column becomes which field of which kind of entry; `carnet import guess` proposes one.
     Each row is one entry.
     """
+    if session.server is not None:
+        from carnet.formats.documents import read_json
+        from carnet.formats.mapping_document import read_mapping
+
+        read = read_mapping(read_json(mapping.read_bytes()))
+        sent = Sent("mapping", mapping=read.to_json())
+        return import_remote(session, Order(**given), sent, is_whole=open_as is not None)
     from carnet.services.importers import load_mapping, make_mapped
     from carnet.services.tables import Table, open_mapped
 
     order, document, scheme = Order(**given), load_mapping(mapping), _check_scheme(open_as)
     opened = open_mapped(order.path, document)
     table = opened if isinstance(opened, Table) else None
-    sent = None if open_as else Sent("mapping", mapping=document.to_json())
-    return run_import(session, order, make_mapped(document, scheme, table), opened, sent=sent)
+    return run_import(session, order, make_mapped(document, scheme, table), opened)
 
 
 def _find_subject(text: str | None) -> Subject | None:

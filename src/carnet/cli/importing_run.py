@@ -18,7 +18,6 @@ from carnet.cli.group import as_json, passphrase_file
 from carnet.cli.session import Session, now_ms, stopwatch
 
 if TYPE_CHECKING:
-    from carnet.cli.remote import Sent
     from carnet.cli.terminal import Terminal
     from carnet.services.importing import Format, Progress, Sinks, Summary
     from carnet.services.sources import Source
@@ -80,19 +79,8 @@ def with_order(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def run_import(
-    session: Session, order: Order, format_: Format, opened: Source | Table | None = None, *, sent: Sent | None = None
-) -> int:
-    """Import a file, opened already or not, and say what became of its rows; the exit code. `sent` says how it is
-    announced to a service, None that it cannot be."""
-    if session.server is not None:
-        from carnet.cli.remote import import_remote
-
-        if opened is not None:
-            opened.close()
-        if sent is None:
-            raise click.UsageError("A service takes no --open-as and no --wmi: import the file at the node itself.")
-        return import_remote(session, order, sent)
+def run_import(session: Session, order: Order, format_: Format, opened: Source | Table | None = None) -> int:
+    """Import a file, opened already or not, and say what became of its rows; the exit code."""
     from carnet.services.sources import Source
 
     with ExitStack() as stack:

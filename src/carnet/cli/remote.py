@@ -50,7 +50,6 @@ def show_remote(session: Session, which: str, only: str | None, key_file: str | 
     """A passport as the service shows it to this key, as a timeline."""
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.cli.timeline import show_timeline
-    from carnet.services.reading import format_subject
 
     with reaching(session, key_file) as client:
         passport = client.passports.get(find_passport(client, which))
@@ -71,7 +70,7 @@ def show_remote(session: Session, which: str, only: str | None, key_file: str | 
         )
         return
     terminal = Terminal()
-    terminal.say((format_subject(passport.subject), "bold"), "  (closed)" if passport.closed else "")
+    terminal.say((_format_subject(passport.subject), "bold"), "  (closed)" if passport.closed else "")
     seen = "all of it" if passport.sees == "whole" else "what your member wrote"
     terminal.facts(
         (
@@ -138,11 +137,14 @@ def submit_remote(session: Session, data: bytes, key_file: str | None, is_json: 
     return SOME_TURNED if found.turned_away else 0
 
 
-def import_remote(session: Session, order: Order, sent: Sent) -> int:
-    """Send a file to the service, follow it until each row is accounted for, and say what became of it."""
+def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool = False) -> int:
+    """Send a file to the service, follow it until each row is accounted for, and say what became of it. `is_whole`
+    says that an option was given which a service does not take."""
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.sdk.shapes import to_document
 
+    if is_whole:
+        raise click.UsageError("A service takes no --open-as and no --wmi: import the file at the node itself.")
     if order.path is None or order.member is not None or order.receipts is not None or order.workers is not None:
         raise click.UsageError(
             "With --server a file is sent whole, in your key's name: no -, --as, --receipts, --workers."
@@ -179,6 +181,10 @@ def find_passport(client: Client, which: str) -> str:
     if len(text) == 32 and all(digit in "0123456789abcdef" for digit in text.lower()):
         return f"pas_{text.lower()}"
     return client.passports.find(text)
+
+
+def _format_subject(subject: Mapping[str, Any]) -> str:
+    return ":".join(str(subject[part]) for part in ("scheme", "country", "value") if subject.get(part))
 
 
 def _name_kind(client: Client, name: str) -> str:
