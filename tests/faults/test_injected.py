@@ -120,7 +120,7 @@ def test_import__ends_with_each_fsync_that_fails(ground: Ground, is_founded: boo
     # The library is asked which calls it makes, not trusted to make those we know.
     assert calm.count("fdatasync") == 0
     assert calm.count("fsync", "node.db-wal") >= 3
-    places = list(range(1, calm.count("fsync") + 1))
+    places = list(range(1, calm.count_places("fsync") + 1))
     # What an import does after a founding is swept on its own.
     sweep(
         ground,
@@ -137,7 +137,7 @@ def test_import__ends_with_each_fsync_that_fails(ground: Ground, is_founded: boo
 @pytest.mark.parametrize("is_founded", [True, False], ids=["import", "founding"])
 def test_import__ends_with_a_write_that_fails(ground: Ground, error: str, is_founded: bool) -> None:
     calm = ground.run(inject=None, is_founded=is_founded)
-    count = calm.count("pwrite64")
+    count = calm.count_places("pwrite64")
     assert count > 50
     places = sorted({1, 2, count, *range(3, count, count // 6)})
     reason = Reason.DISK_FULL if error == "ENOSPC" else Reason.DISK_FAILED

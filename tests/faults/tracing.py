@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,14 +23,18 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 FILES = ("node.db", "node.db-wal", "node.db-journal", "node.db-shm", "keys.json.new", "erasures.journal", "writer.lock")
 BUILDING = ("node.db.new", "node.db.new-wal", "node.db.new-journal", "node.db.new-shm")
 
-_CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<rest>.*)\) += (?P<result>-?\d+|\?)(?P<more>.*)$")
+_CALL = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)\) += (?P<result>-?\d+|\?)(?P<more>.*)$")
+# One that another thread's call came between stands on two lines.
+_BEGUN = re.compile(r"^(?P<thread>\d+) +(?P<call>\w+\(.*) <unfinished \.\.\.>$")
+_RESUMED = re.compile(r"^(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<end>.*)$")
 _FILE = re.compile(r'^(?:(?P<fd>\d+)<(?P<path>[^>]*)>|"(?P<name>[^"]*)")')
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call on a file of the home: its name, the file, what it returned."""
+    """One call on a file of the home: its thread, its name, the file, what it returned."""
 
+    thread: str
     name: str
     file: str
     result: int
@@ -48,6 +53,10 @@ class Traced:
     def count(self, name: str, file: str = "") -> int:
         """How many calls there were of that name, on files that end so."""
         return sum(call.name == name and call.file.endswith(file) for call in self.calls)
+
+    def count_places(self, name: str) -> int:
+        """How many places there are to make such a call fail: strace counts for each thread by itself."""
+        return max(Counter(call.thread for call in self.calls if call.name == name).values(), default=0)
 
     @property
     def injected(self) -> Call | None:
@@ -99,11 +108,17 @@ def run_traced(
 def parse_calls(trace: Path) -> list[Call]:
     """The calls of a trace that ended; a call that a kill cut short is not among them."""
     found = []
+    begun: dict[str, str] = {}
     for line in trace.read_text("utf-8", "replace").splitlines():
+        if (half := _BEGUN.match(line)) is not None:
+            begun[half["thread"]] = half["call"]
+            continue
+        if (half := _RESUMED.match(line)) is not None:
+            line = f"{half['thread']} {begun.pop(half['thread'], '')}{half['end']}"
         match = _CALL.match(line)
         if match is None or match["result"] == "?":
             continue
         file = _FILE.match(match["rest"])
         name = "" if file is None else (file["path"] or file["name"] or "")
-        found.append(Call(match["name"], name, int(match["result"]), "(INJECTED)" in match["more"]))
+        found.append(Call(match["thread"], match["name"], name, int(match["result"]), "(INJECTED)" in match["more"]))
     return found

@@ -19,8 +19,8 @@ from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.fsck import check_home
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group
-from carnet.node.writer import Writer, open_writer
+from carnet.node.prepare import Group, Prepared
+from carnet.node.writer import MAX_CLOCK_STEP_MS, Writer, open_writer
 from carnet.signing import Signer, verify
 from carnet.types import Basis, Custody, KeyRole, Mark, Subject
 from carnet.vault.tables import metadata
@@ -311,6 +311,88 @@ def test_append__source_row_known_again(checked: TestNode) -> None:
     outcome = writer.append(checked.operator.id, REPORTED, [more(ref, *rows)])
     assert refused_reason(outcome) == [Reason.ALREADY_SEALED] * 2
     assert [receipt.place for receipt in outcome.receipts] == [1]
+
+
+def test_append__source_rows_of_a_passport_just_opened_are_known(checked: TestNode) -> None:
+    """Whether the writer has its head at hand, has kept more rows than it does of one, or was opened again."""
+    writer, subject = checked.open(), vin_subject(1)
+    sources = [bytes((number,)) * 16 for number in range(40)]
+    first = [reading(subject, number, source=one) for number, one in enumerate(sources[:3])]
+    writer.append(checked.operator.id, REPORTED, [Group([opening(subject), *first])])
+    for kept in (3, 40):
+        ref = writer.find_chain(subject)
+        assert ref is not None
+        rows = [reading(subject, number, source=one) for number, one in enumerate(sources[:kept])]
+        outcome = writer.append(checked.operator.id, REPORTED, [more(ref, *rows)])
+        assert len(outcome.receipts) == (0 if kept == 3 else 37)
+    # A correction that was read from a file is known again too.
+    sid = outcome.receipts[0].sid
+    marked = make_item("passport.corrected/1", subject, Mark.SUPERSEDES, sid, reason="other")
+    marked = marked._replace(source=b"m" * 16)
+    for is_again in (False, True):
+        assert bool(writer.append(checked.operator.id, REPORTED, [more(ref, marked)]).receipts) is not is_again
+    writer.close()
+    writer = checked.open()
+    again = writer.append(checked.operator.id, REPORTED, [more(ref, reading(subject, 1, source=sources[39]), marked)])
+    assert refused_reason(again) == [Reason.ALREADY_SEALED] * 2
+
+
+def prepare(node: TestNode, writer: Writer, *groups: Group) -> Prepared:
+    return writer.prepare(writer.make_job(node.operator.id, REPORTED, groups))
+
+
+def test_start_commit__is_durable_when_it_answers(checked: TestNode) -> None:
+    writer = checked.open()
+    started = [writer.start_commit([prepare(checked, writer, new_passport(number, 1))]) for number in range(20)]
+    for number, future in enumerate(started):
+        ((first, _),) = (outcome.receipts for outcome in future.result())
+        with checked.read() as reader:
+            assert reader.find_subject(vin_subject(number)) == first.chain16
+    writer.take_census()
+    with checked.read() as reader:
+        assert (reader.count_entries(), reader.count_passports()) == (40, 20)
+
+
+def test_start_commit__whatever_is_asked_next_waits_for_it(checked: TestNode) -> None:
+    writer = checked.open()
+    for number in range(10):
+        future = writer.start_commit([prepare(checked, writer, new_passport(number, 1))])
+        assert writer.find_chain(vin_subject(number)) is not None
+        assert future.done()
+    last = writer.start_commit([prepare(checked, writer, new_passport(99))])
+    writer.close()
+    assert last.result()[0].receipts
+
+
+def test_start_commit__refused_leaves_nothing(checked: TestNode) -> None:
+    writer = checked.open()
+    good = prepare(checked, writer, new_passport(1))
+    before = count_rows(writer)
+    checked.clock.now -= 10 * MAX_CLOCK_STEP_MS
+    with pytest.raises(Refused) as caught:
+        writer.start_commit([good])
+    assert caught.value.reason is Reason.TIME_WENT_BACK
+    checked.clock.now += 10 * MAX_CLOCK_STEP_MS
+    assert count_rows(writer) == before
+    assert writer.start_commit([good]).result()[0].receipts
+
+
+def test_reading__sees_one_moment(checked: TestNode) -> None:
+    writer = checked.open()
+    with writer.reading():
+        assert writer.find_chains([vin_subject(1)]) == {}
+        # Another thread, as an import's commit is.
+        committing = threading.Thread(
+            target=writer.append, args=(checked.operator.id, REPORTED, [new_passport(1)]), daemon=True
+        )
+        committing.start()
+        committing.join(30)
+        assert not committing.is_alive()
+        assert writer.find_chains([vin_subject(1)]) == {}
+        assert writer.find_sources({1: [b"a" * 16]}) == {1: set()}
+    with writer.reading():
+        assert list(writer.find_chains([vin_subject(1)])) == [vin_subject(1)]
+    assert writer.find_chain(vin_subject(1)) is not None
 
 
 def test_commit__same_submission_twice_is_linked_once(checked: TestNode) -> None:

@@ -84,6 +84,7 @@ from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_may_rotate, check_node_key, find_commands, find_key, get_node_key, settle
 from carnet.node.selfcheck import check_store
+from carnet.node.turns import Turns
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.types import Custody, KeyRole, Subject
@@ -92,10 +93,13 @@ from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.fence import Fence
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
-from carnet.vault.store import Blob, Connection, Error, move_log, open_store
+from carnet.vault.store import Blob, Connection, Error, Store, limit_cache, move_log, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
 """How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
+
+LOOKUP_CACHE_KB = 24 * 1024
+"""Pages that the connection for look-ups keeps."""
 
 KEPT_HEADS = 32_768
 """Chains whose heads are kept at hand: some 20 MB."""
@@ -151,7 +155,10 @@ class Writer:
             self._store.close()
             raise
         self._is_note_due = not self._has_note()
-        self._mutex = threading.RLock()
+        self._mutex = Turns()
+        self._lookups: Store | None = None
+        self._looking, self._looker = threading.RLock(), 0
+        self._late: Exception | None = None
         self._failure: str | None = None
         self._preparer: tuple[int, Preparer] | None = None
         self._heads: OrderedDict[int, Head] = OrderedDict()
@@ -206,24 +213,40 @@ class Writer:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Look many things up under one read of the store: each look-up alone takes and frees its locks anew."""
-        with self._mutex:
+        """Look many things up under one read of the store: each look-up alone takes and frees its locks anew. It has a
+        connection of its own, so that it waits for no commit, and sees what is committed."""
+        with self._looking:
             self._check_alive()
-            self._connection.begin_read()
+            if self._lookups is None:
+                self._lookups = open_store(self._home.address, is_read_only=True)
+                limit_cache(self._lookups.connection, LOOKUP_CACHE_KB)
+            connection = self._lookups.connection
+            connection.begin_read()
+            self._looker = threading.get_ident()
             try:
                 yield
             finally:
-                self._connection.commit()
+                self._looker = 0
+                connection.commit()
+
+    @contextmanager
+    def _look(self) -> Iterator[Connection]:
+        """The connection for a look-up of this thread."""
+        if self._looker == threading.get_ident() and self._lookups is not None:
+            yield self._lookups.connection
+        else:
+            with self._mutex:
+                yield self._connection
 
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """The passport of a subject, ready for more entries; raises Refused(ERASED) for one whose key is gone."""
-        with self._mutex:
-            return find_chain_by_subject(self._connection, self._ring, subject)
+        with self._look() as connection:
+            return find_chain_by_subject(connection, self._ring, subject)
 
     def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
         """The passports that these subjects have, at once; an erased one is left out."""
-        with self._mutex:
-            return find_chains_by_subjects(self._connection, self._ring, subjects)
+        with self._look() as connection:
+            return find_chains_by_subjects(connection, self._ring, subjects)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id, ready for more entries."""
@@ -251,8 +274,8 @@ class Writer:
 
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """Which of these source rows (by the numbers of their chains in the store) the chains hold already."""
-        with self._mutex:
-            return find_sources(self._connection, sources)
+        with self._look() as connection:
+            return find_sources(connection, sources)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """Every alias that an author signed for, with the subject of its passport. Looks through the whole store."""
@@ -318,7 +341,39 @@ class Writer:
         nothing was written.
         """
         with self._mutex:
-            return self._transact(lambda at: self._place(prepared, at))
+            return self._transact(lambda at: self._seal_all(prepared, at))
+
+    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+        """As `commit`, but only the disk, or the server, is still to be waited for when it returns: once the future has
+        its outcomes, they are durable. Whatever is asked of this writer next waits for that too."""
+        with self._mutex:
+            late: list[Callable[[], None]] = []
+
+            def work(at: int) -> list[Outcome]:
+                placing, outcomes = self._place(prepared, at)
+                if self._connection.is_file:
+                    # Each row of a file gives up the interpreter for a moment, and in another thread would wait long
+                    # to have it back.
+                    self._store_placed(placing, at)
+                else:
+                    late.append(lambda: self._store_placed(placing, at))
+                return outcomes
+
+            outcomes, commit = self._begin(work)
+
+            def finish() -> list[Outcome]:
+                try:
+                    commit(*late)
+                    # Should it fail, nothing is acknowledged any more, be it on the disk or not.
+                    with self._on_disk():
+                        move_log(self._connection, is_long=True)
+                except Exception as error:
+                    # Whoever asks next may come before the one who waits for this.
+                    self._late = error
+                    raise
+                return outcomes
+
+            return self._mutex.finish_later(finish)
 
     def complete(self, prepared: Prepared) -> Prepared:
         """A submission that came from another process, as this writer takes it: signed in the name of a member whose
@@ -552,15 +607,19 @@ class Writer:
     def close(self) -> None:
         """Finish what waits, keep the last checkpoint, and let the next writer in; idempotent."""
         self._grouping.close()
-        try:
-            if self._failure is None:
-                self.keep_checkpoint()
-                with self._on_disk():
-                    move_log(self._connection)
-        finally:
-            self._failure = self._failure or "the writer was closed"
-            self._store.close()
-            self._file_lock.release()
+        with self._mutex:
+            try:
+                if self._failure is None:
+                    self.keep_checkpoint()
+                    with self._on_disk():
+                        move_log(self._connection)
+            finally:
+                self._failure = self._failure or "the writer was closed"
+                self._mutex.close()
+                if self._lookups is not None:
+                    self._lookups.close()
+                self._store.close()
+                self._file_lock.release()
 
     def __enter__(self) -> Writer:
         return self
@@ -572,12 +631,35 @@ class Writer:
 
     def _transact(self, work: Callable[[int], T]) -> T:
         """Run `work(at)` in one transaction; on any error nothing has happened, in the store or in memory."""
+        result, commit = self._begin(work)
+        commit()
+        return result
+
+    def _begin(self, work: Callable[[int], T]) -> tuple[T, Callable[..., None]]:
+        """The result of `work(at)` in a transaction, and what commits it, after what it is given to do before: nothing
+        else may be asked of the connection until then. On any error of either nothing has happened."""
         self._check_alive()
         at = self._now()
         with self._on_disk():
             move_log(self._connection, is_long=True)
         before = (self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due)
         connection = self._connection
+
+        def undo(error: BaseException) -> None:
+            self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
+            self._heads.clear()
+            self._roll_back(error)
+
+        def commit(*last: Callable[[], None]) -> None:
+            try:
+                with explained_disk_errors(self._home.path):
+                    for each in last:
+                        each()
+                    connection.commit()
+            except BaseException as error:
+                undo(error)
+                raise
+
         try:
             with explained_disk_errors(self._home.path):
                 connection.begin_write()
@@ -586,14 +668,10 @@ class Writer:
                     # The head of the last commit: its size and root are on the disk, so it may be signed (3.10).
                     write_checkpoint(connection, self._book.checkpoint, self._log)
                     self._is_note_due = False
-                result = work(at)
-                connection.commit()
+                return work(at), commit
         except BaseException as error:
-            self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
-            self._heads.clear()
-            self._roll_back(error)
+            undo(error)
             raise
-        return result
 
     def _roll_back(self, error: BaseException) -> None:
         """After an error of the disk nobody knows what is on it: this process writes no more, and the next one
@@ -619,13 +697,19 @@ class Writer:
                 self._failure = self._failure or f"{type(error).__name__}: {error}"
             raise
 
-    def _place(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
+    def _seal_all(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
+        placing, outcomes = self._place(prepared, at)
+        self._store_placed(placing, at)
+        return outcomes
+
+    def _place(self, prepared: Sequence[Prepared], at: int) -> tuple[Placing, list[Outcome]]:
         placing = self._make_placing(at)
-        outcomes = [placing.place(one) for one in prepared]
+        return placing, [placing.place(one) for one in prepared]
+
+    def _store_placed(self, placing: Placing, at: int) -> None:
         if placing.batches:
             self._seal(placing, at)
             self._keep_heads(placing.heads)
-        return outcomes
 
     def _keep_heads(self, heads: Mapping[int, Head]) -> None:
         """Have the heads of chains that grew lately at hand. An error forgets all of them (`_transact`)."""
@@ -732,6 +816,9 @@ class Writer:
     # ---- the rest
 
     def _check_alive(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            raise late
         if self._failure is not None:
             raise Refused(
                 Reason.NODE_DAMAGED, f"this writer has stopped ({self._failure}): start again, and run `carnet fsck`"

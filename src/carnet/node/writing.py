@@ -7,6 +7,7 @@ It refuses to know which of the two answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -94,6 +95,9 @@ class Writing(Protocol):
 
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Seal the submissions in one transaction; durable when it returns."""
+
+    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+        """The same; durable when the future has the outcomes."""
 
     def keeps_key(self, digest: bytes) -> bool:
         """Whether the node has the secret of an author key, to sign with it for its member."""

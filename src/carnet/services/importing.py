@@ -13,6 +13,7 @@ import gc
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
@@ -227,6 +228,8 @@ class _Run:
         self._opens_as, self._basis = opens_as, basis
         self._plates = Plates(writer)
         self._flights: deque[_Flight] = deque()
+        # What is written, while the disk is waited for.
+        self._landing: tuple[_Flight, Future[list[Outcome]]] | None = None
         self._opening: set[Subject] = set()
         self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
         self._touched = bytearray()
@@ -266,7 +269,7 @@ class _Run:
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
             self._opening |= opens
         while len(self._flights) > self._window:
-            self._land()
+            self._touch_down()
         self._progress(self.summary)
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
@@ -288,7 +291,9 @@ class _Run:
     def drain(self) -> None:
         """Commit all that is in flight."""
         while self._flights:
-            self._land()
+            self._touch_down()
+        self._land()
+        self._progress(self.summary)
 
     def forget(self) -> None:
         """Drop what is in flight: it was not acknowledged, and the next run will find it in the file again."""
@@ -363,11 +368,18 @@ class _Run:
             self._touched[at] |= 1 << bit
             self.summary.passports += 1
 
+    def _touch_down(self) -> None:
+        """Hand the oldest flight to the writer, and acknowledge the one before it."""
+        prepared = self._flights[0].prepared.result()
+        self._land()
+        self._landing = self._flights.popleft(), self._writer.start_commit([prepared])
+
     def _land(self) -> None:
-        """Commit the oldest flight; only when this returns is any of it acknowledged."""
-        flight = self._flights[0]
-        outcome = self._writer.commit([flight.prepared.result()])[0]
-        self._flights.popleft()
+        """Wait for the commit that is under way; only when this returns is any of it acknowledged."""
+        if self._landing is None:
+            return
+        (flight, committing), self._landing = self._landing, None
+        outcome = committing.result()[0]
         if outcome.refused is not None:
             raise outcome.refused
         self._opening -= flight.opens

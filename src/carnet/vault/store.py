@@ -48,8 +48,9 @@ _PRAGMAS = (
     "wal_autocheckpoint = 0",
 )
 
-MAX_LOG_PAGES: Final = 4000
-"""Pages in the write-ahead log from which on it is moved into the store: 32 MB."""
+MAX_LOG_PAGES: Final = 8000
+"""Pages in the write-ahead log from which on it is moved into the store: 64 MB. The longer it is, the more of its pages
+were written several times, and are moved once."""
 
 
 class PostgresError(Exception):
@@ -255,6 +256,12 @@ def open_address(address: Address) -> Store:
         connection = connect(address, is_read_only=True)
         return Store(connection, connection.close)
     return open_engine(make_engine(address, "ro"), address)
+
+
+def limit_cache(connection: Connection, size_kb: int) -> None:
+    """Keep fewer pages of a file in memory than a writer does; a server has its own."""
+    if connection.is_file:
+        connection.execute(f"PRAGMA cache_size = -{size_kb}")
 
 
 def describe_address(address: Address) -> str:

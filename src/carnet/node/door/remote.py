@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -325,6 +326,12 @@ class RemoteWriter:
         if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
             self._state_at_hand = None
         return [self._read_outcome(one, became) for one, became in zip(prepared, sealed.outcomes, strict=True)]
+
+    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+        """See `Writing`; the answer is waited for here."""
+        answered: Future[list[Outcome]] = Future()
+        answered.set_result(self.commit(prepared))
+        return answered
 
     def _call_again(self, ask: Commit) -> Sealed:
         try:
