@@ -23,17 +23,18 @@ MAX_UNWRITTEN: Final = 8
 CENSUS_CHAINS: Final = 4096
 """Chains whose heads a census holds at once."""
 
-# The submission's own row is read once for many entries, so it is not joined.
+# Only a chain that changed since the latest census has entries that are newer than the head in its row; most have not,
+# and that list is small. The submission's own row is read once for many entries, so it is not joined.
 _NEWER = (
-    "SELECT entry.chain, entry.seq, mark, target, sid, submission, seal FROM chain CROSS JOIN entry"
-    " WHERE entry.chain = chain.id AND entry.seq > chain.head_seq AND chain.id IN (?) ORDER BY entry.chain, entry.seq"
+    "SELECT entry.chain, entry.seq, mark, target, sid, submission, seal FROM census_changed CROSS JOIN chain"
+    " CROSS JOIN entry WHERE chain.id = census_changed.chain AND entry.chain = chain.id AND entry.seq > chain.head_seq"
+    " AND census_changed.chain IN (?) ORDER BY entry.chain, entry.seq"
 )
 _SUBMISSIONS = (
     "SELECT submission.id, digest, created_ms, count, root, sig FROM submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id IN (?)"
 )
 _ROWS = "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
-# Only a chain that changed since the census has entries that are newer than the head in its row.
 _COUNT = (
     "SELECT (SELECT coalesce(sum(head_seq + 1), 0) FROM chain) + (SELECT coalesce(sum((SELECT max(seq) FROM entry"
     " WHERE entry.chain = chain.id) - head_seq), 0) FROM census_changed JOIN chain ON chain.id = census_changed.chain)"
