@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 import time
 from array import array
@@ -34,6 +35,8 @@ TENTH = ENTRIES // 10
 DAILY = min(VEHICLES, 10_000 if IS_QUICK else 500_000)
 PROOFS = 100 if IS_QUICK else 1_000
 WORKERS = choose_worker_count(None)
+TELL_S = 15
+"""How often a long run says how far it is."""
 
 
 def measure() -> list[Figure]:
@@ -54,10 +57,17 @@ def measure() -> list[Figure]:
 def _grow(writer: Writer) -> list[Figure]:
     marks: list[tuple[int, float]] = [(0, time.perf_counter())]
 
-    def note(summary: Summary) -> None:
-        marks.append((summary.sealed + summary.opened, time.perf_counter()))
+    memory = Memory()
+    said = [marks[0][1]]
 
-    with Memory() as memory:
+    def note(summary: Summary) -> None:
+        count, now = summary.sealed + summary.opened, time.perf_counter()
+        marks.append((count, now))
+        if now - said[-1] >= TELL_S:
+            said.append(now)
+            print(f"  {count:,} of {ENTRIES:,} entries, {memory.peak_mb:,.0f} MB", file=sys.stderr, flush=True)
+
+    with memory:
         lines = make_grouped(VEHICLES)
         summary = import_file(
             writer, get_operator(writer), HISTOVEC, lines, now_ms(), worker_count=WORKERS, progress=note
