@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from carnet.encoding import unb64
+from carnet.encoding import b64, unb64
 from carnet.errors import Reason, Refused
-from carnet.node.census import read_census_tree
+from carnet.node.census import make_census, read_census_tree
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
+from carnet.signing import Signer
 from carnet.types import Basis, Mark
 from carnet.vault.ledger import parse_record, read_leaf
 from carnet.vault.store import Connection, open_store
@@ -93,6 +94,27 @@ def test_take_census__is_that_of_all_heads_after_any_growth(node: TestNode, seed
     for chain in here.values():
         assert node.prove(chain).integrity.state == "ok"
     node.close()
+
+
+@pytest.mark.parametrize("most", [1, 7, 40])
+def test_make_census__is_the_same_however_many_heads_are_held(node: TestNode, most: int) -> None:
+    with node.open() as writer:
+        fill(node, writer, range(60))
+        take(writer)
+        fill(node, writer, range(60, 100))
+        for number in range(0, 100, 3):
+            grow(node, writer, number)
+        connection, state = writer._connection, writer.state
+        signer = Signer(writer.ring.node)
+        made = []
+        for held in (most, 1000):
+            connection.begin_write()
+            census, _ = make_census(connection, state, writer.node_id, signer, {}, most=held)
+            made.append((census.root, census.count, count_pieces(connection)))
+            connection.rollback()
+        assert made[0] == made[1]
+        assert take(writer)["root"] == b64(made[0][0])
+        node.check()
 
 
 def test_take_census__touches_only_what_changed(node: TestNode) -> None:

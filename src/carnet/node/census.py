@@ -6,8 +6,10 @@ know what the chains are about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
 
 from carnet.encoding import unb64
 from carnet.errors import Unverified
@@ -43,6 +45,10 @@ SELECT chain16, census_epoch, census_seq, census_id FROM chain WHERE head_seal >
 """
 
 
+MOST_AT_ONCE: Final = 150_000
+"""Changed heads that a census holds at once, some 45 MB with the pieces of the tree that they change."""
+
+
 def read_census_tree(connection: Connection, covers: int) -> SparseTree:
     """The whole tree of all heads below log size `covers`, which is that of the latest census, from the chains
     themselves: slow and large, for where its pieces are absent or damaged."""
@@ -54,14 +60,21 @@ def read_census_tree(connection: Connection, covers: int) -> SparseTree:
 
 
 def make_census(
-    connection: Connection, state: State, home: bytes, node: Signer, known: Mapping[int, ChainHead]
+    connection: Connection,
+    state: State,
+    home: bytes,
+    node: Signer,
+    known: Mapping[int, ChainHead],
+    *,
+    most: int = MOST_AT_ONCE,
 ) -> tuple[Census, bytes]:
     """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
-    rows of chains remember the heads that it names. `known` gives some of these, by the chain's number."""
+    rows of chains remember the heads that it names. `known` gives some of these, by the chain's number; `most` are held
+    in memory at once."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
     heads = settle_changed(connection, state.net, known)
-    top = _update_tree(connection, document, heads)
+    top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,
         previous=latest.index if latest else None,
@@ -83,22 +96,34 @@ def compute_head_digest(slot: bytes, head: Head) -> bytes:
     return census_leaf_hash(compute_head_leaf(slot, *head))
 
 
-def _update_tree(connection: Connection, latest: Document | None, heads: Iterable[Head]) -> Top:
-    changes = _make_changes(heads)
+def _update_tree(connection: Connection, latest: Document | None, heads: Iterator[Head], most: int) -> Top:
     try:
-        before = NOTHING if latest is None else get_top(latest)
+        top = NOTHING if latest is None else get_top(latest)
         erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
         if erased:
             gone = read_last_erased(connection, erased)
-            changes = sorted([*changes, *(make_change(compute_slot(chain), chain, None) for chain in gone)])
-        top, written = apply_changes(lambda number: find_piece(connection, number), compute_slot, before, changes)
+            top = _apply(connection, top, [make_change(compute_slot(chain), chain, None) for chain in gone])
+        top = _apply_all(connection, top, heads, most)
     except Unverified:
-        # No pieces yet after an upgrade; or they were changed behind our back, which fsck names. The heads decide.
+        # No pieces yet after an upgrade; or they were changed behind our back, which fsck names. The heads decide, and
+        # all of them are settled first.
+        deque(heads, maxlen=0)
         clear_pieces(connection)
-        changes = _make_changes(read_heads(connection))
-        top, written = apply_changes(lambda number: None, compute_slot, NOTHING, changes)
-    write_pieces(connection, written)
+        top = _apply_all(connection, NOTHING, read_heads(connection), most)
     clear_changed(connection)
+    return top
+
+
+def _apply_all(connection: Connection, top: Top, heads: Iterator[Head], most: int) -> Top:
+    """The tree after all of these heads; it depends on them alone, and not on how many are taken at once."""
+    while some := list(islice(heads, most)):
+        top = _apply(connection, top, _make_changes(some))
+    return top
+
+
+def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:
+    top, written = apply_changes(lambda number: find_piece(connection, number), compute_slot, top, sorted(changes))
+    write_pieces(connection, written)
     return top
 
 
@@ -107,5 +132,4 @@ def _make_changes(heads: Iterable[Head]) -> list[bytes]:
     for head in heads:
         slot = compute_slot(head[0])
         changes.append(make_change(slot, head[0], compute_head_digest(slot, head)))
-    changes.sort()
     return changes

@@ -98,7 +98,7 @@ from carnet.vault.store import Blob, Connection, Error, Store, limit_cache, move
 MAX_CLOCK_STEP_MS = 60_000
 """How far the clock may have gone back: within it, `at` stands still; beyond it, nothing is sealed."""
 
-LOOKUP_CACHE_KB = 24 * 1024
+LOOKUP_CACHE_KB = 16 * 1024
 """Pages that the connection for look-ups keeps."""
 
 KEPT_HEADS = 32_768
