@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.node.backup.envelope import Opener, Sealer
     from carnet.services.backup import About, Progress, Restored, Shown, Taken
-    from carnet.services.forking import Forked
 
 backup_passphrase = click.option(
     "--passphrase-file",
@@ -217,6 +216,7 @@ def restore(
         raise click.UsageError("With the newest head the copy itself may write: leave --fork out.")
     ring = session.find_passphrase(keys_passphrase_file)
     if fork:
+        from carnet.cli.forking import show_fork
         from carnet.services.backup import Wish
         from carnet.services.forking import fork as fork_network
 
@@ -229,7 +229,7 @@ def restore(
                 name=name,
                 progress=progress,
             )
-        _report_fork(forked, is_json=is_json)
+        show_fork(forked, is_json=is_json)
         return
     head = None if checkpoint is None else read_head(checkpoint)
     if file is None:
@@ -278,7 +278,7 @@ def _go_on(
         document |= {"erased": count, "gone": is_gone}
         if not is_json:
             terminal.say(terminal.shape("good"), f" {count:,} erasures carried out that this copy lacked")
-        _warn_if_left(is_gone=is_gone)
+        warn_if_left(is_gone=is_gone)
     if head is not None:
         shown = show_newest_head(session.home, head, ring)
         document |= _shown_to_document(shown)
@@ -303,7 +303,8 @@ def _tell_shown(terminal: Terminal, shown: Shown) -> None:
         click.echo(said, err=True)
 
 
-def _warn_if_left(*, is_gone: bool) -> None:
+def warn_if_left(*, is_gone: bool) -> None:
+    """Say what to do where something that was erased may still be on the disk."""
     if not is_gone:
         click.echo(
             "Note: something that was erased may still be on the disk. End what reads this home, and run", err=True
@@ -330,7 +331,7 @@ def _report(restored: Restored, *, is_json: bool) -> None:
             "writes": False,
         }
         write_json_line(document if shown is None else document | _shown_to_document(shown))
-        _warn_if_left(is_gone=restored.is_gone)
+        warn_if_left(is_gone=restored.is_gone)
         return
     terminal = Terminal()
     terminal.say(terminal.shape("good"), f" {restored.home}: restored, as of {format_moment(about.at)}")
@@ -345,42 +346,12 @@ def _report(restored: Restored, *, is_json: bool) -> None:
     if not restored.journals:
         said = "Note: no journal of erasures was found beside the backup: what was erased since is here again, unless"
         click.echo(f"{said}\n  you name the newest one with --erasures.", err=True)
-    _warn_if_left(is_gone=restored.is_gone)
+    warn_if_left(is_gone=restored.is_gone)
     if shown is not None:
         _tell_shown(terminal, shown)
         return
     terminal.say("It only reads: a copy cannot know whether it is the newest. To let it write, show it the newest")
     terminal.say(f"head or proof that anybody has: carnet --home {restored.home} restore --checkpoint FILE")
-
-
-def _report_fork(forked: Forked, *, is_json: bool) -> None:
-    from carnet.cli.terminal import Terminal, write_json_line
-
-    founded, cited, old, restored = forked
-    if restored is not None:
-        _warn_if_left(is_gone=restored.is_gone)
-    if is_json:
-        write_json_line(
-            {
-                "forked_from": cited.to_document(),
-                "home": str(founded.home),
-                "network": founded.network,
-                "old": str(old.path),
-                "operator": {"id": founded.operator.id.hex(), "name": founded.operator.name},
-            }
-        )
-        return
-    terminal = Terminal()
-    terminal.say(terminal.shape("good"), f" {founded.home}: a new network that goes on from the old one")
-    terminal.facts(
-        (
-            ("network", founded.network),
-            ("goes on from", f"{cited.origin}, as of its record {cited.size:,}"),
-            ("old copy", f"{old.path} (it only reads: carnet --home {old.path} show | export)"),
-        )
-    )
-    terminal.say("It is another network: nobody trusts it yet. Publish its policy (carnet policy), say that it goes on")
-    terminal.say("from the old one, and enrol the members anew. Old proofs stay as they are, under the old policy.")
 
 
 @verb(
