@@ -93,7 +93,8 @@ def test_import__a_line_of_100_megabytes_is_streamed_past(tmp_path: Path) -> Non
     # Not ru_maxrss: a process begins with that of its parent, which is the whole test run's.
     script = (
         "import sys; from carnet.cli import main; code = main(sys.argv[1:]);"
-        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0], file=sys.stderr);"
+        "status = open('/proc/self/status').read();"
+        "print(status.split('VmHWM:')[1].split()[0], file=sys.stderr);"
         "sys.exit(code)"
     )
     command = [COMMAND[0], "-c", script, "import", "histovec", str(file), "--json"]
