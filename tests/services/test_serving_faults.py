@@ -28,7 +28,7 @@ from carnet.services.founding import found, get_operator, open_writer_at
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis
 from tests.node.home import make_node, new_passport, vin_subject
-from tests.serving import Served, serving_home
+from tests.serving import PATIENCE_S, Served, serving_home
 
 NAME = "test.example.org"
 VEHICLES = 16
@@ -83,6 +83,7 @@ class Client:
         self._number = number
         self.statements: list[str] = []
         self.other: list[int] = []
+        self.ended = ""
 
     def run(self, is_over: threading.Event) -> None:
         try:
@@ -98,12 +99,23 @@ class Client:
                 self._connection.request("POST", "/v1/entries", make_entry(self._number, km), self._headers)
                 answer = self._connection.getresponse()
                 body = answer.read()
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as error:
+                self.ended = repr(error)
                 return
             if answer.status != 201:
                 self.other.append(answer.status)
                 return
             self.statements.append(json.loads(body)["receipt"]["statement"])
+
+
+def wait_for_some(clients: list[Client]) -> None:
+    """Until all of them are at work."""
+    until = time.monotonic() + PATIENCE_S
+    while any(len(client.statements) < 2 for client in clients):
+        told = [(len(client.statements), client.other, client.ended) for client in clients]
+        assert time.monotonic() < until, told
+        assert not any(client.other or client.ended for client in clients), told
+        time.sleep(0.05)
 
 
 def list_statements(home: Path, passports: list[bytes]) -> list[str]:
@@ -117,7 +129,7 @@ def test_stop__amid_writes_lets_them_finish(town: Town, tmp_path: Path, number: 
     with serving_home(town.home, tmp_path / "log") as served, ThreadPoolExecutor(VEHICLES) as pool:
         clients = [Client(served, town, at) for at in range(VEHICLES)]
         running = [pool.submit(client.run, is_over) for client in clients]
-        time.sleep(1.5)
+        wait_for_some(clients)
         assert served.stop(number) == 0
         is_over.set()
         for one in running:
@@ -141,7 +153,7 @@ def test_kill__amid_writes_keeps_what_was_acknowledged(town: Town, tmp_path: Pat
         with serving_home(town.home, tmp_path / f"log{round_}") as served, ThreadPoolExecutor(VEHICLES) as pool:
             clients = [Client(served, town, at) for at in range(VEHICLES)]
             running = [pool.submit(client.run, is_over) for client in clients]
-            time.sleep(1)
+            wait_for_some(clients)
             # In turn the writer, and a worker with all that it was about to answer.
             victim = served.process.pid if round_ % 2 == 0 else served.list_workers()[0]
             os.kill(victim, signal.SIGKILL)
