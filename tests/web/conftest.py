@@ -18,6 +18,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
+def browser() -> Iterator[Browser]:
+    # One for the process: a second one cannot be driven beside it.
+    with open_browser() as opened:
+        yield opened

@@ -49,12 +49,12 @@ def list_examples(street: Street) -> list[str]:
     "language, scheme, size", [("fr-FR", "light", DESK), ("en-GB", "dark", NARROW)], ids=["desk", "phone"]
 )
 def test_page__is_light_still_and_readable(
-    chromium: Browser, street: Street, language: str, scheme: str, size: tuple[int, int]
+    browser: Browser, street: Street, language: str, scheme: str, size: tuple[int, int]
 ) -> None:
     barriers = {}
     pages = list_pages(street)
     for who in dict.fromkeys(who for who, _ in pages):
-        with visiting(chromium, street, who, language=language, scheme=scheme, size=size) as visit:
+        with visiting(browser, street, who, language=language, scheme=scheme, size=size) as visit:
             for path in [path for its, path in pages if its == who]:
                 answer = visit.go(path)
                 assert answer.status in (200, 401, 404), path

@@ -43,9 +43,9 @@ def judge(street: Street, file: Path) -> int:
 
 @pytest.mark.parametrize("javascript", [False, True], ids=["without script", "with script"])
 def test_holder__reads_writes_and_takes_the_proof(
-    chromium: Browser, street: Street, tmp_path: Path, javascript: bool
+    browser: Browser, street: Street, tmp_path: Path, javascript: bool
 ) -> None:
-    with visiting(chromium, street, size=PHONE, javascript=javascript) as visit:
+    with visiting(browser, street, size=PHONE, javascript=javascript) as visit:
         page = visit.page
         visit.go("/vehicles")
         page.get_by_role("article").filter(has_text="AA-000-AA").get_by_role("link", name="Ouvrir le carnet").click()
@@ -87,8 +87,8 @@ def test_holder__reads_writes_and_takes_the_proof(
         visit.check()
 
 
-def test_holder__a_form_sent_twice_adds_once(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, javascript=False) as visit:
+def test_holder__a_form_sent_twice_adds_once(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, javascript=False) as visit:
         addresses = []
         for _ in range(2):
             visit.go(street.path("miles_import", "/add?type=note"))
@@ -99,8 +99,8 @@ def test_holder__a_form_sent_twice_adds_once(chromium: Browser, street: Street) 
         assert addresses[0].endswith("?added")
 
 
-def test_holder__corrects_a_declaration_and_both_stay(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB") as visit:
+def test_holder__corrects_a_declaration_and_both_stay(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB") as visit:
         page = visit.page
         visit.go(street.path("histovec", "/add?type=own_work"))
         page.fill("#f-work", "front brake pads\nbrake fluid")
@@ -123,8 +123,8 @@ def test_holder__corrects_a_declaration_and_both_stay(chromium: Browser, street:
         visit.check()
 
 
-def test_holder__contests_an_entry(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB", javascript=False) as visit:
+def test_holder__contests_an_entry(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB", javascript=False) as visit:
         page = visit.page
         visit.go(street.path("hero", "/entries/7"))
         visit.find("Contest this entry").click()
@@ -140,8 +140,8 @@ def test_holder__contests_an_entry(chromium: Browser, street: Street) -> None:
         expect(page.get_by_role("article").filter(has_text="AA-000-AA")).to_contain_text("To look at")
 
 
-def test_holder__a_file_that_is_none_is_refused(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB", javascript=False) as visit:
+def test_holder__a_file_that_is_none_is_refused(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB", javascript=False) as visit:
         visit.go(street.path("hero", "/add?type=document"))
         visit.page.fill("#f-title", "a program")
         give(visit, "file", b"MZ\x90\x00 not a picture")
@@ -153,8 +153,8 @@ def test_holder__a_file_that_is_none_is_refused(chromium: Browser, street: Stree
         expect(visit.page.locator("#e-file")).to_contain_text("too large")
 
 
-def test_holder__a_vehicle_of_the_histovec_file_is_reported_not_certified(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street) as visit:
+def test_holder__a_vehicle_of_the_histovec_file_is_reported_not_certified(browser: Browser, street: Street) -> None:
+    with visiting(browser, street) as visit:
         visit.go(street.path("histovec"))
         assert visit.page.locator(".badge--certified").count() == 0
         expect(visit.page.get_by_text("Repris d’un fichier").first).to_be_visible()
@@ -165,8 +165,8 @@ def test_holder__a_vehicle_of_the_histovec_file_is_reported_not_certified(chromi
         visit.check()
 
 
-def test_holder__kilometres_and_miles_each_have_their_chart(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB") as visit:
+def test_holder__kilometres_and_miles_each_have_their_chart(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB") as visit:
         visit.go(street.path("miles_import", "/odometer"))
         headings = visit.page.locator("figure h2").all_inner_texts()
         assert [text.rpartition(" ")[2] for text in headings] == ["km", "mi"]
@@ -174,8 +174,8 @@ def test_holder__kilometres_and_miles_each_have_their_chart(chromium: Browser, s
         assert rows >= visit.page.locator(".plot > svg[overflow]").count() > 4
 
 
-def test_holder__a_closed_passport_takes_nothing_more(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB") as visit:
+def test_holder__a_closed_passport_takes_nothing_more(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB") as visit:
         visit.go(street.path("scrapped"))
         expect(visit.page.get_by_text("Passport closed")).to_be_visible()
         assert visit.find("Add to the passport").count() == 0
@@ -185,8 +185,8 @@ def test_holder__a_closed_passport_takes_nothing_more(chromium: Browser, street:
         expect(visit.page.get_by_role("alert")).to_contain_text("closed")
 
 
-def test_holder__sees_nothing_of_others(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, "newcomer", language="en-GB") as visit:
+def test_holder__sees_nothing_of_others(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, "newcomer", language="en-GB") as visit:
         visit.go("/vehicles")
         expect(visit.page.get_by_text("No passport is in your name yet.")).to_be_visible()
         bodies = []
@@ -195,13 +195,13 @@ def test_holder__sees_nothing_of_others(chromium: Browser, street: Street) -> No
             assert answer.status == 404
             bodies.append(re.sub(r"req_\w+|pas_\w+|[0-9a-f]{64}", "", answer.text()))
         assert bodies[0] == bodies[1]
-    with visiting(chromium, street, None, language="en-GB") as visit:
+    with visiting(browser, street, None, language="en-GB") as visit:
         assert visit.go("/vehicles").status == 401
         expect(visit.page.locator("main").get_by_role("link", name="Sign in")).to_be_visible()
 
 
-def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, "newcomer", size=NARROW, javascript=False) as visit:
+def test_holder__adds_a_vehicle_with_a_code(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, "newcomer", size=NARROW, javascript=False) as visit:
         page, vin, code = visit.page, street.get_vin("plate_change"), street.issue_code("plate_change")
         visit.go("/vehicles")
         visit.find("Entrer un code").click()
@@ -228,23 +228,23 @@ def test_holder__adds_a_vehicle_with_a_code(chromium: Browser, street: Street) -
         expect(page.get_by_role("status")).to_contain_text("chez l’opérateur")
         assert page.get_by_role("article").count() == 1
         assert visit.go(street.path("contested")).status == 404
-    with visiting(chromium, street, size=NARROW) as visit:
+    with visiting(browser, street, size=NARROW) as visit:
         visit.go("/vehicles")
         expect(visit.page.locator(".banner--alert")).to_contain_text("Orline Vézère hybride")
         visit.find("Voir la demande").click()
         assert visit.page.url.endswith("/account")
-    with visiting(chromium, street, "operator") as visit:
+    with visiting(browser, street, "operator") as visit:
         visit.go("/operator")
         visit.find("Rejeter", "button").click()
         expect(visit.page.get_by_text("Revendications à trancher")).to_have_count(0)
-    with visiting(chromium, street) as visit:
+    with visiting(browser, street) as visit:
         visit.go("/vehicles")
         assert visit.page.locator(".banner--alert").count() == 0
         assert visit.go(street.path("contested")).status == 200
 
 
-def test_holder__sees_who_looked(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB", javascript=False) as visit:
+def test_holder__sees_who_looked(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB", javascript=False) as visit:
         visit.go(street.path("contested"))
         visit.find("Who looked").click()
         expect(visit.page.get_by_text("Nobody but you has looked")).to_be_visible()
@@ -262,8 +262,8 @@ def test_holder__sees_who_looked(chromium: Browser, street: Street) -> None:
         expect(row).to_contain_text("own entries")
 
 
-def test_holder__gives_a_vehicle_up(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, "parting", language="en-GB", javascript=False) as visit:
+def test_holder__gives_a_vehicle_up(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, "parting", language="en-GB", javascript=False) as visit:
         visit.go(street.path("rollback", "/holder"))
         visit.page.locator("summary", has_text="Give this passport up").click()
         visit.find("Yes, give it up", "button").click()
@@ -272,8 +272,8 @@ def test_holder__gives_a_vehicle_up(chromium: Browser, street: Street) -> None:
         assert visit.go(street.path("rollback")).status == 404
 
 
-def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, None, language="en-GB", javascript=False) as visit:
+def test_language_and_theme__are_chosen_and_kept(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, None, language="en-GB", javascript=False) as visit:
         page = visit.page
         visit.go("/")
         expect(page.locator("html")).to_have_attribute("lang", "en")
@@ -295,8 +295,8 @@ def test_language_and_theme__are_chosen_and_kept(chromium: Browser, street: Stre
         assert page.url.endswith("/design")
 
 
-def test_keyboard__reaches_everything_and_shows_where_it_is(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, language="en-GB") as visit:
+def test_keyboard__reaches_everything_and_shows_where_it_is(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, language="en-GB") as visit:
         page = visit.page
         visit.go("/vehicles")
         page.keyboard.press("Tab")
@@ -325,8 +325,8 @@ def test_keyboard__reaches_everything_and_shows_where_it_is(chromium: Browser, s
         assert small == []
 
 
-def test_shell__keeps_no_page_of_a_person(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, worker=True, size=NARROW) as visit:
+def test_shell__keeps_no_page_of_a_person(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, worker=True, size=NARROW) as visit:
         page = visit.page
         visit.go("/vehicles")
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
@@ -344,8 +344,8 @@ def test_shell__keeps_no_page_of_a_person(chromium: Browser, street: Street) -> 
         visit.check()
 
 
-def test_verify__the_server_says_that_it_did_the_checking(chromium: Browser, street: Street) -> None:
-    with visiting(chromium, street, javascript=False) as visit:
+def test_verify__the_server_says_that_it_did_the_checking(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, javascript=False) as visit:
         proof = visit.page.context.request.get(street.address + street.path("contested", "/proof")).body()
         cut = visit.page.context.request.get(street.address + street.path("hero", "/entries/12/proof")).body()
         answers = {

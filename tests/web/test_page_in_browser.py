@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from carnet.tlog.policy import parse_policy
 from tests.proof.javascript import spell_subject
 from tests.proof.test_vectors import files, load
 from tests.vectors import DIRECTORY
-from tests.web.browser import DESK, NARROW, Opened, give, open_browser, open_page, wait_for_answer
+from tests.web.browser import DESK, NARROW, Opened, give, open_page, wait_for_answer
 from tests.web.samples import SAMPLES, make_hostile, make_long, make_part, make_sample, make_two
 
 WORDS = {
@@ -31,12 +30,6 @@ WORDS = {
     "foreign": ("Cannot tell", "Impossible à dire"),
     "no_proof": ("Not a proof", "Pas une preuve"),
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as started:
-        yield started
 
 
 def judge(opened: Opened, name: str, file_name: str = "car.carnet") -> str:

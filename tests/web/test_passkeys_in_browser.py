@@ -16,14 +16,8 @@ from carnet.services.accounts.invitations import invite
 from carnet.services.accounts.registry import HOLDER
 from carnet.web.policy import FRESH_MS
 from tests.services.accounts.ground import OPERATOR
-from tests.web.browser import TELL_VIOLATIONS, open_browser
+from tests.web.browser import TELL_VIOLATIONS
 from tests.web.lodge import Lodge, find_port, lodging, serving
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
