@@ -3,7 +3,7 @@ submissions that a member signed with its own key."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from litestar import Response, get, post
@@ -101,12 +101,50 @@ class Submitted(Shape, frozen=True, kw_only=True):
     object: Literal["submission"] = "submission"
 
 
-def _make_wanted(reader: Reader, kind: list[str] | None, author: str | None, **others: Any) -> Wanted:
-    for one in kind or ():
+class Asked(NamedTuple):
+    """What a list was asked for, as it stands in the address."""
+
+    kind: list[str] | None
+    author: str | None
+    since: str | None
+    until: str | None
+    in_state: State | None
+    limit: int
+    starting_after: str | None
+
+
+def _make_wanted(reader: Reader, asked: Asked) -> Wanted:
+    for one in asked.kind or ():
         if one not in reader.kinds:
             raise Refused(Reason.UNKNOWN_KIND, "the rules in force name no such kind", pointer="#kind")
-    member = None if author is None else parse_name(Prefix.MEMBER, author, "author")
-    return Wanted(kinds=frozenset(kind or ()), author=member, **others)
+    return Wanted(
+        kinds=frozenset(asked.kind or ()),
+        author=None if asked.author is None else parse_name(Prefix.MEMBER, asked.author, "author"),
+        since=asked.since,
+        until=asked.until,
+        state=asked.in_state,
+        limit=asked.limit,
+        starting_after=asked.starting_after,
+    )
+
+
+def _answer_list(
+    desk: Desk, principal: Principal, request: AnyRequest, passport: str, asked: Asked, *, is_metadata: bool = False
+) -> Response[bytes]:
+    with viewing(desk, principal, passport) as (reader, view):
+        wanted = _make_wanted(reader, asked)
+
+        def make() -> tuple[object, list[str]]:
+            page = Opened(reader, view).list(wanted)
+            shown: list[EntryMeta | EntryShown] = [
+                hide_values(entry) if is_metadata else entry for entry in page.entries
+            ]
+            return ListOf(data=shown, has_more=page.has_more), [entry.kind for entry in page.entries]
+
+        made = answer_kept(desk, request, reader, view, make)
+        purpose = "metadata" if is_metadata else "own entries"
+        note_access(desk, principal, reader, view, list(made.kinds), purpose=purpose)
+    return answer_tagged(request, made)
 
 
 @get(
@@ -128,18 +166,8 @@ def list_entries(
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """The timeline, newest first: of some kinds, one author, a period of when it happened, one state."""
-    with viewing(desk, principal, passport) as (reader, view):
-        wanted = _make_wanted(
-            reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
-        )
-
-        def make() -> tuple[object, list[str]]:
-            page = Opened(reader, view).list(wanted)
-            return ListOf(data=page.entries, has_more=page.has_more), [entry.kind for entry in page.entries]
-
-        made = answer_kept(desk, request, reader, view, make)
-        note_access(desk, principal, reader, view, list(made.kinds))
-    return answer_tagged(request, made)
+    asked = Asked(kind, author, since, until, in_state, limit, starting_after)
+    return _answer_list(desk, principal, request, passport, asked)
 
 
 @get(
@@ -161,19 +189,8 @@ def list_metadata(
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Nature, source, seal and state of each entry of the timeline, without any value."""
-    with viewing(desk, principal, passport) as (reader, view):
-        wanted = _make_wanted(
-            reader, kind, author, since=since, until=until, state=in_state, limit=limit, starting_after=starting_after
-        )
-
-        def make() -> tuple[object, list[str]]:
-            page = Opened(reader, view).list(wanted)
-            shown = [hide_values(entry) for entry in page.entries]
-            return ListOf(data=shown, has_more=page.has_more), [entry.kind for entry in page.entries]
-
-        made = answer_kept(desk, request, reader, view, make)
-        note_access(desk, principal, reader, view, list(made.kinds), purpose="metadata")
-    return answer_tagged(request, made)
+    asked = Asked(kind, author, since, until, in_state, limit, starting_after)
+    return _answer_list(desk, principal, request, passport, asked, is_metadata=True)
 
 
 @get(
