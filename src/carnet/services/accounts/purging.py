@@ -8,6 +8,7 @@ from carnet.vault.people.store import PeopleStore
 
 ENDS = {
     "account": "ended_ms",
+    "approval": "coalesce(decided_ms, until_ms)",
     "api_key": "coalesce(revoked_ms, until_ms)",
     "access_token": "until_ms",
     "ceremony": "until_ms",
@@ -23,9 +24,11 @@ ENDS = {
     "seen_once": "until_ms",
     "session": "until_ms",
     "throttle": "until_ms",
+    "webhook": "ended_ms",
+    "webhook_message": "created_ms",
 }
 """When a row of each table ends; null for one that goes on. Passkeys go with their account, public keys with their
-client."""
+client; what a member has set for itself stays until it is changed."""
 
 
 def purge(people: PeopleStore, now: Millis) -> dict[str, int]:

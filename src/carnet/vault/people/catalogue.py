@@ -36,6 +36,7 @@ class PersonalField(NamedTuple):
 KEPT_MS: Final = {
     "account": 30 * DAY_MS,
     "api_key": 90 * DAY_MS,
+    "approval": 365 * DAY_MS,
     "claim_code": 90 * DAY_MS,
     "client": 90 * DAY_MS,
     "contest": 365 * DAY_MS,
@@ -43,6 +44,8 @@ KEPT_MS: Final = {
     "holding": 365 * DAY_MS,
     "invitation": 30 * DAY_MS,
     "recovery_code": 30 * DAY_MS,
+    "webhook": 90 * DAY_MS,
+    "webhook_message": 30 * DAY_MS,
 }
 """How long a row stays after its own end: an account after it was ended, a code after it was used or ran out, a holding
 after it was given up, an event after it happened. What is not named goes at its own end."""
@@ -55,6 +58,8 @@ _HOLDING = "until 365 days after it was given up"
 _CONTEST = "until 365 days after it was decided"
 _CODE = "until 90 days after it was used or ran out"
 _CLIENT = "until 90 days after it was ended"
+_DESK = "until it is changed or removed"
+_APPROVAL = "until 365 days after it was decided"
 _CHAIN = "until the entry or the passport is erased"
 
 _I, _C, _A, _V = DataClass.IDENTITY, DataClass.CREDENTIAL, DataClass.ACTIVITY, DataClass.VEHICLE
@@ -86,6 +91,12 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("event", _A, "to account for every access and act", _EVENT, "id at_ms action who about member why"),
     **_fields("idempotency", _V, "to answer a repeated request as the first", "two days", "digest body answer"),
     **_fields("attachment", _V, "to keep what the holder added to the vehicle", _CHAIN, "id chain content created_ms"),
+    **_fields("saved_mapping", _A, "to say who saved how a file is read", _DESK, "made_by created_ms used_ms"),
+    **_fields("webhook", _A, "to say who let an address be told", _CLIENT, "made_by"),
+    **_fields("webhook_message", _V, "to tell a member what happened", "30 days", "payload"),
+    **_fields("appearance", _A, "to say who changed it", _DESK, "changed_by changed_ms"),
+    **_fields("approval", _A, "to say who asked and who decided", _APPROVAL, "asked_by asked_ms decided_by decided_ms"),
+    **_fields("member_quota", _A, "to say who set it", _DESK, "changed_by changed_ms"),
     # The node's own store. Contents are encrypted, each passport under its own key.
     **_fields("chain", _V, "to find a vehicle's passport", _CHAIN, "chain16 blind subject"),
     **_fields("passport_key", _V, "to open a passport's contents", _CHAIN, "wrapped"),
@@ -115,6 +126,13 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("throttle", "until_ms")
     | _columns("idempotency", "status created_ms until_ms")
     | _columns("attachment", "salt size")
+    | _columns("saved_mapping", "id member name columns document")
+    | _columns("webhook", "id member url kinds note generation created_ms failing_ms stopped_ms ended_ms")
+    | _columns("webhook_message", "id webhook type state created_ms tries next_ms tried_ms status trouble")
+    | _columns("webhook_cursor", "name position")
+    | _columns("appearance", "member name ink paper origins logo logo_type")
+    | _columns("approval", "id act document state until_ms outcome")
+    | _columns("member_quota", "member requests_per_minute")
     # The node's own store: the log and what proves it name organisations, never persons or vehicles.
     | _columns("meta", "key value")
     | _columns("log_record", "idx type leaf")

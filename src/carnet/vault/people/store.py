@@ -21,7 +21,7 @@ from carnet.vault.disk import explain_disk_error, sync_directory
 from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
 
-PEOPLE_VERSION: Final = "0002"
+PEOPLE_VERSION: Final = "0003"
 """The newest migration in `people/migrations/versions`."""
 
 FILE: Final = "people.sqlite"

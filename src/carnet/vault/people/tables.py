@@ -282,3 +282,107 @@ attachment = Table(
 `content` the file under a key that passport and salt give: without the passport's key neither says anything."""
 
 Index("attachment_by_chain", attachment.c.chain)
+
+saved_mapping = Table(
+    "saved_mapping",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("member"),
+    _text("name"),
+    _text("columns"),
+    _text("document"),
+    _text("made_by"),
+    _number("created_ms"),
+    _number("used_ms", may_miss=True),
+)
+"""How a member's files are read: a mapping document, and the columns by which such a file is known again."""
+
+Index("saved_mapping_by_member", saved_mapping.c.member)
+
+webhook = Table(
+    "webhook",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("member"),
+    _text("url"),
+    _text("kinds"),
+    _text("note"),
+    _text("made_by"),
+    _number("generation"),
+    _number("created_ms"),
+    _number("failing_ms", may_miss=True),
+    _number("stopped_ms", may_miss=True),
+    _number("ended_ms", may_miss=True),
+)
+"""An address of a member that is told what happened. Its signing key follows from the key of this store and
+`generation`, so that nothing of it is kept. `failing_ms`: since when every delivery has failed."""
+
+Index("webhook_by_member", webhook.c.member)
+
+webhook_message = Table(
+    "webhook_message",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("webhook"),
+    _text("type"),
+    _bytes("payload"),
+    _text("state"),
+    _number("created_ms"),
+    _number("tries"),
+    _number("next_ms", may_miss=True),
+    _number("tried_ms", may_miss=True),
+    _number("status", may_miss=True),
+    _text("trouble", may_miss=True),
+    CheckConstraint("state IN ('waiting', 'delivered', 'dead')"),
+)
+"""What one address is to be told, and how that went: ids and kinds only. `next_ms` is when it is tried next."""
+
+Index("webhook_message_by_webhook", webhook_message.c.webhook, webhook_message.c.created_ms)
+Index("webhook_message_by_next", webhook_message.c.next_ms)
+
+webhook_cursor = Table("webhook_cursor", people, _text("name", is_key=True), _number("position"))
+"""How far what is told has followed what happened."""
+
+appearance = Table(
+    "appearance",
+    people,
+    _bytes("member", is_key=True),
+    _text("name"),
+    _text("ink"),
+    _text("paper"),
+    _text("origins"),
+    _text("changed_by"),
+    _bytes("logo", may_miss=True),
+    _text("logo_type", may_miss=True),
+    _number("changed_ms"),
+)
+"""How a member looks in pages that it shows to its customers, and which origins may frame them."""
+
+approval = Table(
+    "approval",
+    people,
+    _bytes("id", is_key=True),
+    _text("act"),
+    _text("document"),
+    _text("state"),
+    _text("asked_by"),
+    _number("asked_ms"),
+    _number("until_ms"),
+    _text("decided_by", may_miss=True),
+    _number("decided_ms", may_miss=True),
+    _text("outcome", may_miss=True),
+    CheckConstraint("state IN ('open', 'granted', 'done', 'refused', 'withdrawn', 'failed')"),
+)
+"""An act that one operator asks for and another one decides; `document` is the act itself."""
+
+Index("approval_by_time", approval.c.asked_ms)
+
+member_quota = Table(
+    "member_quota",
+    people,
+    _bytes("member", is_key=True),
+    _number("requests_per_minute"),
+    _number("changed_ms"),
+    _text("changed_by"),
+)
+"""How much a member's programs may ask, where it is another limit than the node's own."""
