@@ -7,37 +7,26 @@ fails. It refuses to know how statements were prepared, and it neither seals nor
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple, cast
-
-import msgspec
+from typing import cast
 
 from carnet.encoding import decode, tag
 from carnet.errors import Reason, Refused
-from carnet.ledger.rules.members import Member, check_custody, roles_for
-from carnet.ledger.state import State
-from carnet.node.aliases import Declaration, check_alias
+from carnet.ledger.rules.members import check_custody, roles_for
+from carnet.node.aliases import check_alias
 from carnet.node.erased import check_id_not_erased
-from carnet.node.heads import ChainHead, follow_heads
-from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, ask_many, find_linked, find_sources, get_chain_by_number, open_content
-from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Refusal, Row
+from carnet.node.lookup import open_content
+from carnet.node.placing.known import Known
+from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right
+from carnet.node.prepare import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
-from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
-from carnet.vault.store import Blob, Connection
+from carnet.vault.store import Blob
 from carnet.vault.tables import ELSEWHERE, IN_VAULT
-
-MAX_BATCH = 4096
-"""Links in one batch: a proof that is made cold reads the leaves of its batch, 32 bytes each."""
-
-MAX_SOURCE_BYTES = 512
-"""So many bytes of digests of source rows are kept with a head, of 16 bytes each."""
 
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
@@ -45,130 +34,12 @@ AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "pass
 _LINK = tag("link")
 _SEQ_EPOCH = struct.Struct(">QI").pack
 _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
-_FIND_HEADS = (
-    "SELECT id, chain16, type, blind, closed, home, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
-)
-_FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
 _ZERO_MARK = bytes(1) + NO_TARGET
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32
-    bytes and the time of acceptance (ms)."""
-
-    place: int
-    chain16: bytes
-    seq: int
-    sid: bytes
-    seal: int
-    signed: bytes
-    accepted_ms: int
-
-
-class Outcome(NamedTuple):
-    """What became of one submission: a receipt or a refusal for each item; `refused` when all of it was refused as a
-    whole."""
-
-    receipts: list[Receipt]
-    refusals: list[Refusal]
-    refused: Refused | None = None
-
-
-@dataclass(slots=True)
-class Head:
-    """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
-    -1 at first; `seal` that of its newest link before; `stored` the head that its row remembers, None for a new chain;
-    `is_turned` says that it was closed, reopened, transferred or moved; `sources` are the digests of all its source
-    rows, one after the other, None where not all are known."""
-
-    number: int
-    chain16: bytes
-    type: int
-    blind: bytes | None
-    closed: int
-    seq: int
-    epoch: int
-    id: bytes
-    home: bytes | None = None
-    ordinal: int = -1
-    seal: int = -1
-    stored: ChainHead | None = None
-    is_turned: bool = False
-    sources: bytes | None = None
-    wrapped_key: bytes = b""
-    subject: bytes = b""
-
-    @property
-    def current(self) -> ChainHead:
-        """The newest link, which is sealed."""
-        return ChainHead(self.seq, self.epoch, self.id, self.seal)
-
-    def keep(self, seal: int, *, is_written: bool = False) -> None:
-        """The links of this transaction are sealed up to the log index `seal`; with `is_written` the row says so."""
-        self.seal, self.ordinal, self.is_turned, self.wrapped_key, self.subject = seal, -1, False, b"", b""
-        if is_written:
-            self.stored = self.current
-
-
-@dataclass(slots=True)
-class OpenBatch:
-    """Links that will be sealed together: their class and their leaf hashes in order."""
-
-    class_: int
-    leaves: list[bytes] = field(default_factory=list)
-
-
-class Right(NamedTuple):
-    """What a submission's author may do now: the member's leaf, and the class or the refusal for each kind asked so
-    far."""
-
-    member: Member
-    basis: int
-    kinds: dict[str, Refused | int]
-
-
-class Placing:
+class Placing(Known):
     """The statements of one transaction, linked and put into batches; the first batch gets the log index
     `state.size`."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        ring: KeyRing,
-        kinds: Kinds,
-        state: State,
-        home: bytes,
-        at: int,
-        next_chain: int,
-        next_submission: int,
-        key_ids: dict[bytes, int],
-        kept_heads: Mapping[int, Head] | None = None,
-    ) -> None:
-        self._connection = connection
-        self._ring = ring
-        self._kinds = kinds
-        self._state = state
-        self._home = home
-        self._at = at
-        self._key_ids = key_ids
-        self.next_chain = next_chain
-        self.next_submission = next_submission
-        self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
-        self._kept_heads = {} if kept_heads is None else kept_heads
-        self.heads: dict[int, Head] = {}
-        self.batches: list[OpenBatch] = []
-        # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.
-        self.entries: list[tuple[object, ...]] = []
-        self.bare_entries: list[tuple[object, ...]] = []
-        self.entries_at_target: list[tuple[object, ...]] = []
-        self.submissions: list[tuple[object, ...]] = []
-        self._latest: dict[int, int] = {}
-        self._blinds: dict[bytes, bytes] = {}
-        # Source rows that a chain holds, as far as they were asked for or placed.
-        self._known: dict[int, set[bytes]] = {}
-        self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
-        self._linked: dict[int, set[bytes]] = {}
-        self._tombstones = Tombstones(connection, ring.index)
 
     # ---- one submission
 
@@ -235,48 +106,6 @@ class Placing:
 
     # ---- one chain of it
 
-    def _load_heads(self, numbers: Iterable[int]) -> None:
-        """Read many heads with few questions: one for each would cost more than the links."""
-        wanted = set(numbers) - self.heads.keys()
-        self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
-        rows = list(ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())))
-        stored = {row[0]: (row[1], ChainHead(*row[6:])) for row in rows}
-        newer = follow_heads(self._connection, self._state.net, stored)
-        for number, chain16, type_, blind, closed, home, *_ in rows:
-            before = stored[number][1]
-            seq, epoch, link_id, seal = newer.get(number, before)
-            self.heads[number] = Head(
-                number, chain16, type_, blind, closed, seq, epoch, link_id, home, seal=seal, stored=before
-            )
-
-    def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
-        """Read which of the subjects of new passports have one already."""
-        missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
-        self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
-
-    def _load_linked(self, prepared: Prepared) -> None:
-        """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first
-        chain's alone are asked for."""
-        groups = [group for group in prepared.groups if group.chain]
-        asked = groups[:1] if prepared.is_signed_here else groups
-        self._linked = find_linked(self._connection, {one.chain: [row.sid for row in one.rows] for one in asked})
-
-    def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
-        """Read which source rows the chains hold already to which more are to be added."""
-        asked: dict[int, list[bytes]] = {}
-        for group in groups:
-            head = self.heads.get(group.chain) if group.chain else None
-            if head is None:
-                continue
-            held = head.sources
-            # Bytes that stand there across two digests are asked for in vain, and no harm is done.
-            sources = [row.source for row in group.rows if row.source and (held is None or row.source in held)]
-            if sources:
-                asked.setdefault(group.chain, []).extend(sources)
-        if asked:
-            for chain, known in find_sources(self._connection, asked).items():
-                self._known.setdefault(chain, set()).update(known)
-
     def _enter_group(
         self, group: PreparedGroup, right: Right, is_checked_twice: bool, refusals: list[Refusal]
     ) -> tuple[Sequence[Row], Head]:
@@ -334,9 +163,7 @@ class Placing:
             taken = self._blinds.get(blind)
             if taken is not None:
                 raise Refused(
-                    Reason.SUBJECT_TAKEN,
-                    f"this subject has a passport already: {taken.hex()}",
-                    passport=taken.hex(),
+                    Reason.SUBJECT_TAKEN, f"this subject has a passport already: {taken.hex()}", passport=taken.hex()
                 )
             self._blinds[blind] = group.chain16
         head = Head(
@@ -504,91 +331,6 @@ class Placing:
             found = self._find_entry(head, row.target)
             if found is not None and found[0] == CLOSING and self._is_held(right, found[1], found[2]):
                 head.closed, head.is_turned = 0, True
-
-    def _is_held(self, right: Right, member: bytes, basis: int) -> bool:
-        """Whether a correction by this author holds on an entry of that member and basis. Spec: 2.9."""
-        if right.member.id == member and right.basis == basis:
-            return True
-        return is_corrector(right.member, right.basis)
-
-    def _find_target(self, head: Head, sid: bytes) -> int | None:
-        for row, seq, _ in self._rows_of.get(head.number, ()):
-            if row.sid == sid:
-                return seq
-        query = "SELECT seq FROM entry WHERE chain = ? AND sid = ?"
-        found = self._connection.execute(query, (head.number, sid)).fetchone()
-        return None if found is None else int(found[0])
-
-    def _find_entry(self, head: Head, sid: bytes) -> tuple[str, bytes, int] | None:
-        """(kind, member, basis) of an entry of this chain."""
-        for row, _, right in self._rows_of.get(head.number, ()):
-            if row.sid == sid:
-                return row.kind, right.member.id, right.basis
-        query = (
-            "SELECT kind, member, basis FROM entry JOIN submission ON submission.id = entry.submission"
-            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND sid = ?"
-        )
-        found = self._connection.execute(query, (head.number, sid)).fetchone()
-        return None if found is None else (self._kinds.names_of[found[0]][0], found[1], found[2])
-
-    def read_declarations(self, number: int) -> list[Declaration]:
-        """The aliases that the entries of a stored chain declare, from the highest seq down; raises Refused(ERASED)."""
-        self._load_heads([number])
-        return self._read_declarations(self.heads[number])
-
-    def _read_declarations(self, head: Head) -> list[Declaration]:
-        """The aliases that the chain's identity entries declare, from the highest seq down."""
-        ref = self._get_ref(head)
-        kind_id = self._kinds.id_of.get(IDENTITY, 0)
-        names = self._kinds.names_of[kind_id][1]
-        query = (
-            "SELECT sid, basis, secret, content FROM entry WHERE chain = ? AND kind = ? AND content IS NOT NULL"
-            " ORDER BY seq DESC"
-        )
-        stored = self._connection.execute(query, (head.number, kind_id)).fetchall()
-        pending = [
-            (row.sid, right.basis, row.secret, row.content)
-            for row, _, right in reversed(self._rows_of.get(head.number, ()))
-            if row.kind == IDENTITY and row.content is not None
-        ]
-        return [
-            Declaration(
-                open_content(ref, IDENTITY, names, sid, secret, content).fields["alias"],
-                basis,
-                self._is_superseded(head, sid),
-            )
-            for sid, basis, secret, content in [*pending, *stored]
-        ]
-
-    def _is_superseded(self, head: Head, sid: bytes) -> bool:
-        found = self._find_entry(head, sid)
-        if found is None:
-            return False
-        for row, _, right in self._rows_of.get(head.number, ()):
-            if row.mark == Mark.SUPERSEDES and row.target == sid and self._is_held(right, found[1], found[2]):
-                return True
-        query = (
-            "SELECT member, basis FROM entry JOIN submission ON submission.id = entry.submission"
-            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND mark = 1 AND target = ?"
-        )
-        for member, basis in self._connection.execute(query, (head.number, sid)):
-            # The accreditation in force is asked, not that of the old seal: a stricter answer for an author who lost
-            # it.
-            if (member, basis) == found[1:] or is_corrector(self._state.members.get(member), basis):
-                return True
-        return False
-
-    def _get_ref(self, head: Head) -> ChainRef:
-        if head.stored is not None:
-            return get_chain_by_number(self._connection, self._ring, head.number)
-        key = unwrap(self._ring.kek, head.wrapped_key)
-        subject = decode(decrypt_subject(key, head.chain16, head.subject))
-        return ChainRef(head.number, head.chain16, head.type, key, subject)  # type: ignore[arg-type]
-
-
-def is_corrector(member: Member, basis: int) -> bool:
-    """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
-    return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)
 
 
 def _is_linked(linked: set[bytes], row: Row, refusals: list[Refusal]) -> bool:

@@ -1,0 +1,18 @@
+"""Placing prepared statements: checked against the state in force, linked, put into batches."""
+
+from carnet.node.placing.known import is_corrector
+from carnet.node.placing.placing import AFTER_CLOSING, CLOSING, Placing
+from carnet.node.placing.records import MAX_BATCH, Head, OpenBatch, Outcome, Receipt, Right
+
+__all__ = [
+    "AFTER_CLOSING",
+    "CLOSING",
+    "MAX_BATCH",
+    "Head",
+    "OpenBatch",
+    "Outcome",
+    "Placing",
+    "Receipt",
+    "Right",
+    "is_corrector",
+]

@@ -1,0 +1,197 @@
+"""What a placing knows of the store: heads, subjects, source rows and statements that stand there, each asked for once.
+
+It refuses to judge what may be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from carnet.encoding import decode
+from carnet.ledger.rules.members import Member
+from carnet.ledger.state import State
+from carnet.node.aliases import Declaration
+from carnet.node.heads import ChainHead, follow_heads
+from carnet.node.keyring import KeyRing
+from carnet.node.lookup import Kinds, ask_many, find_linked, find_sources, get_chain_by_number, open_content
+from carnet.node.placing.records import Head, OpenBatch, Right
+from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
+from carnet.types import Mark
+from carnet.vault.erasing import Tombstones
+from carnet.vault.sealing import decrypt_subject, unwrap
+from carnet.vault.store import Blob, Connection
+
+_FIND_HEADS = (
+    "SELECT id, chain16, type, blind, closed, home, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
+)
+_FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
+
+
+class Known:
+    """What one transaction has placed so far, and what the store holds of the chains that it touches."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        ring: KeyRing,
+        kinds: Kinds,
+        state: State,
+        home: bytes,
+        at: int,
+        next_chain: int,
+        next_submission: int,
+        key_ids: dict[bytes, int],
+        kept_heads: Mapping[int, Head] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._ring = ring
+        self._kinds = kinds
+        self._state = state
+        self._home = home
+        self._at = at
+        self._key_ids = key_ids
+        self.next_chain = next_chain
+        self.next_submission = next_submission
+        self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
+        self._kept_heads = {} if kept_heads is None else kept_heads
+        self.heads: dict[int, Head] = {}
+        self.batches: list[OpenBatch] = []
+        # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.
+        self.entries: list[tuple[object, ...]] = []
+        self.bare_entries: list[tuple[object, ...]] = []
+        self.entries_at_target: list[tuple[object, ...]] = []
+        self.submissions: list[tuple[object, ...]] = []
+        self._latest: dict[int, int] = {}
+        self._blinds: dict[bytes, bytes] = {}
+        # Source rows that a chain holds, as far as they were asked for or placed.
+        self._known: dict[int, set[bytes]] = {}
+        self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
+        self._linked: dict[int, set[bytes]] = {}
+        self._tombstones = Tombstones(connection, ring.index)
+
+    def _load_heads(self, numbers: Iterable[int]) -> None:
+        """Read many heads with few questions: one for each would cost more than the links."""
+        wanted = set(numbers) - self.heads.keys()
+        self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
+        rows = list(ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())))
+        stored = {row[0]: (row[1], ChainHead(*row[6:])) for row in rows}
+        newer = follow_heads(self._connection, self._state.net, stored)
+        for number, chain16, type_, blind, closed, home, *_ in rows:
+            before = stored[number][1]
+            seq, epoch, link_id, seal = newer.get(number, before)
+            self.heads[number] = Head(
+                number, chain16, type_, blind, closed, seq, epoch, link_id, home, seal=seal, stored=before
+            )
+
+    def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
+        """Read which of the subjects of new passports have one already."""
+        missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
+        self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
+
+    def _load_linked(self, prepared: Prepared) -> None:
+        """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first
+        chain's alone are asked for."""
+        groups = [group for group in prepared.groups if group.chain]
+        asked = groups[:1] if prepared.is_signed_here else groups
+        self._linked = find_linked(self._connection, {one.chain: [row.sid for row in one.rows] for one in asked})
+
+    def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
+        """Read which source rows the chains hold already to which more are to be added."""
+        asked: dict[int, list[bytes]] = {}
+        for group in groups:
+            head = self.heads.get(group.chain) if group.chain else None
+            if head is None:
+                continue
+            held = head.sources
+            # Bytes that stand there across two digests are asked for in vain, and no harm is done.
+            sources = [row.source for row in group.rows if row.source and (held is None or row.source in held)]
+            if sources:
+                asked.setdefault(group.chain, []).extend(sources)
+        if asked:
+            for chain, known in find_sources(self._connection, asked).items():
+                self._known.setdefault(chain, set()).update(known)
+
+    def _is_held(self, right: Right, member: bytes, basis: int) -> bool:
+        """Whether a correction by this author holds on an entry of that member and basis. Spec: 2.9."""
+        if right.member.id == member and right.basis == basis:
+            return True
+        return is_corrector(right.member, right.basis)
+
+    def _find_target(self, head: Head, sid: bytes) -> int | None:
+        for row, seq, _ in self._rows_of.get(head.number, ()):
+            if row.sid == sid:
+                return seq
+        query = "SELECT seq FROM entry WHERE chain = ? AND sid = ?"
+        found = self._connection.execute(query, (head.number, sid)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _find_entry(self, head: Head, sid: bytes) -> tuple[str, bytes, int] | None:
+        """(kind, member, basis) of an entry of this chain."""
+        for row, _, right in self._rows_of.get(head.number, ()):
+            if row.sid == sid:
+                return row.kind, right.member.id, right.basis
+        query = (
+            "SELECT kind, member, basis FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND sid = ?"
+        )
+        found = self._connection.execute(query, (head.number, sid)).fetchone()
+        return None if found is None else (self._kinds.names_of[found[0]][0], found[1], found[2])
+
+    def read_declarations(self, number: int) -> list[Declaration]:
+        """The aliases that the entries of a stored chain declare, from the highest seq down; raises Refused(ERASED)."""
+        self._load_heads([number])
+        return self._read_declarations(self.heads[number])
+
+    def _read_declarations(self, head: Head) -> list[Declaration]:
+        """The aliases that the chain's identity entries declare, from the highest seq down."""
+        ref = self._get_ref(head)
+        kind_id = self._kinds.id_of.get(IDENTITY, 0)
+        names = self._kinds.names_of[kind_id][1]
+        query = (
+            "SELECT sid, basis, secret, content FROM entry WHERE chain = ? AND kind = ? AND content IS NOT NULL"
+            " ORDER BY seq DESC"
+        )
+        stored = self._connection.execute(query, (head.number, kind_id)).fetchall()
+        pending = [
+            (row.sid, right.basis, row.secret, row.content)
+            for row, _, right in reversed(self._rows_of.get(head.number, ()))
+            if row.kind == IDENTITY and row.content is not None
+        ]
+        return [
+            Declaration(
+                open_content(ref, IDENTITY, names, sid, secret, content).fields["alias"],
+                basis,
+                self._is_superseded(head, sid),
+            )
+            for sid, basis, secret, content in [*pending, *stored]
+        ]
+
+    def _is_superseded(self, head: Head, sid: bytes) -> bool:
+        found = self._find_entry(head, sid)
+        if found is None:
+            return False
+        for row, _, right in self._rows_of.get(head.number, ()):
+            if row.mark == Mark.SUPERSEDES and row.target == sid and self._is_held(right, found[1], found[2]):
+                return True
+        query = (
+            "SELECT member, basis FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE chain = ? AND mark = 1 AND target = ?"
+        )
+        for member, basis in self._connection.execute(query, (head.number, sid)):
+            # The accreditation in force is asked, not that of the old seal: a stricter answer for an author who lost
+            # it.
+            if (member, basis) == found[1:] or is_corrector(self._state.members.get(member), basis):
+                return True
+        return False
+
+    def _get_ref(self, head: Head) -> ChainRef:
+        if head.stored is not None:
+            return get_chain_by_number(self._connection, self._ring, head.number)
+        key = unwrap(self._ring.kek, head.wrapped_key)
+        subject = decode(decrypt_subject(key, head.chain16, head.subject))
+        return ChainRef(head.number, head.chain16, head.type, key, subject)  # type: ignore[arg-type]
+
+
+def is_corrector(member: Member, basis: int) -> bool:
+    """Whether a member may withdraw what others wrote, on this basis. Spec: 2.9."""
+    return any(kind == "passport.rectified/1" and accredited == basis for kind, accredited, _ in member.accreditations)

@@ -1,0 +1,265 @@
+"""One moment of the store, and what is kept of it: records, trees, submissions, chains, each read once.
+
+It refuses to know what any of it is wanted for.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import TracebackType
+from typing import Self, cast
+
+from carnet.encoding import decode
+from carnet.errors import Reason, Refused
+from carnet.ledger.census import compute_slot
+from carnet.ledger.rules.document import Rules, compute_line_leaf
+from carnet.ledger.state import State
+from carnet.node.census import get_top, read_census_tree
+from carnet.node.erased import is_census_owed
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing
+from carnet.node.logbook import read_node
+from carnet.node.lookup import Kinds, find_chain_by_id, get_chain_by_number
+from carnet.node.prepare import ChainRef
+from carnet.node.reader.records import EntryRow, Submission
+from carnet.passport.statement import compute_submission
+from carnet.proof.assemble import Document, Shared, SignedTogether
+from carnet.tlog.pieces import Bucket, Page, Top, open_piece
+from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
+from carnet.vault.census import find_piece
+from carnet.vault.ledger import (
+    find_latest,
+    parse_line,
+    parse_member,
+    parse_record,
+    read_leaf,
+    read_lines,
+    read_member_leaves,
+    read_schemas,
+    read_state,
+)
+from carnet.vault.store import open_store
+
+SMALL_CACHE_KIB = 4096
+UPPER_PIECES = 1 << 13
+"""Pieces of the census tree with lower numbers are kept once read; a kilobyte each."""
+
+
+class Moment:
+    """What is read at one moment; close it."""
+
+    _kinds: Kinds
+    _home: bytes
+
+    def __init__(self, home: Home, ring: KeyRing, *, is_one_of_many: bool = False, like: Moment | None = None) -> None:
+        """`is_one_of_many`: with little memory of its own, since a process has dozens of them. `like` is another reader
+        of this home, whose rules and members are taken over if they are still in force."""
+        self._files, self._ring, self._is_one_of_many = home, ring, is_one_of_many
+        self._version: object = None
+        self._store = open_store(home.address, is_read_only=True)
+        self._connection = self._store.connection
+        try:
+            if is_one_of_many and self._connection.is_file:
+                self._connection.execute(f"PRAGMA cache_size = -{SMALL_CACHE_KIB}")
+            if like is not None:
+                self._kinds, self._home = like._kinds, like._home
+                self._cache()
+            self._begin()
+            self._load(None if like is None else like.state)
+        except BaseException:
+            self._store.close()
+            raise
+
+    def open_another(self) -> Self:
+        """Another reader of this home, for another thread: opened in a tenth of the time, also when this one is
+        closed."""
+        return type(self)(self._files, self._ring, is_one_of_many=self._is_one_of_many, like=self)
+
+    def refresh(self) -> None:
+        """See the store as it is now; caches start anew where they could be of another moment."""
+        self.rest()
+        self._begin()
+        self._load(None)
+
+    def refresh_if_changed(self) -> None:
+        """See the store as it is now. If nothing was written since, all that is kept of it stays; otherwise what never
+        changes: log records, and the rules and members if they are still in force."""
+        self.rest()
+        if self._begin():
+            self._load(self._state)
+
+    def glance(self) -> None:
+        """See the passports as they are now, while rules and members may still be those of the last refresh: for what
+        the writer checks again."""
+        self.rest()
+        self._connection.begin_read()
+
+    def rest(self) -> None:
+        """Let go of the moment that was seen, so that the store's log can be moved on; `refresh` comes before the next
+        look."""
+        if self._connection.in_transaction:
+            self._connection.commit()
+
+    def _begin(self) -> bool:
+        """Begin to see the present; whether it differs from what was seen before."""
+        self._connection.begin_read()
+        version = self._connection.read_version()
+        is_other, self._version = version != self._version, version
+        return is_other
+
+    def _load(self, known: State | None) -> None:
+        connection = self._connection
+        self._state = read_state(connection, known)
+        if known is None or known.rules_ref != self._state.rules_ref:
+            self._kinds = Kinds(read_schemas(connection))
+            self._home = self._state.genesis.founders[0].member
+        if known is None:
+            self._cache()
+        else:
+            self._forget()
+        self._checkpoint = self._read_checkpoint()
+        self._census = self._read_census()
+        self._shared: Shared | None = None
+
+    @property
+    def state(self) -> State:
+        """The ledger's state at this moment: network, rules, members."""
+        return self._state
+
+    def _cache(self) -> None:
+        """Wrap what is asked again and again: first what never changes, the log and what stands in its trees."""
+        self._record = lru_cache(8192)(self._read_record)
+        self._record_at = lru_cache(8192)(lambda index: cast("int", self._record(index)["at"]))
+        self._node = lru_cache(65536)(self._read_node)
+        self._batch = lru_cache(64)(self._read_batch)
+        self._members = lru_cache(16)(self._read_members)
+        self._rules = lru_cache(16)(self._read_rules)
+        self._line = lru_cache(256)(self._read_line)
+        self._member = lru_cache(256)(self._read_member)
+        # The others belong to one moment, and end with it: an erasure may have taken away what was in them.
+        self._submission = lru_cache(1024)(self._read_submission)
+        self._ref = lru_cache(1024)(self._read_ref)
+        self._rows = lru_cache(4)(self._read_rows)
+        self._page = lru_cache(2048)(self._read_piece)
+        self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
+
+    def _forget(self) -> None:
+        for kept in (self._submission, self._ref, self._rows, self._page, self._census_tree):
+            kept.cache_clear()
+
+    def close(self) -> None:
+        """End the view; idempotent."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _read_checkpoint(self) -> tuple[int, bytes] | None:
+        row = self._connection.execute("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _read_census(self) -> tuple[int, int, Top] | None:
+        """(index, covers, root and count) of the newest census below the checkpoint.
+
+        A census and its checkpoint are two commits. In the moment between them there is a census that no checkpoint
+        proves; the heads of the one before it are gone by then, so the reader says "not yet".
+        """
+        index = find_latest(self._connection, "census")
+        if index is None or self._checkpoint is None or index >= self._checkpoint[0]:
+            return None
+        census = cast("Document", self._record(index)["census"])
+        if is_census_owed(self._connection, cast("int", census["erased"])):
+            return None
+        return index, cast("int", census["covers"]), get_top(census)
+
+    def _get_census(self) -> tuple[int, int, Top]:
+        if self._census is None:
+            raise Refused(Reason.NOTHING_SEALED, "there is no census under a checkpoint yet: take one, then prove")
+        return self._census
+
+    def _open_piece(self, number: int) -> Bucket | Page:
+        # The upper pages are on the way to every chain; those below, and the buckets, on the way to few.
+        return self._page(number) if number < UPPER_PIECES else self._read_piece(number)
+
+    def _read_piece(self, number: int) -> Bucket | Page:
+        return open_piece(number, find_piece(self._connection, number), compute_slot)
+
+    def _read_record(self, index: int) -> Document:
+        return parse_record(read_leaf(self._connection, index))
+
+    def _read_node(self, level: int, index: int) -> bytes:
+        return read_node(self._connection, level, index)
+
+    def _read_batch(self, seal: int) -> MerkleTree:
+        row = self._connection.execute("SELECT leaves FROM seal WHERE idx = ?", (seal,)).fetchone()
+        if row is None:
+            raise Refused(Reason.NODE_DAMAGED, f"the batch of seal {seal} is missing: run `carnet fsck`")
+        return MerkleTree(split_hashes(row[0]))
+
+    def _read_submission(self, number: int) -> Submission:
+        row = self._connection.execute(
+            "SELECT member, digest, created_ms, count, root, sig, leaves FROM submission"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id = ?",
+            (number,),
+        ).fetchone()
+        if row is None:
+            raise Refused(Reason.NODE_DAMAGED, f"submission {number} is missing: run `carnet fsck`")
+        member, digest, created_ms, count, root, sig, leaves = row
+        sub = compute_submission(self._state.net, digest, created_ms, count, root)
+        tree = MerkleTree(split_hashes(leaves)) if leaves is not None else None
+        signed = SignedTogether(digest, created_ms, count, tree, sig)
+        return Submission(member, digest, created_ms, sub, sig, signed)
+
+    def _read_members(self, index: int) -> tuple[dict[bytes, int], list[bytes], MerkleTree]:
+        leaves = read_member_leaves(self._connection, index)
+        ids = {parse_member(leaf).id: at for at, leaf in enumerate(leaves)}
+        return ids, leaves, MerkleTree([leaf_hash(leaf) for leaf in leaves])
+
+    def _read_member(self, index: int, member: bytes) -> tuple[int, Document]:
+        ids, leaves, _ = self._members(index)
+        if member not in ids:
+            raise Refused(Reason.UNKNOWN_MEMBER, f"no member {member.hex()}", member=member.hex())
+        at = ids[member]
+        return at, parse_member(leaves[at]).to_document()
+
+    def _read_rules(self, index: int) -> tuple[Rules, list[bytes], MerkleTree]:
+        lines = read_lines(self._connection, index)
+        tree = MerkleTree([leaf_hash(compute_line_leaf(line)) for line in lines])
+        return Rules(tuple(parse_line(line) for line in lines)), lines, tree
+
+    def _read_line(self, index: int, subject: tuple[object, ...]) -> tuple[int, Document]:
+        rules, lines, _ = self._rules(index)
+        found = rules.find(*subject)
+        if found is None:
+            raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
+        return found[0], cast("Document", decode(lines[found[0]]))
+
+    def _read_rows(self, chain: bytes) -> list[EntryRow]:
+        """All entries of a chain as they are stored, from seq 0."""
+        query = (
+            "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
+            " FROM entry WHERE chain = ? ORDER BY seq"
+        )
+        return [EntryRow(*row) for row in self._connection.execute(query, (self._ref(chain).id,))]
+
+    def _read_ref(self, chain: bytes) -> ChainRef:
+        ref = find_chain_by_id(self._connection, self._ring, chain)
+        if ref is None:
+            raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {chain.hex()} here", passport=chain.hex())
+        return ref
+
+    def _find_subject_of(self, number: int) -> dict[str, object] | None:
+        try:
+            return get_chain_by_number(self._connection, self._ring, number).subject
+        except Refused as refused:
+            if refused.reason is not Reason.ERASED:
+                raise
+            return None
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """The 32-byte hashes of a blob."""
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

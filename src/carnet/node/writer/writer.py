@@ -1,0 +1,269 @@
+"""The one writer of a home: it owns the lock and the signing keys, and turns prepared submissions into durable
+receipts.
+
+Everything of one commit – entries, contents, seals, log nodes, ledger state – is one transaction: acknowledged means
+on the disk. It refuses to know where submissions come from, and to write on when the disk has failed it once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from carnet.errors import Reason, Refused
+from carnet.ledger.batch import compute_receipt
+from carnet.ledger.rules.members import roles_for
+from carnet.node.grouping import Grouping
+from carnet.node.home import Home
+from carnet.node.keyring import KeyRing, RandomBytes, is_under_passphrase, load_key_ring
+from carnet.node.lock import WriterLock
+from carnet.node.placing import Head, Outcome, Placing, Receipt
+from carnet.node.prepare import Group, Job, Prepared, Preparer, count_random_bytes
+from carnet.node.restored import check_may_write
+from carnet.node.rotation import check_node_key
+from carnet.node.writer.clearing import Clearing
+from carnet.node.writer.storing import make_seals, store_placed
+from carnet.signing import Signer
+from carnet.vault.disk import explained_disk_errors
+from carnet.vault.store import move_log
+
+KEPT_HEADS = 32_768
+"""Chains whose heads are kept at hand: some 20 MB."""
+
+
+class Writer(Clearing):
+    """Open it with `open_writer`, and close it: it holds the home's lock. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        home: Home,
+        ring: KeyRing,
+        lock: WriterLock,
+        *,
+        clock: Callable[[], int],
+        random_bytes: RandomBytes,
+        passphrase: str | None,
+        is_node_key_lost: bool = False,
+        command: str = "",
+    ) -> None:
+        super().__init__(
+            home, ring, lock, clock=clock, random_bytes=random_bytes, passphrase=passphrase, command=command
+        )
+        self._preparer: tuple[int, Preparer] | None = None
+        self._grouping = Grouping(self.commit)
+        try:
+            self._finish_rotation()
+            if not is_node_key_lost:
+                check_node_key(self._ring, self._book.state.members.get(self._node_id))
+                self._finish_erasures()
+        except BaseException:
+            self._store.close()
+            raise
+
+    def close(self) -> None:
+        """Finish what waits, keep the last checkpoint, and let the next writer in; idempotent."""
+        self._grouping.close()
+        super().close()
+
+    # ---- appending
+
+    def make_job(
+        self,
+        member: bytes,
+        basis: int,
+        groups: Sequence[Group],
+        *,
+        created_ms: int | None = None,
+        public: bytes | None = None,
+    ) -> Job:
+        """A job in the name of a member: signed by its key in our ring, or by `public` elsewhere.
+
+        Raises Refused(UNKNOWN_KEY) if neither is there.
+        """
+        seed = None
+        if public is None:
+            seed = self._get_seed(member, roles_for(basis))
+            public = Signer(seed).public
+        return Job(
+            member,
+            public,
+            seed,
+            basis,
+            self._clock() if created_ms is None else created_ms,
+            groups,
+            self._random_bytes(count_random_bytes(groups)),
+        )
+
+    def prepare(self, job: Job) -> Prepared:
+        """Prepare in this process, under the rules in force."""
+        with self._mutex:
+            index = self._book.state.rules_ref.index
+            if self._preparer is None or self._preparer[0] != index:
+                self._preparer = (index, Preparer(self.context()))
+            preparer = self._preparer[1]
+        return preparer.prepare(job)
+
+    def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
+        """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole
+        submission."""
+        outcome = self.commit([self.prepare(self.make_job(member, basis, groups))])[0]
+        if outcome.refused is not None:
+            raise outcome.refused
+        return outcome
+
+    def submit(self, prepared: Prepared) -> Future[Outcome]:
+        """Hand over one submission from any thread; those that wait together share one transaction and one flush."""
+        self._check_alive()
+        return self._grouping.submit(prepared)
+
+    def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Place, seal and store the submissions in one transaction; when it returns, they are on the disk.
+
+        What is refused is refused by itself. Raises Refused(TIME_WENT_BACK, NODE_DAMAGED) for all of them; then
+        nothing was written.
+        """
+        with self._mutex:
+            return self._transact(lambda at: self._seal_all(prepared, at))
+
+    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+        """As `commit`, but only the disk, or the server, is still to be waited for when it returns: once the future has
+        its outcomes, they are durable. Whatever is asked of this writer next waits for that too."""
+        with self._mutex:
+            late: list[Callable[[], None]] = []
+
+            def work(at: int) -> list[Outcome]:
+                placing, outcomes = self._place(prepared, at)
+                if self._connection.is_file:
+                    # Each row of a file gives up the interpreter for a moment, and in another thread would wait long
+                    # to have it back.
+                    self._store_placed(placing, at)
+                else:
+                    late.append(lambda: self._store_placed(placing, at))
+                return outcomes
+
+            outcomes, commit = self._begin(work)
+
+            def finish() -> list[Outcome]:
+                try:
+                    commit(*late)
+                    # Should it fail, nothing is acknowledged any more, be it on the disk or not.
+                    with self._on_disk():
+                        move_log(self._connection, is_long=True)
+                except Exception as error:
+                    # Whoever asks next may come before the one who waits for this.
+                    self._late = error
+                    raise
+                return outcomes
+
+            return self._mutex.finish_later(finish)
+
+    def complete(self, prepared: Prepared) -> Prepared:
+        """A submission that came from another process, as this writer takes it: signed in the name of a member whose
+        key the node keeps, if it has no signature yet; and never trusted to have been signed here.
+
+        Raises Refused(UNKNOWN_KEY) for one without a signature whose key is not kept here.
+        """
+        if prepared.sig or not prepared.statement_count:
+            return prepared._replace(is_signed_here=False)
+        seed = self._ring.find_seed(prepared.key_digest)
+        if seed is None:
+            raise Refused(Reason.UNKNOWN_KEY, "this node keeps no such key to sign with", key=prepared.key_digest.hex())
+        return prepared.with_signature(Signer(seed).sign(prepared.submission))._replace(is_signed_here=True)
+
+    def keeps_key(self, digest: bytes) -> bool:
+        """Whether this node has the secret of an author key."""
+        return self._ring.find_seed(digest) is not None
+
+    def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
+        """The node's signature of clause 3.11 on a receipt."""
+        message = compute_receipt(
+            self._book.state.net, self._node.digest, receipt.signed, receipt.accepted_ms, deadline_ms
+        )
+        return self._node.sign(message)
+
+    def _seal_all(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
+        placing, outcomes = self._place(prepared, at)
+        self._store_placed(placing, at)
+        return outcomes
+
+    def _place(self, prepared: Sequence[Prepared], at: int) -> tuple[Placing, list[Outcome]]:
+        placing = self._make_placing(at)
+        return placing, [placing.place(one) for one in prepared]
+
+    def _store_placed(self, placing: Placing, at: int) -> None:
+        if not placing.batches:
+            return
+        before = self._book.state
+        commands, seals = make_seals(before, self._node_id, self._node, placing.batches)
+        self._write_block(at, commands)
+        store_placed(self._connection, placing, seals, before, self._node_id)
+        self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
+        self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
+        self._keep_heads(placing.heads)
+
+    def _keep_heads(self, heads: Mapping[int, Head]) -> None:
+        """Have the heads of chains that grew lately at hand. An error forgets all of them (`_transact`)."""
+        kept = self._heads
+        for number, head in heads.items():
+            kept[number] = head
+            kept.move_to_end(number)
+        while len(kept) > KEPT_HEADS:
+            kept.popitem(last=False)
+
+    def _make_placing(self, at: int) -> Placing:
+        return Placing(
+            self._connection,
+            self._ring,
+            self._kinds,
+            self._book.state,
+            self._node_id,
+            at,
+            self._next_chain,
+            self._next_submission,
+            self._key_ids,
+            self._heads,
+        )
+
+
+def open_writer(
+    path: Path,
+    *,
+    clock: Callable[[], int],
+    random_bytes: RandomBytes,
+    passphrase: str | None = None,
+    command: str | None = None,
+    is_node_key_lost: bool = False,
+) -> Writer:
+    """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy;
+    `is_node_key_lost` opens it only so that the node key be replaced (`replace_lost_node_key`).
+
+    Raises Refused NO_NODE, RESTORED_COPY (until the newest head was shown), WRITER_BUSY (with pid), WRONG_PASSPHRASE,
+    NODE_DAMAGED (it re-checks the end of the store first).
+    """
+    home = Home(path)
+    home.finish_founding()
+    if not home.is_founded():
+        raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
+    check_may_write(home)
+    command = command or " ".join(sys.argv)
+    lock = WriterLock(home.lock, command)
+    try:
+        ring = load_key_ring(home.keys, passphrase)
+        # One that was given although the keys are in clear does not put them under it by the way.
+        passphrase = passphrase if is_under_passphrase(home.keys) else None
+        with explained_disk_errors(path):
+            return Writer(
+                home,
+                ring,
+                lock,
+                clock=clock,
+                random_bytes=random_bytes,
+                passphrase=passphrase,
+                is_node_key_lost=is_node_key_lost,
+                command=command,
+            )
+    except BaseException:
+        lock.release()
+        raise
