@@ -30,8 +30,8 @@ from carnet.passport.kinds import Schema, read_schema
 from carnet.passport.submission import Stated, Submission
 from carnet.tlog.tree import leaf_hash
 from carnet.types import show
+from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import encrypt_content, pack_values, wrap
-from carnet.vault.tables import HISTORY, JOURNAL
 
 Kinds = dict[str, tuple[KindLine, Schema]]
 

@@ -129,8 +129,11 @@ class PreparePool:
         # Even one that is never asked starts a process, which looks after its semaphores.
         self._executor: ProcessPoolExecutor | None = None
         if worker_count > 0:
+            server = get_context("forkserver")
+            # Loaded once, and shared by all: each by itself would take as long as some thousands of rows.
+            server.set_forkserver_preload(["__main__", __name__])
             self._executor = ProcessPoolExecutor(
-                worker_count, mp_context=get_context("forkserver"), initializer=_start, initargs=(context,)
+                worker_count, mp_context=server, initializer=_start, initargs=(context,)
             )
 
     def submit(self, job: Job) -> Preparing:

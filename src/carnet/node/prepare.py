@@ -28,6 +28,7 @@ from carnet.passport.statement import (
 from carnet.signing import Signer, key_digest
 from carnet.tlog.tree import compute_root
 from carnet.types import Mark
+from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import (
     Packing,
     compute_blind,
@@ -36,7 +37,6 @@ from carnet.vault.sealing import (
     pack_values,
     wrap,
 )
-from carnet.vault.tables import HISTORY, JOURNAL
 
 OPENINGS = {"passport.opened/1": HISTORY, "journal.opened/1": JOURNAL}
 """The kinds that stand at seq 0 and nowhere else, with the chain that each opens. Spec: 2.8."""

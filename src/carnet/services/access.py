@@ -21,7 +21,7 @@ from carnet.ledger.state import State
 from carnet.node.reader import Reader, ShownEntry
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis, MemberId, Subject
-from carnet.vault.tables import HISTORY
+from carnet.vault.codes import HISTORY
 
 OPENING = "passport.opened/1"
 

@@ -37,7 +37,7 @@ from carnet.services.principals import Principal, Standing
 from carnet.services.receipts import make_receipt
 from carnet.services.timelines import Shape
 from carnet.types import Basis, Custody, KeyRole, Mark, MemberId, Millis, Subject
-from carnet.vault.tables import HISTORY
+from carnet.vault.codes import HISTORY
 
 NOT_BY_HOLDER = frozenset({"passport.transferred/1"})
 """What the writer table allows on the holder's word, and this service does not take yet: a sale has a procedure."""

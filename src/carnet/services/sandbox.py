@@ -15,7 +15,7 @@ from carnet.node.writer import Writer
 from carnet.services.access import View, refuse_unknown
 from carnet.services.accounts.office import is_test_network
 from carnet.types import Basis, Subject
-from carnet.vault.tables import HISTORY
+from carnet.vault.codes import HISTORY
 
 VEHICLE: Final = Subject("sandbox", "CARNET-1")
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from carnet.vault.codes import IN_VAULT
 from carnet.vault.store import Connection
-from carnet.vault.tables import IN_VAULT
 
 TOMBSTONE_BYTES: Final = 16
 ERASED_FROM: Final = ("entry", "chain", "passport_key", "submission")

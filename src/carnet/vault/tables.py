@@ -7,8 +7,6 @@ signature, the leaves of a batch) is one row that they point to. It refuses to k
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import (
     BLOB,
     CheckConstraint,
@@ -21,18 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-HISTORY: Final = 1
-"""`chain.type` of a vehicle's history, which is the passport."""
-
-JOURNAL: Final = 2
-"""`chain.type` of a holder's journal."""
-
-IN_VAULT: Final = 0
-"""`entry.location`: the contents are in the row itself (or were erased)."""
-
-ELSEWHERE: Final = 1
-"""`entry.location`: the contents stay at their source; the row keeps the secret that opens their digests."""
 
 metadata = MetaData()
 

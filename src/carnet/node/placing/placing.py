@@ -24,9 +24,9 @@ from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
+from carnet.vault.codes import ELSEWHERE, IN_VAULT
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob
-from carnet.vault.tables import ELSEWHERE, IN_VAULT
 
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})

@@ -23,10 +23,10 @@ from carnet.tlog.checkpoint import log_key
 from carnet.tlog.note import VerifierKey
 from carnet.tlog.policy import Policy, format_policy
 from carnet.types import Subject, parse_hex_id
+from carnet.vault.codes import HISTORY
 from carnet.vault.ledger import parse_member
 from carnet.vault.sealing import compute_journal_name
 from carnet.vault.store import Connection
-from carnet.vault.tables import HISTORY
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
