@@ -19,6 +19,7 @@ from carnet.passport.link import (
     compute_chain_id,
     compute_link_id,
     compute_next_epoch,
+    frame_link,
 )
 from carnet.passport.statement import (
     NO_CHAIN,
@@ -154,6 +155,16 @@ def test_link__has_171_bytes_and_one_id() -> None:
     for wrong in (link._replace(seq=2**53), link._replace(epoch=2**32), link._replace(mark=256)):
         with pytest.raises(ValueError, match=r"u32|u64|range"):
             wrong.to_bytes()
+
+
+@given(
+    numbers=st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255)),
+    parts=st.tuples(*[st.binary(min_size=size, max_size=size) for size in (16, 32, 32, 32, 32)]),
+)
+def test_frame_link__gives_the_bytes_of_the_link(numbers: tuple[int, int, int], parts: tuple[bytes, ...]) -> None:
+    (seq, epoch, mark), (chain, prev, sid, target, signed) = numbers, parts
+    link = Link(chain, seq, epoch, prev, sid, mark, target, signed)
+    assert frame_link(*link) == link.to_bytes()
 
 
 def test_chain_id__names_the_home_and_the_opening() -> None:

@@ -151,4 +151,4 @@ def _find_note(data: bytes) -> bytes:
     """The note itself, or that of a proof (`carnet export`)."""
     if data[:1] != b"{":
         return data
-    return read_bundle(data).checkpoint
+    return read_bundle(data).ground.checkpoint

@@ -41,17 +41,7 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
 
 def compute_root_of_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> bytes:
     """The root of fields in ascending name order, of which each is a digest, or (salt, value). Spec: 2.2."""
-    parts, frame, encode, digest_of = [_FIELDS, u32(len(fields))], _frame_name, encode_trusted, short_sha256
-    for name, found in fields.items():
-        framed = frame(name)
-        parts.append(framed)
-        if isinstance(found, tuple):
-            salt, value = found
-            encoded = b"null" if value is None else encode(value)
-            parts.append(digest_of(_FIELD + salt + framed + encoded).digest())
-        else:
-            parts.append(found)
-    return sha256(b"".join(parts)).digest()
+    return get_sealer(tuple(fields)).compute_root_of_shown(fields.values())
 
 
 @lru_cache(maxsize=1024)
@@ -80,6 +70,20 @@ class ValueSealer:
         """(content key, fields_root) of canonical values in ascending name order."""
         content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
         return content_key, self.compute_root(values, salts)
+
+    def compute_root_of_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> bytes:
+        """fields_root of fields in ascending name order, of which each is a digest, or (salt, value)."""
+        digests, encode, digest_of, join = list[bytes](), encode_trusted, short_sha256, b"".join
+        for name, found in zip(self._framed, fields, strict=True):
+            if isinstance(found, tuple):
+                salt, value = found
+                encoded = b"null" if value is None else encode(value)
+                digests.append(digest_of(join((_FIELD, salt, name, encoded))).digest())
+            else:
+                digests.append(found)
+        parts = self._parts.copy()
+        parts[2::2] = digests
+        return sha256(join(parts)).digest()
 
     def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
         """fields_root of canonical values and their salts, in ascending name order."""

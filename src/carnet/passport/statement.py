@@ -7,6 +7,7 @@ Spec: docs/spec/2-entries.md, clauses 2.5, 2.6 and 2.10.
 
 from __future__ import annotations
 
+import struct
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ STATEMENT_BYTES = 182
 _STATEMENT = tag("statement")
 _SUBMISSION = tag("submission")
 _SIGNED = tag("signed")
-_OFFSET = len(_STATEMENT)
+_split = struct.Struct(f"{len(_STATEMENT)}x32s16s16s32sBBB32s32s").unpack
 
 
 class Statement(NamedTuple):
@@ -62,19 +63,7 @@ def parse_statement(data: bytes) -> Statement:
     """Split `st`; raises Unverified("malformed") unless it has 182 bytes and the tag."""
     if len(data) != STATEMENT_BYTES or not data.startswith(_STATEMENT):
         raise Unverified("malformed", "a statement has 182 bytes and begins with its tag")
-    at = _OFFSET
-    basis, class_, mark = data[at + 96 : at + 99]
-    return Statement(
-        net=data[at : at + 32],
-        chain=data[at + 32 : at + 48],
-        member=data[at + 48 : at + 64],
-        key_digest=data[at + 64 : at + 96],
-        basis=basis,
-        class_=class_,
-        mark=mark,
-        target=data[at + 99 : at + 131],
-        fields_root=data[at + 131 : at + 163],
-    )
+    return Statement._make(_split(data))
 
 
 def compute_sid(statement: bytes) -> bytes:

@@ -50,7 +50,8 @@ class Standing(NamedTuple):
 def check_authority(evidence: Evidence, policy: Policy | None, verify: Verify) -> None:
     """Run the checks of clause 5.5 in their order; raises Unverified, or CannotTell."""
     rights = Rights(evidence, verify)
-    check_seals(evidence, rights, verify)
+    # These ask about nothing but the ground, whatever stands on it.
+    evidence.once("seals", evidence.firm, (), partial(check_seals, evidence, rights, verify))
     check_entries(evidence, rights, verify)
     check_tip(evidence)
     check_subjects(evidence)
@@ -141,39 +142,68 @@ def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: 
 def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.3."""
     homes = compute_homes(evidence)
+    chain_type, firm, submissions = find_chain_type(evidence), evidence.firm, evidence.submissions
     for seq, item, entry in evidence.entries():
         seal, statement = evidence.seal_of(item), entry.statement
-        if not 1 <= statement.basis <= 4:
-            raise Unverified("basis_unknown")
-        role = KeyRole.HOLDER_AUTHOR if statement.basis == Basis.HOLDER else KeyRole.AUTHOR
-        key = rights.check(seal.members.index, statement.member, statement.key_digest, (role,), seal.index)
-        custody = {Basis.OWN_KEY: Custody.OWN, Basis.HOSTED: Custody.NODE}.get(Basis(statement.basis), key.custody)
-        if key.custody != custody:
-            raise Unverified("wrong_custody")
-        if not verify(key.key, evidence.submissions[entry.number], entry.submission.signature):
+        claim = Claim(
+            seal.index,
+            *statement[2:7],
+            kind=entry.get_shown("kind"),
+            is_opening=seq == 0,
+            chain_type=chain_type,
+        )
+        key, fault = evidence.once("claim", firm, claim, partial(check_claim, evidence, rights, claim))
+        if not verify(key.key, submissions[entry.number], entry.submission.signature):
             raise Unverified("author_signature_invalid")
         if seal.batch.home != homes[seq]:
             raise Unverified("wrong_home")
-        if entry.is_shown:
-            check_shown(evidence, seq, item, entry)
+        if fault is not None:
+            raise Unverified(fault)
 
 
-def check_shown(evidence: Evidence, seq: int, item: Item, entry: EntryPart) -> None:
-    """Spec: 5.5.3, what the kind of a shown entry asks for."""
-    seal, statement = evidence.seal_of(item), entry.statement
-    kind = entry.get_shown("kind")
-    leaf = evidence.leaves[seal.members.index][statement.member]
-    if (kind, statement.basis, statement.class_) not in leaf.accreditations:
-        raise Unverified("not_accredited")
+class Claim(NamedTuple):
+    """What of an entry decides whether its author may say it there: the log index of its seal, five parts of the
+    statement, its kind (None if it is judged only), its place."""
+
+    seal: int
+    member: bytes
+    key_digest: bytes
+    basis: int
+    class_: int
+    mark: int
+    kind: object
+    is_opening: bool
+    chain_type: str
+
+
+def check_claim(evidence: Evidence, rights: Rights, claim: Claim) -> tuple[KeyPart, str | None]:
+    """Spec: 5.5.3, up to custody: the author's key, and the fault of the rest, if it has one, which comes after the
+    signature."""
+    if not 1 <= claim.basis <= 4:
+        raise Unverified("basis_unknown")
+    role = KeyRole.HOLDER_AUTHOR if claim.basis == Basis.HOLDER else KeyRole.AUTHOR
+    seal = evidence.seals[claim.seal]
+    key = rights.check(seal.members.index, claim.member, claim.key_digest, (role,), seal.index)
+    custody = {Basis.OWN_KEY: Custody.OWN, Basis.HOSTED: Custody.NODE}.get(Basis(claim.basis), key.custody)
+    if key.custody != custody:
+        raise Unverified("wrong_custody")
+    return key, None if claim.kind is None else find_fault_of_shown(evidence, claim)
+
+
+def find_fault_of_shown(evidence: Evidence, claim: Claim) -> str | None:
+    """Spec: 5.5.3, what the kind of a shown entry asks for and is not so."""
+    seal, kind = evidence.seals[claim.seal], claim.kind
+    leaf = evidence.leaves[seal.members.index][claim.member]
+    if (kind, claim.basis, claim.class_) not in leaf.accreditations:
+        return "not_accredited"
     line = evidence.lines[seal.rules.index][("kind", kind)].line
-    if not isinstance(line, KindLineWire) or line.chain != find_chain_type(evidence):
-        raise Unverified("wrong_chain")
-    if line.class_ != statement.class_:
-        raise Unverified("wrong_class")
-    if (kind in OPENING_KINDS) != (seq == 0):
-        raise Unverified("wrong_opening")
-    if not is_mark_of_kind(kind, statement.mark):
-        raise Unverified("wrong_mark")
+    if not isinstance(line, KindLineWire) or line.chain != claim.chain_type:
+        return "wrong_chain"
+    if line.class_ != claim.class_:
+        return "wrong_class"
+    if (kind in OPENING_KINDS) != claim.is_opening:
+        return "wrong_opening"
+    return None if is_mark_of_kind(kind, claim.mark) else "wrong_mark"
 
 
 def is_mark_of_kind(kind: object, mark: int) -> bool:
@@ -194,8 +224,9 @@ def find_chain_type(evidence: Evidence) -> str:
 
 def compute_homes(evidence: Evidence) -> list[bytes]:
     """The home that must have sealed each link. Spec: 2.13."""
-    homes, home = [], evidence.seal_of(evidence.bundle.items[0]).batch.home
-    for item in evidence.bundle.items:
+    items = evidence.bundle.items
+    homes, home = [], evidence.seal_of(items[0]).batch.home
+    for item in items:
         homes.append(home)
         if item.mark == Mark.MOVE:
             home = item.target[:16]
@@ -215,11 +246,11 @@ def check_subjects(evidence: Evidence) -> None:
     passport = entries[0][1].get_shown("subject")
     if isinstance(passport, dict) and passport.get("scheme") == "plate":
         raise Unverified("subject_is_plate")
-    own = encode_trusted(passport)
     for seq, entry in entries[1:]:
-        wanted = encode_trusted(entry.get_shown("subject"))
-        if wanted != own:
-            check_alias(evidence, entries, seq, entry, wanted)
+        wanted = entry.get_shown("subject")
+        # Both are objects of texts, which are equal if their `cj` is.
+        if wanted != passport:
+            check_alias(evidence, entries, seq, entry, encode_trusted(wanted))
 
 
 def check_alias(
@@ -286,6 +317,12 @@ def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     census = evidence.get_census()
     if census.home != evidence.seal_of(evidence.bundle.items[-1]).batch.home:
         raise Unverified("census_wrong_home")
+    evidence.once("census", evidence.firm, (census.index,), partial(check_census_record, evidence, rights, verify))
+
+
+def check_census_record(evidence: Evidence, rights: Rights, verify: Verify) -> None:
+    """Spec: 5.5.6, what does not ask about the passport."""
+    census = evidence.get_census()
     group = census.members.index
     key = rights.check(group, census.home, census.key, (KeyRole.NODE,), census.index)
     message = frame_census(evidence.net, census.census)
@@ -299,7 +336,7 @@ def check_trust(evidence: Evidence, policy: Policy | None) -> None:
     """Spec: 5.5.7."""
     if policy is None:
         raise CannotTell("no_policy")
-    if policy.find_log(evidence.origin, evidence.bundle.log_key) is None:
+    if policy.find_log(evidence.origin, evidence.ground.log_key) is None:
         raise CannotTell("other_network")
     if not policy.is_quorum_met(evidence.cosigned_s):
         raise CannotTell("quorum_unmet")

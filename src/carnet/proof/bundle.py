@@ -12,7 +12,7 @@ from operator import ge
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import UnsetType
 
 from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted
 from carnet.errors import Refused, Unverified
@@ -28,6 +28,7 @@ from carnet.proof.parts import (
     Bundle,
     CensusPart,
     EntryPart,
+    Ground,
     GroupPart,
     Item,
     KeyPart,
@@ -91,6 +92,7 @@ _read_wire = _reader(wire.BundleWire)
 _read_genesis_wire = _reader(wire.GenesisWire)
 _read_seal_wire = _reader(wire.SealWire)
 _read_census_wire = _reader(wire.CensusRecordWire)
+_read_records_wire = _reader(wire.RecordsWire)
 _read_groups_wire = _reader(list[wire.GroupWire])
 _read_member_wire = _reader(wire.MemberWire)
 _read_sections_wire = _reader(list[wire.SectionWire])
@@ -102,36 +104,46 @@ _read_writer_wire = _reader(wire.WriterLineWire)
 def _read(data: bytes, memory: Memory | None) -> Bundle:
     check_text_of(data)
     found = _read_wire(data)
-    genesis, name, log_key, forked_from = _once(memory, "genesis", found.genesis, _read_genesis)
-    records = [_read_logged(memory, logged) for logged in found.records.logged]
-    _check_ascending([record.index for record in records])
-    seals = sum(isinstance(record, SealPart) for record in records)
-    if len(found.batches) != seals:
+    ground = _read_ground(found, memory)
+    if len(found.batches) != ground.seal_count:
         _malformed("one path for the batch of each seal")
-    _check_paths(found.records.path, found.census.path, *found.batches)
+    _check_paths(found.census.path, *found.batches)
     if found.since is not None:
         _check_paths(found.since.path)
-    return Bundle(
-        batches=found.batches,
-        census_path=found.census.path,
-        census_record=found.census.record,
-        checkpoint=found.checkpoint,
-        genesis=genesis,
+    census, items = found.census, _read_items(found)
+    return Bundle(found.batches, census.path, census.record, ground, items, found.since, found.submissions)
+
+
+def _read_ground(found: wire.BundleWire, memory: Memory | None) -> Ground:
+    """Known again as a whole if all of its bytes are, else part by part."""
+    parts = found.checkpoint, bytes(found.genesis), bytes(found.members), bytes(found.records), bytes(found.rules)
+    make = partial(_make_ground, memory, *parts)
+    return make() if memory is None else memory.once(("ground", *parts), None, make)
+
+
+def _make_ground(
+    memory: Memory | None, checkpoint: bytes, genesis: bytes, members: bytes, records: bytes, rules: bytes
+) -> Ground:
+    framed, name, log_key, forked_from = _once(memory, "genesis", genesis, _read_genesis)
+    found = _read_records_wire(records)
+    logged = [_read_logged(memory, one) for one in found.logged]
+    _check_ascending([record.index for record in logged])
+    _check_paths(found.path)
+    return Ground(
+        checkpoint=checkpoint,
+        genesis=framed,
         name=name,
         log_key=log_key,
         forked_from=forked_from,
-        items=_read_items(found),
-        groups=_once(memory, "members", found.members, _read_groups),
-        records=records,
-        records_path=found.records.path,
-        sections=_once(memory, "rules", found.rules, _read_sections),
-        since=found.since,
-        submissions=found.submissions,
+        groups=_once(memory, "members", members, _read_groups),
+        records=logged,
+        records_path=found.path,
+        sections=_once(memory, "rules", rules, _read_sections),
+        seal_count=sum(isinstance(record, SealPart) for record in logged),
     )
 
 
-def _once(memory: Memory | None, name: str, raw: Raw, read: Callable[[bytes], T]) -> T:
-    part = bytes(raw)
+def _once(memory: Memory | None, name: str, part: bytes, read: Callable[[bytes], T]) -> T:
     return read(part) if memory is None else memory.once((name, part), None, partial(read, part))
 
 

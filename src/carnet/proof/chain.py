@@ -6,16 +6,18 @@ Knows positions and hashes; refuses to know who signed, or what a field means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 from carnet.errors import Unverified
 from carnet.passport.fields import compute_root_of_shown
-from carnet.passport.link import Link, check_mark, compute_chain_id, compute_next_epoch
-from carnet.passport.statement import NO_CHAIN, compute_sid, compute_signed, compute_submission
+from carnet.passport.link import NO_PREV, check_mark, compute_chain_id, compute_next_epoch, frame_link
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_sid, compute_signed, compute_submission
 from carnet.proof.evidence import Evidence, check_path
 from carnet.proof.parts import CensusPart, EntryPart
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
+from carnet.proof.wire import SubmissionWire
 from carnet.tlog.joint import compute_joint_root
 from carnet.tlog.tree import leaf_hash
 from carnet.types import Mark
@@ -43,33 +45,39 @@ def check_opening_and_tip(evidence: Evidence) -> None:
 
 def check_placements(evidence: Evidence) -> None:
     """Spec: 5.4.7."""
+    seals = evidence.seals
     for item in evidence.bundle.items:
         if item.placement is not None:
-            seal = evidence.seals.get(item.placement.record)
+            seal = seals.get(item.placement.record)
             if seal is None:
                 raise Unverified("placement_not_seal")
             if item.placement.index >= seal.batch.count:
                 raise Unverified("index_beyond_count")
-    census = next((r for r in evidence.bundle.records if r.index == evidence.bundle.census_record), None)
-    if not isinstance(census, CensusPart):
-        raise Unverified("placement_not_census")
-    evidence.census = census
+    for record in evidence.ground.records:
+        if record.index == evidence.bundle.census_record and isinstance(record, CensusPart):
+            evidence.census = record
+            return
+    raise Unverified("placement_not_census")
 
 
 def check_statements(evidence: Evidence) -> None:
     """Spec: 5.4.8; computes the chain's id and every sid."""
-    for item in evidence.bundle.items:
-        evidence.sids.append(item.sid or b"" if item.entry is None else compute_sid(item.entry.statement_bytes))
-    if len(set(evidence.sids)) != len(evidence.sids):
+    sids = evidence.sids = [
+        item.sid or b"" if item.entry is None else compute_sid(item.entry.statement_bytes)
+        for item in evidence.bundle.items
+    ]
+    if len(set(sids)) != len(sids):
         raise Unverified("statement_linked_twice")
-    for seq, item, entry in evidence.entries():
+    evidence.chain = compute_chain_id(evidence.seal_of(evidence.bundle.items[0]).batch.home, sids[0])
+    net, chain = evidence.net, NO_CHAIN
+    for _, item, entry in evidence.entries():
         statement, batch = entry.statement, evidence.seal_of(item).batch
-        if seq == 0:
-            evidence.chain = compute_chain_id(batch.home, evidence.sids[0])
-        if statement.net != evidence.net:
+        if statement.net != net:
             raise Unverified("statement_other_network")
-        if statement.chain != (NO_CHAIN if seq == 0 else evidence.chain):
+        # The opening is the first of them.
+        if statement.chain != chain:
             raise Unverified("statement_other_passport")
+        chain = evidence.chain
         if statement.class_ != batch.class_:
             raise Unverified("wrong_class")
         if entry.fields is not None:
@@ -82,77 +90,92 @@ def check_fields(fields: dict[str, bytes | tuple[bytes, Any]], fields_root: byte
     """Spec: 2.2, 2.3, 5.4.8. `cj` writes names in ascending order, so the bundle's order is theirs."""
     if compute_root_of_shown(fields) != fields_root:
         raise Unverified("fields_mismatch")
-    shown = [fields.get(name) for name in ("kind", "subject", "occurred")]
-    if not all(type(found) is tuple for found in shown):
+    kind, subject, occurred = fields.get("kind"), fields.get("subject"), fields.get("occurred")
+    if not (isinstance(kind, tuple) and isinstance(subject, tuple) and isinstance(occurred, tuple)):
         raise Unverified("required_field_withheld")
-    kind, subject, occurred = (found[1] for found in shown if type(found) is tuple)
-    if not (is_kind(kind) and is_subject(subject) and is_occurred(occurred)):
+    if not (is_kind(kind[1]) and is_subject(subject[1]) and is_occurred(occurred[1])):
         raise Unverified("field_malformed")
 
 
 def check_submissions(evidence: Evidence) -> None:
     """Spec: 5.4.9; computes what each author signed."""
-    entries: list[list[EntryPart]] = [[] for _ in evidence.bundle.submissions]
+    submissions = evidence.bundle.submissions
+    entries: list[list[EntryPart]] = [[] for _ in submissions]
     for _, _, entry in evidence.entries():
         entries[entry.number].append(entry)
-    for submission, together in zip(evidence.bundle.submissions, entries, strict=True):
-        key = together[0].statement.key_digest
-        if any(entry.statement.key_digest != key for entry in together):
-            raise Unverified("submission_of_two_keys")
-        placed = sorted((entry.index, leaf_hash(entry.statement_bytes)) for entry in together)
-        indices, leaves = [index for index, _ in placed], [leaf for _, leaf in placed]
-        try:
-            root = compute_joint_root(submission.count, indices, leaves, submission.path)
-        except Unverified:
-            raise Unverified("submission_path_mismatch") from None
-        message = compute_submission(evidence.net, key, submission.at, submission.count, root)
-        evidence.submissions.append(message)
-    signed = zip(evidence.submissions, evidence.bundle.submissions, strict=True)
-    if len({(message, submission.signature) for message, submission in signed}) != len(evidence.submissions):
-        raise Unverified("submission_twice")
+    messages = evidence.submissions = [
+        compute_message(evidence.net, submission, together)
+        for submission, together in zip(submissions, entries, strict=True)
+    ]
+    if len(messages) > 1:
+        signatures = [submission.signature for submission in submissions]
+        if len(set(zip(messages, signatures, strict=True))) != len(messages):
+            raise Unverified("submission_twice")
+
+
+def compute_message(net: bytes, submission: SubmissionWire, together: Sequence[EntryPart]) -> bytes:
+    """What the author of these entries signed together. Spec: 2.10, 5.4.9."""
+    key = together[0].statement.key_digest
+    placed = {entry.index: leaf_hash(entry.statement_bytes) for entry in together}
+    if len({entry.statement.key_digest for entry in together}) > 1:
+        raise Unverified("submission_of_two_keys")
+    if len(placed) != len(together):
+        raise Unverified("submission_path_mismatch")
+    indices = sorted(placed)
+    try:
+        root = compute_joint_root(submission.count, indices, [placed[at] for at in indices], submission.path)
+    except Unverified:
+        raise Unverified("submission_path_mismatch") from None
+    return compute_submission(net, key, submission.at, submission.count, root)
 
 
 def check_links(evidence: Evidence) -> None:
     """Spec: 5.4.10; computes every link's id and leaf, and the tip's epoch."""
     seq_of: dict[bytes, int] = {}
-    prev, epoch = bytes(32), 0
+    chain, sids, submissions = evidence.chain, evidence.sids, evidence.submissions
+    ids, leaves = evidence.link_ids, evidence.link_leaves
+    prev, epoch = NO_PREV, 0
     for seq, item in enumerate(evidence.bundle.items):
-        sid, signed, entry = evidence.sids[seq], item.signed or b"", item.entry
-        if entry is not None:
-            signed = compute_signed(sid, evidence.submissions[entry.number], entry.submission.signature)
-        check_mark(seq, item.mark, item.target, seq_of.get(item.target))
+        sid, mark, target, entry = sids[seq], item.mark, item.target, item.entry
+        if entry is None:
+            signed = item.signed or b""
+        else:
+            signed = compute_signed(sid, submissions[entry.number], entry.submission.signature)
+        # Most bear no mark and name no target, which is right anywhere.
+        if mark or target != NO_TARGET:
+            check_mark(seq, mark, target, seq_of.get(target))
+            epoch = compute_next_epoch(epoch, mark)
         seq_of[sid] = seq
-        epoch = compute_next_epoch(epoch, item.mark)
-        link = Link(evidence.chain, seq, epoch, prev, sid, item.mark, item.target, signed).to_bytes()
+        link = frame_link(chain, seq, epoch, prev, sid, mark, target, signed)
         prev = sha256(link).digest()
-        evidence.link_ids.append(prev)
+        ids.append(prev)
         if item.placement is not None:
-            evidence.link_leaves[seq] = leaf_hash(link)
+            leaves[seq] = leaf_hash(link)
     evidence.epoch = epoch
 
 
 def check_batches(evidence: Evidence) -> None:
     """Spec: 5.4.11."""
-    placed: dict[int, list[tuple[int, bytes]]] = {index: [] for index in evidence.seals}
+    seals, leaves = evidence.seals, evidence.link_leaves
+    placed: dict[int, list[tuple[int, bytes]]] = {index: [] for index in seals}
     order = []
     for seq, item in enumerate(evidence.bundle.items):
         if item.placement is not None:
-            placed[item.placement.record].append((item.placement.index, evidence.link_leaves[seq]))
+            placed[item.placement.record].append((item.placement.index, leaves[seq]))
             order.append(item.placement.record)
     for (index, links), path in zip(placed.items(), evidence.bundle.batches, strict=True):
         # A seal without any link is surplus, which is found below.
         if links:
             links.sort()
-            batch = evidence.seals[index].batch
-            indices, leaves = [at for at, _ in links], [leaf for _, leaf in links]
-            check_path(batch.root, batch.count, indices, leaves, path, "batch_path_mismatch")
+            batch, indices = seals[index].batch, [at for at, _ in links]
+            check_path(batch.root, batch.count, indices, [leaf for _, leaf in links], path, "batch_path_mismatch")
     if order != sorted(order):
         raise Unverified("seal_order")
 
 
 def check_corrections_shown(evidence: Evidence) -> None:
     """Spec: 5.4.12."""
-    shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
-    for item in evidence.bundle.items:
-        if item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown and item.entry is None:
-            raise Unverified("correction_withheld")
+    hidden = [item for item in evidence.bundle.items if item.entry is None]
+    targets = {item.target for item in hidden if item.mark in (Mark.SUPERSEDES, Mark.CONTESTS)}
+    if targets and any(evidence.sids[seq] in targets for seq, _, entry in evidence.entries() if entry.is_shown):
+        raise Unverified("correction_withheld")

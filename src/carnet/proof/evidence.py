@@ -5,14 +5,13 @@ Knows what was found so far; refuses to know whether the rest will hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from carnet.errors import Unverified
 from carnet.passport.statement import NO_CHAIN
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, EntryPart, Item, LeafPart, LinePart, SealPart
+from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, LeafPart, LinePart, SealPart
 from carnet.tlog.checkpoint import Checkpoint
 from carnet.tlog.joint import check_joint
 from carnet.tlog.tree import HASH_BYTES
@@ -21,37 +20,44 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
 
 
-@dataclass
+class FirmGround(NamedTuple):
+    """A ground of which steps 1 to 5 of clause 5.4 held under one policy. `cosigned_s` maps the policy's names of
+    witnesses to seconds; seals stand by their log index, leaves and lines by that of their record."""
+
+    ground: Ground
+    net: bytes
+    origin: str
+    checkpoint: Checkpoint
+    cosigned_s: Mapping[bytes, int]
+    seals: Mapping[int, SealPart]
+    leaves: Mapping[int, Mapping[bytes, LeafPart]]
+    lines: Mapping[int, Mapping[tuple[object, ...], LinePart]]
+
+
 class Evidence:
     """What integrity established, for the findings that follow. Filled step by step; complete only when every check
     held."""
 
-    bundle: Bundle
-    net: bytes
-    origin: str
-    checkpoint: Checkpoint
-    cosigned_s: dict[bytes, int] = field(default_factory=dict)
-    seals: dict[int, SealPart] = field(default_factory=dict)
-    census: CensusPart | None = None
-    chain: bytes = NO_CHAIN
-    sids: list[bytes] = field(default_factory=list)
-    submissions: list[bytes] = field(default_factory=list)
-    link_ids: list[bytes] = field(default_factory=list)
-    link_leaves: dict[int, bytes] = field(default_factory=dict)
-    epoch: int = 0
-    leaves: dict[int, dict[bytes, LeafPart]] = field(default_factory=dict)
-    lines: dict[int, dict[tuple[object, ...], LinePart]] = field(default_factory=dict)
-    memory: Memory | None = None
-
-    def __post_init__(self) -> None:
-        self._entries = [(seq, item, item.entry) for seq, item in enumerate(self.bundle.items) if item.entry]
+    def __init__(self, bundle: Bundle, firm: FirmGround, memory: Memory | None = None) -> None:
+        self.bundle = bundle
+        self.firm = firm
+        self.memory = memory
+        self.ground, self.net, self.origin, self.checkpoint, self.cosigned_s, self.seals, self.leaves, self.lines = firm
+        self.census: CensusPart | None = None
+        self.chain = NO_CHAIN
+        self.sids: list[bytes] = []
+        self.submissions: list[bytes] = []
+        self.link_ids: list[bytes] = []
+        self.link_leaves: dict[int, bytes] = {}
+        self.epoch = 0
+        self._entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
 
     def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
         """What `make` gives; where there is a memory, only once for this very part and this context, which are all
         that it depends on."""
         if self.memory is None:
             return make()
-        return self.memory.once((what, id(part), *context), part, make)
+        return self.memory.once((what, id(part), context), part, make)
 
     def get_census(self) -> CensusPart:
         """The census record."""
@@ -82,4 +88,4 @@ def check_path(
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
     """The hashes of a path."""
-    return tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+    return tuple([path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)])

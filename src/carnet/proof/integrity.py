@@ -7,15 +7,17 @@ whether it is all
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
+from typing import TypeVar
 
 from carnet.errors import Unverified
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
-from carnet.proof.evidence import Evidence, Verify, check_path, split_path
+from carnet.proof.evidence import Evidence, FirmGround, Verify, check_path, split_path
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, GroupPart, LeafPart, LinePart, SealPart, SectionPart
+from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, LinePart, SealPart, SectionPart
 from carnet.proof.wire import RefWire
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
@@ -24,25 +26,35 @@ from carnet.tlog.policy import Policy
 from carnet.tlog.tree import check_consistency
 from carnet.types import Mark
 
+T = TypeVar("T")
+
 
 def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify, memory: Memory | None = None) -> Evidence:
     """Run the checks of clause 5.4 in their order; raises Unverified with the code of the first that does not hold."""
-    if memory is None:
-        note = parse_note(bundle.checkpoint)
-    else:
-        note = memory.once(("note", bundle.checkpoint), None, lambda: parse_note(bundle.checkpoint))
-    net = sha256(bundle.genesis).digest()
-    origin = f"{bundle.name}/{net.hex()}"
-    evidence = Evidence(bundle, net, origin, read_checkpoint(note, origin), memory=memory)
-    check_log_signature(evidence, note, verify)
-    check_cosignatures(evidence, note, policy)
-    check_records(evidence)
-    check_references(evidence)
-    check_leaves_and_lines(evidence)
+    ground, check = bundle.ground, partial(check_ground, bundle.ground, policy, verify, memory)
+    firm = check() if memory is None else memory.once(("firm", id(ground), id(policy)), (ground, policy), check)
+    evidence = Evidence(bundle, firm, memory)
     check_chain(evidence)
     check_since_proof(evidence)
     check_needed(evidence)
     return evidence
+
+
+def check_ground(ground: Ground, policy: Policy | None, verify: Verify, memory: Memory | None) -> FirmGround:
+    """Spec: 5.4.1 to 5.4.5, which ask about nothing but the ground and the reader's policy."""
+    if memory is None:
+        note = parse_note(ground.checkpoint)
+    else:
+        note = memory.once(("note", ground.checkpoint), None, partial(parse_note, ground.checkpoint))
+    net = sha256(ground.genesis).digest()
+    origin = f"{ground.name}/{net.hex()}"
+    checkpoint = read_checkpoint(note, origin)
+    check_log_signature(ground, origin, note, verify)
+    cosigned_s = read_cosignatures(ground, origin, note, policy)
+    seals = check_records(ground, net, checkpoint)
+    check_references(ground)
+    leaves, lines = check_leaves_and_lines(ground, memory)
+    return FirmGround(ground, net, origin, checkpoint, cosigned_s, seals, leaves, lines)
 
 
 def read_checkpoint(note: Note, origin: str) -> Checkpoint:
@@ -60,11 +72,11 @@ def compute_log_key_id(origin: str, public: bytes) -> bytes:
     return sha256(origin.encode() + b"\n" + bytes((TYPE_ED25519,)) + public).digest()[:4]
 
 
-def check_log_signature(evidence: Evidence, note: Note, verify: Verify) -> None:
+def check_log_signature(ground: Ground, origin: str, note: Note, verify: Verify) -> None:
     """Spec: 5.4.2, the log's own line."""
-    public = evidence.bundle.log_key
-    key_id = compute_log_key_id(evidence.origin, public)
-    lines = [line for line in note.signatures if line.name == evidence.origin and line.key_id == key_id]
+    public = ground.log_key
+    key_id = compute_log_key_id(origin, public)
+    lines = [line for line in note.signatures if line.name == origin and line.key_id == key_id]
     if not lines:
         raise Unverified("log_signature_missing")
     body = note.text.encode()
@@ -72,28 +84,29 @@ def check_log_signature(evidence: Evidence, note: Note, verify: Verify) -> None:
         raise Unverified("log_signature_invalid")
 
 
-def check_cosignatures(evidence: Evidence, note: Note, policy: Policy | None) -> None:
-    """Spec: 5.4.2, the lines of witnesses that the reader's policy knows; keeps each one's earliest time in seconds."""
-    if policy is None or policy.find_log(evidence.origin, evidence.bundle.log_key) is None:
-        return
+def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | None) -> dict[bytes, int]:
+    """Spec: 5.4.2, the lines of witnesses that the reader's policy knows: each one's earliest time in seconds."""
+    cosigned_s = dict[bytes, int]()
+    if policy is None or policy.find_log(origin, ground.log_key) is None:
+        return cosigned_s
     body = note.text.encode()
     for line in note.signatures:
         for witness in policy.witnesses:
             key = witness.key
-            if key.public == evidence.bundle.log_key or (key.name, key.key_id) != (line.name, line.key_id):
+            if key.public == ground.log_key or (key.name, key.key_id) != (line.name, line.key_id):
                 continue
             time_s = find_cosigned_time(body, key.public, line.signature)
             if time_s is None:
                 raise Unverified("cosignature_invalid")
-            evidence.cosigned_s[witness.name] = min(time_s, evidence.cosigned_s.get(witness.name, time_s))
+            cosigned_s[witness.name] = min(time_s, cosigned_s.get(witness.name, time_s))
+    return cosigned_s
 
 
-def check_records(evidence: Evidence) -> None:
-    """Spec: 5.4.3."""
-    checkpoint, records = evidence.checkpoint, evidence.bundle.records
+def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[int, SealPart]:
+    """Spec: 5.4.3; returns the seals by their log index."""
+    records, seals = ground.records, dict[int, SealPart]()
     indices, leaves = [record.index for record in records], [record.leaf for record in records]
-    path = evidence.bundle.records_path
-    check_path(checkpoint.root, checkpoint.size, indices, leaves, path, "record_path_mismatch")
+    check_path(checkpoint.root, checkpoint.size, indices, leaves, ground.records_path, "record_path_mismatch")
     at = height = 0
     for record in records:
         if record.at < at:
@@ -104,22 +117,23 @@ def check_records(evidence: Evidence) -> None:
         if record.members.index >= record.index or record.rules.index >= record.index:
             raise Unverified("reference_not_earlier")
         if isinstance(record, SealPart):
-            if record.batch.net != evidence.net:
+            if record.batch.net != net:
                 raise Unverified("batch_other_network")
             if record.batch.rules != record.rules.index:
                 raise Unverified("rules_conflict")
             if record.height > record.batch.expires:
                 raise Unverified("batch_expired")
-            evidence.seals[record.index] = record
+            seals[record.index] = record
         elif record.covers > record.index:
             raise Unverified("census_covers_itself")
+    return seals
 
 
-def check_references(evidence: Evidence) -> None:
+def check_references(ground: Ground) -> None:
     """Spec: 5.4.4."""
     for code, refs in (
-        ("members_conflict", [record.members for record in evidence.bundle.records]),
-        ("rules_conflict", [record.rules for record in evidence.bundle.records]),
+        ("members_conflict", [record.members for record in ground.records]),
+        ("rules_conflict", [record.rules for record in ground.records]),
     ):
         seen: dict[int, RefWire] = {}
         for ref in refs:
@@ -127,23 +141,28 @@ def check_references(evidence: Evidence) -> None:
                 raise Unverified(code)
 
 
-def check_leaves_and_lines(evidence: Evidence) -> None:
-    """Spec: 5.4.5."""
-    bundle = evidence.bundle
-    members = {record.members.index: record.members for record in bundle.records}
-    for index, group in bundle.groups.items():
+def check_leaves_and_lines(
+    ground: Ground, memory: Memory | None
+) -> tuple[dict[int, dict[bytes, LeafPart]], dict[int, dict[tuple[object, ...], LinePart]]]:
+    """Spec: 5.4.5; returns the leaves and the lines, by the log index of their record."""
+    members = {record.members.index: record.members for record in ground.records}
+    leaves, lines = dict[int, dict[bytes, LeafPart]](), dict[int, dict[tuple[object, ...], LinePart]]()
+    for index, group in ground.groups.items():
         ref = members.get(index)
         if ref is None:
             raise Unverified("surplus_member")
-        evidence.leaves[index] = evidence.once("group", group, (ref.root, ref.count), partial(_check_group, group, ref))
-    rules = {record.rules.index: record.rules for record in bundle.records}
-    for index, section in bundle.sections.items():
+        leaves[index] = _once("group", group, ref, memory, partial(_check_group, group, ref))
+    rules = {record.rules.index: record.rules for record in ground.records}
+    for index, section in ground.sections.items():
         ref = rules.get(index)
         if ref is None:
             raise Unverified("surplus_rule")
-        evidence.lines[index] = evidence.once(
-            "section", section, (ref.root, ref.count), partial(_check_section, section, ref)
-        )
+        lines[index] = _once("section", section, ref, memory, partial(_check_section, section, ref))
+    return leaves, lines
+
+
+def _once(what: str, part: object, ref: RefWire, memory: Memory | None, check: Callable[[], T]) -> T:
+    return check() if memory is None else memory.once((what, id(part), ref.root, ref.count), part, check)
 
 
 def _check_group(group: GroupPart, ref: RefWire) -> dict[bytes, LeafPart]:
@@ -176,40 +195,56 @@ def check_since_proof(evidence: Evidence) -> None:
 def check_needed(evidence: Evidence) -> None:
     """Spec: 5.4.14: everything in a bundle is used, and everything needed is there."""
     census = evidence.get_census()
-    needed_records = {item.placement.record for item in evidence.bundle.items if item.placement} | {census.index}
-    if any(record.index not in needed_records for record in evidence.bundle.records):
+    needed_records = {item.placement.record for item in evidence.bundle.items if item.placement is not None}
+    # Each of them is there: the placements were found among the records.
+    if len(needed_records | {census.index}) != len(evidence.ground.records):
         raise Unverified("surplus_record")
-    shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
-    for _, item, entry in evidence.entries():
-        if not entry.is_shown and not (item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown):
+    judged = [item for _, item, entry in evidence.entries() if not entry.is_shown]
+    if judged:
+        shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
+        if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
             raise Unverified("surplus_entry")
-    _check_same(_needed_members(evidence, census), _found(evidence.leaves), "member_missing", "surplus_member")
-    _check_same(_needed_lines(evidence, census), _found(evidence.lines), "rule_missing", "surplus_rule")
+    uses = frozenset(_list_uses(evidence))
+    evidence.once("needed", evidence.firm, (census.index, uses), partial(_check_uses, evidence.firm, census, uses))
 
 
-def _needed_members(evidence: Evidence, census: CensusPart) -> set[tuple[int, object]]:
+def _list_uses(evidence: Evidence) -> Iterator[tuple[int, bytes, object]]:
+    """What of an entry decides which leaves and lines it needs: its seal, its member, its kind where it is shown."""
+    for _, item, entry in evidence.entries():
+        yield evidence.seal_of(item).index, entry.statement.member, entry.get_shown("kind")
+
+
+def _check_uses(firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]) -> None:
+    _check_same(_needed_members(firm, census, uses), _found(firm.leaves), "member_missing", "surplus_member")
+    _check_same(_needed_lines(firm, census, uses), _found(firm.lines), "rule_missing", "surplus_rule")
+
+
+def _needed_members(
+    firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]
+) -> set[tuple[int, object]]:
     needed: set[tuple[int, object]] = {(census.members.index, census.home)}
     needed |= {(census.members.index, endorsement.member) for endorsement in census.endorsements}
-    for seal in evidence.seals.values():
+    for seal in firm.seals.values():
         needed.add((seal.members.index, seal.batch.home))
         needed |= {(seal.members.index, endorsement.member) for endorsement in seal.endorsements}
-    for _, item, entry in evidence.entries():
-        needed.add((evidence.seal_of(item).members.index, entry.statement.member))
-        needed.add((census.members.index, entry.statement.member))
+    for seal_index, member, _ in uses:
+        needed.add((firm.seals[seal_index].members.index, member))
+        needed.add((census.members.index, member))
     return needed
 
 
-def _needed_lines(evidence: Evidence, census: CensusPart) -> set[tuple[int, object]]:
+def _needed_lines(
+    firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]
+) -> set[tuple[int, object]]:
     needed: set[tuple[int, object]] = {(census.rules.index, ("class", CENSUS_CLASS))}
-    needed |= {(seal.rules.index, ("class", seal.batch.class_)) for seal in evidence.seals.values()}
-    for _, item, entry in evidence.entries():
-        if entry.is_shown:
-            needed.add((evidence.seal_of(item).rules.index, ("kind", entry.get_shown("kind"))))
+    needed |= {(seal.rules.index, ("class", seal.batch.class_)) for seal in firm.seals.values()}
+    # The kind of a shown entry is a text: it was looked at before.
+    needed |= {(firm.seals[seal].rules.index, ("kind", kind)) for seal, _, kind in uses if kind is not None}
     return needed
 
 
 def _found(
-    parts: dict[int, dict[bytes, LeafPart]] | dict[int, dict[tuple[object, ...], LinePart]],
+    parts: Mapping[int, Mapping[bytes, LeafPart]] | Mapping[int, Mapping[tuple[object, ...], LinePart]],
 ) -> set[tuple[int, object]]:
     return {(index, key) for index, found in parts.items() for key in found}
 

@@ -129,22 +129,29 @@ class Item(Struct, frozen=True, gc=False):
     entry: EntryPart | None
 
 
-class Bundle(Struct, frozen=True, gc=False):
-    """All parts of a bundle. `groups` and `sections` are keyed by log index; `genesis` is framed for hashing; `batches`
-    holds one joint path for each seal, in their order."""
+class Ground(Struct, frozen=True, gc=False):
+    """What many bundles of one network have in common: the parts that no passport is named in. `groups` and `sections`
+    are keyed by log index; `genesis` is framed for hashing."""
 
-    batches: Sequence[bytes]
-    census_path: bytes
-    census_record: int
     checkpoint: bytes
     genesis: bytes
     name: str
     log_key: bytes
     forked_from: wire.ForkWire | None
-    items: Sequence[Item]
     groups: dict[int, GroupPart]
     records: Sequence[SealPart | CensusPart]
     records_path: bytes
     sections: dict[int, SectionPart]
+    seal_count: int
+
+
+class Bundle(Struct, frozen=True, gc=False):
+    """All parts of a bundle. `batches` holds one joint path for each seal of the ground, in their order."""
+
+    batches: Sequence[bytes]
+    census_path: bytes
+    census_record: int
+    ground: Ground
+    items: Sequence[Item]
     since: wire.SinceWire | None
     submissions: Sequence[wire.SubmissionWire]

@@ -212,7 +212,7 @@ def find_subjects(evidence: Evidence) -> set[bytes]:
 def compute_report(evidence: Evidence) -> dict[str, object]:
     """Spec: 5.10."""
     shown = [(seq, item, entry) for seq, item, entry in evidence.entries() if entry.is_shown]
-    links, cited = len(evidence.bundle.items), evidence.bundle.forked_from
+    links, cited = len(evidence.bundle.items), evidence.ground.forked_from
     return {
         "as_of": evidence.get_census().at,
         "entries": [compute_entry_report(evidence, seq, item, entry) for seq, item, entry in shown],
@@ -251,6 +251,6 @@ def compute_entry_report(evidence: Evidence, seq: int, item: Item, entry: EntryP
 
 def format_log_key(evidence: Evidence) -> str:
     """The genesis log key as a vkey, to compare with whom one trusts. Spec: 5.10."""
-    public = evidence.bundle.log_key
+    public = evidence.ground.log_key
     key_id = compute_log_key_id(evidence.origin, public).hex()
     return f"{evidence.origin}+{key_id}+{b64(bytes((TYPE_ED25519,)) + public)}"

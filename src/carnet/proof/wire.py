@@ -264,7 +264,7 @@ class BundleWire(Wire, frozen=True, gc=False):
     genesis: Raw
     links: Annotated[list[bytes | EntryWire], Meta(min_length=1)]
     members: Raw
-    records: RecordsWire
+    records: Raw
     rules: Raw
     since: SinceWire | None
     submissions: Annotated[list[SubmissionWire], Meta(min_length=1)]
