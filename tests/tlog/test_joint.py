@@ -54,6 +54,52 @@ def test_joint_path__of_a_huge_tree() -> None:
     assert len(path) < 32 * 2 * 53 + 1
 
 
+def compute_root_slowly(size: int, known: dict[int, bytes], path: list[bytes]) -> bytes:
+    """Clause 1.10 word by word: level by level, each node from the two below it."""
+    rest = list(path)
+    while size > 1:
+        above: dict[int, bytes] = {}
+        for at in sorted(known):
+            other = at ^ 1
+            if other >= size:
+                above[at >> 1] = known[at]
+            elif other not in known or other > at:
+                sibling = known[other] if other in known else rest.pop(0)
+                sides = known[at] + sibling if at < other else sibling + known[at]
+                above[at >> 1] = sha256(b"\x01" + sides).digest()
+        known, size = above, (size + 1) >> 1
+    assert not rest
+    return known[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_compute_joint_root__is_that_of_the_clause(count: int) -> None:
+    chance = Random(count)
+    for size in [*range(count, 36), 63, 64, 65, 70]:
+        tree = MerkleTree(HASHES[:size])
+        for _ in range(10):
+            indices = sorted(chance.sample(range(size), count))
+            path = join(tree, indices)
+            parts = [path[at : at + 32] for at in range(0, len(path), 32)]
+            leaves = [HASHES[at] for at in indices]
+            wanted = compute_root_slowly(size, dict(zip(indices, leaves, strict=True)), parts)
+            assert compute_joint_root(size, indices, leaves, path) == wanted == tree.root
+
+
+def test_check_joint__refused_any_other_length() -> None:
+    """Also where the hash that is missing belongs to the lowest level, and no other comes after it."""
+    for size in range(2, 20):
+        tree = MerkleTree(HASHES[:size])
+        for indices in [*combinations(range(size), 1), *combinations(range(size), 2), *combinations(range(size), 3)]:
+            path, leaves = join(tree, indices), [HASHES[at] for at in indices]
+            for wrong in (path[:-32], path[:-1], path + bytes(1), path + bytes(32), b"", bytes(31)):
+                if wrong == path:
+                    continue
+                with pytest.raises(Unverified) as caught:
+                    compute_joint_root(size, indices, leaves, wrong)
+                assert caught.value.code == "path_mismatch"
+
+
 @pytest.mark.parametrize("change", ["more", "fewer", "swapped", "piece", "bit", "leaf", "index"])
 def test_check_joint__refused_any_change(change: str) -> None:
     tree, indices = MerkleTree(HASHES[:21]), [3, 4, 17]

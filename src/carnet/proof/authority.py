@@ -66,13 +66,18 @@ class Rights:
         self._evidence = evidence
         self._verify = verify
         self._counts: dict[int, dict[bytes, int]] = {}
+        self._found: dict[tuple[object, ...], KeyPart] = {}
 
     def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
         evidence = self._evidence
-        context = (group, member, digest, roles, index, evidence.net)
-        check = partial(self._check, group, member, digest, roles, index)
-        return evidence.once("right", evidence.leaves[group], context, check)
+        context = (group, member, digest, roles, index)
+        found = self._found.get(context)
+        if found is None:
+            check = partial(self._check, *context)
+            found = evidence.once("right", evidence.leaves[group], (*context, evidence.net), check)
+            self._found[context] = found
+        return found
 
     def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         leaf = self._evidence.leaves[group][member]
@@ -143,19 +148,13 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.3."""
     homes = compute_homes(evidence)
     chain_type, firm, submissions = find_chain_type(evidence), evidence.firm, evidence.submissions
-    for seq, item, entry in evidence.entries():
-        seal, statement = evidence.seal_of(item), entry.statement
-        claim = Claim(
-            seal.index,
-            *statement[2:7],
-            kind=entry.get_shown("kind"),
-            is_opening=seq == 0,
-            chain_type=chain_type,
-        )
+    for seq, _, entry in evidence.entries():
+        _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
+        claim = Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type)
         key, fault = evidence.once("claim", firm, claim, partial(check_claim, evidence, rights, claim))
         if not verify(key.key, submissions[entry.number], entry.submission.signature):
             raise Unverified("author_signature_invalid")
-        if seal.batch.home != homes[seq]:
+        if evidence.seals[entry.seal].batch.home != homes[seq]:
             raise Unverified("wrong_home")
         if fault is not None:
             raise Unverified(fault)
@@ -219,7 +218,7 @@ def is_mark_of_kind(kind: object, mark: int) -> bool:
 def find_chain_type(evidence: Evidence) -> str:
     """Spec: 2.12."""
     opening = evidence.bundle.items[0].entry
-    return "history" if opening is not None and opening.get_shown("kind") == "passport.opened/1" else "journal"
+    return "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
 
 
 def compute_homes(evidence: Evidence) -> list[bytes]:
@@ -242,7 +241,7 @@ def check_tip(evidence: Evidence) -> None:
 
 def check_subjects(evidence: Evidence) -> None:
     """Spec: 2.14, 5.5.5."""
-    entries = [(seq, entry) for seq, _, entry in evidence.entries() if entry.is_shown]
+    entries = [(seq, entry) for seq, _, entry in evidence.entries() if entry.fields is not None]
     passport = entries[0][1].get_shown("subject")
     if isinstance(passport, dict) and passport.get("scheme") == "plate":
         raise Unverified("subject_is_plate")
@@ -259,7 +258,7 @@ def check_alias(
     """Raise the code of the first declaration tried unless one of them holds. Spec: 5.5.5."""
     first: str | None = None
     for declared_at, declaration in reversed(entries):
-        if declared_at >= seq or declaration.get_shown("kind") != "vehicle.identity/1":
+        if declared_at >= seq or declaration.kind != "vehicle.identity/1":
             continue
         alias = declaration.get_shown("alias")
         if not isinstance(alias, dict) or "subject" not in alias or encode_trusted(alias["subject"]) != wanted:

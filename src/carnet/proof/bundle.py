@@ -292,21 +292,24 @@ def _read_hidden(data: bytes, placement: wire.PlacementWire | None) -> Item:
 
 
 def _read_entry(entry: wire.EntryWire, submission: wire.SubmissionWire) -> Item:
-    fields = entry.fields
+    fields, kind = entry.fields, None
     if fields is not None:
         if not fields:
             _malformed("fields are an object, and not empty")
         check_keys(fields)
         for field in fields.values():
             if type(field) is tuple:
+                value = field[1]
                 # Most are texts or nothing, and need no look.
-                if field[1] is not None and type(field[1]) is not str:
-                    check_decoded(field[1], _VALUE_DEPTH)
+                if value is not None and type(value) is not str:
+                    check_decoded(value, _VALUE_DEPTH)
             elif len(field) != HASH_BYTES:
                 _malformed("a field's digest has 32 bytes")
-    statement = parse_statement(entry.statement)
-    place = entry.submission
-    part = EntryPart(fields, statement, entry.statement, submission, place.number, place.index)
+        named = fields.get("kind")
+        kind = named[1] if isinstance(named, tuple) else None
+    statement, place = parse_statement(entry.statement), entry.submission
+    seal = entry.placement.record
+    part = EntryPart(fields, statement, entry.statement, submission, place.number, place.index, seal, kind)
     return Item(None, None, statement.mark, statement.target, entry.placement, part)
 
 

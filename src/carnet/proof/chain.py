@@ -70,15 +70,15 @@ def check_statements(evidence: Evidence) -> None:
         raise Unverified("statement_linked_twice")
     evidence.chain = compute_chain_id(evidence.seal_of(evidence.bundle.items[0]).batch.home, sids[0])
     net, chain = evidence.net, NO_CHAIN
-    for _, item, entry in evidence.entries():
-        statement, batch = entry.statement, evidence.seal_of(item).batch
+    for _, _, entry in evidence.entries():
+        statement = entry.statement
         if statement.net != net:
             raise Unverified("statement_other_network")
         # The opening is the first of them.
         if statement.chain != chain:
             raise Unverified("statement_other_passport")
         chain = evidence.chain
-        if statement.class_ != batch.class_:
+        if statement.class_ != evidence.seals[entry.seal].batch.class_:
             raise Unverified("wrong_class")
         if entry.fields is not None:
             check_fields(entry.fields, statement.fields_root)

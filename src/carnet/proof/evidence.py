@@ -14,7 +14,6 @@ from carnet.proof.memory import Memory
 from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, LeafPart, LinePart, SealPart
 from carnet.tlog.checkpoint import Checkpoint
 from carnet.tlog.joint import check_joint
-from carnet.tlog.tree import HASH_BYTES
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
@@ -84,8 +83,3 @@ def check_path(
         check_joint(root, count, indices, leaves, path)
     except Unverified as error:
         raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None
-
-
-def split_path(path: bytes) -> tuple[bytes, ...]:
-    """The hashes of a path."""
-    return tuple([path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)])

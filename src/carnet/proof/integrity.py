@@ -7,7 +7,7 @@ whether it is all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 from carnet.errors import Unverified
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
-from carnet.proof.evidence import Evidence, FirmGround, Verify, check_path, split_path
+from carnet.proof.evidence import Evidence, FirmGround, Verify, check_path
 from carnet.proof.memory import Memory
 from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, LinePart, SealPart, SectionPart
 from carnet.proof.wire import RefWire
@@ -23,7 +23,7 @@ from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
 from carnet.tlog.policy import Policy
-from carnet.tlog.tree import check_consistency
+from carnet.tlog.tree import check_consistency, split_path
 from carnet.types import Mark
 
 T = TypeVar("T")
@@ -196,22 +196,17 @@ def check_needed(evidence: Evidence) -> None:
     """Spec: 5.4.14: everything in a bundle is used, and everything needed is there."""
     census = evidence.get_census()
     needed_records = {item.placement.record for item in evidence.bundle.items if item.placement is not None}
-    # Each of them is there: the placements were found among the records.
-    if len(needed_records | {census.index}) != len(evidence.ground.records):
+    # Each of them is there: the placements were found among the seals, and this among the censuses.
+    if len(needed_records) + 1 != len(evidence.ground.records):
         raise Unverified("surplus_record")
-    judged = [item for _, item, entry in evidence.entries() if not entry.is_shown]
+    judged = [item for _, item, entry in evidence.entries() if entry.fields is None]
     if judged:
         shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
         if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
             raise Unverified("surplus_entry")
-    uses = frozenset(_list_uses(evidence))
+    # What of an entry decides which leaves and lines it needs: its seal, its member, its kind where it is shown.
+    uses = frozenset([(entry.seal, entry.statement.member, entry.kind) for _, _, entry in evidence.entries()])
     evidence.once("needed", evidence.firm, (census.index, uses), partial(_check_uses, evidence.firm, census, uses))
-
-
-def _list_uses(evidence: Evidence) -> Iterator[tuple[int, bytes, object]]:
-    """What of an entry decides which leaves and lines it needs: its seal, its member, its kind where it is shown."""
-    for _, item, entry in evidence.entries():
-        yield evidence.seal_of(item).index, entry.statement.member, entry.get_shown("kind")
 
 
 def _check_uses(firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]) -> None:

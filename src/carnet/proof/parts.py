@@ -95,7 +95,8 @@ class SectionPart(Struct, frozen=True, gc=False):
 
 
 class EntryPart(Struct, frozen=True, gc=False):
-    """A shown entry (`fields` maps names to a digest, or to (salt, value)) or a judged one (`fields` None)."""
+    """A shown entry (`fields` maps names to a digest, or to (salt, value)) or a judged one (`fields` None). `kind` is
+    None where it is not shown; `seal` is the log index that the entry names."""
 
     fields: dict[str, bytes | tuple[bytes, Any]] | None
     statement: Statement
@@ -103,6 +104,8 @@ class EntryPart(Struct, frozen=True, gc=False):
     submission: wire.SubmissionWire
     number: int
     index: int
+    seal: int
+    kind: Any
 
     @property
     def is_shown(self) -> bool:

@@ -20,19 +20,25 @@ def is_kind(value: object) -> bool:
 
 def is_subject(value: object) -> bool:
     """`{scheme, value}`, or `{country, scheme: "plate", value}`, all strings."""
-    if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+    if not isinstance(value, dict):
         return False
-    names = {"country", "scheme", "value"} if value.get("scheme") == "plate" else {"scheme", "value"}
-    return set(value) == names
+    scheme = value.get("scheme")
+    if not (isinstance(scheme, str) and isinstance(value.get("value"), str)):
+        return False
+    if scheme == "plate":
+        return len(value) == 3 and isinstance(value.get("country"), str)
+    return len(value) == 2
 
 
 def is_occurred(value: object) -> bool:
     """`{at, precision, zone}`."""
-    if not isinstance(value, dict) or set(value) != {"at", "precision", "zone"}:
+    if not isinstance(value, dict) or len(value) != 3:
         return False
-    at, precision, zone = value["at"], value["precision"], value["zone"]
-    is_text_or_null = all(part is None or isinstance(part, str) for part in (at, zone))
-    return is_text_or_null and isinstance(precision, str) and precision in PRECISIONS
+    # A number stands for an absent member: neither is a text or null.
+    at, precision, zone = value.get("at", 0), value.get("precision"), value.get("zone", 0)
+    if not (isinstance(precision, str) and precision in PRECISIONS):
+        return False
+    return (at is None or isinstance(at, str)) and (zone is None or isinstance(zone, str))
 
 
 def is_date(value: object) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ParamSpec
 
 from carnet.encoding import b64, encode, encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.census import compute_head_leaf, compute_slot
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
 from carnet.proof.bundle import UnknownVersion, read_bundle
-from carnet.proof.evidence import Evidence, split_path
+from carnet.proof.evidence import Evidence
 from carnet.proof.integrity import check_integrity, compute_log_key_id
 from carnet.proof.memory import MAX_BYTES, Memory
 from carnet.proof.parts import EntryPart, Item
@@ -22,10 +23,13 @@ from carnet.signing import SignatureCache
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy
 from carnet.tlog.smt import check_presence
+from carnet.tlog.tree import split_path
 from carnet.types import Basis, Mark, Millis
 
 GENUINE, FAILED, CANNOT_TELL, NOT_AS_ASKED = 0, 10, 11, 12
 CLOCK_TOLERANCE_MS = 300_000
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Asked:
     passport: bytes | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One of the four: its state and the code of the check that ended it. Spec: 5.2."""
 
@@ -49,14 +53,18 @@ class Finding:
     code: str | None = None
 
 
+_OK = Finding("ok")
+_NOT_JUDGED = Finding()
+
+
 @dataclass(slots=True)
 class Verdict:
     """The verifier's answer. `evidence` is there only if integrity held."""
 
-    integrity: Finding = field(default_factory=Finding)
-    authority: Finding = field(default_factory=Finding)
-    completeness: Finding = field(default_factory=Finding)
-    freshness: Finding = field(default_factory=Finding)
+    integrity: Finding = _NOT_JUDGED
+    authority: Finding = _NOT_JUDGED
+    completeness: Finding = _NOT_JUDGED
+    freshness: Finding = _NOT_JUDGED
     asked: list[str] = field(default_factory=list)
     evidence: Evidence | None = None
 
@@ -73,7 +81,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """Spec: 5.9."""
-        states = {finding.state for finding in self.findings.values()}
+        states = self.integrity.state, self.authority.state, self.completeness.state, self.freshness.state
         if "failed" in states:
             return FAILED
         if "cannot_tell" in states:
@@ -112,26 +120,26 @@ def verify_bundle(
     except Unverified as error:
         verdict.integrity = Finding("failed", error.code)
         return verdict
-    verdict.integrity = Finding("ok")
+    verdict.integrity = _OK
     verdict.evidence = evidence
-    verdict.authority = _judge(lambda: check_authority(evidence, policy, cache.verify))
+    verdict.authority = _judge(check_authority, evidence, policy, cache.verify)
     older = None if asked.since is None else verify_bundle(asked.since, policy, now, Asked(), cache)
-    verdict.completeness = _judge(lambda: check_completeness(evidence, older))
+    verdict.completeness = _judge(check_completeness, evidence, older)
     if verdict.completeness.state == "ok" and bundle.items[-1].mark == Mark.MOVE:
         verdict.completeness = Finding("moved", "moved")
-    verdict.freshness = _judge(lambda: check_freshness(evidence, now))
+    verdict.freshness = _judge(check_freshness, evidence, now)
     verdict.asked = compute_unmet(evidence, verdict, now, asked, older)
     return verdict
 
 
-def _judge(check: Callable[[], None]) -> Finding:
+def _judge(check: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Finding:
     try:
-        check()
+        check(*args, **kwargs)
     except CannotTell as error:
         return Finding("cannot_tell", error.code)
     except Unverified as error:
         return Finding("failed", error.code)
-    return Finding("ok")
+    return _OK
 
 
 def check_completeness(evidence: Evidence, older: Verdict | None) -> None:

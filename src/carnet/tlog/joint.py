@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from carnet.errors import Unverified
-from carnet.tlog.tree import HASH_BYTES, MerkleTree
+from carnet.tlog.tree import HASH_BYTES, MerkleTree, split_path
 
 GetSubtree = Callable[[int, int], bytes]
 """Returns the root of the subtree over the leaves from `start` up to, not including, `end`."""
@@ -75,24 +75,13 @@ def compute_joint_root(size: int, indices: Sequence[int], leaves: Sequence[bytes
     if indices[0] < 0 or indices[-1] >= size:
         raise Unverified("index_beyond_count", f"leaf {indices[-1]} of a tree of {size}")
     at, width = 0, size
-    while len(indices) > 1:
+    while len(indices) > 2:
         indices, leaves, at = _climb(width, indices, leaves, path, at)
         width = (width + 1) >> 1
     index, node = indices[0], leaves[0]
-    # From where the ways have met, one climbs alone: most of the height, so without a call for each level.
-    while width > 1:
-        if index & 1:
-            node = sha256(b"\x01" + path[at : at + HASH_BYTES] + node).digest()
-            at += HASH_BYTES
-        elif index + 1 < width:
-            node = sha256(b"\x01" + node + path[at : at + HASH_BYTES]).digest()
-            at += HASH_BYTES
-        index >>= 1
-        width = (width + 1) >> 1
-    # A hash that was not there was taken as fewer bytes, but counted.
-    if at != len(path):
-        raise Unverified("path_mismatch", "the path has too few hashes, or too many")
-    return node
+    if len(indices) == 2:
+        width, index, node, at = _climb_two(width, index, indices[1], node, leaves[1], path, at)
+    return _climb_alone(width, index, node, path, at)
 
 
 def _climb(
@@ -100,22 +89,58 @@ def _climb(
 ) -> tuple[list[int], list[bytes], int]:
     """One level up: the parents of these nodes, and how much of the path is used."""
     parents, above = list[int](), list[bytes]()
-    place, last = 0, len(indices) - 1
-    while place <= last:
-        index, node = indices[place], nodes[place]
+    last, is_joined = len(indices) - 1, False
+    for place, index in enumerate(indices):
+        if is_joined:
+            is_joined = False
+            continue
+        node = nodes[place]
         if index & 1:
             node = sha256(b"\x01" + path[at : at + HASH_BYTES] + node).digest()
             at += HASH_BYTES
         elif place < last and indices[place + 1] == index + 1:
-            place += 1
-            node = sha256(b"\x01" + node + nodes[place]).digest()
+            is_joined = True
+            node = sha256(b"\x01" + node + nodes[place + 1]).digest()
         elif index + 1 < width:
             node = sha256(b"\x01" + node + path[at : at + HASH_BYTES]).digest()
             at += HASH_BYTES
         parents.append(index >> 1)
         above.append(node)
-        place += 1
     return parents, above, at
+
+
+def _climb_two(
+    width: int, left: int, right: int, one: bytes, other: bytes, path: bytes, at: int
+) -> tuple[int, int, bytes, int]:
+    """Up to where the ways of two nodes meet: the width there, the index and hash of the node, the path's part used."""
+    while left ^ 1 != right:
+        sibling = path[at : at + HASH_BYTES]
+        # Right of it stands at least the other.
+        one = sha256(b"\x01" + sibling + one if left & 1 else b"\x01" + one + sibling).digest()
+        at += HASH_BYTES
+        if right & 1 or right + 1 < width:
+            sibling = path[at : at + HASH_BYTES]
+            other = sha256(b"\x01" + sibling + other if right & 1 else b"\x01" + other + sibling).digest()
+            at += HASH_BYTES
+        left, right, width = left >> 1, right >> 1, (width + 1) >> 1
+    return (width + 1) >> 1, left >> 1, sha256(b"\x01" + one + other).digest(), at
+
+
+def _climb_alone(width: int, index: int, node: bytes, path: bytes, at: int) -> bytes:
+    """From where the ways have met up to the root, by the path from `at` on: most of the height. As RFC 9162 §2.1.3.2,
+    the lower hashes stand on either side, and those above, along the right border of the tree, on the left."""
+    within = (index ^ (width - 1)).bit_length()
+    border = (index >> within).bit_count()
+    # A hash that was taken below, but was not there, was counted all the same.
+    if len(path) != at + HASH_BYTES * (within + border):
+        raise Unverified("path_mismatch", "the path has too few hashes, or too many")
+    siblings = split_path(path[at:])
+    for sibling in siblings[:within]:
+        node = sha256(b"\x01" + sibling + node if index & 1 else b"\x01" + node + sibling).digest()
+        index >>= 1
+    for sibling in siblings[within:]:
+        node = sha256(b"\x01" + sibling + node).digest()
+    return node
 
 
 def check_joint(root: bytes, size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes) -> None:

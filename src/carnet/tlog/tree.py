@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from carnet.errors import Unverified
@@ -23,6 +25,9 @@ GetNode = Callable[[int, int], bytes]
 
 _sha256 = hashlib.sha256
 
+_MAX_SPLIT_AT_ONCE = 256
+"""Hashes of the longest path that is split by one call; each length is prepared once."""
+
 
 def leaf_hash(leaf: bytes) -> bytes:
     """The hash of one leaf, from its bytes."""
@@ -32,6 +37,19 @@ def leaf_hash(leaf: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of one inner node, from the hashes of its two sides."""
     return _sha256(b"\x01" + left + right).digest()
+
+
+def split_path(path: bytes) -> tuple[bytes, ...]:
+    """The hashes of a path, of which the last may be cut short."""
+    count, rest = divmod(len(path), HASH_BYTES)
+    if count > _MAX_SPLIT_AT_ONCE or rest:
+        return tuple([path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)])
+    return _get_splitter(count)(path)
+
+
+@lru_cache(_MAX_SPLIT_AT_ONCE + 1)
+def _get_splitter(count: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    return Struct(f"{HASH_BYTES}s" * count).unpack
 
 
 def compute_root(leaf_hashes: Sequence[bytes]) -> bytes:
