@@ -87,9 +87,7 @@ def test_serve__lets_import_submit_and_census_through(home: Path, tmp_path: Path
     assert check_home(home) == []
 
 
-@pytest.mark.parametrize(
-    "arguments", [("serve", "--port", "0"), ("member", "add", "--name", "A Garage", "--kind", "garage")]
-)
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("keys", "passphrase", "--remove")])
 def test_second_writer__refused_writer_busy_whatever_the_environment_says(
     home: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

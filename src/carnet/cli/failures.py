@@ -40,7 +40,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
-    "  A running node (`carnet serve`) lets `import`, `submit` and `census` through; for the rest, stop it first.",
+    "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"
+    "  stop it first.",
     Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",

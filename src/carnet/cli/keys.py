@@ -100,9 +100,9 @@ def rotate(
     signed stays verifiable. Killed at any moment, it has not begun, or the next command that writes finishes it. Back
     up the node afterwards: an older keys.json cannot seal. It asks only where --disputed-since marks entries.
     """
-    from carnet.services.founding import open_writer_at
+    from carnet.services.accounts.office import OPERATOR_HERE
+    from carnet.services.governing import acting_at, carry_out
     from carnet.services.keeping import NODE, plan_ending, replace_lost_node_key
-    from carnet.services.keeping import rotate as rotate_key
     from carnet.services.reading import open_reader
 
     if lost and (key != NODE or disputed_since is not None):
@@ -117,9 +117,9 @@ def rotate(
         ending = plan_ending(reader, key, disputed_since, is_rotation=True)
     if disputed_since is not None and not _confirm(ending, "Replace this key", yes=yes, is_json=is_json):
         return _end_unconfirmed(is_json)
-    with open_writer_at(session.home, passphrase, session.command) as writer:
-        new = rotate_key(writer, ending)
-    return _tell_new(session, passphrase, new.digest, is_json)
+    with acting_at(session.home, passphrase, session.command) as (writer, office):
+        done = carry_out(writer, office, OPERATOR_HERE, ending.rotation)
+    return _tell_new(session, passphrase, done.key or b"", is_json)
 
 
 @keys.command(
@@ -144,9 +144,9 @@ def revoke(
     know.
     """
     from carnet.cli.terminal import Terminal, write_json_line
-    from carnet.services.founding import open_writer_at
+    from carnet.services.accounts.office import OPERATOR_HERE
+    from carnet.services.governing import acting_at, carry_out
     from carnet.services.keeping import list_keys, plan_ending
-    from carnet.services.keeping import revoke as revoke_key
     from carnet.services.reading import open_reader
 
     passphrase = session.find_passphrase(passphrase_file)
@@ -154,8 +154,8 @@ def revoke(
         ending = plan_ending(reader, key, disputed_since)
     if not _confirm(ending, "Revoke this key for ever", yes=yes, is_json=is_json):
         return _end_unconfirmed(is_json)
-    with open_writer_at(session.home, passphrase, session.command) as writer:
-        revoke_key(writer, ending)
+    with acting_at(session.home, passphrase, session.command) as (writer, office):
+        carry_out(writer, office, OPERATOR_HERE, ending.revocation)
     with open_reader(session.home, passphrase) as reader:
         (line,) = [one for one in list_keys(reader) if one.key.digest == ending.line.key.digest]
     if is_json:

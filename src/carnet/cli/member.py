@@ -5,6 +5,7 @@ Each change is a record of the log, and cannot be undone by editing anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from carnet.cli.session import Session
 
 if TYPE_CHECKING:
     from carnet.ledger.rules.members import Member
-    from carnet.node.writer import Writer
+    from carnet.ledger.state import State
+    from carnet.node.acts import AccreditMember, AddKey, Done, EnrolMember, RetireMember
 
 
 @click.group(
@@ -30,10 +32,19 @@ def member() -> None:
     """Enrol organisations; accredit and retire them. `carnet keys revoke` ends a key."""
 
 
-def _open(session: Session, passphrase_file: str | None) -> Writer:
-    from carnet.services.founding import open_writer_at
+def _carry_out(
+    session: Session,
+    passphrase_file: str | None,
+    plan: Callable[[State], EnrolMember | AccreditMember | AddKey | RetireMember],
+) -> tuple[Member, Done]:
+    """Do what `plan` makes of the ledger as it is, here or in the running node; the member as it is then."""
+    from carnet.services.accounts.office import OPERATOR_HERE
+    from carnet.services.governing import acting_at, carry_out
 
-    return open_writer_at(session.home, session.find_passphrase(passphrase_file), session.command)
+    with acting_at(session.home, session.find_passphrase(passphrase_file), session.command) as (writer, office):
+        act = plan(writer.state)
+        done = carry_out(writer, office, OPERATOR_HERE, act)
+        return writer.state.members.get(act.member), done
 
 
 @member.command(
@@ -79,17 +90,18 @@ def add(
     the member can sign (basis 1): its signature is over the enrolment of clause 3.3, role 1, custody 1. Compare the
     key's digest with the member by another way than the one the file came by.
     """
-    from carnet.services.members import enrol, enrol_by_file
+    from carnet.services.members import plan_enrolment, plan_enrolment_by_file
 
     if enrolment is not None and (own_key is not None or member_id is not None):
         raise click.UsageError("Say --enrolment alone: it holds the id and the key.")
     proof = None if enrolment is None else enrolment.read_bytes()
-    with _open(session, passphrase_file) as writer:
-        enrolled = (
-            enrol_by_file(writer, name, kind, proof)
-            if proof is not None
-            else enrol(writer, name, kind, own_key=own_key, member_id=member_id)
-        )
+
+    def plan(state: State) -> EnrolMember:
+        if proof is not None:
+            return plan_enrolment_by_file(state, name, kind, proof)
+        return plan_enrolment(state, name, kind, own_key=own_key, member_id=member_id)
+
+    enrolled, _ = _carry_out(session, passphrase_file, plan)
     _tell(enrolled, f"Enrolled {enrolled.name} ({enrolled.kind}), id {enrolled.id.hex()}", is_json)
 
 
@@ -176,10 +188,13 @@ def accredit(
     session: Session, which: str, kind: str, basis: int, withdraw: bool, passphrase_file: str | None, is_json: bool
 ) -> None:
     """Let a member write a kind of entry on a basis, or no longer."""
-    from carnet.services.members import accredit as accredit_member
+    from carnet.services.members import plan_accreditation
 
-    with _open(session, passphrase_file) as writer:
-        changed = accredit_member(writer, which, kind, basis, is_withdrawn=withdraw)
+    changed, _ = _carry_out(
+        session,
+        passphrase_file,
+        lambda state: plan_accreditation(state, which, kind, basis, is_withdrawn=withdraw),
+    )
     verb = "may no longer write" if withdraw else "may write"
     _tell(changed, f"{changed.name} {verb} {kind} on basis {basis}", is_json)
 
@@ -206,12 +221,11 @@ def add_key(session: Session, which: str, enrolment: Path | None, passphrase_fil
 
     Which of its keys signs is the member's choice; end the old one with `carnet keys revoke`.
     """
-    from carnet.services.members import add_key as list_key
+    from carnet.services.members import plan_key
 
     proof = None if enrolment is None else enrolment.read_bytes()
-    with _open(session, passphrase_file) as writer:
-        changed, added = list_key(writer, which, proof)
-    _tell(changed, f"{changed.name} has one more key: {added.digest.hex()}", is_json)
+    changed, done = _carry_out(session, passphrase_file, lambda state: plan_key(state, which, proof))
+    _tell(changed, f"{changed.name} has one more key: {(done.key or b'').hex()}", is_json)
 
 
 @member.command(examples=(("A garage that closes", 'carnet member retire "Garage des Tilleuls"'),))
@@ -224,15 +238,9 @@ def retire(session: Session, which: str, passphrase_file: str | None, is_json: b
 
     The accounts of its people and the keys of its programs end with it.
     """
-    from carnet.services.accounts.leaving import end_staff_of
-    from carnet.services.accounts.office import office_at
-    from carnet.services.members import retire as retire_member
-    from carnet.services.principals import Principal, Standing
+    from carnet.services.members import plan_retirement
 
-    with _open(session, passphrase_file) as writer:
-        changed = retire_member(writer, which)
-    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _):
-        end_staff_of(office, Principal(Standing.OPERATOR), changed.id)
+    changed, _ = _carry_out(session, passphrase_file, lambda state: plan_retirement(state, which))
     _tell(changed, f"{changed.name} has left the network", is_json)
 
 

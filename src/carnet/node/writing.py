@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
+from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared
@@ -104,6 +105,9 @@ class Writing(Protocol):
 
     def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
         """The node's signature on a receipt."""
+
+    def perform(self, act: Act) -> Done:
+        """Carry out an act of whoever runs the node; durable when it returns."""
 
     def take_census(self) -> Logged:
         """Seal the heads of all chains, then sign the checkpoint."""

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from carnet.encoding import b64, decode
-from carnet.errors import Reason, Refused
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.node.acts import Erase
 from carnet.node.backup.take import keep_journal_with_backups
 from carnet.node.erasing import MAX_JOURNAL_LINE, REASONS, Traces
 from carnet.node.home import Home
 from carnet.node.reader import Reader
 from carnet.services import attachments
+from carnet.services.accounts.office import OPERATOR_HERE
 from carnet.services.describing import describe_entry, format_when
-from carnet.services.founding import open_writer_at
+from carnet.services.governing import acting_at, carry_out
 from carnet.services.reading import format_subject, get_passport, open_reader
 from carnet.types import Mark
 from carnet.vault.erasing import ERASED_FROM, SignedErasure
@@ -156,16 +158,19 @@ def plan_erasure(reader: Reader, which: str, seqs: Sequence[int]) -> Plan:
 
 
 def erase(home: Home, plan: Plan, reason: str, passphrase: str | None, command: str) -> Certificate:
-    """Carry out a plan. Raises Refused WRITER_BUSY, NOT_IN_LIST for the reason, and what `plan_erasure` raises."""
+    """Carry out a plan, by the running node if there is one. Raises Refused WRITER_BUSY, NOT_IN_LIST for the reason,
+    and what `plan_erasure` raises."""
     passport = bytes.fromhex(plan.passport)
     files = None if plan.seqs is None else _list_file_ids(home, passport, plan.seqs, passphrase)
-    with open_writer_at(home, passphrase, command) as writer:
-        erasure, traces = writer.erase(passport, plan.seqs, reason)
+    with acting_at(home, passphrase, command) as (writer, office):
+        done = carry_out(writer, office, OPERATOR_HERE, Erase(passport, plan.seqs, reason))
         size = writer.state.size
+    if done.erasure is None or done.traces is None:
+        raise InvariantBroken("an erasure ended without its record")
     attachments.erase(home, passport, files, passphrase)
     journal = keep_journal_with_backups(home)
     with open_reader(home, passphrase) as reader:
-        return Certificate(erasure, traces, size, _find_census(reader), plan.stays, journal)
+        return Certificate(done.erasure, done.traces, size, _find_census(reader), plan.stays, journal)
 
 
 def _list_file_ids(home: Home, passport: bytes, seqs: Sequence[int], passphrase: str | None) -> list[bytes]:

@@ -15,12 +15,13 @@ from pathlib import Path
 from carnet.encoding import b64
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, Member
+from carnet.node.acts import RevokeKey, RotateKey
 from carnet.node.home import Home, write_private
 from carnet.node.keyring import load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.reader import Reader
 from carnet.node.rotation import get_node_key
-from carnet.node.writer import Writer, open_writer
+from carnet.node.writer import open_writer
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES, find_listed_key
 from carnet.types import Custody, KeyRole, Millis
@@ -77,6 +78,16 @@ class Ending:
     signed_count: int
     disputed_count: int
     is_last: bool
+
+    @property
+    def revocation(self) -> RevokeKey:
+        """The act that ends it."""
+        return RevokeKey(self.line.member.id, self.line.key.digest, self.disputed_since)
+
+    @property
+    def rotation(self) -> RotateKey:
+        """The act that replaces it."""
+        return RotateKey(self.line.member.id, self.line.key.digest, self.disputed_since)
 
 
 def list_keys(reader: Reader) -> list[KeyLine]:
@@ -173,19 +184,6 @@ def parse_since(reader: Reader, text: str) -> int:
         ) from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return reader.find_first_record(max(0, int(moment.timestamp() * 1000)))
-
-
-def revoke(writer: Writer, ending: Ending) -> Member:
-    """Carry out a planned revocation; returns the member as it is now. Raises Refused(KEY_REVOKED, KEY_IN_USE)."""
-    member = ending.line.member
-    writer.revoke_key(member.id, ending.line.key.digest, ending.disputed_since)
-    return writer.state.members.get(member.id)
-
-
-def rotate(writer: Writer, ending: Ending) -> Key:
-    """Carry out a planned rotation; returns the new key. Raises as `Writer.rotate_key` does."""
-    line = ending.line
-    return writer.rotate_key(line.member.id, line.key.digest, ending.disputed_since)
 
 
 def replace_lost_node_key(home: Home, passphrase: str | None, command: str) -> Key:

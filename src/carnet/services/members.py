@@ -1,17 +1,21 @@
-"""Members: organisations enrolled, accredited, retired, their keys listed and revoked, as commands of the ledger.
+"""Members: who is to be enrolled, accredited, retired, which key is to be listed, as acts that name all of it; and
+members as documents.
 
-It refuses to hold a secret that a member keeps itself.
+It carries nothing out (`services.governing` does), and refuses to hold a secret that a member keeps itself.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from carnet.encoding import decode, unb64
 from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.rules.members import NODE_KIND, Key, Member
-from carnet.node.writer import Writer
+from carnet.ledger.state import State
+from carnet.node.acts import AccreditMember, AddKey, EnrolMember, RetireMember
+from carnet.node.found import check_member
 from carnet.services.founding import find_member
 from carnet.services.signing import ENROLMENT
 from carnet.types import Basis, Custody, KeyRole
@@ -30,32 +34,36 @@ ROLE_NAMES = {KeyRole.AUTHOR: "author", KeyRole.HOLDER_AUTHOR: "holder's author"
 CUSTODY_NAMES = {Custody.OWN: "own", Custody.NODE: "node"}
 
 
-def enrol(writer: Writer, name: str, kind: str, *, own_key: str | None = None, member_id: str | None = None) -> Member:
-    """Enrol an organisation that this node hosts.
+def plan_enrolment(
+    state: State, name: str, kind: str, *, own_key: str | None = None, member_id: str | None = None
+) -> EnrolMember:
+    """To enrol an organisation that this node hosts.
 
     Without `own_key` the node makes a key and signs with it (basis 2). `own_key` is `PUBLIC:SIGNATURE` in Base64: 32
     bytes, and the key's signature over its enrolment under `member_id` (clause 3.3, role 1, custody 1); then only the
-    member can sign (basis 1). Raises Refused(MEMBER_EXISTS, BAD_SIGNATURE, NOT_IN_LIST, VALUE_OUT_OF_RANGE).
+    member can sign (basis 1). Raises Refused(MEMBER_EXISTS, NOT_IN_LIST, VALUE_OUT_OF_RANGE).
     """
-    check_name_is_free(writer, name)
+    check_name_is_free(state, name)
+    check_member(name, kind)
     if own_key is None:
-        return writer.enrol_member(name, kind)
+        return EnrolMember(os.urandom(16), name, kind)
     if member_id is None:
         raise Refused(Reason.MISSING_FIELD, "an own key signs its enrolment under a member id: give it with --id")
-    return writer.enrol_member(name, kind, member_id=_parse_id(member_id), key=parse_own_key(own_key))
+    return EnrolMember(_parse_id(member_id), name, kind, parse_own_key(own_key))
 
 
-def enrol_by_file(writer: Writer, name: str, kind: str, enrolment: bytes) -> Member:
-    """Enrol an organisation that keeps its own key, from the file by which it proves that it has it. Raises as `enrol`
-    and `read_enrolment` do."""
-    member_id, key = read_enrolment(enrolment, writer.state.genesis.origin)
-    check_name_is_free(writer, name)
-    return writer.enrol_member(name, kind, member_id=member_id, key=key)
+def plan_enrolment_by_file(state: State, name: str, kind: str, enrolment: bytes) -> EnrolMember:
+    """To enrol an organisation that keeps its own key, from the file by which it proves that it has it. Raises as
+    `plan_enrolment` and `read_enrolment` do."""
+    member_id, key = read_enrolment(enrolment, state.genesis.origin)
+    check_name_is_free(state, name)
+    check_member(name, kind)
+    return EnrolMember(member_id, name, kind, key)
 
 
-def check_name_is_free(writer: Writer, name: str) -> None:
+def check_name_is_free(state: State, name: str) -> None:
     """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name."""
-    if any(member.name == name and member.retired is None for member in writer.state.members.all):
+    if any(member.name == name and member.retired is None for member in state.members.all):
         raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
 
 
@@ -98,16 +106,17 @@ def read_enrolment(data: bytes, origin: str) -> tuple[bytes, Key]:
     return member, key
 
 
-def add_key(writer: Writer, which: str, enrolment: bytes | None) -> tuple[Member, Key]:
-    """List one more key of a member: its own, from an enrolment, or without one a key that this node makes and keeps.
+def plan_key(state: State, which: str, enrolment: bytes | None) -> AddKey:
+    """To list one more key of a member: its own, from an enrolment, or without one a key that this node makes and
+    keeps.
 
-    Raises Refused UNKNOWN_MEMBER, MEMBER_RETIRED, KEY_EXISTS, BAD_SIGNATURE, WRONG_CUSTODY for a member of another
-    node, FIELDS_CONFLICT for an enrolment of another member, and as `read_enrolment` does.
+    Raises Refused UNKNOWN_MEMBER, MEMBER_RETIRED, WRONG_CUSTODY for a member of another node, FIELDS_CONFLICT for an
+    enrolment of another member, and as `read_enrolment` does.
     """
-    member = find_member(writer.state.members.all, which)
+    member = find_member(state.members.all, which)
     key = None
     if enrolment is not None:
-        member_id, key = read_enrolment(enrolment, writer.state.genesis.origin)
+        member_id, key = read_enrolment(enrolment, state.genesis.origin)
         if member_id != member.id:
             raise Refused(
                 Reason.FIELDS_CONFLICT,
@@ -115,23 +124,21 @@ def add_key(writer: Writer, which: str, enrolment: bytes | None) -> tuple[Member
                 f" with --member {member.id.hex()}",
                 member=member.id.hex(),
             )
-    elif member.host != writer.node_id or member.kind == NODE_KIND:
+    elif member.host != state.genesis.founders[0].member or member.kind == NODE_KIND:
         raise Refused(Reason.WRONG_CUSTODY, f"this node keeps no keys for {member.name}", member=member.name)
     elif member.retired is not None:
         raise Refused(Reason.MEMBER_RETIRED, f"{member.name} has left the network", member=member.name)
-    added = writer.add_key(member.id, key)
-    return writer.state.members.get(member.id), added
+    return AddKey(member.id, key)
 
 
-def accredit(writer: Writer, which: str, kind: str, basis: int, *, is_withdrawn: bool = False) -> Member:
-    """Let a member say a kind of entry on a basis, or no longer. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KIND,
-    MAY_NOT_WRITE).
-    """
-    member = find_member(writer.state.members.all, which)
-    wanted = (kind, int(Basis(basis)), writer.state.rules.get_kind(kind).class_)
+def plan_accreditation(
+    state: State, which: str, kind: str, basis: int, *, is_withdrawn: bool = False
+) -> AccreditMember:
+    """To let a member say a kind of entry on a basis, or no longer. Raises Refused(UNKNOWN_MEMBER, UNKNOWN_KIND)."""
+    member = find_member(state.members.all, which)
+    wanted = (kind, int(Basis(basis)), state.rules.get_kind(kind).class_)
     kept = {one for one in member.accreditations if one != wanted}
-    writer.accredit(member.id, sorted(kept if is_withdrawn else kept | {wanted}))
-    return writer.state.members.get(member.id)
+    return AccreditMember(member.id, tuple(sorted(kept if is_withdrawn else kept | {wanted})))
 
 
 def find_listed_key(members: tuple[Member, ...], digest: str) -> tuple[Member, Key]:
@@ -151,11 +158,12 @@ def find_listed_key(members: tuple[Member, ...], digest: str) -> tuple[Member, K
     return found[0]
 
 
-def retire(writer: Writer, which: str) -> Member:
-    """A member leaves: it signs nothing from now on. Raises Refused(UNKNOWN_MEMBER, MEMBER_RETIRED)."""
-    member = find_member(writer.state.members.all, which)
-    writer.retire(member.id)
-    return writer.state.members.get(member.id)
+def plan_retirement(state: State, which: str) -> RetireMember:
+    """To let a member leave: it signs nothing from then on. Raises Refused(UNKNOWN_MEMBER, MEMBER_RETIRED)."""
+    member = find_member(state.members.all, which)
+    if member.retired is not None:
+        raise Refused(Reason.MEMBER_RETIRED, f"{member.name} has left the network", member=member.name)
+    return RetireMember(member.id)
 
 
 def list_keys(members: tuple[Member, ...]) -> Iterator[ListedKey]:

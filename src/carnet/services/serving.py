@@ -289,6 +289,7 @@ class _Service:
                 deleted = purge(people, now_ms())
             if deleted:
                 self._log.info("purged", rows=sum(deleted.values()))
+            self._writer.finish_erasures()
         except Exception as error:
             # It is tried again in an hour; nobody has to wait for it.
             self._log.error("purge failed", kind=type(error).__name__, at=find_places(error))

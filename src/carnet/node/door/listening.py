@@ -29,6 +29,7 @@ from carnet.node.door.wire import (
     Health,
     KeepCheckpoint,
     KeepsKey,
+    Perform,
     Refusing,
     Reply,
     Request,
@@ -254,6 +255,8 @@ class Door:
                 return Given(None)
             if isinstance(ask, KeepsKey):
                 return Given(writer.keeps_key(ask.digest))
+            if isinstance(ask, Perform):
+                return writer.perform(ask.act)
             if isinstance(ask, AskHealth):
                 return self.get_health()
             return Failed("unknown request")

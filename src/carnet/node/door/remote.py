@@ -18,6 +18,7 @@ from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.rules.members import roles_for
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
+from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
 from carnet.node.declared import read_aliases
 from carnet.node.door.place import find_place
@@ -33,6 +34,7 @@ from carnet.node.door.wire import (
     Health,
     KeepCheckpoint,
     KeepsKey,
+    Perform,
     Refusing,
     Request,
     Sealed,
@@ -375,6 +377,17 @@ class RemoteWriter:
     def keeps_key(self, digest: bytes) -> bool:
         """See `Writing`."""
         return bool(self._ask(KeepsKey(digest), Given).value)
+
+    def perform(self, act: Act) -> Done:
+        """See `Writing`. Raises Refused(WRITER_AWAY) where the answer was lost: then it may have been carried out."""
+        try:
+            return self._call(Perform(act), Done)
+        except LostReplyError:
+            self._hang_up()
+            saying = "the writer went away before it answered: look whether it was carried out before asking again"
+            raise Refused(Reason.WRITER_AWAY, saying, could_retry=True) from None
+        finally:
+            self._state_at_hand = None
 
     def take_census(self) -> Logged:
         """See `Writing`."""

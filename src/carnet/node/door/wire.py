@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from carnet.errors import Reason, Refused
+from carnet.node.acts import Act, Done
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import Prepared, Refusal
 
@@ -51,11 +52,17 @@ class KeepsKey(msgspec.Struct, array_like=True, tag="keeps"):
     digest: bytes
 
 
+class Perform(msgspec.Struct, array_like=True, tag="perform"):
+    """Carry out an act of whoever runs the node."""
+
+    act: Act
+
+
 class AskHealth(msgspec.Struct, array_like=True, tag="health"):
     """Whether the writer still writes, and how it fares."""
 
 
-Ask = Commit | SignReceipt | TakeCensus | KeepCheckpoint | KeepsKey | AskHealth
+Ask = Commit | SignReceipt | TakeCensus | KeepCheckpoint | KeepsKey | Perform | AskHealth
 
 
 class Said(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -121,7 +128,7 @@ class Failed(msgspec.Struct, array_like=True, tag="failed"):
     kind: str
 
 
-Answer = Sealed | Given | Health | Refusing | Failed
+Answer = Sealed | Given | Done | Health | Refusing | Failed
 
 
 class Request(msgspec.Struct, array_like=True):

@@ -57,6 +57,12 @@ class Clearing(Governing):
                 self._journal.append([signed])
             return signed, self._carry_out([signed])
 
+    def finish_erasures(self) -> None:
+        """Take what a reader held back out of the files, if it has let go since: the store is written anew."""
+        with self._mutex:
+            self._check_alive()
+            self._finish_erasures()
+
     def _carry_out(self, erasures: Sequence[SignedErasure]) -> Traces:
         traces = [trace for one in erasures for trace in read_traces_of(self._connection, one)]
         self._transact(lambda at: self._erase(erasures, at))

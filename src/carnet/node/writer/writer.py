@@ -15,6 +15,7 @@ from pathlib import Path
 from carnet.errors import Reason, Refused
 from carnet.ledger.batch import compute_receipt
 from carnet.ledger.rules.members import roles_for
+from carnet.node.acts import Act, Done, perform
 from carnet.node.grouping import Grouping
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes, is_under_passphrase, load_key_ring
@@ -171,6 +172,10 @@ class Writer(Clearing):
         if seed is None:
             raise Refused(Reason.UNKNOWN_KEY, "this node keeps no such key to sign with", key=prepared.key_digest.hex())
         return prepared.with_signature(Signer(seed).sign(prepared.submission))._replace(is_signed_here=True)
+
+    def perform(self, act: Act) -> Done:
+        """Carry out an act of whoever runs the node, by the method that is named as it."""
+        return perform(self, act)
 
     def keeps_key(self, digest: bytes) -> bool:
         """Whether this node has the secret of an author key."""

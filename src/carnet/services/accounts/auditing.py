@@ -56,6 +56,13 @@ class Action(StrEnum):
     CONTEST_DECIDED = "claim.decided"
     GIVEN_UP = "holding.given_up"
     HOLDING_ENDED = "holding.ended"
+    MEMBER_ENROLLED = "member.enrolled"
+    MEMBER_ACCREDITED = "member.accredited"
+    MEMBER_RETIRED = "member.retired"
+    SIGNING_KEY_LISTED = "signing_key.listed"
+    SIGNING_KEY_REVOKED = "signing_key.revoked"
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
+    PASSPORT_ERASED = "passport.erased"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

@@ -157,6 +157,10 @@ def get_account(principal: Principal) -> bytes:
     return read_id("acc", principal.account, Reason.UNKNOWN_ACCOUNT)
 
 
+OPERATOR_HERE: Final = Principal(Standing.OPERATOR)
+"""Whoever sits at the node's own terminal: no account, and the rights of the files' owner."""
+
+
 def name_caller(principal: Principal) -> str:
     """Who a caller is, for the audit trail: an account, a client, `operator` at the node's own terminal, `visitor`."""
     if principal.account or principal.client:
