@@ -106,6 +106,8 @@ submission = Table(
 )
 """What an author signed at once; `leaves` are the statements' leaf hashes, 32 bytes each, where there are several."""
 
+Index("submission_by_author", submission.c.author_key)
+
 chain = Table(
     "chain",
     metadata,
@@ -174,6 +176,8 @@ entry = Table(
 `content` encrypted under the key that the secret gives. `source` is a keyed digest of the imported row that it became,
 to know a duplicate: here, where a new entry touches a page anyway, and erased with it. No foreign keys: their checks
 would cost more than the insert; fsck looks."""
+
+Index("entry_by_submission", entry.c.submission, entry.c.chain, entry.c.seq, entry.c.kind, entry.c.seal)
 
 seal = Table(
     "seal",
