@@ -121,6 +121,7 @@ class Reason(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     REQUEST_AT_WORK = "request_at_work"
     UPLOAD_OFFSET = "upload_offset"
+    FILE_NOT_WAITING = "file_not_waiting"
     TOO_MANY_REQUESTS = "too_many_requests"
     WRITER_AWAY = "writer_away"
     SERVICE_FAULT = "service_fault"

@@ -54,8 +54,7 @@ def test_watcher__takes_in_what_waits_and_begins_again_what_died(tmp_path: Path)
         try:
             receipts = files.path(job, "receipts.ndjson")
             wait_for(lambda: receipts.exists() and receipts.stat().st_size > 0, "nothing was sealed")
-            process = watcher._process
-            assert process is not None
+            process = next(lane.process for lane in watcher.lanes if lane.process is not None)
             process.send_signal(signal.SIGKILL)
             wait_for(lambda: state_of(files, job) in ("done", "failed"), "the job did not end")
         finally:

@@ -22,6 +22,7 @@ DUMMY = {
     "entry": "ent_" + "0" * 64,
     "member": "mem_" + "0" * 32,
     "job": "job_" + "0" * 32,
+    "mapping": "map_" + "0" * 32,
 }
 BODIES: dict[str, Any] = {
     "/v1/passports": {"subject": {"scheme": "vin", "value": VIN}, "occasion": "import"},

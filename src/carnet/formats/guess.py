@@ -17,6 +17,7 @@ from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
 from carnet.formats.guess_plan import Plan, compute_plan
+from carnet.formats.guess_template import compute_template_plan
 from carnet.formats.mapping import read_mapped, read_table, write_cell
 from carnet.formats.mapping_document import Delimited, Given, Json, Mapping, Reader
 from carnet.formats.rows import Item
@@ -65,7 +66,7 @@ class Guess(NamedTuple):
 
     `confidence` is between 0 and 100; `reasons` are sentences for a person, the doubtful ones first; `rows` are the
     first rows as they would be understood, good or faulty. `importer` is the verb of `carnet import` that knows the
-    format, and reads more of it than a mapping could.
+    format, and reads more of it than a mapping could; `reader` is how the file is written, where it holds a table.
     """
 
     mapping: Mapping | None
@@ -75,6 +76,7 @@ class Guess(NamedTuple):
     rows: tuple[Item, ...]
     doubt_count: int = 0
     importer: str | None = None
+    reader: Reader | None = None
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     )
     importer, advice = _find_importer(keys)
     if not rows:
-        return Guess(None, 0, (*advice, *reasons, "there is no row in it"), columns, (), len(advice), importer)
+        return Guess(None, 0, (*advice, *reasons, "there is no row in it"), columns, (), len(advice), importer, reader)
     found = _propose(
         lambda mapping: read_mapped([head], mapping, now), name, reader, columns, reasons, is_cut=not is_whole
     )
@@ -144,13 +146,14 @@ def _propose(
     *,
     is_cut: bool,
 ) -> Guess:
-    plan: Plan = compute_plan(reader, columns, name)
+    plan: Plan = compute_template_plan(reader, columns) or compute_plan(reader, columns, name)
     if plan.mapping is None:
-        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, (), len(plan.doubts))
+        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, (), len(plan.doubts), reader=reader)
     try:
         items = list(islice(read(plan.mapping), SAMPLE_ROWS))
     except Refused as refused:
-        return Guess(None, 0, (refused.message, *plan.doubts, *reasons), columns, (), 1 + len(plan.doubts))
+        said = (refused.message, *plan.doubts, *reasons)
+        return Guess(None, 0, said, columns, (), 1 + len(plan.doubts), reader=reader)
     doubts = list(plan.doubts)
     if is_cut and isinstance(reader, Json) and items and isinstance(items[-1], Fault):
         # Where the head was cut says nothing about the file.
@@ -163,7 +166,7 @@ def _propose(
     share = 1 - len(faulty) / max(1, len(items))
     confidence = max(0, min(100, round(plan.confidence * share)))
     said = (*doubts, *reasons, *plan.reasons)
-    return Guess(plan.mapping, confidence, said, columns, tuple(items[:SHOWN_ROWS]), len(doubts))
+    return Guess(plan.mapping, confidence, said, columns, tuple(items[:SHOWN_ROWS]), len(doubts), reader=reader)
 
 
 def _look_at_json(head: bytes) -> _Look:

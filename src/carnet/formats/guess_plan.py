@@ -10,8 +10,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from carnet.errors import Refused
 from carnet.formats.guess_columns import Column
 from carnet.formats.mapping_document import (
@@ -27,20 +25,30 @@ from carnet.formats.mapping_document import (
     Reading,
     When,
     Words,
+    YesNo,
     check_mapping,
 )
 from carnet.passport.kinds import get_schema
 from carnet.passport.kinds.language import Choice as ChoiceSpec
+from carnet.passport.kinds.language import Clock as ClockSpec
+from carnet.passport.kinds.language import Day as DaySpec
+from carnet.passport.kinds.language import Flag as FlagSpec
+from carnet.passport.kinds.language import Integer as IntegerSpec
 
 _DAY_WORDS = "date jour day datum tag when le datetime timestamp"
 _NOT_THE_DAY = "first premiere mise naissance birth expiry valid valable echeance until due fin end used regn created"
-_ODOMETER_WORDS = "km kms kilometrage kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
+_ODOMETER_WORDS = (
+    "km kms kilometrage compteur kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
+)
 _MILES = "miles mile mi mileage"
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
 _KINDS = (
     ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
     ("vehicle.repair/1", "repair reparation panne reparatur"),
-    ("vehicle.service/1", "service entretien revision invoice facture garage workshop atelier maintenance prestation"),
+    (
+        "vehicle.service/1",
+        "service entretien revision invoice facture fact travaux garage workshop atelier maintenance prestation",
+    ),
 )
 # Field of the entry → words in the column's name that mean it.
 _MEANINGS: dict[str, str] = {
@@ -51,7 +59,7 @@ _MEANINGS: dict[str, str] = {
     "end_time": "end fin",
     "valid_until": "valid valable expiry echeance validite until",
     "establishment": "garage workshop atelier etablissement establishment",
-    "invoice_text": "invoice facture libelle prestation description",
+    "invoice_text": "invoice facture libelle prestation travaux designation description",
     "labour_minutes": "minutes duree",
 }
 _RESULT_WORDS = {
@@ -59,6 +67,8 @@ _RESULT_WORDS = {
     **dict.fromkeys(("fail", "failed", "f"), "FAILED"),
     "prs": "GB:PRS",
 }
+_YES = frozenset("oui yes o y x 1 vrai true ja".split())
+_NO = frozenset("non no n 0 faux false nein nee".split())
 
 
 class Plan(NamedTuple):
@@ -225,7 +235,7 @@ def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tu
             spec = specs.get(field)
             if spec is None or field in found or not words & {*told.split()}:
                 continue
-            reading = _make_reading(field, column, spec)
+            reading = make_reading(field, column, spec)
             if reading is not None:
                 found[field] = reading
                 reasons.append(f"{column.name}: {field}")
@@ -233,23 +243,37 @@ def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tu
     return tuple(found.values())
 
 
-def _make_reading(field: str, column: Column, spec: object) -> Reading | None:
+def make_reading(field: str, column: Column, spec: object) -> Reading | None:
+    """How a column is read as a field of this type; None where its cells are of no use for it."""
     if isinstance(spec, ChoiceSpec):
-        if column.sort != "word":
-            return None
-        if all(word in spec.choices for word in column.words):
-            return Words(field=field, column=column.name, empty=column.empty)
-        values = {word: _RESULT_WORDS.get(word.lower(), word) for word in column.words}
-        is_known = all(value in spec.choices or (spec.national and ":" in value) for value in values.values())
-        return Choice(field=field, column=column.name, values=values, empty=column.empty) if is_known else None
-    tag = msgspec.structs.asdict(spec) if isinstance(spec, msgspec.Struct) else {}
-    if field == "valid_until":
-        return Date(field=field, column=column.name, form=column.form) if column.form else None
-    if field == "end_time":
+        return _make_choice(field, column, spec)
+    if isinstance(spec, DaySpec):
+        return Date(field=field, column=column.name, form=column.form, empty=column.empty) if column.form else None
+    if isinstance(spec, ClockSpec):
         return Words(field=field, column=column.name, empty=column.empty) if column.sort == "clock" else None
-    if "minimum" in tag:
+    if isinstance(spec, IntegerSpec):
         return Quantity(field=field, column=column.name, number=column.number) if column.number else None
+    if isinstance(spec, FlagSpec):
+        return _make_flag(field, column)
     return Words(field=field, column=column.name, empty=column.empty) if column.sort != "blank" else None
+
+
+def _make_choice(field: str, column: Column, spec: ChoiceSpec) -> Reading | None:
+    # A column with one value in each row may look like text, and be a choice all the same.
+    if column.sort != "word":
+        return Words(field=field, column=column.name, empty=column.empty) if column.sort == "text" else None
+    if all(word in spec.choices for word in column.words):
+        return Words(field=field, column=column.name, empty=column.empty)
+    values = {word: _RESULT_WORDS.get(word.lower(), word) for word in column.words}
+    is_known = all(value in spec.choices or (spec.national and ":" in value) for value in values.values())
+    return Choice(field=field, column=column.name, values=values, empty=column.empty) if is_known else None
+
+
+def _make_flag(field: str, column: Column) -> Reading | None:
+    yes = tuple(word for word in column.words if word.lower() in _YES)
+    no = tuple(word for word in column.words if word.lower() in _NO)
+    is_known = bool(column.words) and len(yes) + len(no) == len(column.words)
+    return YesNo(field=field, column=column.name, yes=yes, no=no, empty=column.empty) if is_known else None
 
 
 def _words(name: str) -> set[str]:

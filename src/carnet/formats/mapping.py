@@ -46,20 +46,25 @@ from carnet.types import Millis, Subject, show
 Cell: TypeAlias = str | None
 Get: TypeAlias = Callable[[Sequence[Cell]], Any]
 GetSubject: TypeAlias = Callable[[Sequence[Cell]], tuple[Subject, dict[str, Any]]]
+Mends: TypeAlias = Object[int, Object[str, str]]
+"""What a person says instead of the file: row number → column → cell. The row is known again as it was mended."""
+
+UNMENDED: Mends = {}
 
 
-def read_mapped(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterator[Item]:
+def read_mapped(chunks: Iterable[bytes], mapping: Mapping, now: Millis, mends: Mends = UNMENDED) -> Iterator[Item]:
     """Every row of a file, good or faulty, in order, as its mapping says; the last row number is their count.
 
-    `chunks` are the file's bytes, unpacked. A column that the mapping names and the header lacks is one fault
-    (MISSING_FIELD), and nothing is read. Raises Refused as `read_mapping` does, and nothing for what the file holds.
+    `chunks` are the file's bytes, unpacked; `mends` take the place of cells. A column that the mapping names and the
+    header lacks is one fault (MISSING_FIELD), and nothing is read. Raises Refused as `read_mapping` does, and nothing
+    for what the file holds.
     """
     check_mapping(mapping)
     if isinstance(mapping.reader, Delimited):
-        yield from _read_delimited(chunks, mapping, mapping.reader, now)
+        yield from _read_delimited(chunks, mapping, mapping.reader, now, mends)
     else:
         # Faulty rows of a Parquet or XLSX file are written as objects, and read again from there.
-        yield from _read_json(chunks, mapping, now)
+        yield from _read_json(chunks, mapping, now, mends)
 
 
 def read_objects(objects: Iterable[Object[str, object]], mapping: Mapping, now: Millis) -> Iterator[Item]:
@@ -70,7 +75,7 @@ def read_objects(objects: Iterable[Object[str, object]], mapping: Mapping, now: 
     yield from _read_rows((TableRow(number, dict(row)) for number, row in enumerate(objects, 1)), mapping, now)
 
 
-def read_table(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Iterator[Item]:
+def read_table(rows: Iterable[TableRow], mapping: Mapping, now: Millis, mends: Mends = UNMENDED) -> Iterator[Item]:
     """The same for rows that all have the columns of the first, and know where they stand. Where their reader refuses
     to go on, that is one fault, the last."""
     source = iter(rows)
@@ -85,19 +90,21 @@ def read_table(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Itera
     if fault is not None:
         yield make_fault(Place(first.line, 1), fault, first.values)
         return
-    yield from _read_rows(chain([first], source), mapping, now)
+    yield from _read_rows(chain([first], source), mapping, now, mends)
 
 
-def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Iterator[Item]:
+def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis, mends: Mends = UNMENDED) -> Iterator[Item]:
     check_mapping(mapping)
     if not isinstance(mapping.reader, Given):
         raise Refused(Reason.WRONG_TYPE, "this mapping reads a file's bytes", field="reader")
     columns = mapping.columns()
-    plan = _Plan(mapping, columns, now)
+    plan = RowPlan(mapping, columns, now)
     number, line = 0, 0
     try:
         for number, (line, row) in enumerate(rows, 1):
             place = Place(line, number, Origin(msgspec.json.encode(row, enc_hook=str)))
+            if number in mends:
+                row = {**row, **mends[number]}
             try:
                 cells = [_as_cell(row.get(name), name) for name in columns]
             except Refused as refused:
@@ -108,9 +115,11 @@ def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis) -> Itera
         yield make_fault(Place(line + 1, number + 1), refused, b"")
 
 
-def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited, now: Millis) -> Iterator[Item]:
+def _read_delimited(
+    chunks: Iterable[bytes], mapping: Mapping, reader: Delimited, now: Millis, mends: Mends
+) -> Iterator[Item]:
     rows = read_cells(chunks, encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
-    plan: _Plan | None = None
+    plan: RowPlan | None = None
     number = width = 0
     header = b""
     frame: Frame = "utf-16" if reader.encoding == "utf-16" else "lines"
@@ -123,7 +132,7 @@ def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited
             if refused is not None:
                 yield make_fault(Place(row.line, 1), refused, row.raw)
                 return
-            plan, width = _Plan(mapping, names, now), len(names)
+            plan, width = RowPlan(mapping, names, now), len(names)
             if reader.header:
                 header = row.raw
                 continue
@@ -132,7 +141,7 @@ def _read_delimited(chunks: Iterable[bytes], mapping: Mapping, reader: Delimited
         if row.refused is not None:
             yield make_fault(place, row.refused, row.raw)
         elif plan is not None and len(row.cells) == width:
-            yield plan.make(place, row.cells, row.raw)
+            yield plan.make(place, plan.mend(row.cells, mends[number]) if number in mends else row.cells, row.raw)
         else:
             few = len(row.cells) < width
             saying = f"the row has {len(row.cells)} cells, and the file {width} columns"
@@ -149,10 +158,10 @@ def _find_header_fault(names: list[str], mapping: Mapping) -> Refused | None:
     return None
 
 
-def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterator[Item]:
+def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis, mends: Mends) -> Iterator[Item]:
     columns = mapping.columns()
     paths = [name.split(".") for name in columns]
-    plan = _Plan(mapping, columns, now)
+    plan = RowPlan(mapping, columns, now)
     for number, document in enumerate(read_documents(chunks), 1):
         place = Place(document.line, number, document.origin)
         try:
@@ -160,7 +169,7 @@ def _read_json(chunks: Iterable[bytes], mapping: Mapping, now: Millis) -> Iterat
                 raise document.refused
             if not isinstance(document.value, dict):
                 raise Refused(Reason.WRONG_TYPE, f"a row is an object, not {show(document.value)}")
-            value = document.value
+            value = {**document.value, **mends[number]} if number in mends else document.value
             cells = [_as_cell(_follow(value, path), ".".join(path)) for path in paths]
         except Refused as refused:
             yield make_fault(place, refused, document.data)
@@ -201,16 +210,17 @@ def write_cell(value: object) -> Cell:
     return None
 
 
-class _Plan:
+class RowPlan:
     """A mapping compiled for the columns of one file."""
 
     def __init__(self, mapping: Mapping, columns: list[str], now: Millis) -> None:
         self._schema = get_schema(mapping.kind)
         self._kind = mapping.kind
         self._latest = compute_latest(now)
-        at = {name: place for place, name in enumerate(columns)}
+        at = self._at = {name: place for place, name in enumerate(columns)}
         self._subject = _compile_subject(mapping, at)
         self._plate = None if mapping.plate is None else _compile_plate(mapping.plate, at)
+        self._no_plate = frozenset(() if mapping.plate is None else mapping.plate.empty)
         self._occurred = _compile_occurred(mapping, at)
         self._odometer = (
             None if mapping.odometer is None else _compile_odometer(self._schema.names, mapping.odometer, at)
@@ -227,13 +237,70 @@ class _Plan:
         # The same row of the same columns is the same, whatever the mapping made of it; another kind is another entry.
         self._prefix = msgspec.json.encode(["mapping", mapping.kind, columns])
 
+    def mend(self, cells: Sequence[Cell], mends: Object[str, str]) -> list[Cell]:
+        """The cells of a row with those that a person wrote instead; of a column that is not here, nothing."""
+        mended = list(cells)
+        for name, cell in mends.items():
+            if name in self._at:
+                mended[self._at[name]] = cell
+        return mended
+
+    def list_faults(self, cells: Sequence[Cell]) -> list[tuple[str, Refused]]:
+        """Every cell that cannot be read, by column, each with its reason: `make` stops at the first."""
+        reads: list[tuple[str, Callable[[], object]]] = [
+            (self._columns["occurred"], lambda: self._find_moment(cells)),
+        ]
+        if self._plate is not None:
+            plate = self._plate
+            reads.append((self._columns["plate"], lambda: plate(cells)))
+        if not self._says_its_plate_alone(cells):
+            reads.append((self._columns["subject"], lambda: self._subject(cells)))
+        if self._odometer is not None:
+            odometer = self._odometer
+            reads.append((self._columns["odometer_km"], lambda: odometer(cells, {})))
+        reads += [(self._columns[field], lambda read=read: read(cells)) for field, read in self._readers]  # type: ignore[misc]
+        found: dict[str, Refused] = {}
+        for column, read in reads:
+            try:
+                read()
+            except Refused as refused:
+                found.setdefault(column, refused)
+        return list(found.items())
+
+    def _says_its_plate_alone(self, cells: Sequence[Cell]) -> bool:
+        """Whether a row leaves its subject blank and says the plate beside it: then it is about that plate."""
+        place, plate = self._at.get(self._columns["subject"]), self._columns.get("plate")
+        if place is None or plate is None or (cells[place] or "").strip():
+            return False
+        said = (cells[self._at[plate]] or "").strip()
+        return bool(said) and said not in self._no_plate
+
+    @staticmethod
+    def _read_plate(
+        read: Callable[[Sequence[Cell]], Subject | None], cells: Sequence[Cell]
+    ) -> tuple[Subject, dict[str, Any]]:
+        plate = read(cells)
+        if plate is None:
+            raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
+        return plate, plate.to_json()
+
+    def _find_moment(self, cells: Sequence[Cell]) -> Occurred:
+        occurred: Occurred = self._occurred(cells)
+        if (occurred.at or "") > self._latest:
+            raise Refused(Reason.TIME_IN_FUTURE, f"{occurred.at} is still to come")
+        return occurred
+
     def make(self, place: Place, cells: Sequence[Cell], raw: object) -> Item:
         """The row, or its first fault in the order of the mapping, then of the schema."""
         field = "subject"
         try:
-            subject, shown = self._subject(cells)
-            field = "plate"
-            plate = None if self._plate is None else self._plate(cells)
+            if self._plate is None or not self._says_its_plate_alone(cells):
+                subject, shown = self._subject(cells)
+                field = "plate"
+                plate = None if self._plate is None else self._plate(cells)
+            else:
+                field = "plate"
+                subject, shown, plate = *self._read_plate(self._plate, cells), None
             field = "occurred"
             occurred: Occurred = self._occurred(cells)
             if (occurred.at or "") > self._latest:

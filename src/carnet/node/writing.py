@@ -17,6 +17,7 @@ from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared
+from carnet.node.sealed_rows import SealedRow
 from carnet.types import Subject
 
 
@@ -73,6 +74,9 @@ class Writing(Protocol):
 
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """Which of these source rows the chains hold already."""
+
+    def find_sealed_row(self, chain: int, source: bytes) -> SealedRow | None:
+        """The row of a chain that was read from this source, if it holds it."""
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """Every alias that an author signed for."""

@@ -42,6 +42,7 @@ class Files:
         mapping: Mapping[str, Any] | None = None,
         subject: str | None = None,
         validate_only: bool = False,
+        review: bool = False,
         progress: Progress = _tell_nobody,
         part_bytes: int = PART_BYTES,
         idempotency_key: str | None = None,
@@ -59,6 +60,7 @@ class Files:
             "mapping": mapping,
             "subject": subject,
             "validate_only": validate_only,
+            "review": review,
         }
         file = self._transport.post("/v1/files", shapes.File, body, idempotency_key=idempotency_key)
         return self.resume(file.id, path, progress=progress, part_bytes=part_bytes)
@@ -75,8 +77,8 @@ class Files:
         return found
 
     def wait(self, file: str, *, progress: Progress = _tell_nobody) -> shapes.File:
-        """The file when it has ended. `progress` is told twice a second."""
-        while not (found := self.get(file)).has_ended:
+        """The file when it has ended, or waits for somebody's word. `progress` is told twice a second."""
+        while not ((found := self.get(file)).has_ended or found.is_waiting):
             progress(found)
             time.sleep(LOOKS_EVERY_S)
         progress(found)
@@ -89,6 +91,28 @@ class Files:
     def list(self) -> Iterator[shapes.File]:
         """Your member's files, the newest first."""
         return walk(self._transport, "/v1/files", shapes.File, {})
+
+    def reading(self, file: str) -> shapes.Reading:
+        """How a file was understood; there once it waits."""
+        return self._transport.get(f"/v1/files/{file}/reading", shapes.Reading)
+
+    def mend(self, file: str, rows: Mapping[int, Mapping[str, str]]) -> shapes.File:
+        """Put cells of faulty rows of a waiting file right, by row number and column; it is read again then (`wait`).
+        Raises ApiError."""
+        body = {"rows": [{"row": row, "cells": dict(cells)} for row, cells in rows.items()]}
+        return self._transport.post(f"/v1/files/{file}/mends", shapes.File, body)
+
+    def choose(self, file: str, kind: str, columns: Mapping[str, str]) -> shapes.File:
+        """Say what the columns of a waiting file mean, in entries of this kind; it is read again then (`wait`).
+        Raises ApiError."""
+        body = {"kind": kind, "columns": dict(columns)}
+        answered = self._transport.send("PUT", f"/v1/files/{file}/reading", json=body)
+        return msgspec.json.decode(answered.content, type=shapes.File)
+
+    def certify(self, file: str) -> shapes.File:
+        """Have the rows of a waiting file that are ready sealed (`wait` follows it to its end)."""
+        answered = self._transport.send("POST", f"/v1/files/{file}/certify")
+        return msgspec.json.decode(answered.content, type=shapes.File)
 
     def faults(self, file: str) -> Iterator[shapes.Faulty]:
         """The faulty rows, in their order."""

@@ -151,9 +151,10 @@ class Verification(Record, frozen=True, kw_only=True):
 
 
 class Counts(Record, frozen=True, kw_only=True):
-    """What became of a file's rows so far: `rows_read` = sealed + duplicate + faulty."""
+    """What became of a file's rows so far: `rows_read` = ready + sealed + duplicate + faulty."""
 
     rows_read: int
+    ready: int
     sealed: int
     duplicate: int
     faulty: int
@@ -169,8 +170,8 @@ class Failure(Record, frozen=True, kw_only=True):
 
 
 class File(Record, frozen=True, kw_only=True):
-    """A file that was sent: `received` of `size` bytes are at the service; `state` uploading, queued, running, and then
-    done, failed or cancelled."""
+    """A file that was sent: `received` of `size` bytes are at the service; `state` uploading, queued, running, waiting
+    (for somebody's word), and then done, failed or cancelled."""
 
     id: str
     name: str
@@ -178,7 +179,9 @@ class File(Record, frozen=True, kw_only=True):
     size: int
     received: int
     validate_only: bool
+    review: bool
     state: str
+    stage: str
     counts: Counts
     created_at: str
     ended_at: str | None
@@ -186,6 +189,12 @@ class File(Record, frozen=True, kw_only=True):
     content: str
     faults: str
     outcomes: str
+    reading: str
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has been read, and waits to be mended or certified."""
+        return self.state == "waiting"
 
     @property
     def has_ended(self) -> bool:
@@ -193,8 +202,38 @@ class File(Record, frozen=True, kw_only=True):
         return self.state in ("done", "failed", "cancelled")
 
 
+class FaultyCell(Record, frozen=True, kw_only=True):
+    """A cell that cannot be read, and what it must have meant, where that is certain."""
+
+    column: str
+    value: str
+    code: str
+    detail: str
+    proposal: str | None
+
+
+class Reading(Record, frozen=True, kw_only=True):
+    """How a file was understood: whose the mapping is (`origin`), how sure it is (0 to 100), and what is ready."""
+
+    file: str
+    format: str
+    origin: str
+    saved: str | None
+    kind: str | None
+    confidence: int
+    doubts: list[str]
+    reasons: list[str]
+    columns: list[dict[str, Any]]
+    mapping: dict[str, Any] | None
+    rows: list[dict[str, Any]]
+    counts: Counts
+    faulty_cells: int
+    mended_cells: int
+    problem: Failure | None
+
+
 class Faulty(Record, frozen=True, kw_only=True):
-    """A faulty row: where it stands, which rule it breaks, and the row itself."""
+    """A faulty row: where it stands, which rule it breaks, the row itself, and its cells that cannot be read."""
 
     id: str
     row: int
@@ -203,6 +242,7 @@ class Faulty(Record, frozen=True, kw_only=True):
     code: str
     detail: str
     raw: str
+    cells: list[FaultyCell]
 
 
 def to_document(answer: object) -> Any:

@@ -17,15 +17,16 @@ from carnet.services.tables import Table, find_table
 from carnet.types import Millis
 
 
-def guess_file(path: Path | None, now: Millis) -> Guess:
-    """What a file, or standard input for None, seems to be; packed ones are unpacked. Raises OSError if it cannot be
-    opened, and ImportError where its reader is not installed."""
+def guess_file(path: Path | None, now: Millis, name: str | None = None) -> Guess:
+    """What a file, or standard input for None, seems to be; packed ones are unpacked. `name` is what its owner calls
+    it. Raises OSError if it cannot be opened, and ImportError where its reader is not installed."""
     kind = find_table(path)
+    name = name or ("" if path is None else path.name)
     if path is not None and kind is not None:
-        return _guess_table(Table(path, kind), path.name, now)
+        return _guess_table(Table(path, kind), name, now)
     with Source(path) as source:
         head = _read_head(source.chunks())
-    return guess(head, "" if path is None else path.name, now)
+    return guess(head, name, now)
 
 
 def _guess_table(table: Table, name: str, now: Millis) -> Guess:

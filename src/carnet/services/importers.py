@@ -15,7 +15,7 @@ from carnet.formats.dvsa import read_tests
 from carnet.formats.faults import Fault
 from carnet.formats.histovec_registry import read_registry
 from carnet.formats.histovec_report import read_reports
-from carnet.formats.mapping import read_mapped, read_table
+from carnet.formats.mapping import UNMENDED, Mends, read_mapped, read_table
 from carnet.formats.mapping_document import Mapping, read_mapping
 from carnet.formats.rdw import read_vehicles
 from carnet.formats.vpic import read_answers
@@ -58,11 +58,11 @@ def make_vpic(manufacturers: Manufacturers | None) -> Format:
     return Format(partial(read_answers, manufacturers=manufacturers), (IDENTITY, "vehicle.manufacture/1"))
 
 
-def make_mapped(mapping: Mapping, opens_as: str | None, table: Table | None = None) -> Format:
-    """A text or JSON file, or a table that is open already, by a mapping document."""
+def make_mapped(mapping: Mapping, opens_as: str | None, table: Table | None = None, mends: Mends = UNMENDED) -> Format:
+    """A text or JSON file, or a table that is open already, by a mapping document, with the cells that were mended."""
     if table is not None:
-        return Format(lambda chunks, now: read_table(table.rows(), mapping, now), (mapping.kind,), opens_as)
-    return Format(lambda chunks, now: read_mapped(chunks, mapping, now), (mapping.kind,), opens_as)
+        return Format(lambda chunks, now: read_table(table.rows(), mapping, now, mends), (mapping.kind,), opens_as)
+    return Format(lambda chunks, now: read_mapped(chunks, mapping, now, mends), (mapping.kind,), opens_as)
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -21,6 +21,7 @@ class Prefix(StrEnum):
     KEY = "key"
     SUBMISSION = "sub"
     JOB = "job"
+    MAPPING = "map"
 
 
 _SIZES = {
@@ -30,6 +31,7 @@ _SIZES = {
     Prefix.KEY: 32,
     Prefix.SUBMISSION: 32,
     Prefix.JOB: 16,
+    Prefix.MAPPING: 16,
 }
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 

@@ -58,7 +58,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.ALREADY_SEALED, Reason.CENSUS_NOT_AFTER, Reason.CENSUS_COUNT_FELL, Reason.MEMBER_EXISTS,
             Reason.KEY_EXISTS, Reason.NODE_EXISTS, Reason.FILE_EXISTS, Reason.NOTHING_SEALED, Reason.OTHER_HISTORY,
             Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK, Reason.LAST_PASSKEY,
-            Reason.UPLOAD_OFFSET,
+            Reason.UPLOAD_OFFSET, Reason.FILE_NOT_WAITING,
             Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED,
         ),
         409,

@@ -62,6 +62,7 @@ from carnet.node.reader import Reader
 from carnet.node.readers import Readers
 from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.rotation import get_node_key
+from carnet.node.sealed_rows import SealedRow, find_sealed_row
 from carnet.types import Custody, Subject
 from carnet.vault.census import count_changed
 from carnet.vault.ledger import parse_record, read_leaf
@@ -241,6 +242,11 @@ class RemoteWriter:
         """See `Writing`."""
         with self._looking() as reader:
             return find_sources(reader.connection, sources)
+
+    def find_sealed_row(self, chain: int, source: bytes) -> SealedRow | None:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_sealed_row(reader.connection, chain, source)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """See `Writing`."""

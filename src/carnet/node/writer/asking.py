@@ -19,6 +19,7 @@ from carnet.node.lookup import find_chain_by_id, find_chain_by_subject, find_cha
 from carnet.node.placing import Receipt
 from carnet.node.prepare import ChainRef, Context, make_context
 from carnet.node.receipts import find_receipt, find_receipts
+from carnet.node.sealed_rows import SealedRow, find_sealed_row
 from carnet.node.writer.transacting import Transacting
 from carnet.types import Subject
 from carnet.vault.store import Connection, Store, limit_cache, open_store
@@ -107,6 +108,11 @@ class Asking(Transacting):
         """Which of these source rows (by the numbers of their chains in the store) the chains hold already."""
         with self._look() as connection:
             return find_sources(connection, sources)
+
+    def find_sealed_row(self, chain: int, source: bytes) -> SealedRow | None:
+        """The row of a chain (its number in the store) that was read from this source, if the chain holds it."""
+        with self._look() as connection:
+            return find_sealed_row(connection, chain, source)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
         """Every alias that an author signed for, with the subject of its passport. Looks through the whole store."""

@@ -63,6 +63,10 @@ class Action(StrEnum):
     SIGNING_KEY_REVOKED = "signing_key.revoked"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     PASSPORT_ERASED = "passport.erased"
+    FILE_CERTIFIED = "file.certified"
+    MAPPING_SAVED = "mapping.saved"
+    MAPPING_RENAMED = "mapping.renamed"
+    MAPPING_REMOVED = "mapping.removed"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

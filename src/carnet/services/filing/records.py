@@ -1,6 +1,10 @@
 """The records of file jobs: a folder for each in the node's home, which the server names, of mode 0700.
 
     HOME/files/job_…/  job.json   content   progress.json   faults.ndjson   faulty   receipts.ndjson
+                       known.json   mapping.json   mends.json   reading.json   duplicates.ndjson
+
+    uploading → queued → running → done | failed        looked at only, or certified at once
+    uploading → queued → running → waiting → (mended, read again) → queued → running → done
 
 A job outlives every process: what was acknowledged of its file is on the disk, and a job that was begun is begun again
 (no row is sealed twice). It refuses to know what is in a file, and to show a job to another member.
@@ -16,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -25,8 +29,9 @@ from carnet.node.home import Home, write_private
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.types import MemberId, Millis
 
-State = Literal["uploading", "queued", "running", "done", "failed", "cancelled"]
-Format = Literal["mapping", "histovec", "registry", "report", "dvsa", "rdw", "vpic"]
+State = Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
+Stage = Literal["look", "seal"]
+Format = Literal["mapping", "histovec", "registry", "report", "dvsa", "rdw", "vpic", "guess"]
 
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 MAX_PART_BYTES: Final = 8 * 1024 * 1024
@@ -34,14 +39,26 @@ MAX_MAPPING_BYTES: Final = 256 * 1024
 MAX_OPEN_JOBS: Final = 20
 """Of one member that are not over yet."""
 
+BELL: Final = "bell"
+"""A file that is touched when a job begins to wait for its turn: cheaper to look at than all the jobs."""
+
+T = TypeVar("T")
+
 ENDED: Final = frozenset({"done", "failed", "cancelled"})
 KEPT_MS: Final = 7 * 86_400_000
 """How long a job's outcome is kept after its end; its file goes with the end."""
 
+WAITS_MS: Final = 30 * 86_400_000
+"""How long a file waits to be mended and certified."""
+
+MAX_MENDED_CELLS: Final = 5_000
+MAX_CELL_CHARACTERS: Final = 2_000
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a member wants to send: what it calls it, its format, the mapping document for `mapping`, the vehicle
-    that a report is of, its size in bytes, and whether it is only to be looked at."""
+    """A file that a member wants to send: what it calls it, its format (`guess`: find out), the mapping document for
+    `mapping`, the vehicle that a report is of, its size in bytes, whether it is only to be looked at, and whether it
+    waits to be reviewed before it is certified."""
 
     name: str
     format: Format
@@ -49,12 +66,20 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     mapping: dict[str, Any] | None = None
     subject: str | None = None
     validate_only: bool = False
+    review: bool = False
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether it is read before anything of it is certified. What was guessed always is."""
+        return self.validate_only or self.review or self.format == "guess"
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the rows so far: `rows_read` = sealed + duplicate + faulty."""
+    """What became of the rows so far: `rows_read` = ready + sealed + duplicate + faulty. Rows are ready while a file is
+    only looked at."""
 
     rows_read: int = 0
+    ready: int = 0
     sealed: int = 0
     duplicate: int = 0
     faulty: int = 0
@@ -64,7 +89,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is kept. `member` in hexadecimal; times in ms; `failure` is (code, sentence) where all of it
-    failed."""
+    failed; `stage` is what is done with it when its turn comes, `certified_by` who said that it is to be sealed."""
 
     id: str
     member: str
@@ -76,6 +101,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     counts: Counts = Counts()
     failure: tuple[str, str] | None = None
+    stage: Stage = "seal"
+    certified_by: str | None = None
+    queued_ms: Millis = 0
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A mapping that a member has saved: its id, how the files are read that it is for (`delimited`, `json`, `rows`),
+    their columns in order, and the document."""
+
+    id: str
+    type: str
+    columns: tuple[str, ...]
+    document: dict[str, Any]
 
 
 class Files:
@@ -85,8 +123,11 @@ class Files:
         self.root = home.path / "files"
         self._clock, self._random_bytes = clock, random_bytes
 
-    def create(self, member: MemberId, made_by: str, wish: Wish, seed: bytes | None = None) -> Job:
-        """A job that waits for its file. With the same `seed` (of an idempotency key) it is the same job.
+    def create(
+        self, member: MemberId, made_by: str, wish: Wish, seed: bytes | None = None, known: Sequence[Known] = ()
+    ) -> Job:
+        """A job that waits for its file. With the same `seed` (of an idempotency key) it is the same job. `known` are
+        the mappings by which it may be read.
 
         Raises Refused REQUEST_TOO_LARGE, VALUE_OUT_OF_RANGE, MISSING_FIELD, TOO_MANY_REQUESTS (too many are open).
         """
@@ -102,12 +143,27 @@ class Files:
                 retry_after_s=60,
             )
         now = self._clock()
-        job = Job(id=id_, member=member.hex(), made_by=made_by, wish=wish, state="uploading", created_ms=now)
+        job = Job(
+            id=id_,
+            member=member.hex(),
+            made_by=made_by,
+            wish=wish,
+            state="uploading",
+            created_ms=now,
+            stage="look" if wish.is_looked_at else "seal",
+        )
         folder = self.root / id_
         folder.mkdir(mode=0o700, parents=True)
+        if known:
+            write_private(folder / "known.json", msgspec.json.encode(list(known)))
         os.close(os.open(folder / "content", os.O_WRONLY | os.O_CREAT, 0o600))
         self.save(job)
+        (self.root / BELL).touch(mode=0o600)
         return job
+
+    def now(self) -> Millis:
+        """The clock of these jobs."""
+        return self._clock()
 
     def get(self, member: MemberId, id_: str) -> Job:
         """A job of this member, with its progress. Raises Refused(NOT_FOUND), for another's too."""
@@ -134,6 +190,7 @@ class Files:
     def list(self, member: MemberId | None = None) -> list[Job]:
         """The jobs of a member, or of all, the oldest first."""
         names = [entry.name for entry in os.scandir(self.root)] if self.root.is_dir() else []
+        names = [name for name in names if name.startswith(Prefix.JOB)]
         found = [job for job in map(self.find, names) if job is not None]
         mine = [job for job in found if member is None or job.member == member.hex()]
         return sorted(mine, key=lambda job: (job.created_ms, job.id))
@@ -175,14 +232,51 @@ class Files:
                 content.flush()
                 os.fsync(content.fileno())
             if received + len(part) == job.wish.size:
-                job = msgspec.structs.replace(job, state="queued")
-                self.save(job)
+                job = self.queue(job, job.stage)
             return job
+
+    def queue(self, job: Job, stage: Stage, certified_by: str | None = None) -> Job:
+        """Let it wait for its turn, and wake whoever watches. For whoever holds its lock."""
+        queued = msgspec.structs.replace(
+            job, state="queued", stage=stage, tries=0, certified_by=certified_by, queued_ms=self._clock()
+        )
+        self.save(queued)
+        (self.root / BELL).touch(mode=0o600)
+        return queued
 
     def cancel(self, member: MemberId, id_: str) -> Job:
         """End a job that has not ended; its file goes. What is sealed stays."""
         with self._locked(self.get(member, id_)) as job:
             return job if job.state in ENDED else self.end(job, "cancelled")
+
+    # ---- waiting for somebody's word
+
+    @contextmanager
+    def changing(self, member: MemberId, id_: str) -> Iterator[Job]:
+        """A job of this member, which nobody else changes meanwhile. Raises Refused(NOT_FOUND)."""
+        with self._locked(self.get(member, id_)) as job:
+            yield job
+
+    def wait(self, job: Job, counts: Counts) -> Job:
+        """It has been read: now somebody decides. One that was cancelled meanwhile stays so."""
+        with self._locked(job) as now:
+            if now.state in ENDED:
+                return now
+            waiting = msgspec.structs.replace(now, state="waiting", counts=counts, tries=0)
+            self.save(waiting)
+            self.path(job, "progress.json").unlink(missing_ok=True)
+            return waiting
+
+    def read(self, job: Job, name: str, type_: type[T]) -> T | None:
+        """What one of the JSON files of a job holds; None where it is not there."""
+        try:
+            return msgspec.json.decode(self.path(job, name).read_bytes(), type=type_)
+        except OSError:
+            return None
+
+    def write(self, job: Job, name: str, value: object) -> None:
+        """Keep one of the JSON files of a job, durably and in one step."""
+        write_private(self.path(job, name), msgspec.json.encode(value))
 
     # ---- its end
 
@@ -191,16 +285,17 @@ class Files:
         told = job.counts if counts is None else counts
         ended = msgspec.structs.replace(job, state=state, counts=told, failure=failure, ended_ms=self._clock())
         self.save(ended)
-        for name in ("content", "progress.json"):
+        for name in ("content", "progress.json", "known.json"):
             self.path(job, name).unlink(missing_ok=True)
         return ended
 
     def purge(self) -> int:
-        """Remove jobs that ended, or were left half uploaded, a week ago; how many."""
-        until, count = self._clock() - KEPT_MS, 0
+        """Remove jobs that ended, or were left half uploaded, a week ago, or that waited a month; how many."""
+        now, count = self._clock(), 0
         for job in self.list():
-            is_over = job.ended_ms is not None and job.ended_ms < until
-            if is_over or (job.state == "uploading" and job.created_ms < until):
+            is_over = job.ended_ms is not None and job.ended_ms < now - KEPT_MS
+            is_left = job.state == "uploading" and job.created_ms < now - KEPT_MS
+            if is_over or is_left or (job.state == "waiting" and job.queued_ms < now - WAITS_MS):
                 shutil.rmtree(self.root / job.id, ignore_errors=True)
                 count += 1
         return count

@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -25,29 +25,21 @@ import msgspec
 from carnet.encoding import unb64
 from carnet.errors import CarnetError, Reason, Refused
 from carnet.formats.faults import Fault
-from carnet.formats.mapping_document import read_mapping
 from carnet.formats.rows import Item
 from carnet.ledger.rules.members import Member
 from carnet.node.door import RemoteWriter
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing
 from carnet.node.writing import Writing
-from carnet.passport.subject import parse_subject
 from carnet.services.faulty import FaultyRows
-from carnet.services.filing.records import Counts, Files, Job, Wish
+from carnet.services.filing.deciding import decide, open_job
+from carnet.services.filing.looking import Account, Looker
+from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, READING, Reading
+from carnet.services.filing.records import Counts, Files, Job
 from carnet.services.founding import now_ms
-from carnet.services.importers import REGISTRY, make_dvsa, make_mapped, make_rdw, make_report, make_vpic
-from carnet.services.importing import (
-    HISTOVEC,
-    Format,
-    Sinks,
-    Summary,
-    choose_worker_count,
-    import_file,
-    validate_file,
-)
+from carnet.services.importing import Format, Sinks, Summary, choose_worker_count, import_file
 from carnet.services.sources import Source
-from carnet.services.tables import Table, open_mapped
+from carnet.services.tables import Table
 from carnet.types import Basis, Millis
 
 MAX_ROWS: Final = 2_000_000
@@ -64,7 +56,11 @@ TELLS_EVERY_S: Final = 0.5
 
 def main() -> int:
     """Take in one job; 0 if it ended, well or not."""
-    order = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        # Nothing came for whoever stood ready.
+        return 0
+    order = json.loads(line)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     home = Home(Path(order["home"]))
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
@@ -81,10 +77,13 @@ def main() -> int:
 
 
 def take(files: Files, writer: Writing, job: Job, *, worker_count: int | None = None) -> Job:
-    """Seal the good rows of a running job, or only look at them; the job, which has ended."""
+    """Do what a running job waits for: look at its file, or seal the good rows; the job, which waits for a person's
+    word or has ended."""
     with ExitStack() as stack:
         try:
-            counts = _take(files, writer, job, stack, worker_count)
+            counts = _look(files, writer, job, stack) if job.stage == "look" else None
+            if counts is None:
+                counts = _seal(files, writer, job, stack, worker_count)
         except Refused as refused:
             now = files.find(job.id)
             if refused.could_retry or now is None:
@@ -98,25 +97,79 @@ def take(files: Files, writer: Writing, job: Job, *, worker_count: int | None = 
     now = files.find(job.id)
     if now is not None and now.state == "cancelled":
         return now
+    if job.stage == "look" and not job.wish.validate_only:
+        return files.wait(job, counts)
     return files.end(job, "done", counts)
 
 
-def _take(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_count: int | None) -> Counts:
+def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
+    """Read the file as it would be certified, and write down what became of each row."""
     member = writer.state.members.get(bytes.fromhex(job.member))
-    format_, source = _open(files.path(job, "content"), job.wish, stack)
-    basis = choose_basis(member, format_, writer)
+    now = now_ms()
+    reading = decide(files, job, now)
+    account = _open_account(files, job, stack)
+    try:
+        opened = open_job(files, job, reading, stack)
+        importer = opened.importer
+        basis = choose_basis(member, importer, writer)
+        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account, now)
+        tell = _Teller(files, job, opened.source)
+        chunks = _limit_bytes(opened.source.chunks(), job.wish.size)
+        try:
+            looker.look(_limit_rows(importer, chunks, now), lambda: tell(looker.count))
+        finally:
+            reading = msgspec.structs.replace(
+                reading,
+                counts=looker.count(opened.source.position),
+                faulty_cells=looker.faulty_cells,
+                kinds=importer.kinds,
+                mended_cells=looker.mended_cells,
+                rows=tuple(looker.shown),
+            )
+    except Refused as refused:
+        # Other columns may be chosen, unless nobody is to be asked.
+        if refused.could_retry or reading.format != "mapping" or job.wish.validate_only or not reading.columns:
+            raise
+        reading = msgspec.structs.replace(reading, problem=(refused.reason.value, refused.message))
+    files.write(job, READING, reading)
+    return reading.counts
+
+
+def _seal(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_count: int | None) -> Counts:
+    member = writer.state.members.get(bytes.fromhex(job.member))
+    # What was looked at is sealed as it was read then.
+    reading = files.read(job, READING, Reading) or decide(files, job, now_ms())
+    opened = open_job(files, job, reading, stack)
+    importer, source = opened.importer, opened.source
+    basis = choose_basis(member, importer, writer)
     sinks = _open_sinks(files, job, stack)
     tell = _Teller(files, job, source)
     chunks = _limit_bytes(source.chunks(), job.wish.size)
-    limited = format_._replace(read=partial(_limit_rows, format_))
-    if job.wish.validate_only:
-        summary = validate_file(limited, chunks, now_ms(), sinks, tell)
-    else:
-        count = choose_worker_count(job.wish.size) if worker_count is None else worker_count
-        summary = import_file(
-            writer, member, limited, chunks, now_ms(), sinks=sinks, progress=tell, worker_count=count, basis=basis
-        )
-    return tell.count(summary)
+    limited = importer._replace(read=partial(_limit_rows, importer))
+    count = choose_worker_count(job.wish.size) if worker_count is None else worker_count
+    summary = import_file(
+        writer,
+        member,
+        limited,
+        chunks,
+        now_ms(),
+        sinks=sinks,
+        progress=lambda summary: tell(partial(_count, summary)),
+        worker_count=count,
+        basis=basis,
+    )
+    return _count(summary, source.position)
+
+
+def _count(summary: Summary, bytes_read: int) -> Counts:
+    return Counts(
+        rows_read=summary.rows_read,
+        sealed=summary.sealed,
+        duplicate=summary.duplicate,
+        faulty=summary.faulty,
+        passports=summary.passports,
+        bytes_read=bytes_read,
+    )
 
 
 def choose_basis(member: Member, format_: Format, writer: Writing) -> int:
@@ -134,36 +187,24 @@ def choose_basis(member: Member, format_: Format, writer: Writing) -> int:
     )
 
 
-def _open(path: Path, wish: Wish, stack: ExitStack) -> tuple[Format, Source | Table]:
-    subject = None if wish.subject is None else parse_subject(wish.subject)
-    if wish.format == "mapping":
-        mapping = read_mapping(wish.mapping)
-        opened = open_mapped(path, mapping)
-        stack.callback(opened.close)
-        return make_mapped(mapping, None, opened if isinstance(opened, Table) else None), opened
-    source = Source(path)
-    stack.callback(source.close)
-    formats = {
-        "histovec": HISTOVEC,
-        "registry": REGISTRY,
-        "report": make_report(subject),
-        "dvsa": make_dvsa(subject, None),
-        "rdw": make_rdw(subject, "rdw"),
-        "vpic": make_vpic(None),
-    }
-    return formats[wish.format], source
+def _create(files: Files, job: Job, stack: ExitStack, name: str, *, is_new: bool = True) -> IO[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if is_new else os.O_APPEND)
+    return stack.enter_context(os.fdopen(os.open(files.path(job, name), flags, 0o600), "wb"))
 
 
 def _open_sinks(files: Files, job: Job, stack: ExitStack) -> Sinks:
-    def create(name: str, *, is_new: bool = True) -> IO[bytes]:
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if is_new else os.O_APPEND)
-        return stack.enter_context(os.fdopen(os.open(files.path(job, name), flags, 0o600), "wb"))
-
     # The faults of this run replace those of one that was cut short; receipts are for ever.
-    faults, rows, receipts = create("faults.ndjson"), create("faulty"), create("receipts.ndjson", is_new=False)
+    faults, rows = (_create(files, job, stack, name) for name in (FAULTS, "faulty"))
+    receipts = _create(files, job, stack, "receipts.ndjson", is_new=False)
     faulty = FaultyRows(faults, rows)
     stack.callback(faulty.finish)
     return Sinks(faulty, receipts)
+
+
+def _open_account(files: Files, job: Job, stack: ExitStack) -> Account:
+    account = Account(*(_create(files, job, stack, name) for name in (FAULTS, "faulty", MENDED, DUPLICATES)))
+    stack.callback(account.rows.finish)
+    return account
 
 
 def _limit_bytes(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -194,7 +235,7 @@ class _Teller:
         self._files, self._job, self._source = files, job, source
         self._next = 0.0
 
-    def __call__(self, summary: Summary) -> None:
+    def __call__(self, count: Callable[[int], Counts]) -> None:
         now = time.monotonic()
         if now < self._next:
             return
@@ -204,18 +245,8 @@ class _Teller:
             raise Refused(Reason.NOT_FOUND, "the job was cancelled")
         path = self._files.path(self._job, "progress.json")
         new = path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(self.count(summary)))
+        new.write_bytes(msgspec.json.encode(count(self._source.position)))
         new.replace(path)
-
-    def count(self, summary: Summary) -> Counts:
-        return Counts(
-            rows_read=summary.rows_read,
-            sealed=summary.sealed,
-            duplicate=summary.duplicate,
-            faulty=summary.faulty,
-            passports=summary.passports,
-            bytes_read=self._source.position,
-        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Watching for jobs that wait: one thread of one worker of a home starts a process for each, the oldest first.
+"""Watching for jobs that wait: one thread of one worker of a home starts a process for each.
 
-Which worker does it is settled by a lock, so that it goes on in another when this one dies. A job that was running when
-its process died is begun again, three times at most. It refuses to read a file itself.
+Files are looked at beside those that are being sealed, and no member has two of a kind at work: nobody's large file
+keeps another's clerk waiting. While somebody is at a file, a process stands ready, so that a look begins at once. Which
+worker watches is settled by a lock, so that it goes on in another when this one dies. A job that was running when its
+process died is begun again, three times at most. It refuses to read a file itself.
 """
 
 from __future__ import annotations
@@ -11,6 +13,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +25,25 @@ import msgspec
 from carnet.encoding import b64
 from carnet.errors import Reason
 from carnet.node.keyring import KeyRing
-from carnet.services.filing.records import Files, Job
+from carnet.services.filing.records import BELL, Files, Job, Stage
 
 TAKER: Final = (sys.executable, "-m", "carnet.services.filing.taking")
+LANES: Final[tuple[Stage, ...]] = ("look", "look", "seal", "seal")
+TICK_S: Final = 0.05
 LOOKS_EVERY_S: Final = 0.5
 PURGES_EVERY: Final = 2_000
 MAX_TRIES: Final = 3
+AT_WORK_MS: Final = 15 * 60_000
+"""So long after its file was announced, or read, somebody is likely to be at a job."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """A place for one process. `job` is what it is at."""
+
+    stage: Stage
+    process: subprocess.Popen[bytes] | None = None
+    job: Job | None = None
 
 
 class Watcher:
@@ -34,7 +53,9 @@ class Watcher:
         self._home, self._ring, self._files = home, ring, files
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="carnet-files", daemon=True)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._served: dict[tuple[str, Stage], float] = {}
+        self._spare: subprocess.Popen[bytes] | None = None
+        self.lanes = [Lane(stage) for stage in LANES]
 
     def start(self) -> Watcher:
         """Begin to watch."""
@@ -44,50 +65,115 @@ class Watcher:
     def close(self) -> None:
         """Stop; a job at work is ended, and begun again by the next watcher."""
         self._stop.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
         self._thread.join(10)
 
     def _run(self) -> None:
         self._files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._files.root / "watcher.lock").open("ab") as lock:
-            looks = 0
-            while not self._stop.wait(LOOKS_EVERY_S):
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                if looks % PURGES_EVERY == 0:
-                    self._files.purge()
-                looks += 1
-                self._look()
+            try:
+                self._watch(lock.fileno())
+            finally:
+                self._end()
 
-    def _look(self) -> None:
-        for job in self._files.list():
-            if job.state in ("queued", "running") and not self._stop.is_set():
-                self._take(job)
+    def _watch(self, lock: int) -> None:
+        looks, due, rung = 0, 0.0, 0
+        while not self._stop.wait(TICK_S):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            is_free = self._reap()
+            bell, now = self._hear(), time.monotonic()
+            if bell == rung and now < due and not is_free:
+                continue
+            rung, due = bell, now + LOOKS_EVERY_S
+            if looks % PURGES_EVERY == 0:
+                self._files.purge()
+            looks += 1
+            self._look(self._files.list())
 
-    def _take(self, job: Job) -> None:
-        if job.tries >= MAX_TRIES:
-            saying = "taking it in has failed three times: send it in smaller parts, or ask the operator"
-            self._files.end(job, "failed", failure=(Reason.SERVICE_FAULT.value, saying))
-            return
-        self._files.save(msgspec.structs.replace(job, state="running", tries=job.tries + 1))
-        order = {
-            "home": str(self._home),
-            "index": b64(self._ring.index),
-            "job": job.id,
-            "kek": b64(self._ring.kek),
-        }
-        # What it is told stays out of its arguments and environment, which others can list.
-        self._process = subprocess.Popen(TAKER, stdin=subprocess.PIPE, start_new_session=True)
+    def _hear(self) -> int:
         try:
-            self._process.communicate(json.dumps(order).encode() + b"\n")
-        except BrokenPipeError:
-            self._process.wait()
-        if self._stop.is_set():
+            return (self._files.root / BELL).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _reap(self) -> bool:
+        """Let lanes go whose process has ended; whether one did."""
+        ended = [lane for lane in self.lanes if lane.process is not None and lane.process.poll() is not None]
+        for lane in ended:
+            lane.process = lane.job = None
+        return bool(ended)
+
+    def _look(self, jobs: Sequence[Job]) -> None:
+        at_work = {lane.job.id for lane in self.lanes if lane.job is not None}
+        waiting = [job for job in jobs if job.state in ("queued", "running") and job.id not in at_work]
+        for lane in self.lanes:
+            if lane.process is not None or self._stop.is_set():
+                continue
+            busy = {one.job.member for one in self.lanes if one.job is not None and one.stage == lane.stage}
+            mine = [job for job in waiting if job.stage == lane.stage and job.member not in busy]
+            if mine:
+                # Whoever was served longest ago comes first; of one member the oldest file.
+                job = min(mine, key=lambda one: (self._served.get((one.member, one.stage), 0.0), one.created_ms))
+                waiting.remove(job)
+                self._take(lane, job)
+        self._keep_spare(jobs)
+
+    def _take(self, lane: Lane, job: Job) -> None:
+        # It may have ended since the list was made.
+        now = self._files.find(job.id)
+        if now is None or now.state not in ("queued", "running"):
+            return
+        if now.tries >= MAX_TRIES:
+            saying = "taking it in has failed three times: send it in smaller parts, or ask the operator"
+            self._files.end(now, "failed", failure=(Reason.SERVICE_FAULT.value, saying))
+            return
+        running = msgspec.structs.replace(now, state="running", tries=now.tries + 1)
+        self._files.save(running)
+        self._served[job.member, job.stage] = time.monotonic()
+        lane.process, self._spare = self._spare or _start(), None
+        lane.job = running
+        order = {"home": str(self._home), "index": b64(self._ring.index), "job": job.id, "kek": b64(self._ring.kek)}
+        if lane.process.stdin is not None:
+            # What it is told stays out of its arguments and environment, which others can list.
+            with suppress(BrokenPipeError):
+                lane.process.stdin.write(json.dumps(order).encode() + b"\n")
+                lane.process.stdin.close()
+
+    def _keep_spare(self, jobs: Sequence[Job]) -> None:
+        now = self._files.now()
+        is_wanted = any(
+            job.state in ("uploading", "waiting") and now - max(job.created_ms, job.queued_ms) < AT_WORK_MS
+            for job in jobs
+        )
+        if self._spare is not None and (not is_wanted or self._spare.poll() is not None):
+            _stop(self._spare)
+            self._spare = None
+        if is_wanted and self._spare is None and not self._stop.is_set():
+            self._spare = _start()
+
+    def _end(self) -> None:
+        if self._spare is not None:
+            _stop(self._spare)
+        for lane in self.lanes:
+            if lane.process is None or lane.job is None:
+                continue
+            _stop(lane.process)
             # Not its own fault: the try does not count.
-            found = self._files.find(job.id)
+            found = self._files.find(lane.job.id)
             if found is not None and found.state == "running":
-                self._files.save(msgspec.structs.replace(found, state="queued", tries=job.tries))
+                self._files.save(msgspec.structs.replace(found, state="queued", tries=lane.job.tries - 1))
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(TAKER, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.close()

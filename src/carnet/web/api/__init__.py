@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import claims, entries, files, network, openapi, passports, sandbox, tokens
+from carnet.web.api import claims, entries, files, network, openapi, passports, readings, sandbox, tokens
 from carnet.web.api.quota import check_quota
 
 ROUTES: list[Any] = [
@@ -20,6 +20,7 @@ ROUTES: list[Any] = [
             *entries.ROUTES,
             *claims.ROUTES,
             *files.ROUTES,
+            *readings.ROUTES,
             *tokens.ROUTES,
             *network.ROUTES,
             *sandbox.ROUTES,

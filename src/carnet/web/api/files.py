@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from carnet.errors import Reason, Refused
 from carnet.services.access import get_member
-from carnet.services.accounts.office import name_caller
+from carnet.services.filing.desk import announce
 from carnet.services.filing.records import (
     MAX_FILE_BYTES,
     MAX_PART_BYTES,
@@ -42,13 +42,17 @@ TAG = "Files"
 PART = "application/offset+octet-stream"
 CSV = "text/csv"
 GONE = (Reason.NOT_FOUND,)
-FormatIn = Annotated[Format, msgspec.Meta(description="mapping: any table, as the mapping document says.")]
+FormatIn = Annotated[
+    Format, msgspec.Meta(description="mapping: any table, as the mapping document says. guess: find out, and wait.")
+]
+GUESSED = {"name": "workshop-2026-11-19.csv", "format": "guess", "size": 3120}
 
 
 class FileIn(Input, frozen=True, kw_only=True):
     """A file to be sent: what you call it, its format, its size in bytes. `mapping` is a mapping document
     (docs/importing.md); `subject` the vehicle of a report whose VIN is masked. With `validate_only` nothing is
-    sealed."""
+    sealed. With `review`, and with the format guess, the file is read and then waits: look at its reading, mend what is
+    faulty, and certify it."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     format: FormatIn
@@ -56,6 +60,7 @@ class FileIn(Input, frozen=True, kw_only=True):
     mapping: dict[str, Any] | None = None
     subject: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     validate_only: bool = False
+    review: bool = False
 
 
 class FailureShown(Shape, frozen=True, kw_only=True):
@@ -66,10 +71,11 @@ class FailureShown(Shape, frozen=True, kw_only=True):
 
 
 class CountsShown(Shape, frozen=True, kw_only=True):
-    """What became of the rows so far: `rows_read` = sealed + duplicate + faulty. When only looking, `sealed` stays
-    0."""
+    """What became of the rows so far: `rows_read` = ready + sealed + duplicate + faulty. When only looking, `sealed`
+    stays 0; afterwards `ready` is 0."""
 
     rows_read: int
+    ready: int
     sealed: int
     duplicate: int
     faulty: int
@@ -86,7 +92,9 @@ class FileShown(Shape, frozen=True, kw_only=True):
     size: int
     received: int
     validate_only: bool
-    state: Literal["uploading", "queued", "running", "done", "failed", "cancelled"]
+    review: bool
+    state: Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
+    stage: Literal["look", "seal"]
     counts: CountsShown
     created_at: str
     ended_at: str | None
@@ -94,11 +102,24 @@ class FileShown(Shape, frozen=True, kw_only=True):
     content: str
     faults: str
     outcomes: str
+    reading: str
     object: Literal["file"] = "file"
 
 
+class CellShown(Shape, frozen=True, kw_only=True):
+    """A cell that cannot be read: what stands there, which rule it breaks, and what it must have meant, where that is
+    certain."""
+
+    column: str
+    value: str
+    code: str
+    detail: str
+    proposal: str | None
+
+
 class FaultShown(Shape, frozen=True, kw_only=True):
-    """A faulty row: where it stands, which rule it breaks, and the row itself."""
+    """A faulty row: where it stands, which rule it breaks, the row itself, and its cells that cannot be read, where it
+    was cut into cells."""
 
     id: str
     row: int
@@ -107,6 +128,7 @@ class FaultShown(Shape, frozen=True, kw_only=True):
     code: str
     detail: str
     raw: str
+    cells: list[CellShown]
 
 
 def get_files(desk: Desk) -> Files:
@@ -145,7 +167,8 @@ def announce_file(
 
     def work(seed: bytes | None, now: int) -> FileShown:
         wish = Wish(**{name: getattr(data, name) for name in Wish.__struct_fields__})
-        return _show(get_files(desk), get_files(desk).create(member, name_caller(principal), wish, seed))
+        files = get_files(desk)
+        return show_file(files, announce(files, desk.shelf.get("office"), member, principal, wish, seed))
 
     return answer_once(desk, principal, request, data, work)
 
@@ -170,14 +193,14 @@ def list_files(
         if starting_after not in names:
             raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is no file of this list", field="starting_after")
         found = found[names.index(starting_after) + 1 :]
-    return answer(ListOf(data=[_show(files, job) for job in found[:limit]], has_more=len(found) > limit))
+    return answer(ListOf(data=[show_file(files, job) for job in found[:limit]], has_more=len(found) > limit))
 
 
 @get("/files/{job:str}", opt=promise(SENDERS, Contract(TAG, answer=FileShown, refusals=GONE)), sync_to_thread=True)
 def get_file_job(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> Response[bytes]:
     """How far a file is."""
     files = get_files(desk)
-    return answer(_show(files, files.get(get_sender(desk, principal), job)))
+    return answer(show_file(files, files.get(get_sender(desk, principal), job)))
 
 
 @patch(
@@ -203,7 +226,7 @@ async def send_part(
 
 def _send_part(desk: Desk, principal: Principal, job: str, offset: int, part: bytes) -> Response[bytes]:
     files = get_files(desk)
-    return answer(_show(files, files.add_part(get_sender(desk, principal), job, offset, part)))
+    return answer(show_file(files, files.add_part(get_sender(desk, principal), job, offset, part)))
 
 
 @delete(
@@ -215,7 +238,7 @@ def _send_part(desk: Desk, principal: Principal, job: str, offset: int, part: by
 def cancel_file(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> Response[bytes]:
     """Cancel a file that has not ended; its bytes go. What is sealed stays."""
     files = get_files(desk)
-    return answer(_show(files, files.cancel(get_sender(desk, principal), job)))
+    return answer(show_file(files, files.cancel(get_sender(desk, principal), job)))
 
 
 @get(
@@ -247,6 +270,7 @@ def list_faults(
             code=one["rule"],
             detail=one["message"],
             raw=one["raw"],
+            cells=_show_cells(one),
         )
         for at, one in enumerate(lines)
     ]
@@ -284,6 +308,20 @@ def get_outcomes(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> 
     return Stream(table, media_type=f"{CSV}; charset=utf-8", headers=headers)
 
 
+def _show_cells(fault: dict[str, Any]) -> list[CellShown]:
+    cells = dict(fault.get("cells", ()))
+    return [
+        CellShown(
+            column=one["column"],
+            value=cells.get(one["column"], ""),
+            code=one["rule"],
+            detail=one["message"],
+            proposal=one["proposal"],
+        )
+        for one in fault.get("faulty", ())
+    ]
+
+
 def _list_outcomes(files: Files, job: Job) -> Iterator[tuple[Any, ...]]:
     for one in iterate_lines(files.path(job, "receipts.ndjson")):
         passport = format_name(Prefix.PASSPORT, parse_hex_id(one["passport"]))
@@ -292,11 +330,10 @@ def _list_outcomes(files: Files, job: Job) -> Iterator[tuple[Any, ...]]:
         yield one["row"], "faulty", None, None, one["rule"], one["message"]
 
 
-def _show(files: Files, job: Job) -> FileShown:
+def show_file(files: Files, job: Job) -> FileShown:
+    """A job as the API shows it."""
     counts: Counts = job.counts
     url = f"/v1/files/{job.id}"
-    # Looked at only: what would be sealed is not sealed.
-    shown = msgspec.structs.replace(counts, sealed=0) if job.wish.validate_only else counts
     return FileShown(
         id=job.id,
         name=job.wish.name,
@@ -304,14 +341,17 @@ def _show(files: Files, job: Job) -> FileShown:
         size=job.wish.size,
         received=files.count_received(job),
         validate_only=job.wish.validate_only,
+        review=job.wish.is_looked_at and not job.wish.validate_only,
         state=job.state,
-        counts=CountsShown(**msgspec.structs.asdict(shown)),
+        stage=job.stage,
+        counts=CountsShown(**msgspec.structs.asdict(counts)),
         created_at=format_time(job.created_ms),
         ended_at=None if job.ended_ms is None else format_time(job.ended_ms),
         failure=None if job.failure is None else FailureShown(code=job.failure[0], detail=job.failure[1]),
         content=f"{url}/content",
         faults=f"{url}/faults",
         outcomes=f"{url}/outcomes",
+        reading=f"{url}/reading",
     )
 
 

@@ -1,0 +1,33 @@
+"""The desk at which a member's files are handed in: what announcing and certifying one does beside the job itself.
+
+Both the pages and the API come here, so that a file is one job whoever sends it. It refuses to know requests.
+"""
+
+from __future__ import annotations
+
+from carnet.ledger.rules.members import Member
+from carnet.services.accounts.office import Office, name_caller
+from carnet.services.filing.acting import certify, get_reading
+from carnet.services.filing.mappings import keep_mapping, list_known, note_certified
+from carnet.services.filing.records import Files, Job, Wish
+from carnet.services.principals import Principal
+from carnet.types import MemberId
+
+
+def announce(
+    files: Files, office: Office | None, member: MemberId, principal: Principal, wish: Wish, seed: bytes | None = None
+) -> Job:
+    """A job that waits for its file, and knows how the member's files are read. Raises Refused as `Files.create`."""
+    known = list_known(office, member) if office is not None and wish.format == "guess" else ()
+    return files.create(member, name_caller(principal), wish, seed, known)
+
+
+def certify_file(files: Files, office: Office | None, member: Member, principal: Principal, id_: str) -> Job:
+    """Have the rows of a file that are ready sealed, keep how it was read, and leave in the audit trail who said so.
+    Raises Refused as `certify`."""
+    was = files.get(member.id, id_)
+    job = certify(files, member, id_, name_caller(principal))
+    if office is not None and was.certified_by is None:
+        note_certified(office, principal, member.id, job.id)
+        keep_mapping(office, principal, member.id, get_reading(files, job), job.wish.name)
+    return job

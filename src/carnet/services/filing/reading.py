@@ -1,0 +1,54 @@
+"""What a file was read as, before anything of it is certified: its mapping, why, its first rows, and its faulty cells.
+
+It refuses to know who decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from carnet.formats.guess_columns import Column
+from carnet.services.filing.records import Counts, Format
+
+SHOWN_ROWS: Final = 12
+SHOWN_DUPLICATES: Final = 200
+
+READING, FAULTS, MENDS, MENDED, DUPLICATES, MAPPING, KNOWN = (
+    "reading.json", "faults.ndjson", "mends.json", "mended.ndjson", "duplicates.ndjson", "mapping.json", "known.json",
+)  # fmt: skip
+
+Origin: TypeAlias = Literal["given", "chosen", "saved", "template", "guessed", "format"]
+Mends: TypeAlias = dict[int, dict[str, str]]
+"""Row number → column → what a person says instead of the file."""
+
+
+class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as the file has it, with what a person mended; and what became of it."""
+
+    row: int
+    line: int
+    cells: dict[str, str]
+    state: Literal["ready", "duplicate", "faulty"]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """`origin` says whose the mapping is, `saved` which one of the member's; `problem` is (code, sentence) where the
+    file cannot be read so. Counts of cells are of those that cannot be read, and of those that were mended and can."""
+
+    format: Format
+    origin: Origin
+    mapping: dict[str, Any] | None = None
+    saved: str | None = None
+    confidence: int = 100
+    doubts: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    reader: dict[str, Any] | None = None
+    columns: tuple[Column, ...] = ()
+    rows: tuple[ShownRow, ...] = ()
+    kinds: tuple[str, ...] = ()
+    counts: Counts = Counts()
+    faulty_cells: int = 0
+    mended_cells: int = 0
+    problem: tuple[str, str] | None = None

@@ -1,0 +1,256 @@
+"""A file that waits: understood, its columns chosen, its cells mended, certified; and known again the next time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from carnet.errors import Reason
+from carnet.node.found import enrol_key
+from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.filing.records import Files
+from carnet.services.filing.taking import take
+from carnet.services.principals import Principal, Standing
+from carnet.signing import Signer
+from carnet.types import Custody, KeyRole
+from carnet.web.api.files import get_files
+from tests.web.town import OTHER_VIN, VIN, WebTown, serving_town
+
+PART = "application/offset+octet-stream"
+HEADER = "Immat.;Date fact.;Km cpt;Libellé;Mt HT\n"
+GOOD = [f"ab123cd;{day:02d}/11/2023;{67 + day} {day:03d};Vidange n° {day};{day}9,90\n" for day in range(1, 28)]
+BAD = ["AB-123-CD;28/11/2023;7O 112;Pneus;238,00\n", "AB-123-CD;29/11/23;71 000;Plaquettes;94,50\n"]
+UNKNOWN = "ZZ-999-ZZ;28/11/2023;5 000;Freins;10,00\n"
+DAY = (HEADER + "".join(GOOD) + "".join(BAD) + UNKNOWN).encode("cp1252")
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[WebTown]:
+    with serving_town(tmp_path) as town:
+        town.open()
+        alias = {"from": "2020-01-01", "subject": {"scheme": "plate", "country": "FR", "value": "AB-123-CD"}}
+        body = {
+            "kind": "vehicle.identity/1",
+            "occurred": {"at": "2020-01-01", "precision": "day", "zone": None},
+            "subject": {"scheme": "vin", "value": VIN},
+            "fields": {"alias": {**alias, "until": None}},
+        }
+        assert town.call("dealer", "POST", "/v1/entries", body).status_code == 201
+        yield town
+
+
+def files_of(town: WebTown) -> Files:
+    return get_files(town.service.desk)
+
+
+def send(town: WebTown, data: bytes, who: str = "garage", **more: Any) -> str:
+    """Announce a file and send it; it is looked at, as its process would."""
+    body = {"name": "travaux.csv", "format": "guess", "size": len(data)} | more
+    answer = town.call(who, "POST", "/v1/files", body)
+    assert answer.status_code == 201, answer.text
+    job = str(answer.json()["id"])
+    sent = town.call(
+        who, "PATCH", f"/v1/files/{job}/content", content=data, headers={"Content-Type": PART, "Upload-Offset": "0"}
+    )
+    assert sent.status_code == 200, sent.text
+    run(town, job)
+    return job
+
+
+def run(town: WebTown, job: str) -> None:
+    files = files_of(town)
+    found = files.find(job)
+    assert found is not None
+    assert found.state == "queued"
+    running = msgspec.structs.replace(found, state="running")
+    files.save(running)
+    take(files, town.service.node.writers[0], running, worker_count=0)
+
+
+def read(town: WebTown, job: str, who: str = "garage") -> Any:
+    answer = town.call(who, "GET", f"/v1/files/{job}/reading")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def count_services(town: WebTown) -> int:
+    with town.service.node.read() as reader:
+        return sum(
+            entry.fields is not None and entry.fields["kind"] == "vehicle.service/1"
+            for passport in reader.list_passports()
+            for entry in reader.read_entries(passport.chain16)
+        )
+
+
+def test_file__is_understood_mended_and_certified(town: WebTown) -> None:
+    job = send(town, DAY)
+    found = town.call("garage", "GET", f"/v1/files/{job}").json()
+    assert (found["state"], found["stage"], found["review"]) == ("waiting", "look", True)
+    assert {name: found["counts"][name] for name in ("rows_read", "ready", "faulty", "sealed", "duplicate")} == {
+        "rows_read": 30, "ready": 27, "faulty": 3, "sealed": 0, "duplicate": 0,
+    }  # fmt: skip
+    reading = read(town, job)
+    assert (reading["origin"], reading["kind"], reading["faulty_cells"]) == ("guessed", "vehicle.service/1", 3)
+    assert {one["name"]: one["meaning"] for one in reading["columns"]} == {
+        "Immat.": "plate", "Date fact.": "day", "Km cpt": "odometer_km", "Libellé": "invoice_text", "Mt HT": None,
+    }  # fmt: skip
+    assert reading["rows"][0]["cells"]["Km cpt"] == "68 001"
+    faults = town.call("garage", "GET", f"/v1/files/{job}/faults").json()["data"]
+    assert [(one["row"], one["line"], one["cells"][0]["column"], one["cells"][0]["proposal"]) for one in faults] == [
+        (28, 29, "Km cpt", "70112"), (29, 30, "Date fact.", "29/11/2023"), (30, 31, "Immat.", None),
+    ]  # fmt: skip
+    assert faults[2]["code"] == "unknown_passport"
+    assert count_services(town) == 0, "nothing is sealed before somebody says so"
+
+    body = {"rows": [{"row": 28, "cells": {"Km cpt": "70112"}}, {"row": 29, "cells": {"Date fact.": "29/11/2023"}}]}
+    answer = town.call("garage", "POST", f"/v1/files/{job}/mends", body)
+    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+    early = town.call("garage", "POST", f"/v1/files/{job}/certify")
+    assert (early.status_code, early.json()["code"]) == (409, Reason.FILE_NOT_WAITING)
+    run(town, job)
+    reading = read(town, job)
+    assert (reading["counts"]["ready"], reading["faulty_cells"], reading["mended_cells"]) == (29, 1, 2)
+
+    assert town.call("garage", "POST", f"/v1/files/{job}/certify").json()["state"] == "queued"
+    assert town.call("garage", "POST", f"/v1/files/{job}/certify").status_code == 200, "said twice, done once"
+    run(town, job)
+    done = town.call("garage", "GET", f"/v1/files/{job}").json()
+    assert (done["state"], done["counts"]["sealed"], done["counts"]["faulty"]) == ("done", 29, 1)
+    assert count_services(town) == 29
+    assert town.call("garage", "GET", f"/v1/files/{job}/faulty").content.splitlines()[-1] == UNKNOWN.strip().encode()
+    (event,) = [one for one in list_events(town.office, operator()) if one.action is Action.FILE_CERTIFIED]
+    assert event.about == job
+
+
+def operator() -> Principal:
+    return Principal(Standing.OPERATOR)
+
+
+def test_file__with_the_same_columns_is_read_the_same_way(town: WebTown) -> None:
+    job = send(town, DAY)
+    kind = {"kind": "vehicle.repair/1", "columns": {"Immat.": "plate", "Date fact.": "day", "Km cpt": "odometer_km"}}
+    assert town.call("garage", "PUT", f"/v1/files/{job}/reading", kind).status_code == 200
+    run(town, job)
+    assert (read(town, job)["origin"], read(town, job)["kind"]) == ("chosen", "vehicle.repair/1")
+    assert town.call("garage", "GET", "/v1/mappings").json()["data"] == []
+    town.call("garage", "POST", f"/v1/files/{job}/certify")
+    run(town, job)
+    (saved,) = town.call("garage", "GET", "/v1/mappings").json()["data"]
+    assert (saved["kind"], saved["name"]) == ("vehicle.repair/1", "travaux.csv")
+    # The next day, in another encoding.
+    tomorrow = (HEADER + "".join(GOOD[:3])).replace("2023", "2022").encode()
+    reading = read(town, send(town, tomorrow))
+    assert (reading["origin"], reading["saved"], reading["kind"]) == ("saved", saved["id"], "vehicle.repair/1")
+    assert reading["counts"]["ready"] == 3
+    # Another member's, and other columns, are looked at anew.
+    assert read(town, send(town, tomorrow, "dealer"), "dealer")["origin"] == "guessed"
+    assert read(town, send(town, tomorrow.replace(b"Mt HT", b"Montant")))["origin"] == "guessed"
+    path = f"/v1/mappings/{saved['id']}"
+    assert town.call("dealer", "PATCH", path, {"name": "mine"}).status_code == 404
+    assert town.call("dealer", "DELETE", path).status_code == 404
+    assert town.call("garage", "PATCH", path, {"name": "  "}).status_code == 422
+    renamed = town.call("garage", "PATCH", path, {"name": "Friday's list"}).json()["data"]
+    assert [one["name"] for one in renamed] == ["Friday's list"]
+    assert town.call("garage", "DELETE", path).json()["data"] == []
+    assert read(town, send(town, tomorrow))["origin"] == "guessed"
+    done = {one.action for one in list_events(town.office, operator())}
+    assert done >= {Action.MAPPING_SAVED, Action.MAPPING_RENAMED, Action.MAPPING_REMOVED}
+
+
+def test_file__rows_that_were_sealed_before_are_told(town: WebTown) -> None:
+    first = send(town, DAY)
+    town.call("garage", "POST", f"/v1/files/{first}/certify")
+    run(town, first)
+    again = send(town, DAY + GOOD[0].encode("cp1252"))
+    counts = read(town, again)["counts"]
+    assert (counts["ready"], counts["duplicate"], counts["faulty"]) == (0, 28, 3)
+    refused = town.call("garage", "POST", f"/v1/files/{again}/certify")
+    assert (refused.status_code, refused.json()["code"]) == (409, "file_not_waiting")
+
+
+def test_file__a_row_with_a_plate_and_no_vin_finds_its_vehicle(town: WebTown) -> None:
+    rows = f"VIN,Plate,Date,Km\n{VIN},AB-123-CD,2023-05-04,1\n,AB-123-CD,2023-05-05,2\n,,2023-05-06,3\n"
+    job = send(town, rows.encode(), name="odometer.csv")
+    counts = read(town, job)["counts"]
+    assert (counts["ready"], counts["faulty"]) == (2, 1)
+    (fault,) = town.call("garage", "GET", f"/v1/files/{job}/faults").json()["data"]
+    assert (fault["row"], fault["code"]) == (3, "missing_field")
+
+
+def test_file__of_vehicles_that_no_passport_knows(town: WebTown) -> None:
+    rows = f"vin,day,km\n{VIN},2023-05-04,41000\n{OTHER_VIN},2023-05-04,5\n".encode()
+    garage = send(town, rows)
+    assert read(town, garage)["counts"] | {"bytes_read": 0} == {
+        "rows_read": 2, "ready": 1, "sealed": 0, "duplicate": 0, "faulty": 1, "passports": 1, "bytes_read": 0,
+    }  # fmt: skip
+    # Whoever may open passports opens one.
+    assert read(town, send(town, rows, "dealer"), "dealer")["counts"]["ready"] == 2
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ({"rows": [{"row": 1, "cells": {"Km cpt": "5"}}]}, "value_out_of_range"),
+        ({"rows": [{"row": 28, "cells": {"Prix": "5"}}]}, "unknown_field"),
+        ({"rows": [{"row": 0, "cells": {}}]}, "value_out_of_range"),
+        ({"rows": []}, "text_too_long"),
+        ({"rows": [{"row": 28, "cells": {"Km cpt": "5" * 3000}}]}, "text_too_long"),
+    ],
+)
+def test_mend__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
+    answer = town.call("garage", "POST", f"/v1/files/{send(town, DAY)}/mends", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ({"kind": "vehicle.service/1", "columns": {"Date fact.": "day"}}, "missing_field"),
+        ({"kind": "vehicle.service/1", "columns": {"Immat.": "plate", "Libellé": "plate"}}, "fields_conflict"),
+        ({"kind": "vehicle.service/1", "columns": {"Prix": "plate"}}, "unknown_field"),
+        ({"kind": "vehicle.service/1", "columns": {"Immat.": "plate", "Libellé": "labour_minutes"}}, "wrong_type"),
+        ({"kind": "vehicle.sevrice/1", "columns": {}}, "unknown_kind"),
+        ({"mapping": {"kind": "x"}}, "wrong_type"),
+    ],
+)
+def test_choose__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
+    answer = town.call("garage", "PUT", f"/v1/files/{send(town, DAY)}/reading", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+def test_reading__is_its_members_alone(town: WebTown) -> None:
+    job = send(town, DAY)
+    for verb, path, body in (
+        ("GET", "/reading", None),
+        ("PUT", "/reading", {"kind": "vehicle.service/1", "columns": {}}),
+        ("POST", "/mends", {"rows": [{"row": 28, "cells": {"Km cpt": "5"}}]}),
+        ("POST", "/certify", None),
+    ):
+        there = town.call("dealer", verb, f"/v1/files/{job}{path}", body)
+        absent = town.call("dealer", verb, f"/v1/files/job_{'0' * 32}{path}", body)
+        assert there.status_code == absent.status_code == 404, (verb, path, there.text)
+        assert there.json() | {"request_id": ""} == absent.json() | {"request_id": ""}
+
+
+def test_file__nobody_can_guess_waits_for_its_columns(town: WebTown) -> None:
+    """Two columns of words: no vehicle, no day."""
+    job = send(town, b"a;b\nx;y\nz;w\n")
+    reading = read(town, job)
+    assert (reading["mapping"], reading["problem"]["code"]) == (None, "missing_field")
+    assert town.call("garage", "POST", f"/v1/files/{job}/certify").status_code == 409
+
+
+def test_certify__refused_wrong_custody__of_a_member_with_a_key_of_its_own(town: WebTown) -> None:
+    writer, signer, member = town.service.node.writers[0], Signer(bytes(range(32))), bytes(range(16))
+    key = enrol_key(signer, writer.state.net, member, KeyRole.AUTHOR, Custody.OWN)
+    writer.enrol_member("Own garage", "garage", member_id=member, key=key)
+    town.add("own", member)
+    job = send(town, DAY, "own")
+    assert read(town, job, "own")["counts"]["ready"] == 27
+    refused = town.call("own", "POST", f"/v1/files/{job}/certify")
+    assert (refused.status_code, refused.json()["code"]) == (403, "wrong_custody")
+    assert "carnet sign" in refused.json()["detail"]
