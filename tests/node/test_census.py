@@ -213,6 +213,8 @@ def make_first_schema(path: Path) -> None:
             "CREATE TABLE source_row (chain, digest, seq, PRIMARY KEY (chain, digest)) WITHOUT ROWID",
             "INSERT INTO source_row SELECT chain, source, seq FROM entry WHERE source IS NOT NULL",
             "ALTER TABLE entry DROP COLUMN source",
+            "DROP INDEX submission_by_author",
+            *(f"ALTER TABLE submission DROP COLUMN {name}" for name in ("seal", "places", "kinds")),
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             store.connection.execute(statement)

@@ -1,20 +1,22 @@
 """What one member has sealed: its entries in the order of their sealing, found without opening any.
 
-It follows a member's submissions (`submission_by_author`) to their entries (`entry_by_submission`), and reads nothing
-but these indexes and the few rows that are shown. What was said on a holder's word is not the member's own: another key
+It follows a member's submissions (`submission_by_author`) to where their entries stand (`vault.places`), and reads
+nothing but these and the few rows that are shown. What was said on a holder's word is not the member's own: another key
 signs it. It refuses to know who may see what is in an entry.
 """
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import islice
 from typing import Final, NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.types import KeyRole, MemberId
+from carnet.vault.places import decode_kinds, decode_places
 from carnet.vault.store import Connection
 
 PAGE: Final = 200
@@ -36,6 +38,12 @@ class Line(NamedTuple):
     seal: int
 
 
+class _Submission(NamedTuple):
+    id: int
+    seal: int
+    kinds: bytes
+
+
 class Named(NamedTuple):
     """An entry as it is called outside: passport 16 bytes, seq, statement id 32 bytes."""
 
@@ -54,45 +62,44 @@ def list_lines(
 ) -> Iterator[Line]:
     """A member's own entries, the newest first, read as they are asked for: those sealed at log index `since` or later,
     below the place `before`, of these kinds (none: all)."""
+    wanted = _find_kinds(reader, kinds) if kinds else None
     first = find_first_submission(reader.connection, since)
-    lists = [_list_of_key(reader, key, first, before) for key in _find_keys(reader, member)]
-    for line in merge(*lists, key=lambda one: one.place, reverse=True):
-        if line.seal >= since and (not kinds or line.kind in kinds):
-            yield line
+    lists = [_list_submissions(reader, key, first, before) for key in _find_keys(reader, member)]
+    for own in merge(*lists, reverse=True):
+        if wanted is None or not wanted.isdisjoint(decode_kinds(own.kinds)):
+            yield from _list_entries(reader, own, since, before, wanted)
 
 
 def count_lines(reader: Reader, member: MemberId, starts: Sequence[int]) -> list[dict[str, int]]:
     """How many entries of each kind a member sealed in each period: `starts` are the log indexes at which the periods
-    begin, ascending; the last one goes on to the present."""
+    begin, ascending; the last one goes on to the present. Those of a passport that was erased since are not counted."""
     first, names = find_first_submission(reader.connection, starts[0]), reader.stored_kinds.names_of
     found = [dict[str, int]() for _ in starts]
-    query = (
-        "SELECT entry.kind, entry.seal, count(*) FROM submission CROSS JOIN entry WHERE submission.author_key = ?"
-        " AND submission.id >= ? AND entry.submission = submission.id AND entry.seal >= ?"
-        " GROUP BY entry.kind, entry.seal ORDER BY entry.seal"
-    )
     for key in _find_keys(reader, member):
-        period = 0
-        for kind_id, seal, count in reader.connection.execute(query, (key, first, starts[0])):
-            while period + 1 < len(starts) and seal >= starts[period + 1]:
-                period += 1
-            kind = names[kind_id][0]
-            found[period][kind] = found[period].get(kind, 0) + count
+        for own in _list_submissions(reader, key, first, None):
+            period = bisect_right(starts, own.seal) - 1
+            if period < 0:
+                continue
+            for number, count in decode_kinds(own.kinds).items():
+                kind = names[number][0]
+                found[period][kind] = found[period].get(kind, 0) + count
     return found
 
 
 def list_newer(reader: Reader, kinds: Collection[str], after: int) -> tuple[list[Line], int]:
     """The entries of some kinds in submissions later than this one, whosesoever; and the latest submission, from which
     to ask on. For what a process keeps at hand of a few kinds."""
-    ids = [number for kind, number in reader.stored_kinds.id_of.items() if kind in kinds]
-    (last,) = reader.connection.execute("SELECT coalesce(max(id), 0) FROM submission").fetchone()
-    if last <= after or not ids:
-        return [], last
-    places = ", ".join("?" * len(ids))
-    query = f"SELECT submission, chain, seq, kind, seal FROM entry WHERE submission > ? AND kind IN ({places})"  # noqa: S608 - our own words
-    names = reader.stored_kinds.names_of
-    rows = reader.connection.execute(query, (after, *ids)).fetchall()
-    return [Line(Place(*row[:3]), names[row[3]][0], row[4]) for row in rows], last
+    wanted, connection = _find_kinds(reader, kinds), reader.connection
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM submission").fetchone()
+    found = list[Line]()
+    if last <= after or not wanted:
+        return found, last
+    query = "SELECT id, seal, kinds FROM submission WHERE id > ? AND places IS NOT NULL ORDER BY id"
+    for row in connection.stream(query, (after,)):
+        if not wanted.isdisjoint(decode_kinds(row[2])):
+            lines = _list_entries(reader, _Submission(*row), 0, None, wanted)
+            found += sorted(lines, key=lambda line: line.place)
+    return found, last
 
 
 def name_lines(reader: Reader, lines: Sequence[Line]) -> Mapping[Place, Named]:
@@ -120,7 +127,7 @@ def find_first_submission(connection: Connection, since: int) -> int:
     if since <= 0:
         return 0
     (high,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM submission").fetchone()
-    query = "SELECT submission, seal FROM entry WHERE submission >= ? ORDER BY submission LIMIT 1"
+    query = "SELECT id, seal FROM submission WHERE id >= ? AND seal IS NOT NULL ORDER BY id LIMIT 1"
     low = 0
     while low < high:
         middle = (low + high) // 2
@@ -130,6 +137,10 @@ def find_first_submission(connection: Connection, since: int) -> int:
         else:
             low = max(middle, row[0]) + 1
     return int(low)
+
+
+def _find_kinds(reader: Reader, kinds: Collection[str]) -> frozenset[int]:
+    return frozenset(number for kind, number in reader.stored_kinds.id_of.items() if kind in kinds)
 
 
 def _find_keys(reader: Reader, member: MemberId) -> list[int]:
@@ -146,29 +157,33 @@ def _find_keys(reader: Reader, member: MemberId) -> list[int]:
     return found
 
 
-def _list_of_key(reader: Reader, key: int, first: int, before: Place | None) -> Iterator[Line]:
-    """Page by page: between two pages nothing is held open."""
-    names, at = reader.stored_kinds.names_of, before or Place(2**62, 0, 0)
+def _list_submissions(reader: Reader, key: int, first: int, before: Place | None) -> Iterator[_Submission]:
+    """What was signed with a key, the newest first, page by page: between two pages nothing is held open."""
+    query = (
+        "SELECT id, seal, kinds FROM submission WHERE author_key = ? AND id BETWEEN ? AND ? AND places IS NOT NULL"
+        " ORDER BY id DESC LIMIT ?"
+    )
+    last = 2**62 if before is None else before.submission
     while True:
-        rows = list(islice(_ask(reader.connection, key, first, at), PAGE))
-        for row in rows:
-            yield Line(Place(*row[:3]), names[row[3]][0], row[4])
+        rows = reader.connection.execute(query, (key, first, last, PAGE)).fetchall()
+        yield from itertools.starmap(_Submission, rows)
         if len(rows) < PAGE:
             return
-        at = Place(*rows[-1][:3])
+        last = rows[-1][0] - 1
 
 
-def _ask(connection: Connection, key: int, first: int, at: Place) -> Iterator[tuple[int, int, int, int, int]]:
-    begun = (
-        "SELECT submission, chain, seq, kind, seal FROM entry WHERE submission = ? AND (chain, seq) < (?, ?)"
-        " ORDER BY chain DESC, seq DESC LIMIT 200"
-    )
-    query = "SELECT 1 FROM submission WHERE id = ? AND author_key = ?"
-    if connection.execute(query, (at.submission, key)).fetchone() is not None:
-        yield from connection.execute(begun, at).fetchall()
-    earlier = (
-        "SELECT entry.submission, chain, seq, kind, seal FROM submission CROSS JOIN entry"
-        " WHERE author_key = ? AND submission.id >= ? AND submission.id < ? AND entry.submission = submission.id"
-        " ORDER BY submission.id DESC, chain DESC, seq DESC LIMIT 200"
-    )
-    yield from connection.execute(earlier, (key, first, at.submission)).fetchall()
+def _list_entries(
+    reader: Reader, own: _Submission, since: int, before: Place | None, wanted: Collection[int] | None
+) -> Iterator[Line]:
+    """The entries of a submission, the last chain and seq first."""
+    row = reader.connection.execute("SELECT places FROM submission WHERE id = ?", (own.id,)).fetchone()
+    names = reader.stored_kinds.names_of
+    query = "SELECT seq, kind, seal FROM entry WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC"
+    for run in reversed(() if row is None or row[0] is None else decode_places(row[0])):
+        if before is not None and Place(own.id, run.chain, run.first) >= before:
+            continue
+        found = reader.connection.execute(query, (run.chain, run.first, run.first + run.length - 1)).fetchall()
+        for seq, kind, seal in found:
+            place = Place(own.id, run.chain, seq)
+            if seal >= since and (before is None or place < before) and (wanted is None or kind in wanted):
+                yield Line(place, names[kind][0], seal)

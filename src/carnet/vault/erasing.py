@@ -7,11 +7,13 @@ It refuses to know who may ask for it, and it neither begins nor commits.
 from __future__ import annotations
 
 import hmac
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from carnet.vault.codes import IN_VAULT
+from carnet.vault.places import drop_chain
 from carnet.vault.store import Connection
 
 TOMBSTONE_BYTES: Final = 16
@@ -93,15 +95,15 @@ def erase_entry(connection: Connection, chain: int, seq: int, erasure: int, fiel
 def erase_chain(connection: Connection, chain: int, erasure: int) -> None:
     """Destroy a chain: its key, its entries, its row with the blind index, its source digests. The places of its links
     are noted, and stay taken; a submission of which nothing else is left goes too."""
-    own = connection.execute(
-        "SELECT submission, count(*) FROM entry WHERE chain = ? GROUP BY submission", (chain,)
-    ).fetchall()
+    gone = defaultdict[int, dict[int, int]](dict)
+    query = "SELECT submission, kind, count(*) FROM entry WHERE chain = ? GROUP BY submission, kind"
+    for submission, kind, count in connection.execute(query, (chain,)).fetchall():
+        gone[submission][kind] = count
     connection.execute("INSERT INTO erased_link SELECT seal, position, ? FROM entry WHERE chain = ?", (erasure, chain))
     for table in ("erased_entry", "entry", "passport_key", "census_changed"):
         connection.execute(f"DELETE FROM {table} WHERE chain = ?", (chain,))  # noqa: S608 - our own words
     connection.execute("DELETE FROM chain WHERE id = ?", (chain,))
-    # Whose other statements are elsewhere is not looked for: no index finds them, and such a row tells nothing.
-    connection.executemany("DELETE FROM submission WHERE id = ? AND count = ?", own)
+    drop_chain(connection, chain, gone)
 
 
 def read_erasures(connection: Connection) -> list[tuple[int, bytes, SignedErasure]]:

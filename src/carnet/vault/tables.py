@@ -103,8 +103,13 @@ submission = Table(
     Column("root", BLOB, nullable=False),
     Column("sig", BLOB, nullable=False),
     Column("leaves", BLOB),
+    Column("seal", Integer),
+    Column("places", BLOB),
+    Column("kinds", BLOB),
 )
-"""What an author signed at once; `leaves` are the statements' leaf hashes, 32 bytes each, where there are several."""
+"""What an author signed at once; `leaves` are the statements' leaf hashes, 32 bytes each, where there are several.
+`seal` is the log index of the last seal over its entries, `places` where they stand and `kinds` how many there are of
+each (`vault.places`); null where all of them were erased before this was noted."""
 
 Index("submission_by_author", submission.c.author_key)
 
@@ -176,8 +181,6 @@ entry = Table(
 `content` encrypted under the key that the secret gives. `source` is a keyed digest of the imported row that it became,
 to know a duplicate: here, where a new entry touches a page anyway, and erased with it. No foreign keys: their checks
 would cost more than the insert; fsck looks."""
-
-Index("entry_by_submission", entry.c.submission, entry.c.chain, entry.c.seq, entry.c.kind, entry.c.seal)
 
 seal = Table(
     "seal",

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from carnet.errors import CarnetError, Refused
 from carnet.node.fsck.census import check_census
-from carnet.node.fsck.chains import Context, check_orphans
+from carnet.node.fsck.chains import Context
 from carnet.node.fsck.crew import Crew, check_chains, choose_worker_count
 from carnet.node.fsck.erased import check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
 from carnet.node.fsck.log import check_log
-from carnet.node.fsck.placed import check_seals, check_submissions
+from carnet.node.fsck.placed import check_orphans, check_seals, check_submissions
 from carnet.node.fsck.replay import History, check_ledger
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring

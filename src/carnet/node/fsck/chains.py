@@ -392,13 +392,3 @@ class _Chains:
     def _wrong(self, key: tuple[int, int], column: str, what: str) -> bool:
         self._found.add("entry", key, column, what)
         return False
-
-
-def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
-    """Rows that belong to a chain, an entry or a submission that is not there."""
-    for (number,) in connection.execute("SELECT chain FROM passport_key EXCEPT SELECT id FROM chain"):
-        found.add("passport_key", number, "chain", "there is no such chain")
-    query = "SELECT id FROM submission EXCEPT SELECT submission FROM entry"
-    for (number,) in connection.execute(query):
-        if number not in erasures.submissions:
-            found.add("submission", number, "id", "no entry belongs to it")

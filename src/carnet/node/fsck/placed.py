@@ -5,13 +5,14 @@ Both are checked against signatures here, so that an entry that does not fit the
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from carnet.encoding import unb64
 from carnet.errors import Refused, Unverified
 from carnet.ledger.batch import parse_batch
+from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.log import CheckedLog
 from carnet.node.fsck.replay import History
@@ -19,6 +20,7 @@ from carnet.passport.statement import compute_submission
 from carnet.signing import key_digest, verify
 from carnet.tlog.tree import HASH_BYTES, MerkleTree
 from carnet.vault.ledger import parse_record
+from carnet.vault.places import decode_kinds, decode_places
 from carnet.vault.store import Connection
 
 CACHE_BYTES = 64 * 1024 * 1024
@@ -162,6 +164,49 @@ def check_submissions(connection: Connection, history: History, found: Findings)
             found.add("submission", number, "leaves", "kept for one statement, or missing for several")
         elif leaves is not None and (compute_blob_root(leaves) != root or len(leaves) != HASH_BYTES * count):
             found.add("submission", number, "leaves", "the leaves do not give the root that was signed")
+
+
+def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
+    """Rows that belong to a chain, an entry or a submission that is not there."""
+    for (number,) in connection.execute("SELECT chain FROM passport_key EXCEPT SELECT id FROM chain"):
+        found.add("passport_key", number, "chain", "there is no such chain")
+    listed = 0
+    for number, *noted in connection.stream("SELECT id, seal, places, kinds FROM submission ORDER BY id"):
+        if noted != [None, None, None]:
+            listed += _check_places(connection, number, noted, found, number in erasures.submissions)
+        elif number not in erasures.submissions:
+            found.add("submission", number, "places", "no entry belongs to it")
+    (count,) = connection.execute("SELECT count(*) FROM entry").fetchone()
+    if listed != count:
+        found.add("submission", None, "places", f"{listed:,} entries are said to stand somewhere, and {count:,} do")
+
+
+def _check_places(
+    connection: Connection, number: int, noted: Sequence[Any], found: Findings, is_part_erased: bool
+) -> int:
+    """What a submission says of its entries is so; how many it has."""
+    query = "SELECT kind, seal FROM entry WHERE chain = ? AND seq BETWEEN ? AND ? AND submission = ?"
+    kinds, seal, before, listed = Counter[int](), -1, (-1, 0), 0
+    try:
+        runs, said = decode_places(noted[1]), decode_kinds(noted[2])
+    except (ValueError, TypeError):
+        found.add("submission", number, "places", "cannot be read")
+        return 0
+    for run in runs:
+        if (run.chain, run.first) <= before or run.length < 1:
+            found.add("submission", number, "places", "not in order")
+        rows = connection.execute(query, (run.chain, run.first, run.first + run.length - 1, number)).fetchall()
+        if len(rows) != run.length:
+            found.add("submission", number, "places", f"chain {run.chain} has {len(rows)} entries of it there")
+        before, listed = (run.chain, run.first + run.length - 1), listed + len(rows)
+        kinds.update(row[0] for row in rows)
+        seal = max((seal, *(row[1] for row in rows)))
+    if kinds != said:
+        found.add("submission", number, "kinds", "not what its entries are")
+    # A part of it that was erased may have been sealed last.
+    if noted[0] is None or noted[0] < seal or (noted[0] > seal and not is_part_erased):
+        found.add("submission", number, "seal", "not when its last entry was sealed")
+    return listed
 
 
 def compute_blob_root(blob: bytes) -> bytes:

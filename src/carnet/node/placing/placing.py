@@ -7,8 +7,10 @@ fails. It refuses to know how statements were prepared, and it neither seals nor
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
+from operator import attrgetter
 from typing import cast
 
 from carnet.encoding import decode, tag
@@ -25,6 +27,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
+from carnet.vault.places import encode_kinds, encode_places
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob
 
@@ -35,6 +38,7 @@ _LINK = tag("link")
 _SEQ_EPOCH = struct.Struct(">QI").pack
 _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
 _ZERO_MARK = bytes(1) + NO_TARGET
+_get_seal = attrgetter("seal")
 
 
 class Placing(Known):
@@ -52,6 +56,8 @@ class Placing(Known):
         number = self.next_submission
         receipts: list[Receipt] = []
         refusals = list(prepared.refusals)
+        runs: list[tuple[int, int, int]] = []
+        kinds = Counter[str]()
         self._load_heads(group.chain for group in prepared.groups if group.chain)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
@@ -65,14 +71,23 @@ class Placing(Known):
                 continue
             if group.chain:
                 is_first = False
+            before = head.seq
             self._link_rows(rows, head, right, prepared.signed, number, receipts, refusals)
+            if count := head.seq - before:
+                runs.append((head.number, before + 1, count))
+                kinds.update([row.kind for row, _, _ in self._rows_of[head.number][-count:]])
         if receipts:
             self.next_submission += 1
             key = self._get_key_id(prepared)
             leaves = prepared.leaves or None
+            seal = max(map(_get_seal, receipts))
+            counts = {self._kinds.id_of[kind]: count for kind, count in kinds.items()}
             self.submissions.append(
-                (number, key, prepared.created_ms, prepared.statement_count, prepared.root, prepared.sig, leaves)
-            )
+                (
+                    number, key, prepared.created_ms, prepared.statement_count, prepared.root, prepared.sig, leaves,
+                    seal, encode_places(runs), encode_kinds(counts),
+                )
+            )  # fmt: skip
         refusals.sort(key=lambda refusal: refusal.place)
         return Outcome(receipts, refusals)
 

@@ -60,7 +60,7 @@ def store_placed(
     """Write what was placed after the state `before`, whose seals are in the log already."""
     connection.insert_many("INSERT INTO seal VALUES (?,?,?,?)", seals)
     connection.executemany("INSERT INTO author_key VALUES (?,?,?,?)", placing.new_keys.values())
-    connection.insert_many("INSERT INTO submission VALUES (?,?,?,?,?,?,?)", placing.submissions)
+    connection.insert_many("INSERT INTO submission VALUES (?,?,?,?,?,?,?,?,?,?)", placing.submissions)
     _write_chains(connection, placing.heads.values(), before, node_id)
     # In the order of the tree they go into: neighbours share a page.
     connection.insert_many(_ENTRY, sorted(placing.entries))

@@ -142,7 +142,7 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("member_leaf", "member since leaf")
     | _columns("schema", "id kind document")
     | _columns("author_key", "id member digest public")
-    | _columns("submission", "id author_key created_ms count root sig leaves")
+    | _columns("submission", "id author_key created_ms count root sig leaves seal places kinds")
     | _columns("chain", "id type home closed head_seq head_epoch head_id head_seal")
     | _columns("chain", "census_seq census_epoch census_id")
     | _columns("census_piece", "id content")
