@@ -40,6 +40,11 @@ _CHAINS = (
     "SELECT blind, chain.id, chain16, type, wrapped FROM chain"
     " JOIN passport_key ON passport_key.chain = chain.id WHERE blind IN (?)"
 )
+_NUMBERS = "SELECT blind, id FROM chain WHERE blind IN (?)"
+_CHAINS_AT = (
+    "SELECT chain.id, chain16, type, wrapped FROM chain JOIN passport_key ON passport_key.chain = chain.id"
+    " WHERE chain.id IN (?)"
+)
 
 
 class Kinds:
@@ -98,6 +103,26 @@ def find_chains_by_subjects(
     for blind, number, chain16, type_, wrapped in ask_many(connection, _CHAINS, list(map(Blob, by_blind))):
         subject, value = by_blind[blind]
         found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), value)
+    return found
+
+
+def find_numbers(connection: Connection, ring: KeyRing, subjects: Iterable[Subject]) -> dict[Subject, int]:
+    """The numbers in the store of the passports that these subjects have; only the blind index is read."""
+    by_blind = {compute_blind(ring.index, encode_trusted(subject.to_json())): subject for subject in subjects}
+    # In the order of the index: neighbours share a page.
+    blinds = list(map(Blob, sorted(by_blind)))
+    return {by_blind[blind]: number for blind, number in ask_many(connection, _NUMBERS, blinds)}
+
+
+def find_chains_by_numbers(
+    connection: Connection, ring: KeyRing, numbers: Mapping[Subject, int]
+) -> dict[Subject, ChainRef]:
+    """As `find_chains_by_subjects`, for passports whose numbers were found before."""
+    subject_of = {number: subject for subject, number in numbers.items()}
+    found: dict[Subject, ChainRef] = {}
+    for number, chain16, type_, wrapped in ask_many(connection, _CHAINS_AT, sorted(subject_of)):
+        subject = subject_of[number]
+        found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), subject.to_json())
     return found
 
 

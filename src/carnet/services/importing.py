@@ -32,6 +32,7 @@ from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import make_receipt
+from carnet.services.regrouping import Batch, Regrouping
 from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
@@ -137,7 +138,7 @@ def import_file(
         run = _Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
         thresholds = look_for_cycles_rarely()
         try:
-            for batch in _make_batches(format_.read(chunks, now), run, batch_rows):
+            for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
                 run.add(batch)
             run.drain()
         except BaseException:
@@ -172,8 +173,16 @@ def choose_worker_count(byte_count: int | None) -> int:
 # ---- batches
 
 
-def _make_batches(items: Iterable[Item], run: _Run, batch_rows: int) -> Iterator[list[Row]]:
-    """Good rows in batches that end between vehicles; faults are noted on the way."""
+def _make_batches(writer: Writing, items: Iterable[Item], run: _Run, batch_rows: int) -> Iterator[Batch]:
+    """Good rows in batches that end between vehicles, in an order that suits the store."""
+    regrouping = Regrouping(writer.find_numbers, batch_rows)
+    for rows in _cut(items, run, batch_rows):
+        yield from regrouping.add(rows)
+    yield from regrouping.drain()
+
+
+def _cut(items: Iterable[Item], run: _Run, batch_rows: int) -> Iterator[list[Row]]:
+    """Good rows as they stand in the file, so many at once; faults are noted on the way."""
     batch: list[Row] = []
     for item in items:
         run.summary.rows_read += 1
@@ -239,10 +248,10 @@ class _Run:
         self.sinks = sinks
         self.summary = Summary()
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
         by_subject: dict[Subject, list[Row]] = {}
-        for row in rows:
+        for row in batch.rows:
             if row.plate is not None or row.subject.scheme == "plate":
                 subject, row = self._find_vehicle(row)
                 if subject is None:
@@ -258,7 +267,7 @@ class _Run:
         opens = set[Subject]()
         digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
         with self._writer.reading():
-            chains = self._find_chains(by_subject)
+            chains = self._find_chains(by_subject, batch.numbers)
             known = self._find_known(chains, digests) if self._looks_first else {}
         before = self.summary.duplicate
         for subject, own in by_subject.items():
@@ -333,11 +342,12 @@ class _Run:
             if chain is None:
                 opens.add(subject)
 
-    def _find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
-        """The passports that there are; those met lately are at hand."""
+    def _find_chains(self, subjects: Iterable[Subject], numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
+        """The passports that there are; those met lately are at hand. `numbers` are those of some of them."""
         kept = self._chains
         found = {subject: kept[subject] for subject in subjects if subject in kept}
-        new = self._writer.find_chains(subject for subject in subjects if subject not in found)
+        new = self._writer.find_chains_by_numbers({one: numbers[one] for one in numbers if one not in found})
+        new |= self._writer.find_chains(one for one in subjects if one not in found and one not in new)
         found.update(new)
         kept.update(new)
         while len(kept) > KNOWN_CHAINS:

@@ -46,7 +46,14 @@ from carnet.node.door.wire import (
 from carnet.node.erased import check_id_not_erased, is_census_owed
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, RandomBytes
-from carnet.node.lookup import find_chain_by_id, find_chain_by_subject, find_chains_by_subjects, find_sources
+from carnet.node.lookup import (
+    find_chain_by_id,
+    find_chain_by_subject,
+    find_chains_by_numbers,
+    find_chains_by_subjects,
+    find_numbers,
+    find_sources,
+)
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import (
     ChainRef,
@@ -213,6 +220,16 @@ class RemoteWriter:
         """See `Writing`."""
         with self._looking() as reader:
             return find_chains_by_subjects(reader.connection, self._ring, subjects)
+
+    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_numbers(reader.connection, self._ring, subjects)
+
+    def find_chains_by_numbers(self, numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
+        """See `Writing`."""
+        with self._looking() as reader:
+            return find_chains_by_numbers(reader.connection, self._ring, numbers)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """See `Writing`."""

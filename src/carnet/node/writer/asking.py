@@ -15,7 +15,14 @@ from carnet.errors import Reason, Refused
 from carnet.node.aliases import Declaration
 from carnet.node.declared import read_aliases
 from carnet.node.erased import check_id_not_erased
-from carnet.node.lookup import find_chain_by_id, find_chain_by_subject, find_chains_by_subjects, find_sources
+from carnet.node.lookup import (
+    find_chain_by_id,
+    find_chain_by_subject,
+    find_chains_by_numbers,
+    find_chains_by_subjects,
+    find_numbers,
+    find_sources,
+)
 from carnet.node.placing import Receipt
 from carnet.node.prepare import ChainRef, Context, make_context
 from carnet.node.receipts import find_receipt, find_receipts
@@ -79,6 +86,16 @@ class Asking(Transacting):
         """The passports that these subjects have, at once; an erased one is left out."""
         with self._look() as connection:
             return find_chains_by_subjects(connection, self._ring, subjects)
+
+    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+        """The numbers in the store of the passports that these subjects have."""
+        with self._look() as connection:
+            return find_numbers(connection, self._ring, subjects)
+
+    def find_chains_by_numbers(self, numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
+        """As `find_chains`, for passports whose numbers were found before."""
+        with self._look() as connection:
+            return find_chains_by_numbers(connection, self._ring, numbers)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id, ready for more entries."""

@@ -1,0 +1,134 @@
+"""Rows of a file in an order that suits the store: nothing lost, no vehicle's rows out of order, nothing held long."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from carnet.formats.rows import Row
+from carnet.node.fsck import check_home
+from carnet.node.home import Home
+from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.importing import HISTOVEC, import_file
+from carnet.services.reading import open_reader
+from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Regrouping
+from carnet.types import Subject
+from tests.cli.run import make_inspection, make_line
+
+BATCH = 100
+KNOWN = 20_000
+"""Vehicles below this number have a passport, with this number."""
+
+
+def make_row(vehicle: int, row: int, *, source: bytes = b"row", plate: Subject | None = None) -> Row:
+    return Row(row, row, Subject("histovec", f"HV{vehicle:06x}"), "vehicle.inspection/1", {}, source, plate)
+
+
+def get_vehicle(subject: Subject) -> int:
+    return int(subject.value[2:], 16)
+
+
+def find_numbers(subjects: Iterable[Subject]) -> Mapping[Subject, int]:
+    return {one: get_vehicle(one) for one in subjects if get_vehicle(one) < KNOWN}
+
+
+def regroup(rows: list[Row]) -> Iterator[Batch]:
+    regrouping = Regrouping(find_numbers, BATCH)
+    for at in range(0, len(rows), BATCH):
+        yield from regrouping.add(rows[at : at + BATCH])
+    yield from regrouping.drain()
+
+
+def make_scattered(count: int, vehicles: int) -> list[Row]:
+    chance = random.Random(count)
+    return [make_row(chance.randrange(vehicles), row) for row in range(count)]
+
+
+@pytest.mark.parametrize("vehicles", [3 * KNOWN // 2, KNOWN // 100])
+def test_regroup__gives_each_row_once_and_those_of_a_vehicle_in_their_order(vehicles: int) -> None:
+    rows = make_scattered(MAX_WAITING_ROWS + 3_333, vehicles)
+    given = [row for batch in regroup(rows) for row in batch.rows]
+    assert sorted(row.row for row in given) == [row.row for row in rows]
+    last: dict[Subject, int] = {}
+    for row in given:
+        assert last.get(row.subject, -1) < row.row
+        last[row.subject] = row.row
+
+
+def test_regroup__brings_rows_of_neighbours_together() -> None:
+    def count_spans(batches: Iterable[list[Row]]) -> float:
+        spans = [len({get_vehicle(row.subject) // SPAN for row in rows}) for rows in batches]
+        return sum(spans) / len(spans)
+
+    rows = make_scattered(2 * MAX_WAITING_ROWS, KNOWN)
+    before = count_spans(rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
+    after = count_spans(batch.rows for batch in regroup(rows))
+    assert after < before / 20
+
+
+def test_regroup__says_the_numbers_that_were_found() -> None:
+    for batch in regroup(make_scattered(5_000, 2 * KNOWN)):
+        subjects = {row.subject for row in batch.rows}
+        assert batch.numbers == find_numbers(subjects)
+
+
+def test_regroup__holds_no_more_than_its_bounds() -> None:
+    held = 0
+    regrouping = Regrouping(find_numbers, BATCH)
+    for at in range(0, 2 * MAX_WAITING_ROWS, BATCH):
+        rows = [make_row((7919 * row) % KNOWN, row) for row in range(at, at + BATCH)]
+        given = [len(batch.rows) for batch in regrouping.add(rows)]
+        held += BATCH - sum(given)
+        assert held <= MAX_WAITING_ROWS
+    long = [make_row((7919 * row) % KNOWN, row, source=bytes(1 << 20)) for row in range(BATCH)]
+    given = [len(batch.rows) for batch in regrouping.add(long)]
+    assert held + BATCH - sum(given) < MAX_WAITING_ROWS // 2
+
+
+def test_regroup__lets_a_file_pass_that_is_grouped() -> None:
+    rows = [make_row(row // 6, row) for row in range(10 * BATCH)]
+    assert [batch.rows for batch in regroup(rows)] == [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
+
+
+def test_regroup__no_row_with_a_plate_overtakes() -> None:
+    plate = Subject("plate", "AB-123-CD", "FR")
+    rows = make_scattered(3 * BATCH, KNOWN)
+    rows[BATCH] = make_row(7, BATCH, plate=plate)
+    rows[2 * BATCH] = rows[2 * BATCH]._replace(subject=plate)
+    batches = [{row.row for row in batch.rows} for batch in regroup(rows)]
+    assert batches[:2] == [set(range(BATCH)), set(range(BATCH, 2 * BATCH))]
+    assert set(range(2 * BATCH, 3 * BATCH)) in batches
+
+
+def test_import__of_scattered_rows_seals_what_a_grouped_file_does(tmp_path: Path) -> None:
+    vehicles, years = range(40), range(2001, 2006)
+    lines = {(v, y): make_line(f"HV{v:04x}", make_inspection(date=f"{y}-03-04")) for v in vehicles for y in years}
+    grouped = [lines[v, y] for v in vehicles for y in years]
+    scattered = [lines[v, y] for y in years for v in random.Random(y).sample(vehicles, len(vehicles))]
+    told: list[dict[str, list[str]]] = []
+    for name, given in (("grouped", grouped), ("scattered", scattered)):
+        home = Home(tmp_path / name)
+        found(home, name="regrouping.example")
+        with open_writer_at(home, None, "test") as writer:
+            for part in (given[:60], given[60:]):
+                summary = import_file(writer, get_operator(writer), HISTOVEC, part, now_ms(), batch_rows=16)
+                assert (summary.sealed, summary.faulty, summary.duplicate) == (len(part), 0, 0)
+            again = import_file(writer, get_operator(writer), HISTOVEC, given, now_ms(), batch_rows=16)
+            assert again.duplicate == len(given)
+        assert not check_home(home.path)
+        with open_reader(home) as reader:
+            told.append(
+                {
+                    str(passport.subject): [
+                        str(entry.fields["occurred"])
+                        for entry in reader.read_entries(passport.chain16)
+                        if entry.fields is not None and entry.kind != "passport.opened/1"
+                    ]
+                    for passport in reader.list_passports()
+                }
+            )
+    assert told[0] == told[1]
+    assert all(moments == sorted(moments) and len(moments) == len(years) for moments in told[0].values())
