@@ -12,6 +12,8 @@ from threading import Lock
 
 from carnet.errors import Refused, Unverified
 from carnet.node.reader import Reader
+from carnet.vault.store import Error
+from carnet.vault.waiting import WouldWaitError, may_wait
 
 
 class Readers:
@@ -27,9 +29,13 @@ class Readers:
     @contextmanager
     def reading(self, *, is_glance: bool = False) -> Iterator[Reader]:
         """A reader that sees all that was committed before this call. For a glance, rules and members may be of a
-        moment ago, which is quicker beside a busy writer."""
+        moment ago, which is quicker beside a busy writer. Whoever may not wait gets one that is open, of a file."""
         with self._lock:
             reader = self._idle.pop() if self._idle else None
+        if not may_wait() and (reader is None or not reader.connection.is_file):
+            if reader is not None:
+                self._give_back(reader)
+            raise WouldWaitError
         if reader is None:
             latest = self._latest
             reader = self._latest = self._open_one() if latest is None else latest.open_another()
@@ -42,13 +48,15 @@ class Readers:
                 yield reader
             finally:
                 reader.rest()
-        except (Refused, Unverified):
+        except (Refused, Unverified, WouldWaitError):
             # Refused is an answer like any other: as quick as one, so that its time tells nothing either.
             self._give_back(reader)
             raise
-        except BaseException:
+        except BaseException as error:
             # What went wrong may be the connection itself: the next request opens another.
             reader.close()
+            if isinstance(error, Error) and not may_wait():
+                raise WouldWaitError from None
             raise
         self._give_back(reader)
 

@@ -101,6 +101,9 @@ class Writing(Protocol):
     def prepare(self, job: Job) -> Prepared:
         """Prepare in this process."""
 
+    def warm_up(self) -> None:
+        """Make ready what the first submission would wait for."""
+
     def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
         """Prepare and commit one submission."""
 
@@ -109,6 +112,12 @@ class Writing(Protocol):
 
     def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
         """The same; durable when the future has the outcomes."""
+
+    async def commit_soon(self, prepared: Prepared) -> Outcome:
+        """The same for one submission, from an event loop."""
+
+    async def leave_loop(self) -> None:
+        """Let go of what belongs to the event loop that runs, before that ends."""
 
     def keeps_key(self, digest: bytes) -> bool:
         """Whether the node has the secret of an author key, to sign with it for its member."""

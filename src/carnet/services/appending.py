@@ -10,7 +10,8 @@ before it by naming that too. It refuses to tell anyone else whether a passport 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import shake_256
 from typing import Any, Literal, cast
@@ -43,6 +44,7 @@ NOT_BY_HOLDER = frozenset({"passport.transferred/1"})
 """What the writer table allows on the holder's word, and this service does not take yet: a sale has a procedure."""
 
 _STALE = frozenset({Reason.RULES_NOT_IN_FORCE, Reason.KEY_REVOKED})
+_CLOSER = _STALE | {Reason.STATEMENT_LINKED, Reason.SUBJECT_TAKEN}
 
 
 class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,7 +267,7 @@ def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: 
         return describe_sealed(writer, get_receipt(outcome))
     except Refused as refused:
         is_again = refused.reason in (Reason.STATEMENT_LINKED, Reason.SUBJECT_TAKEN)
-        if seed is None or not is_again or not prepared.groups:
+        if seed is None or not is_again:
             raise
         made = prepared.groups[0]
         found = writer.find_receipt(0, made.chain16, made.rows[0].sid)
@@ -274,11 +276,30 @@ def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: 
         return describe_sealed(writer, found)
 
 
-def _seal(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None) -> tuple[Prepared, Outcome]:
+async def seal_soon(writer: Writing, prepared: Prepared, again: Callable[[], Sealed]) -> Sealed:
+    """The same from an event loop, for what `prepare_one` prepared. `again` is `seal_one` of it, for the rare case that
+    has to be looked at more closely; it is called in a thread."""
+    outcome = await writer.commit_soon(prepared)
+    refused = [outcome.refused.reason] if outcome.refused is not None else [one.reason for one in outcome.refusals]
+    if _CLOSER.isdisjoint(refused):
+        return describe_sealed(writer, get_receipt(outcome))
+    # Nothing was sealed now: either it is made again, or what the same seed made before is found.
+    return await asyncio.to_thread(again)
+
+
+def prepare_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None = None) -> Prepared:
+    """One submission of one entry, ready for the writer. Raises what its schema refuses."""
     job = writer.make_job(member, basis, [group])
     if seed is not None:
         job = job._replace(randomness=_derive(seed, job.randomness, group))
     prepared = writer.prepare(job)
+    for refusal in prepared.refusals:
+        raise refusal.to_error()
+    return prepared
+
+
+def _seal(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None) -> tuple[Prepared, Outcome]:
+    prepared = prepare_one(writer, member, basis, group, seed)
     return prepared, writer.commit([prepared])[0]
 
 

@@ -24,6 +24,7 @@ from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
 from carnet.services.timelines import Shape, format_time
 from carnet.types import Basis, Custody, KeyRole, MemberId, Millis
+from carnet.vault.waiting import check_may_wait
 
 OPENED, ACCESSED = "journal.opened/1", "journal.accessed/1"
 
@@ -70,6 +71,7 @@ def record_access(writer: Writing, reader: Reader, access: Access, now: Millis) 
     False where nobody on this node may keep journals: its operator is neither a data service nor a platform, or the
     journal was erased.
     """
+    check_may_wait()
     keeper = find_keeper(writer.state)
     if keeper is None:
         return False

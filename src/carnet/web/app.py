@@ -11,14 +11,15 @@ from typing import Any, Final
 from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
 from litestar.utils.sync import AsyncCallable
 
 from carnet.services.principals import VISITOR, Principal
 from carnet.web import api, fixed, metrics, pages, static_files
-from carnet.web.api.quota import tell_quota
+from carnet.web.api.quota import check_quota, tell_quota
 from carnet.web.desk import Desk, TheDesk
 from carnet.web.edge import Edge
-from carnet.web.guard import check_request, prepare_guard
+from carnet.web.guard import Guard, prepare_guard
 from carnet.web.pages import demo
 from carnet.web.policy import check_policies
 from carnet.web.problems import HANDLERS
@@ -44,13 +45,14 @@ def make_app(desk: Desk, more: Sequence[Any] = ()) -> Litestar:
             *(demo.ROUTES if desk.is_demo else ()),
             *more,
         ],
-        guards=[check_request],
+        middleware=[DefineMiddleware(Guard, count=check_quota)],
         dependencies={
             "desk": Provide(give_desk, sync_to_thread=False),
             "principal": Provide(give_principal, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         before_send=[tell_quota],
+        on_shutdown=[desk.door.leave_loop],
         request_max_body_size=desk.settings.max_body_bytes,
         multipart_form_part_limit=MAX_FORM_PARTS,
         state=State({"desk": desk}),

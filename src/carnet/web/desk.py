@@ -47,7 +47,11 @@ class Desk:
     @property
     def cookies(self) -> Cookies:
         """How cookies are named and set."""
-        return Cookies(self.settings.is_secure)
+        # Asked for several times at each request.
+        found: Cookies | None = self.shelf.get("cookies")
+        if found is None:
+            found = self.shelf["cookies"] = Cookies(self.settings.is_secure)
+        return found
 
     def reading(self) -> AbstractContextManager[Reader]:
         """A reader of the store as it is now: what was acknowledged is seen. For a short while, and for one thread."""

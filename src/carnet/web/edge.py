@@ -28,6 +28,7 @@ class Edge:
         self._limit, self._in_flight = settings.max_connections, 0
         self._hosts = frozenset(host.encode() for host in settings.list_hosts())
         self._headers = make_headers(settings)
+        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -73,7 +74,10 @@ class Edge:
     def _complete(self, given: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
         headers = list(given)
         names = {name.lower() for name, _ in headers}
-        headers += [pair for pair in self._headers if pair[0] not in names]
+        if names.isdisjoint(self._names):
+            headers += self._headers
+        else:
+            headers += [pair for pair in self._headers if pair[0] not in names]
         headers.append((b"x-request-id", request_id.encode()))
         return headers
 

@@ -6,15 +6,16 @@ Nothing of the body is given to a handler before that. Design: security 5, 8, 10
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from litestar import Litestar, Request
-from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
@@ -24,6 +25,7 @@ from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
 from carnet.web.principal import find_principal, has_credential
 from carnet.web.problems import Fault, InvalidInput
+from carnet.web.waiting import in_thread, promptly
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -55,23 +57,40 @@ def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:
     return frozenset({str(getattr(media_type, "value", media_type))})
 
 
-async def check_request(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The guard of every route. Raises Refused."""
-    if is_answering_options(handler):
-        return
+class Guard:
+    """Asked between the routing and everything that belongs to a route. It stands here as a middleware since Litestar
+    copies a handler, with all of its sixty parts, for each of the guards that it calls so. `count` counts a request of
+    the API."""
+
+    def __init__(self, app: ASGIApp, *, count: Callable[[Scope, Desk], None]) -> None:
+        self._app, self._count = app, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or raise Refused."""
+        handler: Any = scope["route_handler"]
+        if not is_answering_options(handler):
+            connection: Request[Any, Any, Any] = Request(scope, receive, send)
+            desk: Desk = connection.app.state.desk
+            await check_request(connection, handler, desk)
+            if scope["path"].startswith("/v1/"):
+                self._count(scope, desk)
+        await self._app(scope, receive, send)
+
+
+async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHandler, desk: Desk) -> None:
+    """What is asked of every route. Raises Refused."""
     policy: Policy = handler.opt["policy"]
-    desk: Desk = connection.app.state.desk
     principal = VISITOR
     if has_credential(connection, desk.cookies) and not handler.opt.get("reads_bearer_itself"):
-        principal = await sync_to_thread(find_principal, connection, desk.callers, desk.cookies)
+        principal = await promptly(find_principal, connection, desk.callers, desk.cookies)
     connection.scope["state"]["principal"] = principal
     try:
         policy.check(principal, desk.clock())
     except Refused as refused:
         if refused.reason is Reason.NOT_PERMITTED:
-            await sync_to_thread(note_denial, desk, principal, connection)
+            await in_thread(note_denial, desk, principal, connection)
         raise
-    if connection.scope.get("method") not in READING:
+    if connection.scope["method"] not in READING:
         media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
         await _check_own_form(connection, policy, principal, desk, media_type)
         _check_media_type(connection, handler, media_type)

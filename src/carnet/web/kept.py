@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from carnet.node.reader import Fingerprint
 from carnet.services.access import View
+from carnet.vault.waiting import check_may_wait
 from carnet.web.desk import Desk
 
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -47,12 +48,13 @@ class Kept:
 
     def get(self, view: View, address: str, fingerprint: Fingerprint | None, make: Callable[[], Answer]) -> Answer:
         """What was answered to this view at this address, if it still holds; else what `make` gives: made by one, while
-        all others who ask for the same wait for it."""
-        if fingerprint is None:
-            return make()
-        found = self.find(view, address, fingerprint)
+        all others who ask for the same wait for it. An event loop makes none itself."""
+        found = None if fingerprint is None else self.find(view, address, fingerprint)
         if found is not None:
             return found
+        check_may_wait()
+        if fingerprint is None:
+            return make()
         with self._lock:
             turn = self._turns.setdefault((view, address), Lock())
         try:

@@ -29,6 +29,7 @@ from carnet.services.logs import get_log, start_logs
 from carnet.services.settings import Settings, from_document
 from carnet.web.app import make_app
 from carnet.web.opening import open_desk
+from carnet.web.warming import warm_up
 from carnet.web.wire import LimitedProtocol
 
 THREADS: Final = 64
@@ -54,6 +55,7 @@ def main() -> int:
     opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
     try:
         server = make_server(make_app(opened.desk), settings)
+        warm_up(opened.desk)
         # What the app is made of lives as long as the worker, and a request leaves hardly a cycle.
         look_for_cycles_rarely()
         threading.Thread(target=_end_with_parent, args=(server, settings), daemon=True).start()

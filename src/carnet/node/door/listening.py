@@ -228,7 +228,11 @@ class Door:
             answers = [Failed(type(error).__name__)] * len(group)
         self._seconds += time.perf_counter() - started
         for waiting, answer in zip(group, answers, strict=True):
-            self._send(waiting.connection, waiting.request.number, answer)
+            waiting.connection.unsent += frame(Reply(waiting.request.number, answer))
+        # All that goes to one process goes together: each sending wakes it.
+        for connection in {waiting.connection for waiting in group}:
+            if connection in self._connections:
+                self._flush(connection)
 
     def _seal(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         outcomes = self._writer.commit([self._writer.complete(one) for one in prepared])

@@ -6,6 +6,7 @@ commit is found again in the store: what was sealed is sealed once. It refuses t
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
 from carnet.node.declared import read_aliases
 from carnet.node.door.place import find_place
+from carnet.node.door.soon import LostReplyError, Soon, away
 from carnet.node.door.wire import (
     Answer,
     Ask,
@@ -73,6 +75,7 @@ from carnet.node.sealed_rows import SealedRow, find_sealed_row
 from carnet.types import Custody, Subject
 from carnet.vault.census import count_changed
 from carnet.vault.ledger import parse_record, read_leaf
+from carnet.vault.waiting import check_may_wait
 
 READ_BYTES: Final = 1 << 18
 PATIENCE_S: Final = 60.0
@@ -82,10 +85,6 @@ _STALE: Final = frozenset({Reason.RULES_NOT_IN_FORCE, Reason.KEY_REVOKED})
 """Refusals of what was prepared under a state of a moment ago."""
 
 T = TypeVar("T", bound=Answer)
-
-
-class LostReplyError(ConnectionError):
-    """The connection ended before the answer: nobody knows yet whether the request was carried out."""
 
 
 class _Line:
@@ -136,6 +135,7 @@ class RemoteWriter:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._place, self._patience_s = find_place(home), patience_s
+        self._soon = Soon(self._place, patience_s)
         self._clock, self._random_bytes = clock, random_bytes
         self._readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
         self._ring = ring
@@ -143,6 +143,7 @@ class RemoteWriter:
         self._lock = threading.Lock()
         self._held = threading.local()
         self._preparer: tuple[int, Preparer] | None = None
+        self._compiling = threading.Lock()
         self._state_at_hand: State | None = None
         self._sigs: dict[tuple[bytes, int], bytes] = {}
 
@@ -313,12 +314,24 @@ class RemoteWriter:
 
     def prepare(self, job: Job) -> Prepared:
         """See `Writing`."""
-        index = self._get_state().rules_ref.index
         found = self._preparer
-        if found is None or found[0] != index:
-            context = self.context()
-            found = self._preparer = (context.rules, Preparer(context))
+        if found is None or found[0] != self._get_state().rules_ref.index:
+            found = self._compile()
         return found[1].prepare(job)
+
+    def _compile(self) -> tuple[int, Preparer]:
+        """The kinds under the rules in force, compiled by one thread for all that ask at once."""
+        check_may_wait()
+        with self._compiling:
+            found = self._preparer
+            if found is None or found[0] != self._get_state().rules_ref.index:
+                context = self.context()
+                found = self._preparer = (context.rules, Preparer(context))
+        return found
+
+    def warm_up(self) -> None:
+        """See `Writing`."""
+        self._compile()
 
     def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
         """See `Writing`. Prepared again, once, where rules or keys have changed meanwhile."""
@@ -336,17 +349,34 @@ class RemoteWriter:
 
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See `Writing`. Raises Refused(WRITER_AWAY) only if nothing of it was sealed."""
-        # What was refused beforehand stays here.
-        ask = Commit([one._replace(refusals=[]) for one in prepared])
+        ask = _ask_to_seal(prepared)
         try:
             sealed = self._call(ask, Sealed)
         except LostReplyError:
-            self._hang_up()
-            found = self._look_up(prepared)
-            if found is not None:
-                return found
-            # The writer that had the request is gone, and has sealed nothing of it: another may.
-            sealed = self._call_again(ask)
+            return self._find_or_seal(prepared, ask)
+        return self._read_sealed(prepared, sealed)
+
+    async def commit_soon(self, prepared: Prepared) -> Outcome:
+        """See `Writing`. Raises as `commit`."""
+        ask = _ask_to_seal([prepared])
+        try:
+            sealed = _check_answer(await self._soon.call(ask), Sealed)
+        except LostReplyError:
+            return (await asyncio.to_thread(self._find_or_seal, [prepared], ask))[0]
+        return self._read_sealed([prepared], sealed)[0]
+
+    async def leave_loop(self) -> None:
+        """See `Writing`."""
+        self._soon.close()
+
+    def _find_or_seal(self, prepared: Sequence[Prepared], ask: Commit) -> list[Outcome]:
+        """What became of a commit whose answer was lost."""
+        self._hang_up()
+        found = self._look_up(prepared)
+        # If nothing is found, the writer that had the request is gone, and has sealed nothing of it: another may.
+        return self._read_sealed(prepared, self._call_again(ask)) if found is None else found
+
+    def _read_sealed(self, prepared: Sequence[Prepared], sealed: Sealed) -> list[Outcome]:
         state = self._state_at_hand
         if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
             self._state_at_hand = None
@@ -444,6 +474,7 @@ class RemoteWriter:
         raise Refused(Reason.WRITER_AWAY, "the writer does not answer", could_retry=True)
 
     def _call(self, ask: Ask, kind: type[T]) -> T:
+        check_may_wait()
         line = self._take_line()
         try:
             answer = line.call(ask)
@@ -452,11 +483,7 @@ class RemoteWriter:
             raise
         with self._lock:
             self._lines.append(line)
-        if isinstance(answer, Refusing):
-            raise answer.said.to_error()
-        if isinstance(answer, Failed) or not isinstance(answer, kind):
-            raise InvariantBroken(f"the writer failed: {answer}")
-        return answer
+        return _check_answer(answer, kind)
 
     def _take_line(self) -> _Line:
         with self._lock:
@@ -468,9 +495,7 @@ class RemoteWriter:
             connected.connect(str(self._place))
         except OSError:
             connected.close()
-            raise Refused(
-                Reason.WRITER_AWAY, "nobody listens at this home's door: `carnet serve` does", could_retry=True
-            ) from None
+            raise away() from None
         return _Line(connected)
 
     def _hang_up(self) -> None:
@@ -515,6 +540,19 @@ def connect(
 def without_signing_keys(ring: KeyRing) -> KeyRing:
     """The two storage keys, with which one can read, and nothing with which one could sign."""
     return KeyRing(b"", b"", ring.kek, ring.index)
+
+
+def _ask_to_seal(prepared: Sequence[Prepared]) -> Commit:
+    # What was refused beforehand stays here.
+    return Commit([one._replace(refusals=[]) for one in prepared])
+
+
+def _check_answer(answer: Answer, kind: type[T]) -> T:
+    if isinstance(answer, Refusing):
+        raise answer.said.to_error()
+    if isinstance(answer, Failed) or not isinstance(answer, kind):
+        raise InvariantBroken(f"the writer failed: {answer}")
+    return answer
 
 
 def _find_census(reader: Reader) -> tuple[int, dict[str, Any]] | None:

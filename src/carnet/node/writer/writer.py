@@ -7,6 +7,7 @@ on the disk. It refuses to know where submissions come from, and to write on whe
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -99,12 +100,18 @@ class Writer(Clearing):
 
     def prepare(self, job: Job) -> Prepared:
         """Prepare in this process, under the rules in force."""
+        return self._get_preparer().prepare(job)
+
+    def warm_up(self) -> None:
+        """Compile the kinds under the rules in force."""
+        self._get_preparer()
+
+    def _get_preparer(self) -> Preparer:
         with self._mutex:
             index = self._book.state.rules_ref.index
             if self._preparer is None or self._preparer[0] != index:
                 self._preparer = (index, Preparer(self.context()))
-            preparer = self._preparer[1]
-        return preparer.prepare(job)
+            return self._preparer[1]
 
     def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
         """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole
@@ -159,6 +166,13 @@ class Writer(Clearing):
                 return outcomes
 
             return self._mutex.finish_later(finish)
+
+    async def commit_soon(self, prepared: Prepared) -> Outcome:
+        """As `commit` for one submission, from an event loop: in a thread."""
+        return (await asyncio.to_thread(self.commit, [prepared]))[0]
+
+    async def leave_loop(self) -> None:
+        """Nothing of it belongs to a loop."""
 
     def complete(self, prepared: Prepared) -> Prepared:
         """A submission that came from another process, as this writer takes it: signed in the name of a member whose

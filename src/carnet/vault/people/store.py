@@ -20,6 +20,7 @@ from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
+from carnet.vault.waiting import WouldWaitError, check_may_wait, may_wait
 
 PEOPLE_VERSION: Final = "0003"
 """The newest migration in `people/migrations/versions`."""
@@ -37,18 +38,20 @@ class PeopleStore:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._idle: list[Store] = []
+        self._prompt: list[Store] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to ask, each statement at its own moment."""
-        with self._borrow() as connection:
+        """A connection to ask, each statement at its own moment. Whoever may not wait asks a file alone."""
+        with self._borrow() if may_wait() else self._borrow_prompt() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction in which nobody else writes; when the block has ended it is on the disk, or undone."""
+        check_may_wait()
         with self._borrow() as connection:
             connection.begin_write()
             try:
@@ -64,6 +67,7 @@ class PeopleStore:
     def note(self) -> Iterator[Connection]:
         """A transaction for what a crash of the machine may forget, as when a key was last used: quicker, and as safe
         against the end of a process. On PostgreSQL others write at the same time."""
+        check_may_wait()
         with self._borrow() as connection:
             if connection.is_file:
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -84,7 +88,8 @@ class PeopleStore:
         """Close every idle connection; one that is at work is closed by whoever has it. Idempotent."""
         with self._lock:
             self._is_closed = True
-            idle, self._idle = self._idle, []
+            idle = [*self._idle, *self._prompt]
+            self._idle, self._prompt = [], []
         for store in idle:
             store.close()
 
@@ -110,10 +115,31 @@ class PeopleStore:
             raise
         self._give_back(store)
 
-    def _give_back(self, store: Store) -> None:
+    @contextmanager
+    def _borrow_prompt(self) -> Iterator[Connection]:
+        """A connection that waits for no lock of the file."""
+        if isinstance(self._address, str):
+            raise WouldWaitError
+        with self._lock:
+            store = self._prompt.pop() if self._prompt else None
+        if store is None:
+            store = _connect(self._address)
+            store.connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield store.connection
+        except Error:
+            # Whatever it is, a connection that may wait finds it too, and says it.
+            store.close()
+            raise WouldWaitError from None
+        except BaseException:
+            self._give_back(store, self._prompt)
+            raise
+        self._give_back(store, self._prompt)
+
+    def _give_back(self, store: Store, idle: list[Store] | None = None) -> None:
         with self._lock:
             if not self._is_closed:
-                self._idle.append(store)
+                (self._idle if idle is None else idle).append(store)
                 return
         store.close()
 

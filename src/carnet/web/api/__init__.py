@@ -10,7 +10,6 @@ from typing import Any
 from litestar import Router
 
 from carnet.web.api import claims, entries, files, network, openapi, passports, readings, sandbox, tokens
-from carnet.web.api.quota import check_quota
 
 ROUTES: list[Any] = [
     Router(
@@ -26,7 +25,6 @@ ROUTES: list[Any] = [
             *sandbox.ROUTES,
             *openapi.ROUTES,
         ],
-        guards=[check_quota],
     ),
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

@@ -5,7 +5,7 @@ It refuses to know what is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -25,7 +25,9 @@ from carnet.web.api.inputs import get_passport_id
 from carnet.web.desk import Desk
 from carnet.web.headers import get_request_id
 from carnet.web.kept import Answer, get_kept, make_answer
+from carnet.web.made import Made
 from carnet.web.problems import make_problem
+from carnet.web.waiting import in_thread
 
 AnyRequest = Request[Any, Any, Any]
 KEY_HEADER: Final = "idempotency-key"
@@ -51,7 +53,7 @@ def get_records(desk: Desk) -> Idempotency:
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     """A JSON answer."""
-    return Response(msgspec.json.encode(value), status_code=status, media_type=JSON, headers=dict(headers or {}))
+    return Made(msgspec.json.encode(value), status, JSON, headers)
 
 
 def answer_fresh(request: AnyRequest, value: object) -> Response[bytes]:
@@ -64,8 +66,8 @@ def answer_tagged(request: AnyRequest, made: Answer) -> Response[bytes]:
     headers = {"ETag": made.tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     wanted = request.headers.get("if-none-match", "")
     if made.tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}:
-        return Response(b"", status_code=304, headers=headers, media_type=JSON)
-    return Response(made.body, media_type=JSON, headers=headers)
+        return Made(b"", 304, JSON, headers)
+    return Made(made.body, 200, JSON, headers)
 
 
 def answer_kept(
@@ -99,35 +101,62 @@ def answer_once(
     key, now = request.headers.get(KEY_HEADER), desk.clock()
     if key is None:
         return answer(work(None, now), status)
-    told = msgspec.json.encode([request.method, request.url.path, asked], order="sorted")
     records = get_records(desk)
-    begun = records.start(principal, key, told, now)
+    begun = records.start(principal, key, _tell(request, asked), now)
     if isinstance(begun, Answered):
-        media = JSON if begun.status < 400 else "application/problem+json"
-        return Response(begun.body, status_code=begun.status, media_type=media, headers={"Idempotent-Replayed": "true"})
-    return _finish(desk, records, begun, request, work, status)
-
-
-def _finish(
-    desk: Desk,
-    records: Idempotency,
-    begun: Started,
-    request: AnyRequest,
-    work: Callable[[bytes | None, Millis], object],
-    status: int,
-) -> Response[bytes]:
+        return _replay(begun)
     try:
         body = msgspec.json.encode(work(begun.seed, begun.since))
     except CarnetError as error:
-        problem = make_problem(error, get_request_id(request.scope))
-        if problem.status >= 500 or problem.could_retry or not isinstance(error, Refused):
-            # Nothing was decided: the same key may be tried again at once.
-            records.abandon(begun)
-            raise
-        records.finish(begun, problem.status, msgspec.json.encode(problem.to_document()), desk.clock())
+        _keep_failure(records, begun, request, error, desk)
         raise
     records.finish(begun, status, body, desk.clock())
-    return Response(body, status_code=status, media_type=JSON)
+    return Made(body, status, JSON)
+
+
+async def answer_once_soon(
+    desk: Desk,
+    principal: Principal,
+    request: AnyRequest,
+    asked: object,
+    work: Callable[[bytes | None, Millis], Awaitable[object]],
+    status: int = 201,
+) -> Response[bytes]:
+    """As `answer_once`, for work that an event loop does."""
+    key, now = request.headers.get(KEY_HEADER), desk.clock()
+    if key is None:
+        return answer(await work(None, now), status)
+    records = get_records(desk)
+    begun = await in_thread(records.start, principal, key, _tell(request, asked), now)
+    if isinstance(begun, Answered):
+        return _replay(begun)
+    try:
+        body = msgspec.json.encode(await work(begun.seed, begun.since))
+    except CarnetError as error:
+        await in_thread(_keep_failure, records, begun, request, error, desk)
+        raise
+    await in_thread(records.finish, begun, status, body, desk.clock())
+    return Made(body, status, JSON)
+
+
+def _tell(request: AnyRequest, asked: object) -> bytes:
+    """All that a request asks."""
+    return msgspec.json.encode([request.method, request.url.path, asked], order="sorted")
+
+
+def _replay(answered: Answered) -> Response[bytes]:
+    media = JSON if answered.status < 400 else "application/problem+json"
+    headers = {"Idempotent-Replayed": "true"}
+    return Made(answered.body, answered.status, media, headers)
+
+
+def _keep_failure(records: Idempotency, begun: Started, request: AnyRequest, error: CarnetError, desk: Desk) -> None:
+    problem = make_problem(error, get_request_id(request.scope))
+    if problem.status >= 500 or problem.could_retry or not isinstance(error, Refused):
+        # Nothing was decided: the same key may be tried again at once.
+        records.abandon(begun)
+    else:
+        records.finish(begun, problem.status, msgspec.json.encode(problem.to_document()), desk.clock())
 
 
 @contextmanager

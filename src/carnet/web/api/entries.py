@@ -7,14 +7,23 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from litestar import Response, get, post
-from litestar.concurrency import sync_to_thread
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from carnet.errors import Reason, Refused
+from carnet.node.prepare import Prepared
 from carnet.node.reader import Reader
 from carnet.passport.submission import MAX_SUBMISSION_BYTES
 from carnet.services.access import get_member
-from carnet.services.appending import NewEntry, Ready, ReceiptShown, Sealed, make_ready, seal_one
+from carnet.services.appending import (
+    NewEntry,
+    Ready,
+    ReceiptShown,
+    Sealed,
+    make_ready,
+    prepare_one,
+    seal_one,
+    seal_soon,
+)
 from carnet.services.names import Prefix, format_name, parse_name
 from carnet.services.principals import Principal, Role, Scope
 from carnet.services.proving import prove
@@ -37,7 +46,7 @@ from carnet.web.api.answers import (
     answer,
     answer_fresh,
     answer_kept,
-    answer_once,
+    answer_once_soon,
     answer_tagged,
     get_holdings,
     note_access,
@@ -55,6 +64,7 @@ from carnet.web.api.inputs import (
 from carnet.web.api.passports import READERS
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.policy import holder, machine
+from carnet.web.waiting import in_thread, promptly
 
 APPENDERS = machine(Scope.ENTRIES_APPEND, Role.ADMIN, Role.CLERK)
 TAG = "Entries"
@@ -150,9 +160,8 @@ def _answer_list(
 @get(
     "/passports/{passport:str}/entries",
     opt=promise(READERS, Contract(TAG, answer=ListOf[EntryShown], refusals=(*UNSEEN, Reason.UNKNOWN_KIND))),
-    sync_to_thread=True,
 )
-def list_entries(
+async def list_entries(
     desk: TheDesk,
     principal: ThePrincipal,
     request: AnyRequest,
@@ -167,15 +176,14 @@ def list_entries(
 ) -> Response[bytes]:
     """The timeline, newest first: of some kinds, one author, a period of when it happened, one state."""
     asked = Asked(kind, author, since, until, in_state, limit, starting_after)
-    return _answer_list(desk, principal, request, passport, asked)
+    return await promptly(_answer_list, desk, principal, request, passport, asked)
 
 
 @get(
     "/passports/{passport:str}/metadata",
     opt=promise(READERS, Contract(TAG, answer=ListOf[EntryMeta], refusals=(*UNSEEN, Reason.UNKNOWN_KIND))),
-    sync_to_thread=True,
 )
-def list_metadata(
+async def list_metadata(
     desk: TheDesk,
     principal: ThePrincipal,
     request: AnyRequest,
@@ -190,7 +198,7 @@ def list_metadata(
 ) -> Response[bytes]:
     """Nature, source, seal and state of each entry of the timeline, without any value."""
     asked = Asked(kind, author, since, until, in_state, limit, starting_after)
-    return _answer_list(desk, principal, request, passport, asked, is_metadata=True)
+    return await promptly(_answer_list, desk, principal, request, passport, asked, is_metadata=True)
 
 
 @get(
@@ -237,9 +245,8 @@ def get_entry(
             },
         ),
     ),
-    sync_to_thread=True,
 )
-def append_entry(
+async def append_entry(
     desk: TheDesk,
     principal: ThePrincipal,
     request: AnyRequest,
@@ -252,12 +259,10 @@ def append_entry(
     wanted = get_passport_id(passport)
     subject = None if data.subject is None else get_subject(data.subject)
 
-    def work(seed: bytes | None, now: int) -> SealedWithProof:
-        ready = _make_ready(desk, principal, get_new_entry(data), wanted, subject, now)
-        sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
-        return _with_proof(desk, principal, sealed, proof)
+    async def work(seed: bytes | None, now: int) -> SealedWithProof:
+        return await _append(desk, principal, get_new_entry(data), wanted, subject, seed, now, proof=proof)
 
-    return answer_once(desk, principal, request, [data, proof], work)
+    return await answer_once_soon(desk, principal, request, [data, proof], work)
 
 
 @post(
@@ -279,9 +284,8 @@ def append_entry(
             },
         ),
     ),
-    sync_to_thread=True,
 )
-def append_to_vehicle(
+async def append_to_vehicle(
     desk: TheDesk,
     principal: ThePrincipal,
     request: AnyRequest,
@@ -291,32 +295,54 @@ def append_to_vehicle(
     """Append an entry to the passport of the vehicle that you have before you."""
     subject = get_subject(data.subject)
 
-    def work(seed: bytes | None, now: int) -> SealedWithProof:
-        ready = _make_ready(desk, principal, get_new_entry(data), None, subject, now)
-        sealed = seal_one(desk.door, ready.member, ready.basis, ready.group, seed)
-        return _with_proof(desk, principal, sealed, proof)
+    async def work(seed: bytes | None, now: int) -> SealedWithProof:
+        return await _append(desk, principal, get_new_entry(data), None, subject, seed, now, proof=proof)
 
-    return answer_once(desk, principal, request, [data, proof], work)
+    return await answer_once_soon(desk, principal, request, [data, proof], work)
 
 
-def _make_ready(
-    desk: Desk, principal: Principal, new: NewEntry, passport: bytes | None, subject: Subject | None, now: Millis
-) -> Ready:
+async def _append(
+    desk: Desk,
+    principal: Principal,
+    new: NewEntry,
+    passport: bytes | None,
+    subject: Subject | None,
+    seed: bytes | None,
+    now: Millis,
+    *,
+    proof: bool,
+) -> SealedWithProof:
+    ready, prepared = await promptly(_prepare, desk, principal, new, passport, subject, seed, now)
+    member, basis, group = ready.member, ready.basis, ready.group
+    sealed = await seal_soon(desk.door, prepared, lambda: seal_one(desk.door, member, basis, group, seed))
+    if proof:
+        return await in_thread(_with_proof, desk, principal, sealed)
+    return SealedWithProof(**msgspec.structs.asdict(sealed))
+
+
+def _prepare(
+    desk: Desk,
+    principal: Principal,
+    new: NewEntry,
+    passport: bytes | None,
+    subject: Subject | None,
+    seed: bytes | None,
+    now: Millis,
+) -> tuple[Ready, Prepared]:
     """The entry, ready to be sealed. Rules and members of a moment ago will do, since the writer asks again; what they
     would refuse is looked at once more as it is now."""
     holdings = get_holdings(desk)
     try:
         with desk.readers.reading(is_glance=True) as reader:
-            return make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
+            ready = make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
     except Refused:
         with desk.reading() as reader:
-            return make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
+            ready = make_ready(reader, holdings, principal, new, passport=passport, subject=subject, now=now)
+    return ready, prepare_one(desk.door, ready.member, ready.basis, ready.group, seed)
 
 
-def _with_proof(desk: Desk, principal: Principal, sealed: Sealed, proof: bool) -> SealedWithProof:
+def _with_proof(desk: Desk, principal: Principal, sealed: Sealed) -> SealedWithProof:
     shown = msgspec.structs.asdict(sealed)
-    if not proof:
-        return SealedWithProof(**shown)
     with viewing(desk, principal, sealed.passport) as (reader, view):
         try:
             bundle = prove(desk.door, reader, view, desk.clock(), entry=get_entry_id(sealed.entry)).data.decode()
@@ -350,7 +376,7 @@ async def take_submission(desk: TheDesk, principal: ThePrincipal, request: AnyRe
     """Seal what your member signed with its own key, elsewhere (`carnet sign`, or the SDK): a `submission/1` document.
     Sent again it gets the same receipts."""
     data = await request.body()
-    return await sync_to_thread(_take_submission, desk, principal, data)
+    return await in_thread(_take_submission, desk, principal, data)
 
 
 def _take_submission(desk: Desk, principal: Principal, data: bytes) -> Response[bytes]:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
-
 from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
 from carnet.types import Millis
+from carnet.web.desk import Desk
 
 CALLER_LIMIT: Final = 240_000
 """Of one account or client, in a minute and worker: more than one machine sends on purpose."""
@@ -51,13 +49,14 @@ def get_limit(principal: Principal) -> int:
     return VISITOR_LIMIT if principal.is_visitor else CALLER_LIMIT
 
 
-def check_quota(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The guard of every API route. Raises Refused(TOO_MANY_REQUESTS) with the seconds to wait."""
-    desk = connection.app.state.desk
-    quota: Quota = desk.shelf.setdefault("quota", Quota())
-    state = connection.scope["state"]
+def check_quota(scope: Any, desk: Desk) -> None:
+    """Count a request of the API. Raises Refused(TOO_MANY_REQUESTS) with the seconds to wait."""
+    quota: Quota | None = desk.shelf.get("quota")
+    if quota is None:
+        quota = desk.shelf["quota"] = Quota()
+    state, client = scope["state"], scope.get("client")
     principal: Principal = state.get("principal", VISITOR)
-    address = connection.client.host if connection.client is not None else ""
+    address = client[0] if client else ""
     name = (address,) if principal.is_visitor else (principal.account, principal.client, principal.member)
     limit, now = get_limit(principal), desk.clock()
     left, wait_s = quota.take(name, limit, now), -(-(WINDOW_MS - now % WINDOW_MS) // 1000)

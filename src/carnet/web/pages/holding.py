@@ -19,6 +19,7 @@ from carnet.services.principals import Principal
 from carnet.services.vehicles import KeptVehicles, Vehicle, open_vehicle
 from carnet.web.desk import Desk
 from carnet.web.kept import Answer, get_kept, make_answer
+from carnet.web.made import Made
 from carnet.web.pages.showing import AnyRequest, make_frame
 from carnet.web.rendering import render
 
@@ -86,7 +87,7 @@ def show_held(
 
         made = get_kept(desk).get(view, address, reader.find_fingerprint(view.passport), draw)
     body = made.body.replace(TOKEN_PLACE.encode(), frame.form_token.encode())
-    return Response(body, media_type="text/html", cookies=cookies)
+    return Made(body, 200, "text/html", cookies=cookies)
 
 
 def get_entry(vehicle: Vehicle, seq: int) -> Entry:

@@ -22,22 +22,24 @@ from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_today, opening_view, show_held
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.policy import holder
+from carnet.web.waiting import promptly
 
 Facts: TypeAlias = dict[str, Any]
 MAX_LOOKS: Final = 200
 """The page shows the newest; the API has all of them."""
 
 
-@get("/vehicles/{passport:str}", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
-def get_summary(
+@get("/vehicles/{passport:str}", opt={"policy": holder()}, include_in_schema=False)
+async def get_summary(
     passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[bytes]:
     """What the holder came for: the state of the passport, what comes next, who has access, the latest events."""
-    return show_held(request, desk, principal, passport, "vehicle/summary.html", _summary, section="")
+    page = "vehicle/summary.html"
+    return await promptly(show_held, request, desk, principal, passport, page, _summary, section="")
 
 
-@get("/vehicles/{passport:str}/{section:str}", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
-def get_section(
+@get("/vehicles/{passport:str}/{section:str}", opt={"policy": holder()}, include_in_schema=False)
+async def get_section(
     passport: FromPath[str], section: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[bytes]:
     """One of the other sections."""
@@ -46,7 +48,7 @@ def get_section(
         raise Refused(Reason.NOT_FOUND, "there is nothing at this address, or nothing that you may see")
     template, list_facts = found
     page = f"vehicle/{template}.html"
-    return show_held(request, desk, principal, passport, page, list_facts, section=f"/{section}")
+    return await promptly(show_held, request, desk, principal, passport, page, list_facts, section=f"/{section}")
 
 
 @get("/vehicles/{passport:str}/looks", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)

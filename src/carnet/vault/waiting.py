@@ -1,0 +1,44 @@
+"""Whether this thread may wait: for a disk, a lock, a server, or another process.
+
+The one thread of an event loop serves everybody, so what it does itself must not wait. It tries under `at_once`;
+whatever would have to wait says so by `check_may_wait` before it begins, and all of it is done again in a thread that
+may. A page of a file that the system has not in memory is no waiting in this sense. It refuses to know what is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class WouldWaitError(Exception):
+    """What was tried has to wait for something. Nothing was changed: it may be done again where one may wait."""
+
+
+class _Thread(threading.local):
+    may_wait = True
+
+
+_thread = _Thread()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within the block this thread does not wait: what would have to raises WouldWaitError."""
+    before, _thread.may_wait = _thread.may_wait, False
+    try:
+        yield
+    finally:
+        _thread.may_wait = before
+
+
+def may_wait() -> bool:
+    """Whether this thread may wait now."""
+    return _thread.may_wait
+
+
+def check_may_wait() -> None:
+    """Raise WouldWaitError within `at_once`; said before anything is changed."""
+    if not _thread.may_wait:
+        raise WouldWaitError
