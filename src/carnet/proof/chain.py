@@ -104,7 +104,7 @@ def check_submissions(evidence: Evidence) -> None:
     for _, _, entry in evidence.entries():
         entries[entry.number].append(entry)
     messages = evidence.submissions = [
-        compute_message(evidence.net, submission, together)
+        compute_message(evidence, submission, together)
         for submission, together in zip(submissions, entries, strict=True)
     ]
     if len(messages) > 1:
@@ -113,7 +113,7 @@ def check_submissions(evidence: Evidence) -> None:
             raise Unverified("submission_twice")
 
 
-def compute_message(net: bytes, submission: SubmissionWire, together: Sequence[EntryPart]) -> bytes:
+def compute_message(evidence: Evidence, submission: SubmissionWire, together: Sequence[EntryPart]) -> bytes:
     """What the author of these entries signed together. Spec: 2.10, 5.4.9."""
     key = together[0].statement.key_digest
     placed = {entry.index: leaf_hash(entry.statement_bytes) for entry in together}
@@ -122,11 +122,12 @@ def compute_message(net: bytes, submission: SubmissionWire, together: Sequence[E
     if len(placed) != len(together):
         raise Unverified("submission_path_mismatch")
     indices = sorted(placed)
+    leaves = [placed[at] for at in indices]
     try:
-        root = compute_joint_root(submission.count, indices, [placed[at] for at in indices], submission.path)
+        root = compute_joint_root(submission.count, indices, leaves, submission.path, evidence.climb)
     except Unverified:
         raise Unverified("submission_path_mismatch") from None
-    return compute_submission(net, key, submission.at, submission.count, root)
+    return compute_submission(evidence.net, key, submission.at, submission.count, root)
 
 
 def check_links(evidence: Evidence) -> None:
@@ -168,7 +169,8 @@ def check_batches(evidence: Evidence) -> None:
         if links:
             links.sort()
             batch, indices = seals[index].batch, [at for at, _ in links]
-            check_path(batch.root, batch.count, indices, [leaf for _, leaf in links], path, "batch_path_mismatch")
+            hashes, code = [leaf for _, leaf in links], "batch_path_mismatch"
+            check_path(batch.root, batch.count, indices, hashes, path, code, evidence.climb)
     if order != sorted(order):
         raise Unverified("seal_order")
 

@@ -14,6 +14,7 @@ from carnet.proof.memory import Memory
 from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, LeafPart, LinePart, SealPart
 from carnet.tlog.checkpoint import Checkpoint
 from carnet.tlog.joint import check_joint
+from carnet.tlog.tree import Climb, climb
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Evidence:
         self.link_ids: list[bytes] = []
         self.link_leaves: dict[int, bytes] = {}
         self.epoch = 0
+        self.climb: Climb = climb if memory is None else memory.climb
         self._entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
 
     def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
@@ -76,10 +78,16 @@ class Evidence:
 
 
 def check_path(
-    root: bytes, count: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes, code: str
+    root: bytes,
+    count: int,
+    indices: Sequence[int],
+    leaves: Sequence[bytes],
+    path: bytes,
+    code: str,
+    climb: Climb = climb,
 ) -> None:
     """Raise Unverified with this code unless the joint path leads to the root; `index_beyond_count` for an index."""
     try:
-        check_joint(root, count, indices, leaves, path)
+        check_joint(root, count, indices, leaves, path, climb)
     except Unverified as error:
         raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from carnet.errors import Unverified
-from carnet.tlog.tree import HASH_BYTES, MerkleTree, split_path
+from carnet.tlog.tree import HASH_BYTES, Climb, MerkleTree, climb, split_path
 
 GetSubtree = Callable[[int, int], bytes]
 """Returns the root of the subtree over the leaves from `start` up to, not including, `end`."""
@@ -64,7 +64,9 @@ def join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
     return b"".join(path)
 
 
-def compute_joint_root(size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes) -> bytes:
+def compute_joint_root(
+    size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes, climb: Climb = climb
+) -> bytes:
     """The root to which leaf hashes (32 bytes each) at these indices lead by their joint path.
 
     Raises `Unverified`: "index_beyond_count" for an index that is not below the size; "path_mismatch" for indices that
@@ -81,7 +83,15 @@ def compute_joint_root(size: int, indices: Sequence[int], leaves: Sequence[bytes
     index, node = indices[0], leaves[0]
     if len(indices) == 2:
         width, index, node, at = _climb_two(width, index, indices[1], node, leaves[1], path, at)
-    return _climb_alone(width, index, node, path, at)
+    # From where the ways have met one climbs alone: most of the height. As RFC 9162 §2.1.3.2, the lower hashes stand on
+    # either side, and those above, along the right border of the tree, on the left.
+    within = (index ^ (width - 1)).bit_length()
+    border = (index >> within).bit_count()
+    # A hash that was taken below, but was not there, was counted all the same.
+    if len(path) != at + HASH_BYTES * (within + border):
+        raise Unverified("path_mismatch", "the path has too few hashes, or too many")
+    sides = index & (1 << within) - 1 | (1 << border) - 1 << within
+    return climb(node, sides, split_path(path[at:]))
 
 
 def _climb(
@@ -126,24 +136,9 @@ def _climb_two(
     return (width + 1) >> 1, left >> 1, sha256(b"\x01" + one + other).digest(), at
 
 
-def _climb_alone(width: int, index: int, node: bytes, path: bytes, at: int) -> bytes:
-    """From where the ways have met up to the root, by the path from `at` on: most of the height. As RFC 9162 §2.1.3.2,
-    the lower hashes stand on either side, and those above, along the right border of the tree, on the left."""
-    within = (index ^ (width - 1)).bit_length()
-    border = (index >> within).bit_count()
-    # A hash that was taken below, but was not there, was counted all the same.
-    if len(path) != at + HASH_BYTES * (within + border):
-        raise Unverified("path_mismatch", "the path has too few hashes, or too many")
-    siblings = split_path(path[at:])
-    for sibling in siblings[:within]:
-        node = sha256(b"\x01" + sibling + node if index & 1 else b"\x01" + node + sibling).digest()
-        index >>= 1
-    for sibling in siblings[within:]:
-        node = sha256(b"\x01" + sibling + node).digest()
-    return node
-
-
-def check_joint(root: bytes, size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes) -> None:
+def check_joint(
+    root: bytes, size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes, climb: Climb = climb
+) -> None:
     """Raise as `compute_joint_root`, and `Unverified("path_mismatch")` unless the path leads to this root."""
-    if compute_joint_root(size, indices, leaves, path) != root:
+    if compute_joint_root(size, indices, leaves, path, climb) != root:
         raise Unverified("path_mismatch", "the path leads to another root")

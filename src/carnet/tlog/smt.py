@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Final
 
 from carnet.errors import InvariantBroken, Unverified
+from carnet.tlog.tree import Climb, climb
 
 SLOT_BYTES: Final = 32
 SLOT_BITS: Final = 256
@@ -167,13 +168,13 @@ class SparseTree:
         return int.from_bytes(self._slots[node if node < count else self._firsts[node - count]], "big")
 
 
-def check_presence(root: bytes, slot: bytes, leaf: bytes, siblings: Sequence[bytes]) -> None:
+def check_presence(root: bytes, slot: bytes, leaf: bytes, siblings: Sequence[bytes], climb: Climb = climb) -> None:
     """Check that `leaf` stands in `slot` under `root`; siblings from the root downwards.
 
     Raises `Unverified`: "census_path_too_deep" (more than 256 siblings), "census_path_empty_sibling" (the deepest one
     is empty: the leaf would then stand higher), "census_path_mismatch".
     """
-    check_climb(root, slot, census_leaf_hash(leaf), siblings)
+    check_climb(root, slot, census_leaf_hash(leaf), siblings, climb)
 
 
 def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tuple[bytes, bytes] | None) -> None:
@@ -194,15 +195,11 @@ def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tu
     check_climb(root, slot, census_leaf_hash(leaf), siblings)
 
 
-def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
+def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes], climb: Climb = climb) -> None:
     """As `check_presence`, for the hash of a leaf or, with 32 zero bytes, for nothing."""
     _check_shape(root, slot, siblings)
     bits = int.from_bytes(slot, "big") >> (SLOT_BITS - len(siblings))
-    for sibling in reversed(siblings):
-        sides = sibling + digest if bits & 1 else digest + sibling
-        digest = _sha256(b"\x01" + sides).digest()
-        bits >>= 1
-    if digest != root:
+    if climb(digest, bits, siblings[::-1]) != root:
         raise _mismatch("the path leads to another root")
 
 

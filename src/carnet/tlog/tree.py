@@ -23,6 +23,9 @@ EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 GetNode = Callable[[int, int], bytes]
 """Returns the stored hash of the complete subtree (level, index)."""
 
+Climb = Callable[[bytes, int, Sequence[bytes]], bytes]
+"""`climb`, or what gives the same."""
+
 _sha256 = hashlib.sha256
 
 _MAX_SPLIT_AT_ONCE = 256
@@ -37,6 +40,16 @@ def leaf_hash(leaf: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of one inner node, from the hashes of its two sides."""
     return _sha256(b"\x01" + left + right).digest()
+
+
+def climb(node: bytes, sides: int, siblings: Sequence[bytes]) -> bytes:
+    """The node above this one and its siblings, of which the lowest stands first. A set bit of `sides`, the lowest bit
+    for the lowest sibling, says that it stands on the left."""
+    sha256 = _sha256
+    for sibling in siblings:
+        node = sha256(b"\x01" + sibling + node if sides & 1 else b"\x01" + node + sibling).digest()
+        sides >>= 1
+    return node
 
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
