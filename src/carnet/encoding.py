@@ -14,6 +14,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Annotated, Final, NoReturn, TypeVar
 
 import msgspec
@@ -39,6 +40,9 @@ T = TypeVar("T")
 MAX_SEEN_KEYS: Final = 4_096
 _SEEN_KEYS: Final[set[str]] = set()
 """Good keys that were met before, so that the same few names are not matched again in every document; bounded."""
+
+_NEEDS_NO_LOOK = frozenset({str, NoneType, bool})
+"""Types of values that lie within `cj` where the texts of their document are known to be good."""
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # C0, DEL and C1, bidirectional controls, and surrogates, which are no characters at all.
@@ -221,6 +225,8 @@ def check_decoded(value: object, depth: int) -> None:
         return
     if depth > MAX_DEPTH:
         raise _nested_too_deep()
+    if _NEEDS_NO_LOOK.issuperset(map(type, members)):
+        return
     for member in members:
         kind = type(member)
         if kind is str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from nacl import bindings, exceptions
@@ -61,9 +62,13 @@ def is_strict_point(encoded: bytes) -> bool:
     return y < _P and y not in _SMALL_ORDER_Y
 
 
+_is_strict_key = lru_cache(256)(is_strict_point)
+"""Few keys sign much."""
+
+
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) is `public`'s over `message`, by the format's rule. Never raises for bad bytes."""
-    if len(signature) != SIGNATURE_BYTES or not is_strict_point(public) or not is_strict_point(signature[:32]):
+    if len(signature) != SIGNATURE_BYTES or not _is_strict_key(public) or not is_strict_point(signature[:32]):
         return False
     if int.from_bytes(signature[32:], "little") >= _L:
         return False

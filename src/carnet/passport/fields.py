@@ -32,7 +32,11 @@ def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
 
 def compute_field_digest(salt: bytes, name: str, value: object) -> bytes:
     """Digest of one field (32 bytes). Spec: 2.2."""
-    return short_sha256(_FIELD + salt + _frame_name(name) + encode_trusted(value)).digest()
+    return _hash_field(salt, _frame_name(name), encode_trusted(value))
+
+
+def _hash_field(salt: bytes, framed_name: bytes, encoded: bytes) -> bytes:
+    return short_sha256(_FIELD + salt + framed_name + encoded).digest()
 
 
 def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> bytes:
@@ -76,17 +80,16 @@ class ValueSealer:
 
     def compute_root_of_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> bytes:
         """fields_root of fields in ascending name order, of which each is a digest, or (salt, value)."""
-        digests, encode, digest_of, join = list[bytes](), encode_trusted, short_sha256, b"".join
-        for name, found in zip(self._framed, fields, strict=True):
-            if isinstance(found, tuple):
-                salt, value = found
-                encoded = b"null" if value is None else encode(value)
-                digests.append(digest_of(join((_FIELD, salt, name, encoded))).digest())
-            else:
-                digests.append(found)
+        kept = tuple(fields)
+        if kept and set(map(type, kept)) == {tuple}:
+            salts, values = zip(*kept, strict=True)
+            return self.compute_root(tuple(map(encode_trusted, values)), salts)
         parts = self._parts.copy()
-        parts[2::2] = digests
-        return sha256(join(parts)).digest()
+        parts[2::2] = [
+            found if isinstance(found, bytes) else _hash_field(found[0], name, encode_trusted(found[1]))
+            for name, found in zip(self._framed, kept, strict=True)
+        ]
+        return sha256(b"".join(parts)).digest()
 
     def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
         """fields_root of canonical values and their salts, in ascending name order."""

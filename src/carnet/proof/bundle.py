@@ -44,6 +44,7 @@ MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 MAX_BUNDLE_VALUES = 2_000_000
 VERSION = "proof/1"
 
+_CONTAINERS = frozenset({dict, list})
 _VALUE_DEPTH = 6
 """Of a field's value: bundle, links, entry, fields, field."""
 
@@ -298,13 +299,11 @@ def _read_entry(entry: wire.EntryWire, submission: wire.SubmissionWire) -> Item:
             _malformed("fields are an object, and not empty")
         check_keys(fields)
         for field in fields.values():
-            if type(field) is tuple:
-                value = field[1]
-                # Most are texts or nothing, and need no look.
-                if value is not None and type(value) is not str:
-                    check_decoded(value, _VALUE_DEPTH)
-            elif len(field) != HASH_BYTES:
-                _malformed("a field's digest has 32 bytes")
+            if isinstance(field, bytes):
+                if len(field) != HASH_BYTES:
+                    _malformed("a field's digest has 32 bytes")
+            elif type(field[1]) in _CONTAINERS:
+                check_decoded(field[1], _VALUE_DEPTH)
         named = fields.get("kind")
         kind = named[1] if isinstance(named, tuple) else None
     statement, place = parse_statement(entry.statement), entry.submission

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
-from carnet.encoding import MAX_INTEGER
+from carnet.encoding import MAX_INTEGER, SafeInteger
 from carnet.ledger.network import ORIGIN_PATTERN
 
 U8 = Annotated[int, Meta(ge=0, le=255)]
@@ -21,6 +21,7 @@ Size = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+FieldValue = SafeInteger | str | bool | list[Any] | dict[str, Any] | None
 ConsistencyPath = Annotated[bytes, Meta(max_length=32 * 128)]
 Origin = Annotated[str, Meta(pattern=rf"\A{ORIGIN_PATTERN}\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9.-]{1,63}\Z")]
@@ -224,7 +225,7 @@ class EntryWire(Wire, frozen=True, gc=False):
     """Spec: 4.5. That a digest has 32 bytes is checked by `bundle`: msgspec 0.22 crashes where a union holds both bytes
     of a given length and a tuple."""
 
-    fields: dict[str, bytes | tuple[Bytes16, Any]] | None
+    fields: dict[str, bytes | tuple[Bytes16, FieldValue]] | None
     placement: PlacementWire
     statement: bytes
     submission: SubmittedWire

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from operator import ge
 
 from carnet.errors import Unverified
 from carnet.tlog.tree import HASH_BYTES, Climb, MerkleTree, climb, split_path
@@ -45,21 +46,25 @@ def join(tree: MerkleTree, indices: Sequence[int]) -> bytes:
     """The joint path of these leaves (ascending, none twice) of a finished tree; raises as `compute_joint_path`."""
     if not indices or indices[0] < 0 or indices[-1] >= tree.size:
         raise IndexError("no such leaf")
+    # Beside a last node, and beside the root, stands nothing: what is cut out there is empty.
     path: list[bytes] = []
     known, levels = indices, iter(tree.levels)
+    while len(known) == 2 and known[0] ^ 1 != known[1] != known[0]:
+        level, (one, two) = next(levels), known
+        at, other = (one ^ 1) * HASH_BYTES, (two ^ 1) * HASH_BYTES
+        path += level[at : at + HASH_BYTES], level[other : other + HASH_BYTES]
+        known = one >> 1, two >> 1
     while len(known) > 1:
         level = next(levels)
         for index in known:
-            at = (index ^ 1) * HASH_BYTES
-            if at < len(level) and index ^ 1 not in known:
+            if index ^ 1 not in known:
+                at = (index ^ 1) * HASH_BYTES
                 path.append(level[at : at + HASH_BYTES])
         known = sorted({index >> 1 for index in known})
     index = known[0]
-    # The last level is the root, beside which nothing stands.
     for level in levels:
         at = (index ^ 1) * HASH_BYTES
-        if at < len(level):
-            path.append(level[at : at + HASH_BYTES])
+        path.append(level[at : at + HASH_BYTES])
         index >>= 1
     return b"".join(path)
 
@@ -72,7 +77,7 @@ def compute_joint_root(
     Raises `Unverified`: "index_beyond_count" for an index that is not below the size; "path_mismatch" for indices that
     do not ascend strictly, for none, and for a path that holds more or fewer hashes than it takes.
     """
-    if not indices or any(map(int.__ge__, indices, indices[1:])):
+    if not indices or any(map(ge, indices, indices[1:])):
         raise Unverified("path_mismatch", "no leaf, or leaves that do not ascend")
     if indices[0] < 0 or indices[-1] >= size:
         raise Unverified("index_beyond_count", f"leaf {indices[-1]} of a tree of {size}")

@@ -16,9 +16,10 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
-from carnet.errors import Unverified
+from carnet.errors import InvariantBroken, Unverified
 from carnet.tlog.smt import EMPTY, SLOT_BITS, SLOT_BYTES
 
 NAME_BYTES: Final = 16
@@ -40,6 +41,15 @@ _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
 
 _sha256 = hashlib.sha256
+
+
+def _make_taker(branch: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Cuts the four siblings on the way to a child out of a page's hashes."""
+    nodes = [(_CHILDREN + branch >> height) ^ 1 for height in (3, 2, 1, 0)]
+    return itemgetter(*[slice((node - 2) * DIGEST_BYTES, (node - 1) * DIGEST_BYTES) for node in nodes])
+
+
+_SIBLINGS_OF: Final = tuple(_make_taker(branch) for branch in range(_CHILDREN))
 
 Read = Callable[[int], bytes | None]
 """A piece by its number: 1 at the top; the children of n are 16n to 16n + 15."""
@@ -155,22 +165,10 @@ def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
     number, depth = TOP_PIECE, 0
     while isinstance(piece := open_at(number), Page):
         branch = wanted >> SLOT_BITS - depth - _BITS & _CHILDREN - 1
-        counts, hashes = piece.counts, piece.hashes
+        if piece.counts[branch] <= 1:
+            return _end_in_page(open_at, number, piece, branch, siblings)
         # Where a child holds more than one leaf, so does all that is above it.
-        is_full = counts[branch] > 1
-        for height in (3, 2, 1, 0):
-            node = _CHILDREN + branch >> height
-            at = ((node ^ 1) - 2) * DIGEST_BYTES
-            siblings.append(hashes[at : at + DIGEST_BYTES])
-            if is_full:
-                continue
-            low = branch >> height << height
-            below = sum(counts[low : low + (1 << height)])
-            if below == 0:
-                return Way(siblings, None, None)
-            if below == 1:
-                last = next(at for at in range(low, low + (1 << height)) if counts[at])
-                return Way(siblings, _get_only_name(open_at(number << _BITS | last)), piece.get_hash(node))
+        siblings += _SIBLINGS_OF[branch](piece.hashes)
         number, depth = number << _BITS | branch, depth + _BITS
     return _go_down(piece, wanted, depth, siblings)
 
@@ -305,6 +303,23 @@ def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, hig
         sides = EMPTY + digest if last >> SLOT_BITS - 1 - parting & 1 else digest + EMPTY
         digest = _sha256(b"\x01" + sides).digest()
     return digest
+
+
+def _end_in_page(
+    open_at: Callable[[int], Bucket | Page], number: int, page: Page, branch: int, siblings: list[bytes]
+) -> Way:
+    """The rest of a way towards a child that holds one leaf or none: it ends where there is no more than that."""
+    for height in (3, 2, 1, 0):
+        node = _CHILDREN + branch >> height
+        siblings.append(page.get_hash(node ^ 1))
+        low = branch >> height << height
+        below = sum(page.counts[low : low + (1 << height)])
+        if below == 0:
+            return Way(siblings, None, None)
+        if below == 1:
+            last = next(at for at in range(low, low + (1 << height)) if page.counts[at])
+            return Way(siblings, _get_only_name(open_at(number << _BITS | last)), page.get_hash(node))
+    raise InvariantBroken("a child of one leaf or none that holds more")
 
 
 def _go_down(bucket: Bucket, wanted: int, depth: int, siblings: list[bytes]) -> Way:
