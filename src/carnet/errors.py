@@ -135,6 +135,9 @@ class Reason(StrEnum):
     UNKNOWN_CLIENT = "unknown_client"
     UNKNOWN_CONTEST = "unknown_contest"
     CONTEST_DECIDED = "contest_decided"
+    UNKNOWN_WEBHOOK = "unknown_webhook"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
+    URL_NOT_ALLOWED = "url_not_allowed"
 
 
 class CarnetError(Exception):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from carnet.services.accounts.clients import Issued
 
 EXAMPLE = "cli_0123456789abcdef0123456789abcdef"
-SCOPES = ("passports:read", "passports:open", "entries:append", "claims:issue", "files")
+SCOPES = ("passports:read", "passports:open", "entries:append", "claims:issue", "files", "webhooks")
 
 
 @click.group(

@@ -39,6 +39,7 @@ class Scope(StrEnum):
     ENTRIES_APPEND = "entries:append"
     CLAIMS_ISSUE = "claims:issue"
     FILES = "files"
+    WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from carnet.errors import Reason, Refused
+from carnet.outbound.addresses import parse_networks
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)", re.ASCII)
@@ -34,6 +35,7 @@ class Settings:
     max_body_bytes: int = 1_000_000
     max_connections: int = 1_000
     metrics_token_file: str = ""
+    webhook_networks: tuple[str, ...] = ()
     log_level: str = "info"
     shutdown_ms: int = 10_000
 
@@ -62,12 +64,13 @@ class Settings:
 
     def check(self) -> None:
         """Raise Refused(VALUE_OUT_OF_RANGE) for an origin that is none, and for an open socket without https before
-        it: passkeys, cookies and keys would cross the network readable."""
+        it: passkeys, cookies and keys would cross the network readable; and for a network that is none."""
         parts = urlsplit(self.origin)
         if self.origin and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
             raise Refused(
                 Reason.VALUE_OUT_OF_RANGE, f"{self.origin!a} is no origin: write https://HOST, without a path"
             )
+        parse_networks(self.webhook_networks)
         if not self.is_loopback and not (self.behind_proxy and self.is_secure):
             raise Refused(
                 Reason.VALUE_OUT_OF_RANGE,
@@ -118,6 +121,12 @@ SETTINGS = (
         "CARNET_METRICS_TOKEN_FILE",
         "A file with the token for /metrics. Without one, only this machine may read them.",
     ),
+    Setting(
+        "webhook_networks",
+        "--webhook-network",
+        "CARNET_WEBHOOK_NETWORKS",
+        "Private networks that webhooks may reach, such as 10.1.0.0/16, separated by commas.",
+    ),
     Setting("log_level", "--log-level", "CARNET_LOG_LEVEL", "What is logged: debug, info, warning or error."),
     Setting(
         "shutdown_ms", "--shutdown-after", "CARNET_SHUTDOWN_AFTER", "How long requests in flight may take to finish."
@@ -163,7 +172,8 @@ def to_document(settings: Settings) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Settings:
     """The settings of `to_document`."""
-    return Settings(**{**document, "hosts": tuple(document["hosts"])})
+    tuples = {name: tuple(document[name]) for name in ("hosts", "webhook_networks")}
+    return Settings(**{**document, **tuples})
 
 
 def _parse(setting: Setting, given: object, where: str) -> object:

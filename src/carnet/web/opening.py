@@ -19,6 +19,7 @@ from carnet.services.filing.records import Files
 from carnet.services.filing.watching import Watcher
 from carnet.services.founding import now_ms
 from carnet.services.settings import Settings
+from carnet.services.webhooks.watching import HookWatcher
 from carnet.vault.people.store import open_people_store
 from carnet.web.desk import Desk
 from carnet.web.people import OfficeCallers, make_shelf
@@ -59,4 +60,5 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -
         )
         files = desk.shelf["files"] = Files(home, now_ms, os.urandom)
         stack.callback(Watcher(home.path, ring, files).start().close)
+        stack.callback(HookWatcher(home.path, ring, office, settings).start().close)
         return OpenedDesk(desk, stack.pop_all().close)

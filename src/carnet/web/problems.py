@@ -47,7 +47,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
     **dict.fromkeys(
         (
             Reason.UNKNOWN_PASSPORT, Reason.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, Reason.UNKNOWN_CLIENT,
-            Reason.UNKNOWN_CONTEST,
+            Reason.UNKNOWN_CONTEST, Reason.UNKNOWN_WEBHOOK,
         ),
         404,
     ),
@@ -59,7 +59,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.KEY_EXISTS, Reason.NODE_EXISTS, Reason.FILE_EXISTS, Reason.NOTHING_SEALED, Reason.OTHER_HISTORY,
             Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK, Reason.LAST_PASSKEY,
             Reason.UPLOAD_OFFSET, Reason.FILE_NOT_WAITING,
-            Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED,
+            Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED, Reason.TOO_MANY_WEBHOOKS,
         ),
         409,
     ),
@@ -75,6 +75,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.TARGET_IS_OPENING, Reason.WRONG_MARK, Reason.NOT_ALIAS, Reason.ELSEWHERE_NOT_ALLOWED,
             Reason.BAD_SIGNATURE, Reason.FIELDS_MISMATCH, Reason.UNKNOWN_CLASS, Reason.NOT_ENOUGH_ENDORSEMENTS,
             Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.IDEMPOTENCY_KEY_REUSED, Reason.CODE_NOT_VALID,
+            Reason.URL_NOT_ALLOWED,
         ),
         422,
     ),

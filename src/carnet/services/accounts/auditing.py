@@ -67,6 +67,13 @@ class Action(StrEnum):
     MAPPING_SAVED = "mapping.saved"
     MAPPING_RENAMED = "mapping.renamed"
     MAPPING_REMOVED = "mapping.removed"
+    WEBHOOK_ADDED = "webhook.added"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_REPLAYED = "webhook.replayed"
+    WEBHOOK_STOPPED = "webhook.stopped"
+    WEBHOOK_STARTED = "webhook.started"
+    WEBHOOK_ENDED = "webhook.ended"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

@@ -310,12 +310,16 @@ webhook = Table(
     _text("made_by"),
     _number("generation"),
     _number("created_ms"),
+    _number("since_ms"),
+    _number("rotated_ms", may_miss=True),
     _number("failing_ms", may_miss=True),
     _number("stopped_ms", may_miss=True),
+    _text("stopped_why", may_miss=True),
     _number("ended_ms", may_miss=True),
 )
 """An address of a member that is told what happened. Its signing key follows from the key of this store and
-`generation`, so that nothing of it is kept. `failing_ms`: since when every delivery has failed."""
+`generation`, so that nothing of it is kept. `since_ms`: what happened before is not told; `failing_ms`: since when
+every delivery has failed."""
 
 Index("webhook_by_member", webhook.c.member)
 
@@ -333,9 +337,11 @@ webhook_message = Table(
     _number("tried_ms", may_miss=True),
     _number("status", may_miss=True),
     _text("trouble", may_miss=True),
+    _text("history"),
     CheckConstraint("state IN ('waiting', 'delivered', 'dead')"),
 )
-"""What one address is to be told, and how that went: ids and kinds only. `next_ms` is when it is tried next."""
+"""What one address is to be told, and how that went: ids and kinds only. `created_ms` is when it happened, `next_ms`
+when it is tried next, `history` a JSON list of the tries: [at, status, trouble, how long it took]."""
 
 Index("webhook_message_by_webhook", webhook_message.c.webhook, webhook_message.c.created_ms)
 Index("webhook_message_by_next", webhook_message.c.next_ms)

@@ -38,9 +38,11 @@ def _make_webhooks() -> None:
         "webhook",
         *_bytes("id", "member"),
         *_texts("url", "kinds", "note", "made_by"),
-        *_numbers("generation", "created_ms"),
+        *_numbers("generation", "created_ms", "since_ms"),
+        sa.Column("rotated_ms", sa.Integer(), nullable=True),
         sa.Column("failing_ms", sa.Integer(), nullable=True),
         sa.Column("stopped_ms", sa.Integer(), nullable=True),
+        sa.Column("stopped_why", sa.Text(), nullable=True),
         sa.Column("ended_ms", sa.Integer(), nullable=True),
     )
     op.create_index("webhook_by_member", "webhook", ["member"])
@@ -55,6 +57,7 @@ def _make_webhooks() -> None:
         sa.Column("tried_ms", sa.Integer(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("trouble", sa.Text(), nullable=True),
+        *_texts("history"),
         checks=("state IN ('waiting', 'delivered', 'dead')",),
     )
     op.create_index("webhook_message_by_webhook", "webhook_message", ["webhook", "created_ms"])
