@@ -239,6 +239,11 @@ def test_shapes__are_those_of_the_published_contract(served: Served) -> None:
     schemas = document["components"]["schemas"]
     pairs: dict[type[msgspec.Struct], str] = {
         shapes.Passport: "PassportShown",
+        shapes.Webhook: "WebhookShown",
+        shapes.WebhookTry: "TryShown",
+        shapes.WebhookMessage: "MessageShown",
+        shapes.WebhookTest: "WebhookTestShown",
+        shapes.Replayed: "Replayed",
         shapes.Found: "PassportFound",
         shapes.Metadata: "EntryMeta",
         shapes.Entry: "EntryWithProof",

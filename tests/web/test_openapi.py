@@ -133,6 +133,9 @@ def test_openapi__its_examples_run_and_real_answers_have_its_shapes(town: WebTow
     entry = appended.json()["entry"]
     places = {"passport": passport, "entry": entry, "member": f"mem_{town.members['garage'].hex()}",
               "name": "vehicle.odometer", "version": "1", "job": "job_" + "0" * 32}  # fmt: skip
+    webhook = call("garage", "POST", "/v1/webhooks", example("POST", "/v1/webhooks"))
+    assert webhook.status_code == 201, webhook.text
+    places |= {"webhook": webhook.json()["id"], "message": "msg_" + "0" * 32}
     for verb, path, _ in operations(document):
         if verb != "GET":
             continue

@@ -1,89 +1,74 @@
-"""What was sealed from a place of the log on, for those who follow it: every entry of a history, and what it marks.
+"""What was sealed after a submission, for those who follow: submissions of some authors with their first entries, and
+entries that mark another one.
 
-There is no index of entries by their place in the log, which would cost each of them a second page. A chain that grew
-since the latest census is noted anyway (`heads`); one that grew before it has its newest seal in its row. So a look
-costs a step for each chain that changed since the census, and once, after a census, for each chain. It refuses to open
-anything.
+It walks the indexes of `authored` from a place on, and so costs what is new. It refuses to open anything, and to know
+who may be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
-from carnet.node.lookup import Kinds, ask_many
-from carnet.types import Mark
-from carnet.vault.ledger import find_latest
-from carnet.vault.store import Blob, Connection
+from carnet.node.reader import Reader
+from carnet.types import Basis, MemberId
+from carnet.vault.store import Connection
 
-_LAST_SEAL: Final = "(SELECT seal FROM entry WHERE entry.chain = {chain} ORDER BY seq DESC LIMIT 1)"
-_CHANGED: Final = f"SELECT chain FROM census_changed WHERE {_LAST_SEAL.format(chain='census_changed.chain')} >= ?"  # noqa: S608
-_SETTLED: Final = "SELECT id FROM chain WHERE head_seal >= ?"
+_SUBMISSIONS: Final = (
+    "SELECT submission.id, root, member FROM submission JOIN author_key ON author_key.id = submission.author_key"
+    " WHERE submission.id > ? AND submission.id <= ? AND member IN ({members}) ORDER BY submission.id"
+)
+_KINDS: Final = "SELECT kind, count(*) FROM entry WHERE submission = ? GROUP BY kind"
 _ENTRIES: Final = (
-    "SELECT chain16, entry.chain, entry.kind, basis, mark, target, sid, entry.seal, member, root, count"
-    " FROM entry JOIN chain ON chain.id = entry.chain JOIN submission ON submission.id = entry.submission"
+    "SELECT chain16, sid, entry.kind, basis, entry.seal FROM entry JOIN chain ON chain.id = entry.chain"
+    " WHERE submission = ? AND chain.type = 1 ORDER BY entry.chain, entry.seq LIMIT ?"
+)
+_MARKING: Final = (
+    "SELECT entry.chain, chain16, sid, entry.kind, basis, mark, target, entry.seal, member FROM entry"
+    " JOIN chain ON chain.id = entry.chain JOIN submission ON submission.id = entry.submission"
     " JOIN author_key ON author_key.id = submission.author_key"
-    " WHERE entry.seal >= {since} AND chain.type = 1 AND entry.chain IN (?) ORDER BY entry.chain, entry.seq"
+    " WHERE entry.submission > ? AND entry.submission <= ? AND mark IN (1, 2) AND chain.type = 1"
+    " ORDER BY entry.submission, entry.chain, entry.seq"
 )
 _TARGET: Final = (
     "SELECT entry.kind, basis, member FROM entry JOIN submission ON submission.id = entry.submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE entry.chain = ? AND sid = ?"
 )
-_SUBMISSIONS: Final = (
-    "SELECT 1 FROM submission JOIN author_key ON author_key.id = submission.author_key"
-    " WHERE submission.id > ? AND member = ? LIMIT 1"
-)
+JOURNALS: Final = "journal."
 
 
-class Marked(NamedTuple):
-    """The entry that another one supersedes or contests: its statement, kind, basis and author (16-byte member id)."""
-
-    sid: bytes
-    kind: str
-    basis: int
-    member: bytes
-
-
-class SealedEntry(NamedTuple):
-    """One entry: its passport, statement (32 bytes), kind, author (16-byte member id) and basis; the log index of its
-    seal; the root of the submission that it came in, and how many statements that had; what it marks, if anything."""
+class Called(NamedTuple):
+    """An entry as it is called outside: its passport (16 bytes), its statement (32 bytes), its kind."""
 
     passport: bytes
     sid: bytes
     kind: str
-    member: bytes
-    basis: int
+
+
+class SealedSubmission(NamedTuple):
+    """What an author signed at once and stands in passports now: its root (32 bytes), the log index of its first seal,
+    how many entries, and the first of them."""
+
+    root: bytes
+    member: MemberId
     seal: int
-    submission: bytes
-    submission_count: int
+    entry_count: int
+    first: tuple[Called, ...]
+
+
+class Marking(NamedTuple):
+    """An entry that marks another one: its own statement, kind, author and basis, the mark and the log index of its
+    seal; and what is marked, with its author and basis."""
+
+    sid: bytes
+    kind: str
+    member: MemberId
+    basis: int
     mark: int
-    marked: Marked | None
-
-
-def read_sealed_since(connection: Connection, kinds: Kinds, since: int) -> Iterator[SealedEntry]:
-    """The entries of histories that were sealed at log index `since` or later, chain by chain and in order within each.
-    Within a moment that the connection has begun to read."""
-    chains = {int(row[0]) for row in connection.execute(_CHANGED, (since,)).fetchall()}
-    census = find_latest(connection, "census")
-    if census is not None and census >= since:
-        chains |= {int(row[0]) for row in connection.execute(_SETTLED, (since,)).fetchall()}
-    rows = ask_many(connection, _ENTRIES.format(since=int(since)), sorted(chains))
-    for chain16, chain, kind, basis, mark, target, sid, seal, member, root, count in rows:
-        marked = None
-        if mark in (Mark.SUPERSEDES, Mark.CONTESTS) and target is not None:
-            marked = _find_marked(connection, kinds, chain, bytes(target))
-        yield SealedEntry(
-            bytes(chain16),
-            bytes(sid),
-            kinds.names_of[kind][0],
-            bytes(member),
-            basis,
-            seal,
-            bytes(root),
-            count,
-            mark,
-            marked,
-        )
+    seal: int
+    target: Called
+    target_member: MemberId
+    target_basis: int
 
 
 def find_last_submission(connection: Connection) -> int:
@@ -91,11 +76,32 @@ def find_last_submission(connection: Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(id), 0) FROM submission").fetchone()[0])
 
 
-def has_submitted_since(connection: Connection, after: int, members: Sequence[bytes]) -> bool:
-    """Whether one of these members has a submission with a higher number than `after`."""
-    return any(connection.execute(_SUBMISSIONS, (after, Blob(member))).fetchone() is not None for member in members)
+def list_submissions(
+    reader: Reader, after: int, until: int, members: Collection[MemberId], first: int
+) -> Iterator[SealedSubmission]:
+    """The submissions of these members with numbers above `after`, up to `until`, each with its `first` entries. What
+    was said on a holder's word is the holder's, and no member's."""
+    if not members:
+        return
+    connection, names = reader.connection, reader.stored_kinds.names_of
+    query = _SUBMISSIONS.format(members=", ".join("?" * len(members)))
+    for number, root, member in connection.execute(query, (after, until, *sorted(members))).fetchall():
+        rows = connection.execute(_ENTRIES, (number, first)).fetchall()
+        if not rows or rows[0][3] == Basis.HOLDER:
+            continue
+        counts = connection.execute(_KINDS, (number,)).fetchall()
+        count = sum(many for kind, many in counts if not names[kind][0].startswith(JOURNALS))
+        called = tuple(Called(bytes(chain16), bytes(sid), names[kind][0]) for chain16, sid, kind, _, _ in rows)
+        yield SealedSubmission(bytes(root), bytes(member), min(row[4] for row in rows), count, called)
 
 
-def _find_marked(connection: Connection, kinds: Kinds, chain: int, sid: bytes) -> Marked | None:
-    row: Any = connection.execute(_TARGET, (chain, Blob(sid))).fetchone()
-    return None if row is None else Marked(sid, kinds.names_of[row[0]][0], row[1], bytes(row[2]))
+def list_marking(reader: Reader, after: int, until: int) -> Iterator[Marking]:
+    """The entries of all submissions above `after`, up to `until`, that supersede or contest another one."""
+    connection, names = reader.connection, reader.stored_kinds.names_of
+    for row in connection.execute(_MARKING, (after, until)).fetchall():
+        chain, chain16, sid, kind, basis, mark, target, seal, member = row
+        found: Any = None if target is None else connection.execute(_TARGET, (chain, bytes(target))).fetchone()
+        if found is not None:
+            called = Called(bytes(chain16), bytes(target), names[found[0]][0])
+            told = (bytes(sid), names[kind][0], bytes(member), basis, mark, seal)
+            yield Marking(*told, called, bytes(found[2]), found[1])

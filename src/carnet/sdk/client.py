@@ -17,6 +17,7 @@ from carnet.passport.ownkey import OwnKey
 from carnet.passport.subject import parse_subject
 from carnet.sdk import shapes
 from carnet.sdk.files import Files
+from carnet.sdk.hooks import Webhooks
 from carnet.sdk.pages import Page, walk
 from carnet.sdk.signing import make_entry, sign_entries
 from carnet.sdk.transport import Transport
@@ -43,6 +44,7 @@ class Client:
         self.proofs = Proofs(self.transport)
         self.files = Files(self.transport)
         self.network = Network(self.transport)
+        self.webhooks = Webhooks(self.transport)
 
     def close(self) -> None:
         """End the connections; idempotent."""

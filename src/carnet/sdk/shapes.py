@@ -248,3 +248,59 @@ class Faulty(Record, frozen=True, kw_only=True):
 def to_document(answer: object) -> Any:
     """An answer as plain JSON values; None stays None."""
     return msgspec.to_builtins(answer)
+
+
+class Webhook(Record, frozen=True, kw_only=True):
+    """An address that is told what happens; `keys` check what comes in (`carnet.sdk.webhooks.verify`)."""
+
+    id: str
+    url: str
+    events: list[str]
+    note: str
+    state: str
+    keys: list[str]
+    created: str
+    failing_since: str | None
+    stopped: str | None
+    stopped_why: str | None
+
+
+class WebhookTry(Record, frozen=True, kw_only=True):
+    """One try of a message."""
+
+    at: str
+    status: int | None
+    trouble: str | None
+    took_ms: int
+
+
+class WebhookMessage(Record, frozen=True, kw_only=True):
+    """What an address was told, or is to be told, and how each try went."""
+
+    id: str
+    webhook: str
+    type: str
+    state: str
+    created: str
+    next_try: str | None
+    trouble: str | None
+    tries: list[WebhookTry]
+    payload: dict[str, Any]
+
+
+class WebhookTest(Record, frozen=True, kw_only=True):
+    """A test: what was sent, and the beginning of what was answered."""
+
+    message: WebhookMessage
+    headers: dict[str, str]
+    status: int | None
+    trouble: str | None
+    took_ms: int
+    body: str | None
+    body_base64: str | None
+
+
+class Replayed(Record, frozen=True, kw_only=True):
+    """How many messages are sent again."""
+
+    count: int

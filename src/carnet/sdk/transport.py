@@ -78,6 +78,10 @@ class Transport:
         answered = self.send("POST", path, content=msgspec.json.encode(body), headers=headers, params=_clean(params))
         return msgspec.json.decode(answered.content, type=answer)
 
+    def act(self, path: str, answer: type[T]) -> T:
+        """A write without a body."""
+        return msgspec.json.decode(self.send("POST", path).content, type=answer)
+
     def send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """Send it, again where that may help. Raises ApiError for every answer that is no success."""
         for tried in range(1, self._max_tries + 1):

@@ -21,6 +21,8 @@ class Prefix(StrEnum):
     KEY = "key"
     SUBMISSION = "sub"
     JOB = "job"
+    WEBHOOK = "whk"
+    MESSAGE = "msg"
     MAPPING = "map"
 
 
@@ -31,6 +33,8 @@ _SIZES = {
     Prefix.KEY: 32,
     Prefix.SUBMISSION: 32,
     Prefix.JOB: 16,
+    Prefix.WEBHOOK: 16,
+    Prefix.MESSAGE: 16,
     Prefix.MAPPING: 16,
 }
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)

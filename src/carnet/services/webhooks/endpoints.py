@@ -87,8 +87,10 @@ def add_endpoint(
     kinds: Iterable[str] = (),
     note: str = "",
     reach: Reach,
+    seed: bytes | None = None,
 ) -> Endpoint:
-    """Tell this address what happens from now on: these kinds of events, or all.
+    """Tell this address what happens from now on: these kinds of events, or all. With the same `seed` (of an
+    idempotency key) it is the same webhook.
 
     Raises Refused NOT_PERMITTED, URL_NOT_ALLOWED, NOT_IN_LIST, TEXT_TOO_LONG, TEXT_NOT_ALLOWED, TOO_MANY_WEBHOOKS.
     """
@@ -100,10 +102,12 @@ def add_endpoint(
     if note and not is_plain_text(note):
         raise Refused(Reason.TEXT_NOT_ALLOWED, "a note has no control characters", field="note")
     now, who = office.clock(), name_caller(principal)
-    endpoint = Endpoint(
-        office.random_bytes(16), member, url, named, note, who, 1, now, now, None, None, None, None, None
-    )
+    id_ = office.random_bytes(16) if seed is None else seed[:16]
+    endpoint = Endpoint(id_, member, url, named, note, who, 1, now, now, None, None, None, None, None)
     with office.people.write() as connection:
+        known = find_by_id(connection, id_)
+        if known is not None and known.member == member:
+            return known
         query = "SELECT count(*) FROM webhook WHERE member = ? AND ended_ms IS NULL"
         if connection.execute(query, (member,)).fetchone()[0] >= MAX_WEBHOOKS:
             raise Refused(Reason.TOO_MANY_WEBHOOKS, f"a member has {MAX_WEBHOOKS} webhooks at most: end one first")

@@ -8,28 +8,23 @@ changed, and not more often than a twentieth of a processor can do (`Pace`). It 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
 from carnet.encoding import u64
 from carnet.errors import Reason
-from carnet.node.following import (
-    Marked,
-    SealedEntry,
-    find_last_submission,
-    has_submitted_since,
-    read_sealed_since,
-)
+from carnet.node.authored import find_first_submission
+from carnet.node.following import Called, Marking, find_last_submission, list_marking, list_submissions
 from carnet.node.reader import Reader
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.office import DAY_MS, MINUTE_MS, Office, name_id, read_id
 from carnet.services.filing.records import Files
 from carnet.services.names import Prefix, format_name
+from carnet.services.showing import RECTIFIED
 from carnet.services.timelines import Shape, format_time
 from carnet.services.webhooks import events
 from carnet.services.webhooks.endpoints import Endpoint, list_told
-from carnet.services.webhooks.events import MAX_ENTRIES
 from carnet.services.webhooks.messages import compute_message_id, insert_message
 from carnet.types import Basis, Mark, MemberId, Millis
 from carnet.vault.store import Connection
@@ -39,8 +34,10 @@ OVERLAP_MS: Final = 5 * MINUTE_MS
 from being told twice."""
 
 EXPIRES_WITHIN_MS: Final = 14 * DAY_MS
-ENTRY_EVENTS: Final = frozenset({events.ENTRY_SEALED, events.ENTRY_SUPERSEDED, events.ENTRY_CONTESTED})
 MARK_EVENTS: Final = frozenset({events.ENTRY_SUPERSEDED, events.ENTRY_CONTESTED})
+AT_ONCE: Final = 2000
+"""Submissions that are looked at in one round."""
+
 FILE_EVENTS: Final = frozenset({events.FILE_DONE, events.FILE_FAILED})
 _ACTIONS: Final = {Action.CLAIMED.value: events.CLAIM_CLAIMED, Action.CONTESTED.value: events.CLAIM_CONTESTED}
 
@@ -96,25 +93,18 @@ class Follower:
     def _follow_log(self, reader: Reader, told: Sequence[Endpoint]) -> int:
         began = self.pace.clock()
         with self.office.people.read() as connection:
-            since, after = _find_place(connection, "log"), _find_place(connection, "submission")
-        first = reader.find_first_record(min(endpoint.since for endpoint in told))
-        # Nobody is told of what was before them; a place that is not known yet begins there.
-        since = first if since is None else max(since, first)
-        size, last = reader.state.size, find_last_submission(reader.connection)
-        if since >= size:
+            after = _find_place(connection, "submission")
+        last = find_last_submission(reader.connection)
+        if after is not None and after >= last:
             return 0
-        happened = list(_gather(reader, since, told)) if self._is_concerned(reader, after, told) else []
-        count = self._keep(told, happened, {"log": size, "submission": last})
+        # Nobody is told of what was before them; a place that is not known yet begins there.
+        index = reader.find_first_record(min(endpoint.since for endpoint in told))
+        after = max(after or 0, find_first_submission(reader.connection, index) - 1)
+        until = min(last, after + AT_ONCE)
+        happened = sorted(_gather(reader, after, until, told), key=lambda one: one.at)
+        count = self._keep(told, happened, {"submission": until})
         self.pace.note(began)
         return count
-
-    def _is_concerned(self, reader: Reader, after: int | None, told: Sequence[Endpoint]) -> bool:
-        """Whether the new entries need be looked at: one of these members has written, or wants to know what others
-        say of its entries."""
-        if after is None or any(MARK_EVENTS & set(endpoint.kinds) for endpoint in told):
-            return True
-        writers = {endpoint.member for endpoint in told if events.ENTRY_SEALED in endpoint.kinds}
-        return has_submitted_since(reader.connection, after, sorted(writers))
 
     # ---- the audit trail, files and keys
 
@@ -210,62 +200,41 @@ class Follower:
         return len(made)
 
 
-@dataclass(slots=True)
-class _Submission:
-    """What is gathered of one submission: when it was sealed, how many entries, the first of them."""
-
-    member: MemberId
-    at: Millis
-    count: int = 0
-    named: list[events.EntryNamed] = field(default_factory=list)
-
-
-def _gather(reader: Reader, since: int, told: Sequence[Endpoint]) -> Iterable[Happening]:
-    """What the log tells these members, from this index on."""
+def _gather(reader: Reader, after: int, until: int, told: Sequence[Endpoint]) -> Iterator[Happening]:
+    """What these submissions tell these members."""
     writers = {endpoint.member for endpoint in told if events.ENTRY_SEALED in endpoint.kinds}
     marked = {endpoint.member for endpoint in told if MARK_EVENTS & set(endpoint.kinds)}
-    found: dict[bytes, _Submission] = {}
-    for entry in read_sealed_since(reader.connection, reader.stored_kinds, since):
+    for one in list_submissions(reader, after, until, writers, events.MAX_ENTRIES):
+        data = events.Sealed(
+            submission=format_name(Prefix.SUBMISSION, one.root),
+            entry_count=one.entry_count,
+            entries=[events.EntryNamed(**_name(called)) for called in one.first],
+            has_more=one.entry_count > len(one.first),
+        )
+        yield Happening(one.member, events.ENTRY_SEALED, _get_time(reader, one.seal), data, one.root)
+    for marking in list_marking(reader, after, until) if marked else ():
         # What was written for a holder is the holder's, whoever signed it: as in `access`.
-        if entry.member in writers and entry.basis != Basis.HOLDER:
-            _add(found, entry, reader)
-        target = entry.marked
-        is_others = target is not None and (entry.member != target.member or entry.basis == Basis.HOLDER)
-        if target is not None and is_others and target.member in marked and target.basis != Basis.HOLDER:
-            kind = events.ENTRY_SUPERSEDED if entry.mark == Mark.SUPERSEDES else events.ENTRY_CONTESTED
-            yield Happening(target.member, kind, _get_time(reader, entry.seal), _describe(entry, target), entry.sid)
-    for root, one in found.items():
-        data_ = events.Sealed(
-            submission=format_name(Prefix.SUBMISSION, root),
-            entry_count=one.count,
-            entries=one.named,
-            has_more=one.count > len(one.named),
-        )
-        yield Happening(one.member, events.ENTRY_SEALED, one.at, data_, root)
+        is_others = marking.member != marking.target_member or marking.basis == Basis.HOLDER
+        if is_others and marking.target_member in marked and marking.target_basis != Basis.HOLDER:
+            shown = events.Marked(**_name(marking.target))
+            at, kind = _get_time(reader, marking.seal), _judge(reader, marking)
+            yield Happening(marking.target_member, kind, at, shown, marking.sid)
 
 
-def _add(found: dict[bytes, _Submission], entry: SealedEntry, reader: Reader) -> None:
-    one = found.get(entry.submission)
-    if one is None:
-        one = found[entry.submission] = _Submission(entry.member, _get_time(reader, entry.seal))
-    one.count += 1
-    if len(one.named) < MAX_ENTRIES:
-        one.named.append(
-            events.EntryNamed(
-                entry=format_name(Prefix.ENTRY, entry.sid),
-                passport=format_name(Prefix.PASSPORT, entry.passport),
-                kind=entry.kind,
-            )
-        )
+def _name(called: Called) -> dict[str, str]:
+    return {
+        "entry": format_name(Prefix.ENTRY, called.sid),
+        "passport": format_name(Prefix.PASSPORT, called.passport),
+        "kind": called.kind,
+    }
 
 
-def _describe(entry: SealedEntry, target: Marked) -> Shape:
-    """The entry that was marked; of the other one nothing, which its member does not see."""
-    return events.Marked(
-        entry=format_name(Prefix.ENTRY, target.sid),
-        passport=format_name(Prefix.PASSPORT, entry.passport),
-        kind=target.kind,
-    )
+def _judge(reader: Reader, marking: Marking) -> str:
+    """Of somebody else's entry, only a member that is accredited as a corrector supersedes one; whatever else aims at
+    it contests it (docs/spec 2.9)."""
+    lines = reader.state.members.get(marking.member).accreditations
+    is_corrector = any(kind == RECTIFIED and basis == marking.basis for kind, basis, _ in lines)
+    return events.ENTRY_SUPERSEDED if marking.mark == Mark.SUPERSEDES and is_corrector else events.ENTRY_CONTESTED
 
 
 def _get_time(reader: Reader, seal: int) -> Millis:

@@ -20,6 +20,7 @@ from carnet.node.keyring import KeyRing
 from carnet.services.accounts.office import Office
 from carnet.services.logs import find_places, get_log
 from carnet.services.settings import Settings
+from carnet.services.webhooks.reaching import make_reach
 
 WORKER: Final = (sys.executable, "-m", "carnet.services.webhooks.working")
 LOCK: Final = "webhooks.lock"
@@ -83,7 +84,7 @@ class HookWatcher:
         order = {
             "home": str(self._home),
             "index": b64(self._ring.index),
-            "is_local": is_local(self._settings, self._office),
+            "is_local": make_reach(self._settings, self._office).is_local,
             "kek": b64(self._ring.kek),
             "log_level": self._settings.log_level,
             "networks": list(self._settings.webhook_networks),
@@ -105,9 +106,3 @@ class HookWatcher:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def is_local(settings: Settings, office: Office) -> bool:
-    """Whether webhooks may go to this machine, over plain http: in a network for trying things, served to this machine
-    alone."""
-    return office.is_test and settings.is_loopback and not settings.behind_proxy

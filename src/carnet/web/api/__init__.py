@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import claims, entries, files, network, openapi, passports, readings, sandbox, tokens
+from carnet.web.api import claims, entries, files, network, openapi, passports, readings, sandbox, tokens, webhooks
 
 ROUTES: list[Any] = [
     Router(
@@ -23,6 +23,7 @@ ROUTES: list[Any] = [
             *tokens.ROUTES,
             *network.ROUTES,
             *sandbox.ROUTES,
+            *webhooks.ROUTES,
             *openapi.ROUTES,
         ],
     ),

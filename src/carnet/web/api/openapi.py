@@ -21,6 +21,7 @@ import carnet
 from carnet.errors import InvariantBroken, Reason
 from carnet.services.names import Prefix, pattern
 from carnet.services.principals import Standing
+from carnet.services.webhooks.events import EVENTS, EventKind, make_example
 from carnet.web.api.contract import ALWAYS, JSON, Contract, promise
 from carnet.web.policy import OPEN, Policy, is_answering_options
 from carnet.web.problems import MEDIA_TYPE, STATUSES
@@ -28,7 +29,10 @@ from carnet.web.problems import MEDIA_TYPE, STATUSES
 PATH: Final = "/v1/openapi.json"
 _PLACE = re.compile(r"\{(\w+):\w+\}")
 _TEMPLATE = "#/components/schemas/{name}"
-_NAMES: Final = {"passport": Prefix.PASSPORT, "entry": Prefix.ENTRY, "member": Prefix.MEMBER, "job": Prefix.JOB}
+_NAMES: Final = {
+    "passport": Prefix.PASSPORT, "entry": Prefix.ENTRY, "member": Prefix.MEMBER, "job": Prefix.JOB,
+    "webhook": Prefix.WEBHOOK, "message": Prefix.MESSAGE,
+}  # fmt: skip
 
 _PROBLEM: Final[dict[str, Any]] = {
     "additionalProperties": False,
@@ -80,8 +84,8 @@ def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
 def make_openapi(app: Litestar) -> dict[str, Any]:
     """The OpenAPI 3.1 document of every route under `/v1`. Raises InvariantBroken for one without a contract."""
     found = list(_walk(app))
-    types = list({repr(one): one for _, _, contract in found for one in (contract.answer, contract.body)
-                  if one is not None}.values())  # fmt: skip
+    promised = [one for _, _, contract in found for one in (contract.answer, contract.body) if one is not None]
+    types = list({repr(one): one for one in (*promised, *(event.data for event in EVENTS))}.values())
     shown, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
     refs = {repr(one): schema for one, schema in zip(types, shown, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
@@ -100,6 +104,7 @@ def make_openapi(app: Litestar) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in sorted({contract.tag for _, _, contract in found})],
         "paths": dict(sorted(paths.items())),
+        "webhooks": {event.name: {"post": _make_webhook(event, refs)} for event in EVENTS},
         "components": {
             "schemas": {**dict(sorted(components.items())), "Problem": _PROBLEM},
             "securitySchemes": {
@@ -109,6 +114,43 @@ def make_openapi(app: Litestar) -> dict[str, Any]:
                     "description": "An API key, or an access token of /v1/oauth/token.",
                 },
             },
+        },
+    }
+
+
+def _make_webhook(event: EventKind, refs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a member's address is sent, and what it answers. Standard Webhooks 1.0.0."""
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": {"const": event.name},
+            "timestamp": {"type": "string", "description": "When it happened: RFC 3339, in UTC."},
+            "data": refs[repr(event.data)],
+        },
+    }
+    headers = (
+        ("webhook-id", "The id of the message, the same whenever it is sent again."),
+        ("webhook-timestamp", "When it was sent, in seconds since 1970."),
+        (
+            "webhook-signature",
+            "`v1a,` and the Ed25519 signature of `id.timestamp.body` in Base64; several with spaces.",
+        ),
+    )
+    return {
+        "operationId": "webhook_" + event.name.replace(".", "_"),
+        "tags": ["Events"],
+        "summary": event.meaning,
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": told, "schema": {"type": "string"}}
+            for name, told in headers
+        ],
+        "requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": make_example(event)}}},
+        "responses": {
+            "2XX": {"description": "Taken."},
+            "410": {"description": "Gone: the address is told nothing more."},
+            "default": {"description": "Not taken: it is sent again, for three days."},
         },
     }
 
