@@ -138,6 +138,10 @@ class Reason(StrEnum):
     UNKNOWN_WEBHOOK = "unknown_webhook"
     TOO_MANY_WEBHOOKS = "too_many_webhooks"
     URL_NOT_ALLOWED = "url_not_allowed"
+    UNKNOWN_APPROVAL = "unknown_approval"
+    APPROVAL_DECIDED = "approval_decided"
+    APPROVAL_OUTDATED = "approval_outdated"
+    SECOND_OPERATOR_NEEDED = "second_operator_needed"
 
 
 class CarnetError(Exception):

@@ -56,6 +56,7 @@ NEXT_STEPS: dict[str, str] = {
     Reason.UNKNOWN_WEBHOOK: "`carnet webhook list` shows them, `carnet webhook deliveries` what they were told.",
     Reason.TOO_MANY_WEBHOOKS: "End one that is not needed: `carnet webhook end WEBHOOK`.",
     Reason.URL_NOT_ALLOWED: "Give an https address of the open network; CARNET_WEBHOOK_NETWORKS allows a private one.",
+    Reason.UNKNOWN_APPROVAL: "`carnet approval list` shows the requests.",
     Reason.UNKNOWN_CONTEST: "`carnet claim contests` shows those that are open.",
     Reason.TOO_MANY_KEYS: "Revoke one first: `carnet client revoke CLIENT KEY`.",
     Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",

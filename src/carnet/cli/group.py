@@ -50,6 +50,7 @@ VERBS: dict[str, Place] = {
     "submit": Place("Signing elsewhere", "carnet.cli.signing", "Verify and seal what was signed elsewhere."),
     "member": Place("The node", "carnet.cli.member", "Enrol organisations; accredit and retire them."),
     "account": Place("The node", "carnet.cli.accounts", "Invite people; list and end their accounts."),
+    "approval": Place("The node", "carnet.cli.approvals", "See what operators ask each other to approve."),
     "client": Place("The node", "carnet.cli.clients", "Give programs keys; list, replace and revoke them."),
     "claim": Place("Passports", "carnet.cli.claims", "Print a code to claim a passport; decide contested claims."),
     "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),

@@ -29,10 +29,12 @@ from carnet.encoding import b64
 from carnet.errors import Reason, Refused
 from carnet.node.door import Door
 from carnet.node.home import Home
-from carnet.node.people import get_people_address
+from carnet.node.people import compute_people_key, get_people_address
 from carnet.node.writer import Writer
+from carnet.services.accounts.office import Office
 from carnet.services.accounts.purging import purge
 from carnet.services.appending import enrol_speaker
+from carnet.services.approving.requests import resume
 from carnet.services.founding import now_ms, open_writer_at
 from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
@@ -44,6 +46,7 @@ WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
 BACKLOG: Final = 2048
 TICK_S: Final = 0.5
 PURGE_EVERY_S: Final = 3600
+RESUME_EVERY_S: Final = 60
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
@@ -149,6 +152,7 @@ class _Service:
         self._is_stopping = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
         self._next_purge = time.monotonic()
+        self._next_resume = time.monotonic()
 
     def run(self, tell: Callable[[Serving], None]) -> None:
         """Until a signal says stop."""
@@ -164,6 +168,7 @@ class _Service:
                 self._keep_workers()
                 self._keep_census()
                 self._keep_people()
+                self._keep_approvals()
             self._stop_workers(door)
         finally:
             self._end_workers()
@@ -293,3 +298,19 @@ class _Service:
         except Exception as error:
             # It is tried again in an hour; nobody has to wait for it.
             self._log.error("purge failed", kind=type(error).__name__, at=find_places(error))
+
+    # ---- what two operators have approved
+
+    def _keep_approvals(self) -> None:
+        """Carry out, once a minute, what was granted and not done: a worker died in between, or this was away."""
+        now = time.monotonic()
+        if now < self._next_resume:
+            return
+        self._next_resume = now + RESUME_EVERY_S
+        try:
+            with open_people_store(get_people_address(self._home)) as people:
+                office = Office(people, compute_people_key(self._writer.ring), self._writer.state.genesis.name)
+                if ended := resume(office, self._writer):
+                    self._log.info("approvals carried out", count=ended)
+        except Exception as error:
+            self._log.error("approvals failed", kind=type(error).__name__, at=find_places(error))

@@ -40,14 +40,14 @@ STATUSES: Final[Mapping[Reason, int]] = {
         (
             Reason.UNKNOWN_MEMBER, Reason.MEMBER_RETIRED, Reason.UNKNOWN_KEY, Reason.KEY_REVOKED, Reason.WRONG_CUSTODY,
             Reason.MAY_NOT_WRITE, Reason.NOT_ACCREDITED, Reason.NOT_PERMITTED, Reason.CONFIRMATION_NEEDED,
-            Reason.FORM_EXPIRED, Reason.NOT_PRIVATE,
+            Reason.FORM_EXPIRED, Reason.NOT_PRIVATE, Reason.SECOND_OPERATOR_NEEDED,
         ),
         403,
     ),
     **dict.fromkeys(
         (
             Reason.UNKNOWN_PASSPORT, Reason.NOT_FOUND, Reason.UNKNOWN_ACCOUNT, Reason.UNKNOWN_CLIENT,
-            Reason.UNKNOWN_CONTEST, Reason.UNKNOWN_WEBHOOK,
+            Reason.UNKNOWN_CONTEST, Reason.UNKNOWN_WEBHOOK, Reason.UNKNOWN_APPROVAL,
         ),
         404,
     ),
@@ -59,7 +59,8 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.KEY_EXISTS, Reason.NODE_EXISTS, Reason.FILE_EXISTS, Reason.NOTHING_SEALED, Reason.OTHER_HISTORY,
             Reason.BATCH_EXPIRED, Reason.RULES_NOT_IN_FORCE, Reason.REQUEST_AT_WORK, Reason.LAST_PASSKEY,
             Reason.UPLOAD_OFFSET, Reason.FILE_NOT_WAITING,
-            Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED, Reason.TOO_MANY_WEBHOOKS,
+            Reason.TOO_MANY_KEYS, Reason.CONTEST_DECIDED, Reason.TOO_MANY_WEBHOOKS, Reason.APPROVAL_DECIDED,
+            Reason.APPROVAL_OUTDATED,
         ),
         409,
     ),

@@ -74,6 +74,12 @@ class Action(StrEnum):
     WEBHOOK_STOPPED = "webhook.stopped"
     WEBHOOK_STARTED = "webhook.started"
     WEBHOOK_ENDED = "webhook.ended"
+    APPROVAL_ASKED = "approval.asked"
+    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_REFUSED = "approval.refused"
+    APPROVAL_WITHDRAWN = "approval.withdrawn"
+    APPROVAL_DONE = "approval.done"
+    APPROVAL_FAILED = "approval.failed"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

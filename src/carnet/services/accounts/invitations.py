@@ -1,7 +1,8 @@
 """Invitations: a code that lets one person make one account of a given office.
 
-An operator invites a member's admins, an admin the member's staff, any of a member's people a customer as a holder. The
-code travels in the fragment of a link, which no server sees or logs.
+An operator invites a member's admins, an admin the member's staff, any of a member's people a customer as a holder;
+another operator is invited at the node's own terminal, or when two have approved it. The code travels in the fragment
+of a link, which no server sees or logs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import DAY_MS, Office, name_caller, name_id, read_paper_code
-from carnet.services.accounts.registry import HOLDER, Post, check_administers
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, check_administers
 from carnet.services.principals import Principal, Role, Standing
 from carnet.types import Millis
 from carnet.vault.store import Connection
@@ -36,28 +37,37 @@ def invite(office: Office, principal: Principal, post: Post, *, valid_ms: Millis
     """An invitation to make one account of this office. Raises Refused(NOT_PERMITTED), and MISSING_FIELD for a
     member's staff without a member or a role."""
     _check_may_invite(principal, post)
+    with office.people.write() as connection:
+        return _insert(connection, office, principal, post, valid_ms)
+
+
+def invite_approved(connection: Connection, office: Office, principal: Principal) -> Invitation:
+    """The same for one more operator, whom two operators have approved; within the transaction of that."""
+    return _insert(connection, office, principal, OPERATOR, VALID_MS)
+
+
+def _insert(connection: Connection, office: Office, principal: Principal, post: Post, valid_ms: Millis) -> Invitation:
     code, invitation_id = office.make_paper_code(5, 5), office.random_bytes(16)
     until = office.clock() + valid_ms
-    with office.people.write() as connection:
-        connection.execute(
-            "INSERT INTO invitation (digest, id, standing, member, role, made_by, created_ms, until_ms, used_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            (
-                digest_invitation(office, code),
-                invitation_id,
-                post.standing.value,
-                post.member,
-                None if post.role is None else post.role.value,
-                name_caller(principal),
-                office.clock(),
-                until,
-            ),
-        )
-        about = name_id("inv", invitation_id)
-        # Whose matter it is: the invited staff's member, or the inviter's.
-        member = post.member or principal.member
-        why = f"{post.standing} {post.role or ''}".strip()
-        record(connection, office, Action.ACCOUNT_INVITED, name_caller(principal), about=about, member=member, why=why)
+    connection.execute(
+        "INSERT INTO invitation (digest, id, standing, member, role, made_by, created_ms, until_ms, used_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        (
+            digest_invitation(office, code),
+            invitation_id,
+            post.standing.value,
+            post.member,
+            None if post.role is None else post.role.value,
+            name_caller(principal),
+            office.clock(),
+            until,
+        ),
+    )
+    about = name_id("inv", invitation_id)
+    # Whose matter it is: the invited staff's member, or the inviter's.
+    member = post.member or principal.member
+    why = f"{post.standing} {post.role or ''}".strip()
+    record(connection, office, Action.ACCOUNT_INVITED, name_caller(principal), about=about, member=member, why=why)
     return Invitation(about, code, post, until)
 
 
@@ -104,3 +114,6 @@ def _check_may_invite(principal: Principal, post: Post) -> None:
         return
     if post.standing is not Standing.OPERATOR or principal.standing is not Standing.OPERATOR:
         raise Refused(Reason.NOT_PERMITTED, "only an operator invites an operator")
+    if principal.account is not None:
+        # One who could make accounts of this kind alone would be two people whenever two are asked for.
+        raise Refused(Reason.NOT_PERMITTED, "one more operator is admitted by two of them: ask for approval")
