@@ -24,7 +24,9 @@ def list_pages(street: Street) -> list[tuple[str | None, str]]:
     holders += [street.path("hero", "/entries/1/contest"), street.path("contested", "/history")]
     holders += [street.path("miles_import", "/odometer"), street.path("scrapped"), street.path("histovec")]
     holders += [street.path("histovec", section) for section in ("/vehicle", "/odometer", "/contracts")]
-    operators = ["/operator", "/operator/log", "/operator/members"]
+    with street.desk.reading() as reader:
+        member = f"/operator/members/mem_{reader.state.members.all[-1].id.hex()}"
+    operators = ["/operator", "/operator/log", "/operator/members", member, "/operator/approvals"]
     visitors = ["/", "/design", "/offline", "/verify/here", "/vehicles", "/nowhere", "/sign-in", "/join", "/recover"]
     return [
         *(("holder", path) for path in holders),

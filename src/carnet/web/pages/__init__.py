@@ -12,6 +12,7 @@ from carnet.web.pages import (
     adding,
     entries,
     front,
+    operating,
     operator,
     organisation,
     signing_in,
@@ -31,5 +32,6 @@ ROUTES: list[Any] = [
     *adding.ROUTES,
     *verifying.ROUTES,
     *operator.ROUTES,
+    *operating.ROUTES,
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

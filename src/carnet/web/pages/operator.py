@@ -79,22 +79,6 @@ def get_log(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Resp
     return show(request, desk, principal, "operator_log.html", records=records, older=first or None, note=note)
 
 
-@get("/operator/members", opt={"policy": operator()}, sync_to_thread=True, include_in_schema=False)
-def get_members(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
-    """Who may be named in this log."""
-    with desk.reading() as reader:
-        members = [
-            {
-                "id": member.id.hex(),
-                "key_count": sum(key.revoked is None for key in member.keys),
-                "kind": str(member.kind),
-                "name": member.name,
-            }
-            for member in reader.state.members.all
-        ]
-    return show(request, desk, principal, "operator_members.html", members=members)
-
-
 def look_at_node(reader: Reader, *, is_ready: bool) -> NodeSeen:
     """What a reader sees of its node."""
     checkpoint = _find_checkpoint(reader)
@@ -133,4 +117,4 @@ def _describe(reader: Reader, index: int) -> dict[str, Any]:
     return {"at": record["at"], "index": index, "type": str(record.get("type"))}
 
 
-ROUTES = [get_node, decide_claim, get_log, get_members]
+ROUTES = [get_node, decide_claim, get_log]

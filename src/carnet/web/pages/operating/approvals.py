@@ -1,0 +1,132 @@
+"""What waits for a second operator, and what was decided: each request with what it would change, line by line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from carnet.errors import Reason, Refused
+from carnet.node.acts import EnrolMember
+from carnet.node.reader import Reader
+from carnet.services.approving.changes import find_subject, list_changes
+from carnet.services.approving.requests import (
+    Approval,
+    ask,
+    get_approval,
+    grant,
+    list_approvals,
+    refuse,
+    take_link,
+    withdraw,
+)
+from carnet.services.approving.wishes import InviteOperator
+from carnet.services.principals import Principal
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.pages.front import FormData
+from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
+from carnet.web.pages.showing import AnyRequest, go
+from carnet.web.people import get_office
+
+HERE = "/operator/approvals"
+
+
+@get(HERE, opt=LOOK, sync_to_thread=True, include_in_schema=False)
+def get_approvals(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """Those that wait, then the others."""
+    office = get_office(desk)
+    found = list_approvals(office, principal)
+    with desk.reading() as reader:
+        lines = [(one, _name_subject(reader, one)) for one in found]
+    waits = ("open", "granted")
+    facts: dict[str, Any] = {
+        "waiting": [line for line in lines if line[0].state in waits],
+        "decided": [line for line in lines if line[0].state not in waits],
+        "names": list_names(office, principal),
+    }
+    return show_page(request, desk, principal, "approvals.html", **facts)
+
+
+@post("/operator/operators", opt=ACT, sync_to_thread=True, include_in_schema=False)
+def ask_for_operator(data: FormData, desk: TheDesk, principal: ThePrincipal) -> Redirect:
+    """Ask that one more operator is let in."""
+    made = ask(get_office(desk), desk.door, principal, InviteOperator())
+    return go(f"{HERE}/{made.public_id}")
+
+
+@get(f"{HERE}/{{approval:str}}", opt=LOOK, sync_to_thread=True, include_in_schema=False)
+def get_one(approval: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """What it would change, and the two answers to it."""
+    return _show(request, desk, principal, get_approval(get_office(desk), principal, approval))
+
+
+@post(f"{HERE}/{{approval:str}}", opt=ACT, sync_to_thread=True, include_in_schema=False)
+def decide(
+    approval: FromPath[str], data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str] | Redirect:
+    """Grant somebody else's request and have it carried out, refuse it, or take one's own back."""
+    office, decision = get_office(desk), str(data.get("decision", ""))
+    try:
+        if decision == "grant":
+            grant(office, desk.door, principal, approval)
+        elif decision == "refuse":
+            refuse(office, principal, approval)
+        elif decision == "withdraw":
+            withdraw(office, principal, approval)
+        else:
+            raise Refused(Reason.NOT_IN_LIST, "the decision is grant, refuse or withdraw", field="decision")
+    except Refused as refused:
+        if refused.reason not in (Reason.APPROVAL_DECIDED, Reason.SECOND_OPERATOR_NEEDED):
+            raise
+        return _show(request, desk, principal, get_approval(office, principal, approval), refused=refused)
+    return go(f"{HERE}/{approval}")
+
+
+@post(f"{HERE}/{{approval:str}}/link", opt=ACT, sync_to_thread=True, include_in_schema=False)
+def get_link(
+    approval: FromPath[str], data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str]:
+    """The link of an operator who was admitted, shown once to whoever asked."""
+    office = get_office(desk)
+    made = take_link(office, principal, approval)
+    found = get_approval(office, principal, approval)
+    return _show(request, desk, principal, found, link=made.make_link(desk.origin))
+
+
+def _show(
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    approval: Approval,
+    *,
+    refused: Refused | None = None,
+    link: str | None = None,
+) -> Response[str]:
+    with desk.reading() as reader:
+        facts: dict[str, Any] = {
+            "approval": approval,
+            "subject": find_subject(reader, approval.kept.act),
+            "title": _name_subject(reader, approval),
+            "changes": list_changes(reader, approval.kept.act),
+        }
+    facts |= {
+        "names": list_names(get_office(desk), principal),
+        "link": link,
+        "has_link": isinstance(approval.kept.act, InviteOperator)
+        and (approval.state, approval.outcome, approval.asked_by) == ("done", None, principal.account),
+    }
+    return show_page(request, desk, principal, "approval.html", refused=refused, **facts)
+
+
+def _name_subject(reader: Reader, approval: Approval) -> str | None:
+    """How the member is called that it is about."""
+    act = approval.kept.act
+    if isinstance(act, EnrolMember):
+        return act.name
+    found = find_subject(reader, act)
+    return None if found is None else found.name
+
+
+ROUTES = [get_approvals, ask_for_operator, get_one, decide, get_link]

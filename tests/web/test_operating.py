@@ -1,0 +1,183 @@
+"""The operator's pages, without script: members and approvals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from carnet.services.accounts.office import Visit
+from carnet.services.accounts.registry import OPERATOR, insert_account
+from carnet.services.accounts.sessions import begin_session
+from carnet.services.signing import enrol_own_key, make_own_key
+from carnet.web.policy import FRESH_MS
+from tests.web.lodge import Lodge, lodging, post_form, visiting
+
+HTML = {"Accept": "text/html", "Accept-Language": "en"}
+MEMBERS, APPROVALS = "/operator/members", "/operator/approvals"
+
+
+@pytest.fixture
+def lodge(tmp_path: Path) -> Iterator[Lodge]:
+    with lodging(tmp_path) as made:
+        yield made
+
+
+class Person:
+    """An operator and their browser."""
+
+    def __init__(self, lodge: Lodge, client: TestClient[Litestar], name: str) -> None:
+        with lodge.office.people.write() as connection:
+            account = insert_account(connection, lodge.office, OPERATOR, name, lodge.office.random_bytes(32))
+            token = begin_session(connection, lodge.office, account, Visit("192.0.2.1"), "passkey")
+        self._client, self._token = client, token
+
+    @property
+    def client(self) -> TestClient[Litestar]:
+        """The one client of the test, as this person from now on."""
+        self._client.cookies.set("__Host-carnet_session", self._token, domain="carnet.example")
+        return self._client
+
+    def look(self, path: str) -> str:
+        answer = self.client.get(path, headers=HTML)
+        assert answer.status_code == 200, answer.text
+        return str(answer.text)
+
+    def send(self, page: str, path: str, status: int = 303, **fields: Any) -> Any:
+        answer = post_form(self.client, page, path, **fields)
+        assert answer.status_code == status, answer.text
+        return answer
+
+    def ask(self, page: str, path: str, **fields: Any) -> str:
+        """The page of the request that the form has made."""
+        made = str(self.send(page, path, **fields).headers["location"])
+        assert re.fullmatch(r"/operator/approvals/apr_[0-9a-f]{32}", made)
+        return made
+
+    def grant(self, page: str) -> None:
+        self.send(page, page, decision="grant")
+
+
+@pytest.fixture
+def pair(lodge: Lodge) -> Iterator[tuple[Person, Person]]:
+    with visiting(lodge) as client:
+        yield Person(lodge, client, "Nora Weiss"), Person(lodge, client, "Ada Roux")
+
+
+def find_member(lodge: Lodge, name: str) -> str:
+    found = [one for one in lodge.desk.door.state.members.all if one.name == name]
+    return f"{MEMBERS}/mem_{found[0].id.hex()}"
+
+
+def test_member__is_asked_by_one_granted_by_another_and_its_admin_invited_once(
+    lodge: Lodge, pair: tuple[Person, Person]
+) -> None:
+    first, second = pair
+    asked = first.ask(MEMBERS, MEMBERS, name="Garage des Tilleuls", kind="garage", enrolment="")
+    assert "another operator decides" in first.look(asked)
+    assert "Garage des Tilleuls" not in first.look(MEMBERS)
+    first.send(asked, asked, 422, decision="grant")
+    shown = second.look(asked)
+    assert "Nora Weiss" in shown
+    assert "Garage des Tilleuls" in second.look(APPROVALS)
+    second.grant(asked)
+    assert "Carried out" in second.look(asked)
+    second.send(APPROVALS, asked, 422, decision="refuse")
+    page = find_member(lodge, "Garage des Tilleuls")
+    assert "Takes part" in first.look(MEMBERS)
+    invited = post_form(first.client, page, f"{page}/invitations")
+    link = re.search(r"https://carnet\.example/join#[0-9A-Z-]{29}", invited.text)
+    assert link is not None
+    assert link[0] not in first.look(page)
+
+
+def test_member__with_its_own_key_is_named_by_the_file_that_it_sends(
+    lodge: Lodge, pair: tuple[Person, Person], tmp_path: Path
+) -> None:
+    first, second = pair
+    with lodge.desk.reading() as reader:
+        policy = tmp_path / "network.policy"
+        policy.write_bytes(reader.get_policy())
+    key = make_own_key(tmp_path / "own.key", None)
+    _, document = enrol_own_key(tmp_path / "own.key", None, policy, None)
+    first.send(MEMBERS, MEMBERS, 422, name="Mutuelle", kind="insurer", enrolment="{}")
+    asked = first.ask(MEMBERS, MEMBERS, name="Mutuelle", kind="insurer", enrolment=document.decode())
+    assert key.signer.digest.hex() in second.look(asked)
+    second.grant(asked)
+    member = find_member(lodge, "Mutuelle")
+    make_own_key(tmp_path / "other.key", None)
+    _, document = enrol_own_key(tmp_path / "other.key", None, policy, member.rpartition("_")[2])
+    asked = second.ask(member, f"{member}/keys", enrolment=document.decode())
+    first.grant(asked)
+    assert len(lodge.desk.door.state.members.all[-1].keys) == 2
+
+
+def test_member__is_accredited_and_leaves_by_two(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    second.grant(first.ask(MEMBERS, MEMBERS, name="Tilleuls", kind="garage", enrolment=""))
+    page = find_member(lodge, "Tilleuls")
+    before = lodge.desk.door.state.members.all[-1].accreditations
+    ticked = [f"{kind} {basis}" for kind, basis, _ in before]
+    first.send(page, f"{page}/accreditations", 422, may_write=ticked)
+    asked = first.ask(page, f"{page}/accreditations", may_write=ticked[1:])
+    assert "waits to be decided" in first.look(page)
+    second.grant(asked)
+    assert lodge.desk.door.state.members.all[-1].accreditations == before[1:]
+    asked = first.ask(page, f"{page}/retire")
+    second.send(asked, asked, decision="refuse")
+    assert "Refused" in first.look(asked)
+    asked = first.ask(page, f"{page}/retire")
+    first.send(asked, asked, decision="withdraw")
+    second.grant(first.ask(page, f"{page}/retire"))
+    assert "Has left" in first.look(MEMBERS)
+    first.send(MEMBERS, f"{page}/invitations", 403)
+
+
+def test_keys__are_replaced_and_revoked_by_two(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    writer = lodge.node.writers[0]
+    before = writer.node_key
+    node = f"{MEMBERS}/mem_{writer.node_id.hex()}"
+    first.send(node, f"{node}/keys/{before.hex()}", 422, how="revoke")
+    asked = first.ask(node, f"{node}/keys/{before.hex()}", how="rotate")
+    second.grant(asked)
+    assert writer.node_key != before
+    member = f"{MEMBERS}/mem_{lodge.node.operator.id.hex()}"
+    digest = lodge.desk.door.state.members.get(lodge.node.operator.id).keys[0].digest.hex()
+    first.send(member, f"{member}/keys/{digest}", 422, how="revoke", disputed_since="yesterday")
+    asked = first.ask(member, f"{member}/keys/{digest}", how="revoke", disputed_since="1")
+    assert "Disputed since" in second.look(asked)
+    second.grant(asked)
+    assert "Revoked at record" in first.look(member)
+    first.send(node, f"{node}/keys/{digest}", 422, how="rotate")
+
+
+def test_operator__is_admitted_by_two_and_the_link_shown_once(pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    asked = first.ask(APPROVALS, "/operator/operators")
+    second.grant(asked)
+    second.send(asked, f"{asked}/link", 403)
+    shown = post_form(first.client, asked, f"{asked}/link")
+    assert re.search(r"https://carnet\.example/join#[0-9A-Z-]{29}", shown.text)
+    first.send(APPROVALS, f"{asked}/link", 409)
+
+
+def test_acts__ask_for_a_fresh_confirmation(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    asked = first.ask(MEMBERS, MEMBERS, name="Tilleuls", kind="garage", enrolment="")
+    lodge.node.clock.now += FRESH_MS + 1
+    assert "/confirm?back=" in second.look(asked)
+    second.send(APPROVALS, asked, 403, decision="grant")
+    first.send(APPROVALS, MEMBERS, 403, name="Chênes", kind="garage", enrolment="")
+    assert all(one.name != "Tilleuls" for one in lodge.desk.door.state.members.all)
+
+
+def test_pages__of_what_is_not_there_are_404(pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    for path in (f"{MEMBERS}/mem_{'0' * 32}", f"{MEMBERS}/x", f"{APPROVALS}/apr_{'0' * 32}", f"{APPROVALS}/x"):
+        assert first.client.get(path, headers=HTML).status_code == 404, path
