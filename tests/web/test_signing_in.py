@@ -288,7 +288,7 @@ def test_demo_links__sign_in_three_offices_and_say_so(tmp_path: Path) -> None:
         links = make_demo_links(lodge.office, origin, [(lodge.passports[0], 0)], lodge.node.operator.id)
         for link, standing, home in (
             (links.holder, Standing.HOLDER, "/vehicles"),
-            (links.developer, Standing.STAFF, "/account"),
+            (links.developer, Standing.STAFF, "/console"),
             (links.operator, Standing.OPERATOR, "/operator"),
         ):
             with httpx2.Client(base_url=origin, headers=HTML) as client:

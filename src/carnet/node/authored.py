@@ -14,6 +14,7 @@ from heapq import merge
 from typing import Final, NamedTuple
 
 from carnet.errors import Reason, Refused
+from carnet.node.lookup import open_content
 from carnet.node.reader import Reader
 from carnet.types import KeyRole, MemberId
 from carnet.vault.places import decode_kinds, decode_places
@@ -120,6 +121,30 @@ def find_place(reader: Reader, passport: bytes, seq: int) -> Place | None:
     )
     row = reader.connection.execute(query, (passport, seq)).fetchone()
     return None if row is None else Place(*row)
+
+
+def find_target(reader: Reader, line: Line) -> tuple[bytes, int, MemberId] | None:
+    """The entry that this one's mark is about, where a member said it on its own word: passport, seq, author."""
+    query = (
+        "SELECT chain16, aimed.seq, author_key.member FROM entry JOIN chain ON chain.id = entry.chain"
+        " JOIN entry AS aimed ON aimed.chain = entry.chain AND aimed.sid = entry.target"
+        " JOIN submission ON submission.id = aimed.submission JOIN author_key ON author_key.id = submission.author_key"
+        " WHERE entry.chain = ? AND entry.seq = ? AND aimed.basis <> 4 AND chain.type = 1"
+    )
+    row = reader.connection.execute(query, (line.place.chain, line.place.seq)).fetchone()
+    return None if row is None else (bytes(row[0]), row[1], bytes(row[2]))
+
+
+def open_fields(reader: Reader, passport: bytes, seq: int) -> dict[str, object] | None:
+    """What one entry says, opened by itself; None where its contents are not here. Whoever asks has asked the reading
+    door first."""
+    ref = reader.get_chain(passport)
+    query = "SELECT kind, sid, secret, content FROM entry WHERE chain = ? AND seq = ?"
+    row = reader.connection.execute(query, (ref.id, seq)).fetchone()
+    if row is None or row[2] is None or row[3] is None:
+        return None
+    kind, names = reader.stored_kinds.names_of[row[0]]
+    return open_content(ref, kind, names, row[1], row[2], row[3]).fields
 
 
 def find_first_submission(connection: Connection, since: int) -> int:

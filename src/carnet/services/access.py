@@ -1,7 +1,7 @@
 """The one door for reading: which entries and fields of a passport a caller may see.
 
     the holder                   all of it
-    a member's staff, machines   the entries that the member wrote
+    a member's staff, machines   the entries that the member wrote, and objections to them
     everyone else                nothing, not even that the passport exists
 
 Whoever shows a passport to a caller asks here first, and opens contents only through the `View` that it gets. It
@@ -18,9 +18,10 @@ from typing import Protocol
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
+from carnet.node.authored import open_fields
 from carnet.node.reader import Reader, ShownEntry
 from carnet.services.principals import Principal, Scope, Standing
-from carnet.types import Basis, MemberId, Subject
+from carnet.types import Basis, Mark, MemberId, Subject
 from carnet.vault.codes import HISTORY
 
 OPENING = "passport.opened/1"
@@ -71,6 +72,16 @@ class View:
     def read_entries(self, reader: Reader) -> list[ShownEntry]:
         """Every link of the chain in order; the contents of those alone that are in the view."""
         return list(reader.read_entries(self.passport, self.is_open))
+
+    def read_objections(self, reader: Reader, links: Sequence[ShownEntry]) -> list[ShownEntry]:
+        """The entries that contest one in the view, opened: an objection is shown wherever the entry is shown, and to
+        its author first of all. `links` are those of the chain."""
+        own = {link.sid for link in links if self.is_open(link.member, link.basis)}
+        objections = [link for link in links if link.mark == Mark.CONTESTS and link.target in own]
+        return [
+            link if link.fields is not None else link._replace(fields=open_fields(reader, self.passport, link.seq))
+            for link in objections
+        ]
 
 
 def get_view(reader: Reader, holdings: Holdings, principal: Principal, passport: bytes) -> View:

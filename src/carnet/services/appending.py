@@ -129,7 +129,7 @@ def make_ready(
     NOT_ACCREDITED, MAY_NOT_WRITE, WRONG_CHAIN, TIME_IN_FUTURE, WRONG_MARK.
     """
     member, basis = find_author(reader.state, principal, new.kind)
-    chain = _find_chain(reader, holdings, principal, passport, subject)
+    chain = resolve_chain(reader, holdings, principal, passport, subject)
     check_not_future(check_occurred(new.occurred), now)
     return Ready(member.id, basis, Group([make_item(new, chain.subject)], chain))
 
@@ -342,7 +342,7 @@ def read_subject(value: object, field: str = "subject") -> Subject:
     return subject
 
 
-def _find_chain(
+def resolve_chain(
     reader: Reader, holdings: Holdings, principal: Principal, passport: bytes | None, subject: Subject | None
 ) -> ChainRef:
     """The chain that the caller means and may know of."""

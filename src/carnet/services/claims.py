@@ -117,8 +117,9 @@ def issue_code(
     code, code_id, now = office.make_paper_code(GROUPS, GROUP_SIZE), office.random_bytes(16), office.clock()
     with office.people.write() as connection:
         connection.execute(
-            "INSERT INTO claim_code (digest, id, chain, epoch, member, made_by, created_ms, until_ms, used_ms, account)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+            "INSERT INTO claim_code"
+            " (digest, id, chain, epoch, member, made_by, created_ms, until_ms, used_ms, account, revoked_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
             (_digest(office, code), code_id, passport, epoch, member, who, now, now + valid_ms),
         )
         about, why = name_id("pas", passport), name_id("cod", code_id)
@@ -167,6 +168,95 @@ def give_up(office: Office, principal: Principal, passport: ChainId) -> None:
         end_holding(connection, office, passport)
         about = name_id("pas", passport)
         record(connection, office, Action.GIVEN_UP, name_id("acc", account), about=about)
+
+
+class CodeLine(NamedTuple):
+    """A code that a member printed, without its secret. `state`: in_force, used, revoked or over; times are ms."""
+
+    id: str
+    passport: ChainId
+    made_by: str
+    created_at: Millis
+    until: Millis
+    used_at: Millis | None
+    state: str
+
+
+def list_codes(
+    office: Office, principal: Principal, *, limit: int = 50, before: str | None = None
+) -> Sequence[CodeLine]:
+    """The codes of the caller's member, the newest first, those made before the code `before`.
+
+    Raises Refused(NOT_PERMITTED, VALUE_OUT_OF_RANGE).
+    """
+    member, now = _get_code_reader(principal), office.clock()
+    where, values = "member = ?", tuple[object, ...]((member,))
+    with office.people.read() as connection:
+        if before is not None:
+            id_ = read_id("cod", before, Reason.VALUE_OUT_OF_RANGE)
+            row = connection.execute("SELECT created_ms FROM claim_code WHERE id = ? AND member = ?", (id_, member))
+            found = row.fetchone()
+            if found is None:
+                raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is the id of a code of this list")
+            where, values = f"{where} AND (created_ms, id) < (?, ?)", (*values, found[0], id_)
+        columns = "id, chain, made_by, created_ms, until_ms, used_ms, revoked_ms"
+        query = f"SELECT {columns} FROM claim_code WHERE {where} ORDER BY created_ms DESC, id DESC LIMIT ?"  # noqa: S608
+        rows = connection.execute(query, (*values, limit)).fetchall()
+    return [
+        CodeLine(
+            name_id("cod", bytes(id_)),
+            bytes(chain),
+            made_by,
+            created,
+            until,
+            used,
+            _find_state(until, used, ended, now),
+        )
+        for id_, chain, made_by, created, until, used, ended in rows
+    ]
+
+
+def count_codes(office: Office, principal: Principal) -> int:
+    """How many codes of the caller's member are in force."""
+    query = "SELECT count(*) FROM claim_code WHERE member = ? AND used_ms IS NULL AND until_ms > ?"
+    with office.people.read() as connection:
+        return int(connection.execute(query, (_get_code_reader(principal), office.clock())).fetchone()[0])
+
+
+def revoke_code(office: Office, principal: Principal, code: str) -> None:
+    """End a code of the caller's member that was not used; once more changes nothing.
+
+    Raises Refused NOT_PERMITTED, NOT_FOUND (also for another's), CODE_NOT_VALID for one that was used.
+    """
+    member, who = _get_issuer(principal, principal.member), name_caller(principal)
+    id_, now = read_id("cod", code, Reason.NOT_FOUND), office.clock()
+    with office.people.write() as connection:
+        query = "SELECT chain, used_ms, until_ms FROM claim_code WHERE id = ? AND member = ?"
+        row = connection.execute(query, (id_, member)).fetchone()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such code, or it is not yours")
+        if row[1] is not None:
+            raise Refused(Reason.CODE_NOT_VALID, "this code was used already: whoever had it holds the passport")
+        if row[2] <= now:
+            return
+        connection.execute("UPDATE claim_code SET until_ms = ?, revoked_ms = ? WHERE id = ?", (now, now, id_))
+        about = name_id("pas", bytes(row[0]))
+        record(connection, office, Action.CODE_REVOKED, who, about=about, member=member, why=code)
+
+
+def _get_code_reader(principal: Principal) -> MemberId:
+    is_machine = principal.standing is Standing.MACHINE and Scope.CLAIMS_ISSUE in principal.scopes
+    if principal.member is None or not (principal.standing is Standing.STAFF or is_machine):
+        raise Refused(
+            Reason.NOT_PERMITTED, "codes are listed for the staff of their member, and machines with claims:issue"
+        )
+    return principal.member
+
+
+def _find_state(until: Millis, used: Millis | None, revoked: Millis | None, now: Millis) -> str:
+    if used is not None:
+        return "used"
+    return "revoked" if revoked is not None else "over" if until <= now else "in_force"
 
 
 # ---- contests

@@ -35,13 +35,15 @@ class Frame:
     """What every page knows of its reader: language, theme, the path asked for, who has signed in, and the token that
     its forms carry.
 
-    `standing` is the value of `Principal.standing`; `form_token` is empty where no form may write.
+    `standing` is the value of `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no
+    form may write.
     """
 
     language: Language = "fr"
     theme: Theme = "auto"
     path: str = "/"
     standing: str = "visitor"
+    role: str = ""
     name: str | None = None
     form_token: str = ""
     is_demo: bool = False
@@ -54,7 +56,9 @@ class Frame:
     @property
     def home(self) -> str:
         """Where this reader's work begins."""
-        return {"visitor": "/", "operator": "/operator", "holder": "/vehicles"}.get(self.standing, "/account")
+        return {"visitor": "/", "operator": "/operator", "holder": "/vehicles", "staff": "/console"}.get(
+            self.standing, "/account"
+        )
 
     def with_path(self, path: str) -> Frame:
         """The same frame for another path."""

@@ -17,6 +17,7 @@ from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal
 
 from carnet.services.describing import TELLING
+from carnet.services.units import find_unit
 from carnet.web.language import LOCALES, Language
 from carnet.web.verify_page import make_texts
 
@@ -31,14 +32,6 @@ KEPT: Final = 4096
 
 NARROW: Final = "\u202f"
 
-# What a unit at the end of a field's name means: how to divide, and what to write behind.
-_UNITS: Final[dict[str, tuple[int, str]]] = {
-    "km": (1, "km"), "mi": (1, "mi"), "kg": (1, "kg"), "w": (1000, "kW"), "wh": (1000, "kWh"), "mm3": (1000, "cm³"),
-    "mv": (1000, "V"), "c": (1, "°C"), "ppm": (1, "ppm"), "ml": (1000, "l"), "permille": (10, "%"), "mah": (1, "mAh"),
-    "pa": (100, "hPa"), "rpm": (1, "rpm"), "minutes": (1, "min"), "s": (1, "s"), "m": (1000, "km"),
-    "hundredths": (100, ""),
-    "g_per_km": (1, "g/km"), "km_h": (1, "km/h"),
-}  # fmt: skip
 _NAMED = ("valid_until", "next_due", "first_registration", "alias", "centre", "towed_to")
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?\Z")
 
@@ -114,6 +107,10 @@ class Wording:
         pattern = "d MMMM y 'à' H:mm 'UTC'" if self.language == "fr" else "d MMMM y 'at' HH:mm 'UTC'"
         return str(format_datetime(at, pattern, locale=self._locale))
 
+    def moment_of(self, text: str) -> str:
+        """The same for a moment in RFC 3339, as the API writes it."""
+        return self.moment(int(datetime.fromisoformat(text).timestamp() * 1000))
+
     @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def date_of(self, ms: int) -> str:
         """The day (UTC) of a moment of the machine."""
@@ -146,6 +143,11 @@ class Wording:
         if meaning is not None:
             return str(meaning)
         return str(words.get(value, value.replace("_", " "))) if name in self._texts["listed"] else value
+
+    def choice(self, name: str, value: str) -> str:
+        """One of a list of choices, as a form offers it: with its code, where that is what people know it by."""
+        word = self.word(name, value)
+        return word if word == value or value.islower() else f"{word} ({value})"
 
     def title(self, fields: Fields) -> str:
         """What an entry is, in a few words: its kind, and the one choice that tells more than the kind does."""
@@ -242,12 +244,12 @@ class Wording:
         return f"{gravity}{self._text(key, item[key])}{many}"
 
     def _integer(self, name: str, value: int, fields: Fields) -> str:
-        unit = next((unit for unit in ("g_per_km", "km_h") if name.endswith(f"_{unit}")), name.rpartition("_")[2])
-        if unit == "cents":
+        if name.endswith("_cents"):
             currency = fields.get("currency")
             return self.money(value, currency if isinstance(currency, str) else None)
-        if unit in _UNITS and "_" in name:
-            size, sign = _UNITS[unit]
+        unit = find_unit(name)
+        if unit is not None:
+            size, sign = unit
             sign = "tr/min" if sign == "rpm" and self.language == "fr" else sign
             return f"{self.number(value / size if value % size else value // size)}{NARROW}{sign}".strip()
         return str(value) if name.endswith("year") else self.number(value)

@@ -21,11 +21,14 @@ from carnet.services.claims import (
     VALID_MS,
     Claimed,
     claim,
+    count_codes,
     decide,
     give_up,
     issue_code,
+    list_codes,
     list_contests,
     object_to,
+    revoke_code,
 )
 from carnet.services.holdings import Holdings
 from carnet.services.principals import VISITOR, Principal, Role, Scope, Standing
@@ -114,6 +117,30 @@ def test_issue_code__by_who_opened_or_serviced_it(claims: Claims) -> None:
     for days in (0, MAX_VALID_MS + 1):
         refuse(Reason.VALUE_OUT_OF_RANGE, issue_code, office, reader, clerk, claims.passports[0], valid_ms=days)
     assert len(claims.ground.read_events(Action.CODE_ISSUED)) == 2
+
+
+def test_revoke_code__ends_it_for_good(claims: Claims) -> None:
+    office, garage = claims.ground.office, claims.garage.id
+    clerk, reader_role = (claims.ground.join_staff(role, garage).principal for role in (Role.CLERK, Role.READER))
+    other = claims.ground.join_staff(Role.ADMIN, claims.node.operator.id).principal
+    code, used = claims.issue(), claims.issue()
+    claims.claim(claims.ground.join(), used)
+    lines = list_codes(office, reader_role)
+    assert sorted(line.state for line in lines) == ["in_force", "used"]
+    assert count_codes(office, clerk) == 1
+    assert list_codes(office, clerk, limit=1, before=lines[0].id) == [lines[1]]
+    in_force, done = sorted(lines, key=lambda line: line.state)
+    refuse(Reason.NOT_PERMITTED, revoke_code, office, reader_role, in_force.id)
+    refuse(Reason.NOT_FOUND, revoke_code, office, other, in_force.id)
+    refuse(Reason.CODE_NOT_VALID, revoke_code, office, clerk, done.id)
+    for _ in range(2):
+        revoke_code(office, clerk, in_force.id)
+    assert len(claims.ground.read_events(Action.CODE_REVOKED)) == 1
+    assert next(line.state for line in list_codes(office, clerk) if line.id == in_force.id) == "revoked"
+    refuse(Reason.CODE_NOT_VALID, claims.claim, claims.ground.join(), code)
+    assert list_codes(office, other) == []
+    refuse(Reason.NOT_PERMITTED, list_codes, office, claims.ground.join().principal)
+    refuse(Reason.VALUE_OUT_OF_RANGE, list_codes, office, other, before=in_force.id)
 
 
 def test_issue_code__refused_member_retired(claims: Claims) -> None:

@@ -49,6 +49,7 @@ class Action(StrEnum):
     TOKEN_ISSUED = "client.token_issued"
     TOKEN_REFUSED = "client.token_refused"
     CODE_ISSUED = "claim.code_issued"
+    CODE_REVOKED = "claim.code_revoked"
     CLAIMED = "claim.claimed"
     CLAIM_REFUSED = "claim.refused"
     CONTESTED = "claim.contested"

@@ -84,7 +84,9 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("holding", _V, "to let the holder, and nobody else, see the vehicle", _HOLDING, "chain account epoch"),
     **_fields("holding", _A, "to say since when and how", _HOLDING, "id how since_ms until_ms"),
     **_fields("claim_code", _V, "to let one person claim the vehicle", _CODE, "digest id chain epoch account"),
-    **_fields("claim_code", _A, "to say who printed a code and who used it", _CODE, "made_by created_ms used_ms"),
+    **_fields(
+        "claim_code", _A, "to say who printed a code and who used it", _CODE, "made_by created_ms used_ms revoked_ms"
+    ),
     **_fields("contest", _V, "to decide who holds a vehicle", _CONTEST, "id chain epoch claimant holder"),
     **_fields("contest", _A, "to say who decided", _CONTEST, "state created_ms decided_by decided_ms"),
     **_fields("throttle", _C, "to slow down guessing", "until its window ends", "digest count"),

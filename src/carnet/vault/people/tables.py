@@ -203,10 +203,12 @@ claim_code = Table(
     _number("until_ms"),
     _number("used_ms", may_miss=True),
     _bytes("account", may_miss=True),
+    _number("revoked_ms", may_miss=True),
 )
 """A code that a member printed, with which a holder claims the passport once."""
 
 Index("claim_code_by_chain", claim_code.c.chain)
+Index("claim_code_by_member", claim_code.c.member, claim_code.c.created_ms)
 
 contest = Table(
     "contest",

@@ -10,15 +10,22 @@ from typing import Any
 from carnet.web.pages import (
     account,
     adding,
+    codes,
+    console,
     entries,
     front,
+    mending,
     operating,
     operator,
     organisation,
+    own,
+    own_keys,
+    own_signing,
     signing_in,
     vehicle,
     vehicles,
     verifying,
+    writing,
 )
 
 ROUTES: list[Any] = [
@@ -33,5 +40,12 @@ ROUTES: list[Any] = [
     *verifying.ROUTES,
     *operator.ROUTES,
     *operating.ROUTES,
+    *console.ROUTES,
+    *writing.ROUTES,
+    *own_signing.ROUTES,
+    *own.ROUTES,
+    *mending.ROUTES,
+    *own_keys.ROUTES,
+    *codes.ROUTES,
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

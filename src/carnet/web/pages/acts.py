@@ -36,6 +36,7 @@ def say_action(language: Language, action: Action) -> str:
         Action.WEBHOOK_STARTED: _("Webhook started again"),
         Action.WEBHOOK_ENDED: _("Webhook ended"),
         Action.CODE_ISSUED: _("Code for a vehicle issued"),
+        Action.CODE_REVOKED: _("Code for a vehicle withdrawn"),
         Action.CLAIMED: _("Vehicle claimed"),
         Action.CLAIM_REFUSED: _("A code was refused"),
         Action.CONTESTED: _("Vehicle of somebody else claimed"),

@@ -25,10 +25,31 @@ def say_refusal(language: Language, refused: Refused) -> str:
         Reason.WRITER_BUSY: _("The node cannot write just now. Nothing was lost: send it again in a minute."),
         Reason.REQUEST_TOO_LARGE: _("This file is too large: choose a smaller one."),
         Reason.WRONG_MEDIA_TYPE: _("This file is no JPEG, PNG, WebP or PDF: choose another."),
+        Reason.UNKNOWN_KEY: _("This browser has no key that is in force for your organisation: see “Own keys”."),
+        Reason.BAD_SIGNATURE: _("What came back was not signed with this key: write it again."),
         Reason.TOO_MANY_REQUESTS: _("Too many attempts. Wait a little, then try again."),
     }
     otherwise = _("This was refused:")
     return sentences.get(refused.reason) or f"{otherwise} {refused.message}"
+
+
+def say_fault(language: Language, refused: Refused) -> str:
+    """What is wrong with one input of a form that was made from a kind's schema."""
+    _ = load_translations(language).gettext
+    sentences = {
+        Reason.MISSING_FIELD: _("This is needed."),
+        Reason.NOT_IN_LIST: _("Choose one of these."),
+        Reason.WRONG_TYPE: _("This is no number as it is written here: digits, with a comma or a point for parts."),
+        Reason.FIELDS_CONFLICT: _(
+            "This does not go with another field: one of the two must be filled in, or left blank."
+        ),
+        Reason.ENDS_BEFORE_START: _("The end is before the beginning."),
+        Reason.INVALID_VIN: say_vin(language, refused),
+        Reason.INVALID_PLATE: say_vin(language, refused),
+    }
+    if refused.reason is Reason.FIELDS_CONFLICT and str(refused.facts.get("field", "")).endswith("odometer_state"):
+        return _("Give the reading, or say that it could not be read.")
+    return sentences.get(refused.reason) or say_refusal(language, refused)
 
 
 def say_vin(language: Language, refused: Refused) -> str:

@@ -60,6 +60,7 @@ def make_frame(
         theme=find_theme(kept),
         path=request.scope["path"],
         standing=principal.standing.value,
+        role="" if principal.role is None else principal.role.value,
         form_token=compute_form_token(secret, begins or request.cookies.get(desk.cookies.session)),
         is_demo=desk.is_demo,
     )

@@ -37,7 +37,7 @@ from carnet.web.people import get_office, get_visit
 from carnet.web.policy import OPEN, signed_in
 
 MAX_ANSWER: Final = 20_000
-HOMES: Final = {Standing.HOLDER: "/vehicles", Standing.OPERATOR: "/operator", Standing.STAFF: "/account"}
+HOMES: Final = {Standing.HOLDER: "/vehicles", Standing.OPERATOR: "/operator", Standing.STAFF: "/console"}
 
 
 class NoInput(Input, frozen=True):

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _make_appearance()
     _make_approvals()
     _make_quotas()
+    _change_codes()
 
 
 def _make_mappings() -> None:
@@ -99,6 +100,13 @@ def _make_quotas() -> None:
         *_texts("changed_by"),
         key="member",
     )
+
+
+def _change_codes() -> None:
+    # An added column does not pass where the types of new tables are named for PostgreSQL.
+    moment = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+    op.add_column("claim_code", sa.Column("revoked_ms", moment, nullable=True))
+    op.create_index("claim_code_by_member", "claim_code", ["member", "created_ms"])
 
 
 def _make(name: str, *columns: Any, key: str = "id", checks: tuple[str, ...] = ()) -> None:

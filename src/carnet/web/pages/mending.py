@@ -1,0 +1,199 @@
+"""What a member does about an own entry that was wrong or is contested: correct it, withdraw it, or answer.
+
+Nothing that is sealed is changed: each of the three is an entry of its own, with its mark. Source: docs/spec 2.8, 2.9.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from carnet.errors import Reason, Refused
+from carnet.services.access import get_member
+from carnet.services.appending import NewEntry, append
+from carnet.services.console.forms import make_form, unfill
+from carnet.services.console.vehicles import OwnEntryOpened, OwnVehicle
+from carnet.services.console.writing import get_basis, get_schema
+from carnet.services.declaring import CONTESTED
+from carnet.services.principals import Principal, Role
+from carnet.types import Basis, Subject
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.pages.front import FormData
+from carnet.web.pages.holding import get_holdings, get_today
+from carnet.web.pages.own import ENTRY, WITHDRAWALS, get_own, list_entry_facts, note_look, opening_own
+from carnet.web.pages.own_signing import show_signing
+from carnet.web.pages.sayings import say_refusal
+from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.pages.writing import Known, make_new, place_refusal, read_values, read_written, show_form
+from carnet.web.policy import staff
+from carnet.web.wording import get_wording
+
+WRITERS: Final = staff(Role.ADMIN, Role.CLERK)
+WITHDRAWN: Final = "passport.corrected/1"
+
+
+@get(f"{ENTRY}/correct", opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
+def ask_for_correction(
+    passport: FromPath[str], seq: FromPath[int], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str]:
+    """The form of an own entry, filled with what it says now."""
+    vehicle, one, known = _open(desk, principal, passport, seq)
+    values = unfill(known.form, one.entry.fields) | {"day": one.entry.day or "", "once": desk.random_bytes(16).hex()}
+    return _show(request, desk, principal, vehicle, one, known, values)
+
+
+@post(f"{ENTRY}/correct", opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
+def correct_entry(
+    passport: FromPath[str],
+    seq: FromPath[int],
+    data: FormData,
+    request: AnyRequest,
+    desk: TheDesk,
+    principal: ThePrincipal,
+) -> Response[str] | Redirect:
+    """Seal what takes its place; or the form again with what was wrong."""
+    vehicle, one, known = _open(desk, principal, passport, seq)
+    language = find_reader_language(request, desk)
+    values = read_values(data)
+    # The vehicle is the entry's own: a correction about another one is a withdrawal and a new entry.
+    subject = Subject(**one.entry.fields["subject"])
+    with desk.reading() as reader:
+        written = read_written(desk, reader, known, language, values, subject)
+    added = str(data.get("more", ""))[:80]
+    if added or written.errors:
+        errors = None if added else written.errors
+        return _show(request, desk, principal, vehicle, one, known, values, errors=errors, added=added)
+    new = make_new(known, written, bytes.fromhex(one.entry.statement))
+    try:
+        return _seal(request, desk, principal, vehicle, new, "corrected", values.get("key", ""))
+    except Refused as refused:
+        errors, problem = place_refusal(language, refused)
+        return _show(request, desk, principal, vehicle, one, known, values, errors=errors, problem=problem)
+
+
+@post(f"{ENTRY}/withdraw", opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
+def withdraw_entry(
+    passport: FromPath[str],
+    seq: FromPath[int],
+    data: FormData,
+    request: AnyRequest,
+    desk: TheDesk,
+    principal: ThePrincipal,
+) -> Response[str] | Redirect:
+    """Take an own entry back, with the reason."""
+    values = read_values(data)
+    with opening_own(desk, principal, passport) as (_, _view, vehicle):
+        one = get_own(vehicle, seq)
+    reason = values.get("reason", "")
+    if reason not in WITHDRAWALS:
+        refused = Refused(Reason.NOT_IN_LIST, f"the reason is one of {', '.join(WITHDRAWALS)}")
+        return _show_entry(request, desk, principal, passport, seq, refused)
+    fields = {"reason": reason} | ({"note": " ".join(values["note"].split())} if values.get("note") else {})
+    new = NewEntry(kind=WITHDRAWN, occurred=_today(desk), fields=fields, corrects=bytes.fromhex(one.entry.statement))
+    try:
+        return _seal(request, desk, principal, vehicle, new, "withdrawn", values.get("key", ""), back=seq)
+    except Refused as refused:
+        return _show_entry(request, desk, principal, passport, seq, refused)
+
+
+@post(f"{ENTRY}/answer", opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
+def answer_objection(
+    passport: FromPath[str],
+    seq: FromPath[int],
+    data: FormData,
+    request: AnyRequest,
+    desk: TheDesk,
+    principal: ThePrincipal,
+) -> Response[str] | Redirect:
+    """Contest an objection to an own entry: both stay visible, and whoever reads them judges."""
+    values = read_values(data)
+    with opening_own(desk, principal, passport) as (_, _view, vehicle):
+        one = get_own(vehicle, seq)
+    objection = next((each for each in one.objections if str(each.seq) == values.get("objection")), None)
+    note = " ".join(values.get("note", "").split())
+    if objection is None or not note:
+        refused = Refused(Reason.MISSING_FIELD, "say in a few words why the entry is right")
+        return _show_entry(request, desk, principal, passport, seq, refused)
+    new = NewEntry(
+        kind=CONTESTED,
+        occurred=_today(desk),
+        fields={"reason": "other", "note": note},
+        contests=bytes.fromhex(objection.statement),
+    )
+    try:
+        return _seal(request, desk, principal, vehicle, new, "answered", values.get("key", ""), back=seq)
+    except Refused as refused:
+        return _show_entry(request, desk, principal, passport, seq, refused)
+
+
+def _open(desk: Desk, principal: Principal, passport: str, seq: int) -> tuple[OwnVehicle, OwnEntryOpened, Known]:
+    """An own entry that can be corrected, and its form. Raises Refused(NOT_FOUND) for another."""
+    with opening_own(desk, principal, passport) as (reader, view, vehicle):
+        one = get_own(vehicle, seq)
+        member = get_member(reader.state, principal)
+        if not list_entry_facts(desk, reader, principal, vehicle, one)["is_correctable"]:
+            raise Refused(Reason.NOT_FOUND, "this entry cannot be corrected here, or was corrected already")
+        note_look(desk, principal, reader, view, [one.entry.kind])
+        schema = get_schema(reader, one.entry.kind)
+        return vehicle, one, Known(member, get_basis(member, desk.door.node_id), schema, make_form(schema))
+
+
+def _seal(
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    vehicle: OwnVehicle,
+    new: NewEntry,
+    done: str,
+    key: str,
+    back: int | None = None,
+) -> Response[str] | Redirect:
+    """Seal it, or hand it on to be signed; then to the new entry, or `back` to the one that it is about."""
+    passport = bytes.fromhex(vehicle.passport)
+    with desk.reading() as reader:
+        is_own = get_basis(get_member(reader.state, principal), desk.door.node_id) == Basis.OWN_KEY
+    if is_own:
+        return show_signing(request, desk, principal, new, None, passport=passport, digest=key)
+    with desk.reading() as reader:
+        sealed = append(
+            desk.door, reader, get_holdings(desk), principal, new, passport=passport, subject=None, now=desk.clock()
+        )
+    place = sealed.seq if back is None else back
+    return go(f"/console/vehicles/{sealed.passport}/entries/{place}?{done}")
+
+
+def _show(
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    vehicle: OwnVehicle,
+    one: OwnEntryOpened,
+    known: Known,
+    values: dict[str, str],
+    **more: Any,
+) -> Response[str]:
+    action = f"/console/vehicles/pas_{vehicle.passport}/entries/{one.entry.seq}/correct"
+    return show_form(request, desk, principal, known, values, corrects=vehicle, action=action, **more)
+
+
+def _show_entry(
+    request: AnyRequest, desk: Desk, principal: Principal, passport: str, seq: int, refused: Refused
+) -> Response[str]:
+    """The entry's page again, with what was refused."""
+    with opening_own(desk, principal, passport) as (reader, _, vehicle):
+        one = get_own(vehicle, seq)
+        facts = list_entry_facts(desk, reader, principal, vehicle, one)
+    language = find_reader_language(request, desk)
+    facts |= {"done": None, "was_sealed": False, "problem": say_refusal(language, refused)}
+    facts["listed"] = get_wording(language).listed(one.entry.kind, one.entry.fields)
+    return show(request, desk, principal, "console/entry.html", 422, **facts)
+
+
+def _today(desk: Desk) -> dict[str, Any]:
+    return {"at": get_today(desk).isoformat(), "precision": "day", "zone": None}
+
+
+ROUTES = [ask_for_correction, correct_entry, withdraw_entry, answer_objection]

@@ -1,0 +1,274 @@
+"""A member's desk without script: today, forms made from kinds, receipts, corrections and answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from carnet.proof.verify import verify_bundle
+from carnet.services.appending import NewEntry, append
+from carnet.services.principals import Principal, Standing
+from carnet.tlog.policy import parse_policy
+from tests.node.home import is_good, occurred
+from tests.web.workshop import OTHER_VIN, VIN, Workshop, opening_workshop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with opening_workshop(tmp_path_factory.mktemp("workshop")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _be_clerk(shop: Workshop) -> None:
+    shop.be("clerk")
+
+
+def find_errors(page: str) -> dict[str, str]:
+    found = re.findall(r'id="e-([^"]+)"[^>]*>.*?<span>(.*?)</span>', page, re.DOTALL)
+    return dict(found)
+
+
+def test_console__is_for_staff_and_begins_empty(shop: Workshop) -> None:
+    shop.be("reader")
+    page = shop.get("/console")
+    assert "Nothing is sealed yet today" in page
+    assert "/console/write" not in page
+    shop.get("/console/write", 403)
+    shop.be("admin")
+    assert 'href="/organisation"' in shop.get("/console")
+    for who in ("holder", "operator"):
+        shop.be(who)
+        shop.get("/console", 403)
+
+
+def test_write__offers_what_the_member_is_accredited_for(shop: Workshop) -> None:
+    page = shop.get("/console/write")
+    assert "/console/write/vehicle.odometer-1" in page
+    assert "vehicle.inspection-1" not in page
+    assert "passport." not in page
+    for slug in ("vehicle.inspection-1", "vehicle.nothing-1", "passport.contested-1", "x"):
+        shop.get(f"/console/write/{slug}", 404)
+
+
+def test_write__every_form_of_the_network_is_drawn(shop: Workshop) -> None:
+    for who in ("clerk", "dealer"):
+        shop.be(who)
+        slugs = re.findall(r'href="/console/write/([a-z0-9_.-]+)"', shop.get("/console/write"))
+        assert len(slugs) >= 8
+        for slug in slugs:
+            page = shop.get(f"/console/write/{slug}")
+            assert page.count("<h1>") == 1
+            assert 'name="vehicle"' in page
+
+
+def test_write__seals_and_shows_a_receipt_with_its_proof(shop: Workshop) -> None:
+    page = shop.seal(odometer="41 230", odometer_unit="km")
+    shown = shop.get(f"{page}?sealed")
+    assert "It is sealed." in shown
+    assert "41,230" in shown
+    proof = shop.client.get(f"{page}/proof")
+    assert proof.headers["content-disposition"].endswith('.carnet"')
+    with shop.lodge.node.read() as reader:
+        verdict = verify_bundle(proof.content, parse_policy(reader.get_policy()), shop.lodge.node.clock())
+    assert is_good(verdict)
+    assert "1 entry is sealed today" in shop.get("/console")
+
+
+def test_write__sent_twice_is_sealed_once(shop: Workshop) -> None:
+    fields = {"odometer": "41231", "once": "0" * 32}
+    assert shop.seal(**fields) == shop.seal(**fields)
+    assert shop.seal(odometer="41231") != shop.seal(odometer="41231")
+
+
+def test_write__tells_every_fault_at_its_input_and_keeps_the_rest(shop: Workshop) -> None:
+    answer = shop.write(odometer="12,5", vehicle="WVWZZZ1KZ7P12345O", day="2999-01-01", establishment="Chez nous")
+    errors = find_errors(answer.text)
+    assert answer.status_code == 422
+    assert set(errors) == {"odometer", "vehicle", "day"}
+    assert 'value="12,5"' in answer.text
+    assert 'value="Chez nous"' in answer.text
+    assert re.search(r'name="vehicle"[^>]*autofocus', answer.text) or re.search(
+        r'name="day"[^>]*autofocus', answer.text
+    )
+    blank = shop.write(odometer="")
+    assert set(find_errors(blank.text)) == {"odometer"}
+    assert find_errors(shop.write(odometer="1", vehicle="").text).keys() == {"vehicle"}
+
+
+def test_write__a_list_grows_by_a_button_and_blank_rows_are_left_out(shop: Workshop) -> None:
+    slug = "vehicle.service-1"
+    grown = shop.write(slug, more="activities", **{"activities.0.text": "Oil"})
+    assert grown.status_code == 200
+    assert 'name="activities.1.text"' in grown.text
+    assert 'value="Oil"' in grown.text or ">Oil<" in grown.text
+    fields = {
+        "activities.0.text": "Oil",
+        "activities.2.text": "Filter",
+        "odometer": "42000",
+        "next_due.odometer": "57000",
+    }
+    page = shop.get(shop.seal(slug, **fields))
+    assert "Oil; Filter" in page
+    assert "57,000" in page
+    faulty = shop.write(slug, **{"activities.0.text": "Oil", "activities.2.code": "X1"})
+    assert find_errors(faulty.text).keys() == {"activities.2.text"}
+
+
+def test_write__units_are_those_that_people_write(shop: Workshop) -> None:
+    shop.be("dealer")
+    page = shop.seal(
+        "vehicle.identity-1", make="Volkswagen", model="Golf", power_w="77,5", first_registration="2020-02-03"
+    )
+    with shop.lodge.node.read() as reader:
+        entries = list(reader.read_entries(bytes.fromhex(shop.passport[4:])))
+    assert entries[-1].fields is not None
+    assert entries[-1].fields["power_w"] == 77_500
+    assert "77.5" in shop.get(page)
+
+
+def test_write__by_plate_once_an_author_has_signed_for_it(shop: Workshop) -> None:
+    assert "vehicle" in find_errors(shop.write(vehicle="AB-123-CD", odometer="43000").text)
+    shop.be("dealer")
+    alias = {"alias.subject": "plate:FR:AB-123-CD", "alias.from": "2020-01-01"}
+    shop.seal("vehicle.identity-1", make="Volkswagen", **alias)
+    shop.be("clerk")
+    shop.lodge.node.clock.now += 60_000
+    assert shop.passport in shop.seal(vehicle="ab 123 cd", odometer="43000")
+
+
+def test_write__opens_a_passport_where_the_rules_allow_it(shop: Workshop) -> None:
+    refused = shop.write(vehicle=OTHER_VIN, odometer="9")
+    assert "your organisation opens none" in refused.text
+    shop.be("dealer")
+    asked = shop.write(vehicle=OTHER_VIN, odometer="9")
+    assert asked.status_code == 200
+    assert 'name="occasion"' in asked.text
+    page = shop.seal(vehicle=OTHER_VIN, odometer="9", occasion="import")
+    assert shop.passport not in page
+    assert page.endswith("/1")
+
+
+def test_write__another_one_like_it_keeps_what_stays_the_same(shop: Workshop) -> None:
+    page = shop.seal(
+        "vehicle.service-1", odometer="44000", establishment="Atelier 4", **{"activities.0.text": "Brakes"}
+    )
+    like = f"{shop.passport}.{page.rpartition('/')[2]}"
+    form = shop.get(f"/console/write/vehicle.service-1?like={like}")
+    assert "Atelier 4" in form
+    assert "Brakes" in form
+    assert "44000" not in form
+    assert VIN not in form
+    shop.be("other")
+    assert "Atelier 4" not in shop.get(f"/console/write/vehicle.service-1?like={like}")
+
+
+def test_vehicles__only_those_that_the_member_has_written_about(shop: Workshop) -> None:
+    shop.seal(odometer="45000")
+    assert shop.client.get("/console/vehicles", params={"q": VIN}, follow_redirects=False).status_code == 303
+    assert "Your entries" in shop.get(f"/console/vehicles/{shop.passport}")
+    shop.be("other")
+    assert "has written nothing about this vehicle" in shop.get(f"/console/vehicles?q={VIN}")
+    for path in ("", "/entries/1", "/proof", "/entries/1/proof"):
+        shop.get(f"/console/vehicles/{shop.passport}{path}", 404)
+    assert "has written nothing" in shop.get(f"/console/vehicles?q={OTHER_VIN[:-1]}9")
+
+
+def test_vehicles__others_entries_in_the_same_passport_are_not_there(shop: Workshop) -> None:
+    shop.seal(odometer="45001")
+    page = shop.get(f"/console/vehicles/{shop.passport}")
+    assert "Passport opened" not in page
+    assert "first registration" not in page
+    shop.get(f"/console/vehicles/{shop.passport}/entries/0", 404)
+
+
+def test_correct__takes_the_place_of_the_old_entry(shop: Workshop) -> None:
+    page = shop.seal(odometer="460000")
+    filled = shop.get(f"{page}/correct")
+    assert 'value="460000"' in filled
+    answer = shop.send(f"{page}/correct", f"{page}/correct", odometer="46000")
+    assert answer.status_code == 303
+    assert "takes the place" in shop.get(str(answer.headers["location"]))
+    assert "Another entry has taken its place" in shop.get(page)
+    shop.get(f"{page}/correct", 404)
+    shop.be("reader")
+    shop.get(f"{page}/correct", 403)
+
+
+def test_correct__tells_faults_and_changes_nothing(shop: Workshop) -> None:
+    page = shop.seal(odometer="47000")
+    count = len(shop.list_kinds())
+    answer = shop.send(f"{page}/correct", f"{page}/correct", odometer="a lot")
+    assert answer.status_code == 422
+    assert find_errors(answer.text).keys() == {"odometer"}
+    assert len(shop.list_kinds()) == count
+
+
+def test_withdraw__takes_an_entry_back(shop: Workshop) -> None:
+    page = shop.seal(odometer="48000")
+    assert shop.send(page, f"{page}/withdraw", reason="nothing").status_code == 422
+    answer = shop.send(page, f"{page}/withdraw", reason="wrong_vehicle", note="It was the blue one")
+    assert answer.status_code == 303
+    assert shop.list_kinds()[-1] == "passport.corrected/1"
+    assert "Withdraw the entry" not in shop.get(page)
+
+
+def test_contest__is_shown_to_the_author_and_answered(shop: Workshop) -> None:
+    page = shop.seal(odometer="49000")
+    seq = int(page.rpartition("/")[2])
+    chain = bytes.fromhex(shop.passport[4:])
+    _object(shop, chain, seq, "It was 39,000")
+    today = shop.get("/console")
+    assert "An entry of yours is contested" in today
+    assert "It was 39,000" in today
+    assert "It was 39,000" in shop.get(page)
+    assert shop.send(page, f"{page}/answer", note="").status_code == 422
+    answer = shop.send(page, f"{page}/answer", note="Read twice, photo kept")
+    assert answer.status_code == 303
+    assert shop.list_kinds()[-1] == "passport.contested/1"
+    assert "You have answered" in shop.get(page)
+    assert "An entry of yours is contested" not in shop.get("/console")
+    shop.be("other")
+    assert "It was 39,000" not in shop.get("/console")
+
+
+def _object(shop: Workshop, chain: bytes, seq: int, note: str) -> None:
+    holder = Principal(Standing.HOLDER, account=shop.lodge.desk.shelf["holdings"].find_holder(chain))
+    with shop.lodge.node.read() as reader:
+        target = list(reader.read_entries(chain))[seq].sid
+        new = NewEntry(
+            kind="passport.contested/1",
+            occurred=occurred(),
+            fields={"reason": "wrong_value", "note": note},
+            contests=target,
+        )
+        append(
+            shop.lodge.desk.door, reader, shop.lodge.desk.shelf["holdings"], holder, new,
+            passport=chain, subject=None, now=shop.lodge.node.clock(),
+        )  # fmt: skip
+
+
+def test_codes__are_printed_listed_and_withdrawn(shop: Workshop) -> None:
+    refused = shop.send("/console/codes", "/console/codes", vehicle=OTHER_VIN)
+    assert refused.status_code == 422
+    shop.seal("vehicle.service-1", odometer="50000", **{"activities.0.text": "Oil"})
+    made = shop.send("/console/codes", "/console/codes", vehicle=VIN, language="fr")
+    assert made.status_code == 200
+    (code,) = set(re.findall(r"\b(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}\b", made.text))
+    assert '<html lang="fr"' in made.text
+    assert 'class="qr"' in made.text
+    page = shop.get("/console/codes")
+    assert code not in page
+    assert "not used yet" in page
+    assert "1 code for a customer is not used yet" in shop.get("/console")
+    (name,) = re.findall(r"/console/codes/(cod_[0-9a-f]{32})/revoke", page)
+    shop.be("other")
+    path = f"/console/codes/{name}/revoke"
+    assert shop.send("/console/codes", path).status_code == 404
+    shop.be("clerk")
+    assert shop.send("/console/codes", path).status_code == 303
+    assert "withdrawn" in shop.get("/console/codes")
+    shop.be("reader")
+    assert "Make a code" not in shop.get("/console/codes")
