@@ -142,6 +142,7 @@ class Reason(StrEnum):
     APPROVAL_DECIDED = "approval_decided"
     APPROVAL_OUTDATED = "approval_outdated"
     SECOND_OPERATOR_NEEDED = "second_operator_needed"
+    CONTRAST_TOO_LOW = "contrast_too_low"
 
 
 class CarnetError(Exception):

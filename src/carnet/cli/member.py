@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from carnet.cli.appearance import appearance
 from carnet.cli.group import TeachingGroup, as_json, passphrase_file
 from carnet.cli.session import Session
 
@@ -254,5 +255,7 @@ def _tell(changed: Member, sentence: str, is_json: bool) -> None:
     terminal = Terminal()
     terminal.say(terminal.shape("good"), f" {sentence}")
 
+
+member.add_command(appearance)
 
 VERBS: dict[str, click.Command] = {"member": member}

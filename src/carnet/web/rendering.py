@@ -18,6 +18,7 @@ from unicodedata import normalize
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from carnet import __version__
+from carnet.services.appearance.looks import Look
 from carnet.services.entries import Entry
 from carnet.services.vehicles import Vehicle
 from carnet.web.language import Language, load_translations
@@ -36,7 +37,8 @@ class Frame:
     its forms carry.
 
     `standing` is the value of `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no
-    form may write.
+    form may write. `look` is the member's whose name and colours the page wears, and `back` where the reader goes on
+    after signing in.
     """
 
     language: Language = "fr"
@@ -47,6 +49,8 @@ class Frame:
     name: str | None = None
     form_token: str = ""
     is_demo: bool = False
+    look: Look | None = None
+    back: str = ""
 
     @property
     def is_signed_in(self) -> bool:
@@ -59,6 +63,12 @@ class Frame:
         return {"visitor": "/", "operator": "/operator", "holder": "/vehicles", "staff": "/console"}.get(
             self.standing, "/account"
         )
+
+    @property
+    def base(self) -> str:
+        """What stands before the address of a page that wears a member's look."""
+        is_under = self.look is not None and self.path.startswith("/with/")
+        return f"/with/{self.look.public_id}" if self.look is not None and is_under else ""
 
     def with_path(self, path: str) -> Frame:
         """The same frame for another path."""
@@ -113,11 +123,12 @@ class KeptEvents:
         self._limit = limit
         self._drawn: dict[tuple[Any, ...], str] = {}
 
-    def keep(self, vehicle: Vehicle, entry: Entry, caller: Callable[[], str]) -> str:
-        """The markup of an entry, drawn by `caller` where it is not kept."""
+    def keep(self, base: str, vehicle: Vehicle, entry: Entry, caller: Callable[[], str]) -> str:
+        """The markup of an entry under the address `base`, drawn by `caller` where it is not kept."""
         others = (*entry.contested_by, *(() if entry.superseded_by is None else (entry.superseded_by,)))
         erased = tuple(vehicle.entries[seq].is_erased for seq in others)
         key = (
+            base,
             vehicle.passport,
             entry.statement,
             others,

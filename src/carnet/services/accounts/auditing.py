@@ -81,6 +81,8 @@ class Action(StrEnum):
     APPROVAL_WITHDRAWN = "approval.withdrawn"
     APPROVAL_DONE = "approval.done"
     APPROVAL_FAILED = "approval.failed"
+    APPEARANCE_CHANGED = "appearance.changed"
+    APPEARANCE_REMOVED = "appearance.removed"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

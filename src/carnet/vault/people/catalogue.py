@@ -36,6 +36,7 @@ class PersonalField(NamedTuple):
 KEPT_MS: Final = {
     "account": 30 * DAY_MS,
     "api_key": 90 * DAY_MS,
+    "app_view": 30 * DAY_MS,
     "approval": 365 * DAY_MS,
     "claim_code": 90 * DAY_MS,
     "client": 90 * DAY_MS,
@@ -58,6 +59,7 @@ _HOLDING = "until 365 days after it was given up"
 _CONTEST = "until 365 days after it was decided"
 _CODE = "until 90 days after it was used or ran out"
 _CLIENT = "until 90 days after it was ended"
+_VIEW = "until 30 days after it was ended or ran out"
 _DESK = "until it is changed or removed"
 _APPROVAL = "until 365 days after it was decided"
 _CHAIN = "until the entry or the passport is erased"
@@ -97,6 +99,9 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("webhook", _A, "to say who let an address be told", _CLIENT, "made_by"),
     **_fields("webhook_message", _V, "to tell a member what happened", "30 days", "payload"),
     **_fields("appearance", _A, "to say who changed it", _DESK, "changed_by changed_ms"),
+    **_fields("app_view", _C, "to show the holder a vehicle in a member's app", _VIEW, "digest account"),
+    **_fields("app_view", _V, "to show the holder this vehicle, and no other", _VIEW, "chain epoch"),
+    **_fields("app_view", _A, "to let the holder see and end it", _VIEW, "id created_ms used_ms ended_ms"),
     **_fields("approval", _A, "to say who asked and who decided", _APPROVAL, "asked_by asked_ms decided_by decided_ms"),
     **_fields("member_quota", _A, "to say who set it", _DESK, "changed_by changed_ms"),
     # The node's own store. Contents are encrypted, each passport under its own key.
@@ -133,7 +138,8 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("webhook", "stopped_why ended_ms")
     | _columns("webhook_message", "id webhook type state created_ms tries next_ms tried_ms status trouble history")
     | _columns("webhook_cursor", "name position")
-    | _columns("appearance", "member name ink paper origins logo logo_type")
+    | _columns("app_view", "member origin until_ms")
+    | _columns("appearance", "member name ink paper origins logo logo_type logo_width logo_height")
     | _columns("approval", "id act document state until_ms outcome")
     | _columns("member_quota", "member requests_per_minute")
     # The node's own store: the log and what proves it name organisations, never persons or vehicles.

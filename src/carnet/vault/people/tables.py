@@ -362,9 +362,32 @@ appearance = Table(
     _text("changed_by"),
     _bytes("logo", may_miss=True),
     _text("logo_type", may_miss=True),
+    _number("logo_width", may_miss=True),
+    _number("logo_height", may_miss=True),
     _number("changed_ms"),
 )
 """How a member looks in pages that it shows to its customers, and which origins may frame them."""
+
+app_view = Table(
+    "app_view",
+    people,
+    _bytes("id", is_key=True),
+    _bytes("digest"),
+    _bytes("account"),
+    _bytes("chain"),
+    _number("epoch"),
+    _bytes("member"),
+    _text("origin"),
+    _number("created_ms"),
+    _number("until_ms"),
+    _number("used_ms", may_miss=True),
+    _number("ended_ms", may_miss=True),
+)
+"""A holder's own passport, shown to them for a while in a frame of one origin of a member's. `digest` is of the token
+that the frame has."""
+
+Index("app_view_by_digest", app_view.c.digest, unique=True)
+Index("app_view_by_account", app_view.c.account)
 
 approval = Table(
     "approval",

@@ -9,7 +9,19 @@ from typing import Any
 
 from litestar import Router
 
-from carnet.web.api import claims, entries, files, network, openapi, passports, readings, sandbox, tokens, webhooks
+from carnet.web.api import (
+    appearance,
+    claims,
+    entries,
+    files,
+    network,
+    openapi,
+    passports,
+    readings,
+    sandbox,
+    tokens,
+    webhooks,
+)
 
 ROUTES: list[Any] = [
     Router(
@@ -21,6 +33,7 @@ ROUTES: list[Any] = [
             *files.ROUTES,
             *readings.ROUTES,
             *tokens.ROUTES,
+            *appearance.ROUTES,
             *network.ROUTES,
             *sandbox.ROUTES,
             *webhooks.ROUTES,

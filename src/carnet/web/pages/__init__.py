@@ -10,6 +10,7 @@ from typing import Any
 from carnet.web.pages import (
     account,
     adding,
+    appearance,
     codes,
     console,
     entries,
@@ -25,6 +26,7 @@ from carnet.web.pages import (
     vehicle,
     vehicles,
     verifying,
+    with_member,
     writing,
 )
 
@@ -33,10 +35,12 @@ ROUTES: list[Any] = [
     *signing_in.ROUTES,
     *account.ROUTES,
     *organisation.ROUTES,
+    *appearance.ROUTES,
     *vehicles.ROUTES,
     *vehicle.ROUTES,
     *entries.ROUTES,
     *adding.ROUTES,
+    *with_member.ROUTES,
     *verifying.ROUTES,
     *operator.ROUTES,
     *operating.ROUTES,

@@ -42,6 +42,8 @@ def say_action(language: Language, action: Action) -> str:
         Action.CONTESTED: _("Vehicle of somebody else claimed"),
         Action.CONTEST_OBJECTED: _("Objected to a claim"),
         Action.CONTEST_DECIDED: _("Claim decided"),
+        Action.APPEARANCE_CHANGED: _("Look for customers changed"),
+        Action.APPEARANCE_REMOVED: _("Look for customers removed"),
         Action.GIVEN_UP: _("Vehicle given up"),
     }
     return words.get(action, action.value)

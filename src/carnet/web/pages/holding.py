@@ -77,7 +77,8 @@ def show_held(
     with opening_view(desk, principal, name) as (reader, view):
         today = get_today(desk)
         query = request.scope["query_string"].decode("latin-1")
-        address = f"{frame.path}?{query} {frame.language} {frame.theme} {today}"
+        worn = "" if frame.look is None else f"{frame.look.public_id} {frame.look.changed_at}"
+        address = f"{frame.path}?{query} {frame.language} {frame.theme} {today} {worn}"
 
         def draw() -> Answer:
             vehicle = open_vehicle(reader, view, today)

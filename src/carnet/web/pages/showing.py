@@ -12,6 +12,9 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
+from carnet.services.accounts.office import Office
+from carnet.services.appearance.looks import Look, find_look
+from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
 from carnet.web.cookies import FORM, compute_form_token, make_secret
 from carnet.web.desk import Desk
@@ -19,6 +22,9 @@ from carnet.web.language import LANGUAGES, Language, choose_language, find_langu
 from carnet.web.rendering import THEMES, Frame, Theme, render
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+WITH: Final = "/with/"
+"""What stands before a member's id in the address of a page that wears its look."""
 
 LANGUAGE_COOKIE: Final = "carnet_language"
 THEME_COOKIE: Final = "carnet_theme"
@@ -33,17 +39,26 @@ def show(
     status_code: int = 200,
     *,
     begins: str | None = None,
+    look: Look | None = None,
+    onward: str = "",
     **facts: Any,
 ) -> Response[str]:
     """The page of a template. Whoever asks for `?lang=` is answered in it from now on. `begins` is the token of a
-    session that begins with this page, to which its forms belong."""
-    frame, cookies = make_frame(request, desk, principal, begins)
+    session that begins with this page, to which its forms belong. It wears `look`, or that of its own address, or of
+    the one that the reader goes on to after signing in, `onward`."""
+    frame, cookies = make_frame(request, desk, principal, begins, look=look, onward=onward)
     page = render(template, frame, **facts)
     return Response(page, status_code=status_code, media_type="text/html", cookies=cookies)
 
 
 def make_frame(
-    request: AnyRequest, desk: Desk, principal: Principal, begins: str | None = None
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    begins: str | None = None,
+    *,
+    look: Look | None = None,
+    onward: str = "",
 ) -> tuple[Frame, list[Cookie]]:
     """What the page must know of its reader, and the cookies that the answer sets."""
     cookies = []
@@ -55,6 +70,7 @@ def make_frame(
         secret = make_secret(desk.random_bytes)
         cookies.append(desk.cookies.make(FORM, secret))
     kept = request.cookies.get(desk.cookies.name(THEME_COOKIE))
+    onward = onward or find_back(request.query_params.get("back"), "")
     frame = Frame(
         language=language,
         theme=find_theme(kept),
@@ -63,8 +79,27 @@ def make_frame(
         role="" if principal.role is None else principal.role.value,
         form_token=compute_form_token(secret, begins or request.cookies.get(desk.cookies.session)),
         is_demo=desk.is_demo,
+        look=look or find_look_of(desk, request.scope["path"]) or find_look_of(desk, onward),
+        back=onward,
     )
     return frame, cookies
+
+
+def find_look_of(desk: Desk, path: str) -> Look | None:
+    """The look of the member in an address of `/with/mem_…`; None for any other address, and where none is worn."""
+    if not path.startswith(WITH):
+        return None
+    member = find_id(Prefix.MEMBER, path.removeprefix(WITH).partition("/")[0])
+    return None if member is None else find_look_of_member(desk, member)
+
+
+def find_look_of_member(desk: Desk, member: bytes | None) -> Look | None:
+    """The look of a member, to be given to `show`; None where it has none, or has left the network."""
+    office = desk.shelf.get("office")
+    if member is None or not isinstance(office, Office):
+        return None
+    with desk.reading() as reader:
+        return find_look(office.people, reader.state, member)
 
 
 def find_reader_language(request: AnyRequest, desk: Desk) -> Language:

@@ -57,7 +57,7 @@ class SignUpIn(Input, frozen=True):
 @get("/sign-in", opt={"policy": OPEN}, sync_to_thread=False, include_in_schema=False)
 def ask_to_sign_in(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The page with the one button."""
-    return _show_sign_in(request, desk, principal)
+    return _show_sign_in(request, desk, principal, request.query_params.get("back"))
 
 
 @post("/ceremonies/sign-in", opt={"policy": OPEN}, sync_to_thread=True, status_code=200, include_in_schema=False)
@@ -75,7 +75,7 @@ def enter(data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrin
     except Refused as refused:
         if refused.reason is not Reason.SIGN_IN_FAILED:
             raise
-        return _show_sign_in(request, desk, principal, is_failed=True)
+        return _show_sign_in(request, desk, principal, data.get("back"), is_failed=True)
     return go(find_back(data.get("back"), HOMES[done.account.standing]), [make_cookie(desk, done)])
 
 
@@ -92,7 +92,7 @@ def leave(data: FormData, request: AnyRequest, desk: TheDesk) -> Redirect:
 @get("/join", opt={"policy": OPEN}, sync_to_thread=False, include_in_schema=False)
 def ask_to_join(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The form of a new account. The code of an invitation stands in the fragment of its link, which is not sent."""
-    return _show_join(request, desk, principal)
+    return _show_join(request, desk, principal, request.query_params.get("back"))
 
 
 @post("/ceremonies/join", opt={"policy": OPEN}, sync_to_thread=True, status_code=200, include_in_schema=False)
@@ -111,9 +111,10 @@ def join(data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrinc
     except Refused as refused:
         if refused.reason not in (Reason.SIGN_IN_FAILED, Reason.CODE_NOT_VALID):
             raise
-        return _show_join(request, desk, principal, is_failed=True)
+        return _show_join(request, desk, principal, data.get("back"), is_failed=True)
     signed_in_now = SignedIn(done.account, done.token)
-    return show_codes(request, desk, done.account.standing, done.codes, signed_in_now)
+    back = find_back(data.get("back"), "")
+    return show_codes(request, desk, done.account.standing, done.codes, signed_in_now, back)
 
 
 # ---- getting in again
@@ -136,7 +137,8 @@ def enter_with_code(
     except Refused as refused:
         if refused.reason is not Reason.SIGN_IN_FAILED:
             raise
-        return show(request, desk, principal, "recover.html", 422, is_failed=True)
+        back = find_back(data.get("back"), "")
+        return show(request, desk, principal, "recover.html", 422, onward=back, is_failed=True)
     return go("/account?recovered", [make_cookie(desk, done)])
 
 
@@ -200,11 +202,19 @@ def answer_options(options: Mapping[str, Any]) -> Response[bytes]:
 
 
 def show_codes(
-    request: AnyRequest, desk: Desk, standing: Standing, codes: Sequence[str], done: SignedIn | None = None
+    request: AnyRequest,
+    desk: Desk,
+    standing: Standing,
+    codes: Sequence[str],
+    done: SignedIn | None = None,
+    back: str = "",
 ) -> Response[str]:
-    """The recovery codes, once; with `done` in the session that begins now, which the forms of the page belong to."""
-    home, begins = HOMES.get(standing, "/account"), None if done is None else done.token
-    response = show(request, desk, Principal(standing), "codes.html", begins=begins, codes=codes, home=home)
+    """The recovery codes, once; with `done` in the session that begins now, which the forms of the page belong to. From
+    it one goes on to `back`, or home."""
+    home, begins = back or HOMES.get(standing, "/account"), None if done is None else done.token
+    response = show(
+        request, desk, Principal(standing), "codes.html", begins=begins, onward=back, codes=codes, home=home
+    )
     if done is not None:
         response.cookies.append(make_cookie(desk, done))
     return response
@@ -215,20 +225,25 @@ def is_fresh(principal: Principal, desk: Desk, within_ms: int) -> bool:
     return principal.confirmed_at is not None and desk.clock() - principal.confirmed_at <= within_ms
 
 
-def _show_sign_in(request: AnyRequest, desk: Desk, principal: Principal, *, is_failed: bool = False) -> Response[str]:
-    back = find_back(request.query_params.get("back"), "")
-    facts: dict[str, Any] = {"back": back, "is_failed": is_failed, "is_open": get_office(desk).is_open}
-    return show(request, desk, principal, "sign_in.html", 422 if is_failed else 200, **facts)
-
-
-def _show_join(request: AnyRequest, desk: Desk, principal: Principal, *, is_failed: bool = False) -> Response[str]:
+def _show_sign_in(
+    request: AnyRequest, desk: Desk, principal: Principal, back: object, *, is_failed: bool = False
+) -> Response[str]:
     facts: dict[str, Any] = {"is_failed": is_failed, "is_open": get_office(desk).is_open}
-    return show(request, desk, principal, "join.html", 422 if is_failed else 200, **facts)
+    status = 422 if is_failed else 200
+    return show(request, desk, principal, "sign_in.html", status, onward=find_back(back, ""), **facts)
+
+
+def _show_join(
+    request: AnyRequest, desk: Desk, principal: Principal, back: object, *, is_failed: bool = False
+) -> Response[str]:
+    facts: dict[str, Any] = {"is_failed": is_failed, "is_open": get_office(desk).is_open}
+    status = 422 if is_failed else 200
+    return show(request, desk, principal, "join.html", status, onward=find_back(back, ""), **facts)
 
 
 def _show_confirm(request: AnyRequest, desk: Desk, principal: Principal, *, is_failed: bool = False) -> Response[str]:
     back, status = find_back(request.query_params.get("back"), "/account"), 422 if is_failed else 200
-    return show(request, desk, principal, "confirm.html", status, back=back, is_failed=is_failed)
+    return show(request, desk, principal, "confirm.html", status, onward=back, is_failed=is_failed)
 
 
 ROUTES = [

@@ -15,6 +15,7 @@ from carnet.services.history import GROUPS, list_recent, make_page
 from carnet.services.journaling import list_looks
 from carnet.services.legal_steps import list_steps
 from carnet.services.odometer import find_steps, list_readings, make_charts
+from carnet.services.principals import Principal
 from carnet.services.titles import list_holder_changes, list_measures, list_titles
 from carnet.services.vehicles import BRIEF, INSPECTION, Vehicle, list_plates, list_rubrics, open_vehicle
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
@@ -34,8 +35,7 @@ async def get_summary(
     passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[bytes]:
     """What the holder came for: the state of the passport, what comes next, who has access, the latest events."""
-    page = "vehicle/summary.html"
-    return await promptly(show_held, request, desk, principal, passport, page, _summary, section="")
+    return await promptly(show_section, request, desk, principal, passport, "")
 
 
 @get("/vehicles/{passport:str}/{section:str}", opt={"policy": holder()}, include_in_schema=False)
@@ -43,12 +43,17 @@ async def get_section(
     passport: FromPath[str], section: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[bytes]:
     """One of the other sections."""
+    return await promptly(show_section, request, desk, principal, passport, section)
+
+
+def show_section(request: AnyRequest, desk: Desk, principal: Principal, passport: str, section: str) -> Response[bytes]:
+    """A section of a vehicle that the caller holds, at whichever address. Raises Refused(NOT_FOUND)."""
     found = SECTIONS.get(section)
     if found is None:
         raise Refused(Reason.NOT_FOUND, "there is nothing at this address, or nothing that you may see")
     template, list_facts = found
     page = f"vehicle/{template}.html"
-    return await promptly(show_held, request, desk, principal, passport, page, list_facts, section=f"/{section}")
+    return show_held(request, desk, principal, passport, page, list_facts, section=f"/{section}" if section else "")
 
 
 @get("/vehicles/{passport:str}/looks", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
@@ -144,6 +149,7 @@ def _procedures(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
 
 
 SECTIONS: Final[dict[str, tuple[str, Callable[[Vehicle, AnyRequest, Desk], Facts]]]] = {
+    "": ("summary", _summary),
     "vehicle": ("identity", _vehicle),
     "holder": ("holder", _holder),
     "status": ("status", _status),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from litestar import Response, get, post
 from litestar.response import Redirect
@@ -35,6 +35,11 @@ contested."""
 @get("/vehicles", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
 def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """Every vehicle that the account holds."""
+    return show_vehicles(request, desk, principal)
+
+
+def show_vehicles(request: AnyRequest, desk: Desk, principal: Principal) -> Response[str]:
+    """The page of all vehicles of a holder, at whichever address."""
     with desk.reading() as reader:
         held = get_holdings(desk).list_held(str(principal.account))[:MAX_CARDS]
         vehicles = [vehicle for chain in held if (vehicle := _find(desk, reader, principal, chain)) is not None]
@@ -51,6 +56,11 @@ def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -
 @get("/vehicles/add", opt={"policy": holder()}, sync_to_thread=False, include_in_schema=False)
 def ask_for_vehicle(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The form: which vehicle, and the code."""
+    return show_form(request, desk, principal)
+
+
+def show_form(request: AnyRequest, desk: Desk, principal: Principal) -> Response[str]:
+    """The empty form, at whichever address."""
     values = {"vehicle": request.query_params.get("vehicle", ""), "code": ""}
     return show(request, desk, principal, "add.html", values=values, errors={}, problem=None)
 
@@ -60,6 +70,13 @@ def add_vehicle(
     data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[str] | Redirect:
     """Claim it, and go to it; or the form again with what was wrong."""
+    return take_form(data, request, desk, principal)
+
+
+def take_form(
+    data: dict[str, Any], request: AnyRequest, desk: Desk, principal: Principal, base: str = ""
+) -> Response[str] | Redirect:
+    """What the form brought; `base` stands before the address of the vehicle."""
     language = find_reader_language(request, desk)
     _ = load_translations(language).gettext
     values = {name: str(data.get(name, "")).strip() for name in ("vehicle", "code")}
@@ -72,7 +89,7 @@ def add_vehicle(
             errors["vehicle"] = say_vin(language, refused)
     if not errors:
         try:
-            return _claim(request, desk, principal, values)
+            return _claim(request, desk, principal, values, base)
         except Refused as refused:
             if refused.reason is Reason.CODE_NOT_VALID:
                 errors["code"] = _("This code is not in force for this vehicle: compare both with your paper.")
@@ -85,14 +102,15 @@ def add_vehicle(
     return show(request, desk, principal, "add.html", 422, values=values, errors=errors, problem=problem)
 
 
-def _claim(request: AnyRequest, desk: Desk, principal: Principal, values: dict[str, str]) -> Redirect:
+def _claim(request: AnyRequest, desk: Desk, principal: Principal, values: dict[str, str], base: str) -> Redirect:
     claim = cast("Claim | None", desk.shelf.get("claim"))
     if claim is None:
         raise Refused(Reason.NOT_PERMITTED, "this node gives out no codes")
     address = "" if request.client is None else request.client.host
     with desk.reading() as reader:
         passport, is_held = claim(reader, principal, address, values["code"], values["vehicle"])
-    return go(f"/vehicles/{format_name(Prefix.PASSPORT, passport)}?new" if is_held else "/vehicles?contested")
+    place = f"{format_name(Prefix.PASSPORT, passport)}?new" if is_held else ""
+    return go(f"{base}/vehicles/{place}" if is_held else f"{base}/vehicles?contested")
 
 
 def _list_claimed(desk: Desk, principal: Principal) -> frozenset[str]:

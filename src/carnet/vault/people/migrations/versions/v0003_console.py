@@ -73,9 +73,21 @@ def _make_appearance() -> None:
         *_texts("name", "ink", "paper", "origins", "changed_by"),
         sa.Column("logo", sa.BLOB(), nullable=True),
         sa.Column("logo_type", sa.Text(), nullable=True),
+        sa.Column("logo_width", sa.Integer(), nullable=True),
+        sa.Column("logo_height", sa.Integer(), nullable=True),
         *_numbers("changed_ms"),
         key="member",
     )
+    _make(
+        "app_view",
+        *_bytes("id", "digest", "account", "chain", "member"),
+        *_texts("origin"),
+        *_numbers("epoch", "created_ms", "until_ms"),
+        sa.Column("used_ms", sa.Integer(), nullable=True),
+        sa.Column("ended_ms", sa.Integer(), nullable=True),
+    )
+    op.create_index("app_view_by_digest", "app_view", ["digest"], unique=True)
+    op.create_index("app_view_by_account", "app_view", ["account"])
 
 
 def _make_approvals() -> None:

@@ -1,0 +1,1 @@
+"""A member's look: its colours, its logo, and who sets it."""

@@ -1,0 +1,48 @@
+"""What tests of a member's look need beside the street: its staff, its look, and a site of its own that frames."""
+
+from __future__ import annotations
+
+import os
+
+from carnet.services.accounts.office import Visit
+from carnet.services.accounts.registry import Post, insert_account
+from carnet.services.accounts.sessions import begin_session
+from carnet.services.appearance.looks import Look, set_logo, set_look
+from carnet.services.principals import Principal, Role, Standing
+from tests.services.appearance.pictures import make_png
+from tests.web.street import Street
+
+OPERATOR = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
+
+
+def find_member(street: Street, story: str = "hero") -> bytes:
+    """The member that opened a vehicle's passport."""
+    with street.desk.reading() as reader:
+        return next(iter(reader.read_entries(bytes.fromhex(street.passports[story])))).member
+
+
+def let_in(street: Street, role: Role = Role.ADMIN, member: bytes | None = None) -> str:
+    """A new member of the staff of a member; the name by which the street knows their session."""
+    post = Post(Standing.STAFF, member or find_member(street), role)
+    with street.office.people.write() as connection:
+        account = insert_account(connection, street.office, post, f"The {role}", os.urandom(32))
+        street.sessions[f"{role} {account.public_id}"] = begin_session(
+            connection, street.office, account, Visit("127.0.0.1", "a test"), "passkey"
+        )
+    return f"{role} {account.public_id}"
+
+
+def dress(street: Street, *origins: str, member: bytes | None = None, name: str = "Garage des Tilleuls") -> Look:
+    """A look for the member that opened the hero's passport."""
+    whose = member or find_member(street)
+    set_look(
+        street.office,
+        OPERATOR,
+        whose,
+        name=name,
+        ink="#7a1f3d",
+        paper="#fbe9d7",
+        origins=origins,
+        is_secure=False,
+    )
+    return set_logo(street.office, OPERATOR, whose, make_png(48, 48, colour=(199, 120, 20)))
