@@ -132,7 +132,8 @@ ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
 
 
 class SealFacts(NamedTuple):
-    """What every link in the batch of one seal needs: home, class, the records of members and rules, endorsers."""
+    """What every link in the batch of one seal needs, or every proof under one census: home, class, the records of
+    members and rules, endorsers."""
 
     home: bytes
     class_: int
@@ -150,6 +151,7 @@ class Shared:
         self.checkpoint = lru_cache(1)(self._read_checkpoint)
         self.genesis = lru_cache(1)(lambda: Raw(encode_trusted(source.get_genesis())))
         self.seal = lru_cache(8192)(self._read_seal)
+        self.census = lru_cache(4)(self._read_census)
         self.record = lru_cache(8192)(self._encode_record)
         self.records_path = lru_cache(8192)(self._read_records_path)
         self.group = lru_cache(1024)(self._encode_group)
@@ -164,6 +166,12 @@ class Shared:
         batch = parse_batch(unb64(str(record["batch"])))
         endorsers = tuple(list_endorsers(record))
         return SealFacts(batch.home, batch.class_, _index_of(record, "members"), _index_of(record, "rules"), endorsers)
+
+    def _read_census(self, index: int) -> SealFacts:
+        record = self._source.get_record(index)
+        home = unb64(str(cast("Document", record["census"])["home"]))
+        endorsers = tuple(list_endorsers(record))
+        return SealFacts(home, CENSUS_CLASS, _index_of(record, "members"), _index_of(record, "rules"), endorsers)
 
     def _encode_record(self, index: int) -> Raw:
         """Spec: 4.2."""
@@ -253,7 +261,7 @@ class _Draft:
         self._opened: dict[int, OpenedEntry] = {}
         self._records: set[int] = set()
         self._placed: dict[int, list[int]] = {}
-        self._submitted: dict[tuple[object, ...], tuple[SignedTogether, list[int]]] = {}
+        self._submitted: dict[tuple[object, ...], tuple[int, SignedTogether, list[int]]] = {}
         self._members: dict[int, set[bytes]] = {}
         self._lines: dict[int, set[tuple[object, ...]]] = {}
         self._authors: set[bytes] = set()
@@ -325,11 +333,9 @@ class _Draft:
     def need_census(self, index: int) -> None:
         """Ask for the census record, its home's leaf, its class line, and every author's leaf as of the census."""
         self._records.add(index)
-        record = self._source.get_record(index)
-        census = cast("Document", record["census"])
-        needed = {unb64(str(census["home"])), *self._authors, *list_endorsers(record)}
-        self._members.setdefault(_index_of(record, "members"), set()).update(needed)
-        self._lines.setdefault(_index_of(record, "rules"), set()).add(("class", CENSUS_CLASS))
+        census = self._shared.census(index)
+        self._members.setdefault(census.members, set()).update((census.home, *census.endorsers), self._authors)
+        self._lines.setdefault(census.rules, set()).add(("class", census.class_))
 
     def make_records(self) -> Document:
         """Spec: 4.2."""
@@ -350,7 +356,7 @@ class _Draft:
                 "path": b"" if submission.tree is None else join(submission.tree, sorted(indices)),
                 "signature": submission.signature,
             }
-            for submission, indices in self._submitted.values()
+            for _, submission, indices in self._submitted.values()
         ]
 
     def make_groups(self) -> list[Raw]:
@@ -388,18 +394,22 @@ class _Draft:
         """The number of the entry's submission: they stand in the order of their first use."""
         one = entry.submission
         key = (one.key_digest, one.created_ms, one.count, one.signature)
-        number = len(self._submitted)
-        if key in self._submitted:
-            number = list(self._submitted).index(key)
-        self._submitted.setdefault(key, (one, []))[1].append(entry.index)
-        return number
+        found = self._submitted.get(key)
+        if found is None:
+            found = self._submitted[key] = len(self._submitted), one, []
+        found[2].append(entry.index)
+        return found[0]
 
     def _make_placement(self, link: PlacedLink) -> Document:
-        self._records.add(link.seal)
-        self._placed.setdefault(link.seal, []).append(link.position)
-        seal = self._shared.seal(link.seal)
-        self._members.setdefault(seal.members, set()).update((seal.home, *seal.endorsers))
-        self._lines.setdefault(seal.rules, set()).add(("class", seal.class_))
+        placed = self._placed.get(link.seal)
+        if placed is not None:
+            placed.append(link.position)
+        else:
+            self._placed[link.seal] = [link.position]
+            self._records.add(link.seal)
+            seal = self._shared.seal(link.seal)
+            self._members.setdefault(seal.members, set()).update((seal.home, *seal.endorsers))
+            self._lines.setdefault(seal.rules, set()).add(("class", seal.class_))
         return {"index": link.position, "record": link.seal}
 
     def _is_kept(self, seq: int, name: str) -> bool:

@@ -104,15 +104,13 @@ def pack_values(
 def unpack_values(data: bytes, packing: Packing, kind: str, subject: object) -> dict[str, object]:
     """The complete fields of an entry of this kind and passport; raises Unverified("content_malformed")."""
     lines = data.split(b"\n")
+    filled = [line or b"null" for line in lines]
     try:
-        values = _reader.decode(b"[" + b",".join([line or b"null" for line in lines]) + b"]")
+        values = _reader.decode(b"[" + b",".join(filled) + b"]")
     except (msgspec.DecodeError, UnicodeError):
         raise Unverified("content_malformed", "the contents are no values") from None
-    if (
-        len(values) != len(packing.names) - 1
-        or len(lines) != len(values)
-        or [b"" if value is None else encode_trusted(value) for value in values] != lines
-    ):
+    # A null is left out, never written.
+    if len(values) != len(packing.names) - 1 or b"null" in lines or list(map(encode_trusted, values)) != filled:
         raise Unverified("content_malformed", "the contents are not those of this kind")
     values.insert(packing.kind_at, kind)
     occurred = values[packing.occurred_at]

@@ -145,9 +145,7 @@ class Reader(Passports):
         )
         return OpenedEntry(
             statement=statement.to_bytes(),
-            fields={
-                name: (salt, value) for (name, value), salt in zip(opened.fields.items(), opened.salts, strict=True)
-            },
+            fields=dict(zip(opened.fields, zip(opened.salts, opened.fields.values(), strict=True), strict=True)),
             submission=submission.signed,
             index=row.sub_index,
         )
@@ -178,5 +176,5 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
 
 def compute_opened_root(opened: Opened) -> bytes:
     """The fields root of opened contents. Spec: 2.2."""
-    values = [encode_trusted(value) for value in opened.fields.values()]
+    values = list(map(encode_trusted, opened.fields.values()))
     return get_sealer(tuple(opened.fields)).compute_root(values, opened.salts)
