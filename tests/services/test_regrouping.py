@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from carnet.node.home import Home
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.services.reading import open_reader
-from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Regrouping
+from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping
 from carnet.types import Subject
 from tests.cli.run import make_inspection, make_line
 
@@ -35,8 +35,12 @@ def find_numbers(subjects: Iterable[Subject]) -> Mapping[Subject, int]:
     return {one: get_vehicle(one) for one in subjects if get_vehicle(one) < KNOWN}
 
 
+def list_rows(batch: Batch) -> list[Row | Held]:
+    return [*batch.rows, *(row for own in batch.by_subject.values() for row in own)]
+
+
 def regroup(rows: list[Row]) -> Iterator[Batch]:
-    regrouping = Regrouping(find_numbers, BATCH)
+    regrouping = Regrouping(find_numbers, bytes(32), BATCH)
     for at in range(0, len(rows), BATCH):
         yield from regrouping.add(rows[at : at + BATCH])
     yield from regrouping.drain()
@@ -50,7 +54,7 @@ def make_scattered(count: int, vehicles: int) -> list[Row]:
 @pytest.mark.parametrize("vehicles", [3 * KNOWN // 2, KNOWN // 100])
 def test_regroup__gives_each_row_once_and_those_of_a_vehicle_in_their_order(vehicles: int) -> None:
     rows = make_scattered(MAX_WAITING_ROWS + 3_333, vehicles)
-    given = [row for batch in regroup(rows) for row in batch.rows]
+    given = [row for batch in regroup(rows) for row in list_rows(batch)]
     assert sorted(row.row for row in given) == [row.row for row in rows]
     last: dict[Subject, int] = {}
     for row in given:
@@ -59,32 +63,32 @@ def test_regroup__gives_each_row_once_and_those_of_a_vehicle_in_their_order(vehi
 
 
 def test_regroup__brings_rows_of_neighbours_together() -> None:
-    def count_spans(batches: Iterable[list[Row]]) -> float:
+    def count_spans(batches: Iterable[Sequence[Row | Held]]) -> float:
         spans = [len({get_vehicle(row.subject) // SPAN for row in rows}) for rows in batches]
         return sum(spans) / len(spans)
 
     rows = make_scattered(2 * MAX_WAITING_ROWS, KNOWN)
     before = count_spans(rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
-    after = count_spans(batch.rows for batch in regroup(rows))
+    after = count_spans(list_rows(batch) for batch in regroup(rows))
     assert after < before / 20
 
 
 def test_regroup__says_the_numbers_that_were_found() -> None:
     for batch in regroup(make_scattered(5_000, 2 * KNOWN)):
-        subjects = {row.subject for row in batch.rows}
-        assert batch.numbers == find_numbers(subjects)
+        assert batch.numbers == find_numbers(batch.by_subject)
+        assert all(row.subject == subject for subject, own in batch.by_subject.items() for row in own)
 
 
 def test_regroup__holds_no_more_than_its_bounds() -> None:
     held = 0
-    regrouping = Regrouping(find_numbers, BATCH)
+    regrouping = Regrouping(find_numbers, bytes(32), BATCH)
     for at in range(0, 2 * MAX_WAITING_ROWS, BATCH):
         rows = [make_row((7919 * row) % KNOWN, row) for row in range(at, at + BATCH)]
-        given = [len(batch.rows) for batch in regrouping.add(rows)]
+        given = [len(list_rows(batch)) for batch in regrouping.add(rows)]
         held += BATCH - sum(given)
         assert held <= MAX_WAITING_ROWS
     long = [make_row((7919 * row) % KNOWN, row, source=bytes(1 << 20)) for row in range(BATCH)]
-    given = [len(batch.rows) for batch in regrouping.add(long)]
+    given = [len(list_rows(batch)) for batch in regrouping.add(long)]
     assert held + BATCH - sum(given) < MAX_WAITING_ROWS // 2
 
 
@@ -98,7 +102,7 @@ def test_regroup__no_row_with_a_plate_overtakes() -> None:
     rows = make_scattered(3 * BATCH, KNOWN)
     rows[BATCH] = make_row(7, BATCH, plate=plate)
     rows[2 * BATCH] = rows[2 * BATCH]._replace(subject=plate)
-    batches = [{row.row for row in batch.rows} for batch in regroup(rows)]
+    batches = [{row.row for row in list_rows(batch)} for batch in regroup(rows)]
     assert batches[:2] == [set(range(BATCH)), set(range(BATCH, 2 * BATCH))]
     assert set(range(2 * BATCH, 3 * BATCH)) in batches
 

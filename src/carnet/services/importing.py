@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import make_receipt
-from carnet.services.regrouping import Batch, Regrouping
+from carnet.services.regrouping import Batch, Held, Regrouping
 from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
@@ -175,7 +175,7 @@ def choose_worker_count(byte_count: int | None) -> int:
 
 def _make_batches(writer: Writing, items: Iterable[Item], run: _Run, batch_rows: int) -> Iterator[Batch]:
     """Good rows in batches that end between vehicles, in an order that suits the store."""
-    regrouping = Regrouping(writer.find_numbers, batch_rows)
+    regrouping = Regrouping(run.find_numbers, writer.index_key, batch_rows)
     for rows in _cut(items, run, batch_rows):
         yield from regrouping.add(rows)
     yield from regrouping.drain()
@@ -210,7 +210,7 @@ class _Flight(NamedTuple):
     """A job in preparation: the rows of its items by place (None: an opening), and the subjects that it opens."""
 
     prepared: Preparing
-    rows: list[Row | None]
+    rows: list[Row | Held | None]
     opens: frozenset[Subject]
 
 
@@ -250,22 +250,17 @@ class _Run:
 
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
-        by_subject: dict[Subject, list[Row]] = {}
-        for row in batch.rows:
-            if row.plate is not None or row.subject.scheme == "plate":
-                subject, row = self._find_vehicle(row)
-                if subject is None:
-                    continue
-            else:
-                subject = row.subject
-            by_subject.setdefault(subject, []).append(row)
+        by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject or self._group(batch.rows)
         if not self._opening.isdisjoint(by_subject):
             # A vehicle whose passport is being opened: its chain is known only after that commit.
             self.drain()
         groups: list[Group] = []
-        order: list[Row | None] = []
+        order: list[Row | Held | None] = []
         opens = set[Subject]()
-        digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
+        if batch.by_subject:
+            digests = {subject: [row.source for row in own] for subject, own in batch.by_subject.items()}
+        else:
+            digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
         with self._writer.reading():
             chains = self._find_chains(by_subject, batch.numbers)
             known = self._find_known(chains, digests) if self._looks_first else {}
@@ -280,6 +275,24 @@ class _Run:
         while len(self._flights) > self._window:
             self._touch_down()
         self._progress(self.summary)
+
+    def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
+        by_subject: dict[Subject, list[Row]] = {}
+        for row in rows:
+            if row.plate is not None or row.subject.scheme == "plate":
+                subject, row = self._find_vehicle(row)
+                if subject is None:
+                    continue
+            else:
+                subject = row.subject
+            by_subject.setdefault(subject, []).append(row)
+        return by_subject
+
+    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+        """The numbers of the passports that there are; of those met lately without asking."""
+        kept = self._chains
+        found = {subject: kept[subject].id for subject in subjects if subject in kept}
+        return found | self._writer.find_numbers([subject for subject in subjects if subject not in found])
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
         """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
@@ -311,18 +324,18 @@ class _Run:
 
     def _add_group(
         self,
-        rows: list[Row],
+        rows: Sequence[Row | Held],
         digests: list[bytes],
         subject: Subject,
         chain: ChainRef | None,
         known_of: dict[int, set[bytes]],
         groups: list[Group],
-        order: list[Row | None],
+        order: list[Row | Held | None],
         opens: set[Subject],
     ) -> None:
         known: set[bytes] = set()
         items: list[Statement] = []
-        places: list[Row | None] = []
+        places: list[Row | Held | None] = []
         if chain is None:
             items.append(Statement(OPENING, self._make_opening(subject)))
             places.append(None)
@@ -366,7 +379,9 @@ class _Run:
         """Whether a passport was not opened by this run."""
         return self._first_opened is None or chain.id < self._first_opened
 
-    def _digest(self, row: Row) -> bytes:
+    def _digest(self, row: Row | Held) -> bytes:
+        if isinstance(row, Held):
+            return row.source
         return compute_source_digest(self._index_key, row.source_bytes)
 
     def _touch(self, number: int) -> None:
@@ -435,8 +450,10 @@ class _Run:
         return chain.id
 
 
-def _make_fault(row: Row, reason: Reason, message: str) -> Fault:
+def _make_fault(row: Row | Held, reason: Reason, message: str) -> Fault:
     """The fault of a row that could be read."""
+    if isinstance(row, Held):
+        return Fault(row.line, row.row, None, reason, message, compute_raw(row.data), row.origin)
     raw = compute_raw(row.origin.data if row.origin is not None else row.source_bytes)
     return Fault(row.line, row.row, None, reason, message, raw, row.origin)
 

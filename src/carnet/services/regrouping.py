@@ -9,18 +9,24 @@ batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+import msgspec
+
+from carnet.formats.faults import Origin
 from carnet.formats.rows import Row
 from carnet.types import Subject
+from carnet.vault.sealing import compute_source_digest
 
-MAX_WAITING_ROWS: Final = 32_768
-"""Rows that wait at most: some 60 MB."""
+FEWEST_WAITING_ROWS: Final = 4_096
+MAX_WAITING_ROWS: Final = 65_536
+"""Rows that wait at most, of short ones: some 60 MB. At the beginning fewer do, so that the others are not kept
+waiting: three of four that have come."""
 
-MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of their sources that wait at most, where rows are long."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that wait at most, where rows are long."""
 
 SPAN: Final = 64
 """Passports with neighbouring numbers that are taken together: their rows in the store share pages."""
@@ -29,42 +35,68 @@ _NEW: Final = 1 << 48
 """New vehicles count from here on: passports that are opened get the highest numbers."""
 
 
-class Batch(NamedTuple):
-    """Rows to be sealed together, and the numbers of those of their passports that were found already."""
+_encode = msgspec.msgpack.Encoder().encode
 
-    rows: list[Row]
-    numbers: Mapping[Subject, int]
+
+class Held(NamedTuple):
+    """A row as it waits: as `Row`, its fields as MessagePack, and of its source the keyed digest; `data` is what a
+    person is shown of it."""
+
+    line: int
+    row: int
+    subject: Subject
+    kind: str
+    fields: msgspec.Raw
+    source: bytes
+    data: bytes
+    origin: Origin | None
+
+
+class Batch(NamedTuple):
+    """Rows to be sealed together: `rows` as the file has them, or `by_subject` those that waited, with the numbers of
+    those of their passports that were found already."""
+
+    rows: Sequence[Row]
+    by_subject: dict[Subject, list[Held]]
+    numbers: dict[Subject, int]
 
 
 class Regrouping:
     """Takes the rows of a file as they come, and gives batches. `find_numbers` gives the numbers of the passports that
-    there are."""
+    there are, `index_key` keys the digests of sources."""
 
-    def __init__(self, find_numbers: Callable[[Iterable[Subject]], Mapping[Subject, int]], batch_rows: int) -> None:
-        self._find_numbers, self._batch_rows = find_numbers, batch_rows
+    def __init__(
+        self,
+        find_numbers: Callable[[Iterable[Subject]], Mapping[Subject, int]],
+        index_key: bytes,
+        batch_rows: int,
+    ) -> None:
+        self._find_numbers, self._index_key, self._batch_rows = find_numbers, index_key, batch_rows
         self._is_sorting = False
-        self._numbers: dict[Subject, int] = {}
-        self._waiting: dict[int, list[Row]] = {}
+        self._rows_of: dict[Subject, list[Held]] = {}
+        # Which vehicles wait at each place, with the number of the passport.
+        self._places: dict[int, list[tuple[Subject, int]]] = {}
         # The places ahead of the one that was taken last, and those behind it, which come after.
         self._ahead: list[int] = []
         self._behind: list[int] = []
         self._last = -1
         self._row_count = self._byte_count = 0
-        self._new_count = 0
+        self._new_count = self._held_count = 0
 
     def add(self, rows: list[Row]) -> Iterator[Batch]:
         """Take rows; gives the batches that are ready."""
         if any(row.plate is not None or row.subject.scheme == "plate" for row in rows):
             # Which vehicle a plate stands for is known only later: such rows neither wait nor overtake.
             yield from self.drain()
-            yield Batch(rows, {})
+            yield Batch(rows, {}, {})
             return
         if not self._is_sorting and 2 * len({row.subject for row in rows}) <= len(rows):
-            yield Batch(rows, {})
+            yield Batch(rows, {}, {})
             return
         self._is_sorting = True
         self._hold(rows)
-        while self._row_count > MAX_WAITING_ROWS or self._byte_count > MAX_WAITING_BYTES:
+        room = min(MAX_WAITING_ROWS, max(FEWEST_WAITING_ROWS, 3 * self._held_count // 4))
+        while self._row_count > room or self._byte_count > MAX_WAITING_BYTES:
             yield self._take()
 
     def drain(self) -> Iterator[Batch]:
@@ -74,35 +106,49 @@ class Regrouping:
         self._is_sorting = False
 
     def _hold(self, rows: list[Row]) -> None:
-        numbers = self._numbers
-        unknown = {row.subject for row in rows if row.subject not in numbers}
-        numbers.update(self._find_numbers(unknown))
-        for row in rows:
-            number = numbers.get(row.subject)
+        waiting, key = self._rows_of, self._index_key
+        self._make_room({row.subject for row in rows if row.subject not in waiting})
+        size = 0
+        for line, number, subject, kind, fields, source, _, origin in rows:
+            data, packed = source if origin is None else origin.data, msgspec.Raw(_encode(fields))
+            digest = compute_source_digest(key, source)
+            waiting[subject].append(Held(line, number, subject, kind, packed, digest, data, origin))
+            size += len(data)
+        self._byte_count += size
+        self._row_count += len(rows)
+        self._held_count += len(rows)
+
+    def _make_room(self, subjects: set[Subject]) -> None:
+        """Give vehicles that have no waiting row yet their place."""
+        found = self._find_numbers(subjects)
+        for subject in subjects:
+            number = found.get(subject)
             if number is None:
                 self._new_count += 1
-                number = numbers[row.subject] = _NEW + self._new_count
+                number = _NEW + self._new_count
             place = number // SPAN
-            held = self._waiting.get(place)
-            if held is None:
-                held = self._waiting[place] = []
+            there = self._places.get(place)
+            if there is None:
+                there = self._places[place] = []
                 heappush(self._ahead if place > self._last else self._behind, place)
-            held.append(row)
-            self._byte_count += len(row.source_bytes)
-        self._row_count += len(rows)
+            there.append((subject, number))
+            self._rows_of[subject] = []
 
     def _take(self) -> Batch:
-        rows: list[Row] = []
+        by_subject: dict[Subject, list[Held]] = {}
         numbers: dict[Subject, int] = {}
-        while self._waiting and len(rows) < self._batch_rows:
+        count = size = 0
+        while self._places and count < self._batch_rows:
             if not self._ahead:
                 self._ahead, self._behind, self._last = self._behind, [], -1
             self._last = heappop(self._ahead)
-            rows += self._waiting.pop(self._last)
-        for row in rows:
-            self._byte_count -= len(row.source_bytes)
-            number = self._numbers.pop(row.subject, None)
-            if number is not None and number < _NEW:
-                numbers[row.subject] = number
-        self._row_count -= len(rows)
-        return Batch(rows, numbers)
+            for subject, number in self._places.pop(self._last):
+                rows = by_subject[subject] = self._rows_of.pop(subject)
+                count += len(rows)
+                for row in rows:
+                    size += len(row.data)
+                if number < _NEW:
+                    numbers[subject] = number
+        self._row_count -= count
+        self._byte_count -= size
+        return Batch((), by_subject, numbers)
