@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import attrgetter
 from typing import cast
@@ -27,7 +27,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
-from carnet.vault.places import encode_kinds, encode_places
+from carnet.vault.places import Run, encode_kinds, encode_places
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob
 
@@ -56,26 +56,12 @@ class Placing(Known):
         number = self.next_submission
         receipts: list[Receipt] = []
         refusals = list(prepared.refusals)
-        runs: list[tuple[int, int, int]] = []
-        kinds = Counter[str]()
         self._load_heads(group.chain for group in prepared.groups if group.chain)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
         self._load_linked(prepared)
-        is_first = True
-        for group in prepared.groups:
-            try:
-                rows, head = self._enter_group(group, right, is_first or not prepared.is_signed_here, refusals)
-            except Refused as refused:
-                refusals += [_refusal(row.place, refused) for row in group.rows]
-                continue
-            if group.chain:
-                is_first = False
-            before = head.seq
-            self._link_rows(rows, head, right, prepared.signed, number, receipts, refusals)
-            if count := head.seq - before:
-                runs.append((head.number, before + 1, count))
-                kinds.update([row.kind for row, _, _ in self._rows_of[head.number][-count:]])
+        entered = self._enter_groups(prepared, right, refusals)
+        runs, kinds = self._link_rows(entered, right, prepared.signed, number, receipts, refusals)
         if receipts:
             self.next_submission += 1
             key = self._get_key_id(prepared)
@@ -90,6 +76,21 @@ class Placing(Known):
             )  # fmt: skip
         refusals.sort(key=lambda refusal: refusal.place)
         return Outcome(receipts, refusals)
+
+    def _enter_groups(
+        self, prepared: Prepared, right: Right, refusals: list[Refusal]
+    ) -> Iterator[tuple[Sequence[Row], Head]]:
+        """The chains that may be linked to, one after the other: what is entered next sees what was linked before."""
+        is_first, is_foreign = True, not prepared.is_signed_here
+        for group in prepared.groups:
+            try:
+                entered = self._enter_group(group, right, is_first or is_foreign, refusals)
+            except Refused as refused:
+                refusals += [_refusal(row.place, refused) for row in group.rows]
+                continue
+            if group.chain:
+                is_first = False
+            yield entered
 
     def _check_submission(self, prepared: Prepared) -> Right:
         state = self._state
@@ -143,8 +144,11 @@ class Placing(Known):
                 row.sid for row, _, _ in self._rows_of.get(head.number, ())
             }
             rows = [row for row in rows if not _is_linked(linked, row, refusals)]
-        if any(row.source is not None for row in rows):
-            rows = self._without_known(head, self._without_erased(head, rows, refusals), refusals)
+        if self._tombstones:
+            rows = self._without_erased(head, rows, refusals)
+        known = self._known.get(head.number)
+        if known:
+            rows = self._without_known(known, rows, refusals)
         return rows, head
 
     def _check_may_reopen(self, group: PreparedGroup) -> None:
@@ -195,12 +199,10 @@ class Placing(Known):
             sources=b"",
         )
         self.heads[head.number] = head
-        self._known[head.number] = set()
         self.next_chain += 1
         return head
 
-    def _without_known(self, head: Head, rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
-        known = self._known.setdefault(head.number, set())
+    def _without_known(self, known: set[bytes], rows: Sequence[Row], refusals: list[Refusal]) -> list[Row]:
         kept = []
         for row in rows:
             if row.source is not None and row.source in known:
@@ -215,76 +217,87 @@ class Placing(Known):
 
     def _link_rows(
         self,
-        rows: Sequence[Row],
-        head: Head,
+        entered: Iterable[tuple[Sequence[Row], Head]],
         right: Right,
         signed_all: bytes,
         submission: int,
         receipts: list[Receipt],
         refusals: list[Refusal],
-    ) -> None:
-        # Every line below runs once per entry: measure before adding one.
-        link_prefix = _LINK + head.chain16
-        number, chain16, basis = head.number, head.chain16, right.basis
-        id_of, first_seal, at = self._kinds.id_of, self._state.size, self._at
+    ) -> tuple[list[Run], Counter[str]]:
+        """Where the links stand now, and how many there are of each kind."""
+        # Every line below runs once per chain or entry: measure before adding one.
+        runs, kinds = list[Run](), Counter[str]()
+        id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        own: list[bytes] = []
-        placed, known = self._rows_of.setdefault(number, []), self._known.setdefault(number, set())
-        for row in rows:
-            kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
-            is_special = mark or kind == CLOSING
-            if allowed.get(kind) != class_ or is_special or row.alias is not None or head.closed:
-                try:
-                    self._check_row(row, head, right)
-                except Refused as refused:
-                    refusals.append(_refusal(row.place, refused))
-                    continue
-            seq = head.seq + 1
-            if mark == Mark.TRANSFER:
-                head.epoch += 1
-            signed = signed_all[32 * sub_index : 32 * sub_index + 32]
-            marks = _MARK_BYTES[mark] + row.target if mark else _ZERO_MARK
-            link = b"".join((link_prefix, _SEQ_EPOCH(seq, head.epoch), head.id, sid, marks, signed))
-            ordinal = latest.get(class_, -1)
-            # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
-            if ordinal < 0 or ordinal < head.ordinal or len(batches[ordinal].leaves) >= MAX_BATCH:
-                ordinal = self._open_batch(class_)
-            leaves, seal = batches[ordinal].leaves, first_seal + ordinal
-            content = row.content
-            where = IN_VAULT if content is not None else ELSEWHERE
-            secret, kept, source = Blob(row.secret), None if content is None else Blob(content), row.source
-            if mark:
-                self.entries_at_target.append(
-                    (
-                        number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
-                        sub_index, seal, len(leaves), where, None if source is None else Blob(source), secret, kept,
-                    )
-                )  # fmt: skip
-            elif source is None:
-                self.bare_entries.append(
-                    (
-                        number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
-                        where, secret, kept,
-                    )
-                )  # fmt: skip
-            else:
-                self.entries.append(
-                    (
-                        number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal, len(leaves),
-                        where, Blob(source), secret, kept,
-                    )
-                )  # fmt: skip
-            if source is not None:
-                known.add(source)
-                own.append(source)
-            leaves.append(sha256(b"\x00" + link).digest())
-            head.seq, head.id, head.ordinal = seq, sha256(link).digest(), ordinal
-            if is_special:
-                self._note_special(row, head, right)
-            placed.append((row, seq, right))
-            receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
-        if own and head.sources is not None:
-            head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
+        entries, bare_entries, rows_of, known_of = self.entries, self.bare_entries, self._rows_of, self._known
+        for rows, head in entered:
+            number, chain16, head_id, epoch, before = head.number, head.chain16, head.id, head.epoch, head.seq
+            link_prefix = _LINK + chain16
+            own: list[bytes] = []
+            placed = rows_of.get(number)
+            if placed is None:
+                placed = rows_of[number] = []
+            for row in rows:
+                kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
+                is_special = mark or kind == CLOSING
+                if allowed.get(kind) != class_ or is_special or row.alias is not None or head.closed:
+                    try:
+                        self._check_row(row, head, right)
+                    except Refused as refused:
+                        refusals.append(_refusal(row.place, refused))
+                        continue
+                seq = head.seq + 1
+                if mark == Mark.TRANSFER:
+                    epoch = head.epoch = epoch + 1
+                signed = signed_all[32 * sub_index : 32 * sub_index + 32]
+                marks = _MARK_BYTES[mark] + row.target if mark else _ZERO_MARK
+                link = b"".join((link_prefix, _SEQ_EPOCH(seq, epoch), head_id, sid, marks, signed))
+                ordinal = latest.get(class_, -1)
+                # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
+                if ordinal < 0 or ordinal < head.ordinal or len(batches[ordinal].leaves) >= MAX_BATCH:
+                    ordinal = self._open_batch(class_)
+                leaves, seal = batches[ordinal].leaves, first_seal + ordinal
+                content, source = row.content, row.source
+                where, kept = (ELSEWHERE, None) if content is None else (IN_VAULT, Blob(content))
+                if mark:
+                    self.entries_at_target.append(
+                        (
+                            number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
+                            sub_index, seal, len(leaves), where, None if source is None else Blob(source),
+                            Blob(row.secret), kept,
+                        )
+                    )  # fmt: skip
+                elif source is None:
+                    bare_entries.append(
+                        (
+                            number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
+                            len(leaves), where, Blob(row.secret), kept,
+                        )
+                    )  # fmt: skip
+                else:
+                    entries.append(
+                        (
+                            number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
+                            len(leaves), where, Blob(source), Blob(row.secret), kept,
+                        )
+                    )  # fmt: skip
+                if source is not None:
+                    own.append(source)
+                leaves.append(sha256(b"\x00" + link).digest())
+                head_id = sha256(link).digest()
+                head.seq, head.id, head.ordinal = seq, head_id, ordinal
+                if is_special:
+                    self._note_special(row, head, right)
+                placed.append((row, seq, right))
+                receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
+            if count := head.seq - before:
+                runs.append(Run(number, before + 1, count))
+                kinds.update([row.kind for row, _, _ in placed[-count:]])
+            if own:
+                known_of.setdefault(number, set()).update(own)
+                if head.sources is not None:
+                    head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
+        return runs, kinds
 
     def _open_batch(self, class_: int) -> int:
         self.batches.append(OpenBatch(class_))
