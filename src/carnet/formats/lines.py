@@ -56,13 +56,19 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
             return
         if chunk is None:
             break
-        first, *rest = chunk.split(b"\n")
-        length = _hold(held, length, first, max_bytes)
-        for piece in rest:
+        *ended, rest = chunk.split(b"\n")
+        for piece in ended:
             number += 1
-            yield _close(number, held, length, max_bytes)
-            held.clear()
-            length = _hold(held, 0, piece, max_bytes)
+            if held or len(piece) > max_bytes:
+                length = _hold(held, length, piece, max_bytes)
+                yield _close(number, held, length, max_bytes)
+                held.clear()
+                length = 0
+            else:
+                # Nearly every line stands whole in its chunk.
+                data = piece[:-1] if piece.endswith(b"\r") else piece
+                yield Line(number, data, len(data))
+        length = _hold(held, length, rest, max_bytes)
     if length:
         yield _close(number + 1, held, length, max_bytes)
 
@@ -92,10 +98,13 @@ def _close(number: int, held: list[bytes], length: int, max_bytes: int) -> Line:
 
 def split_text_lines(chunks: Iterable[bytes]) -> Iterator[Line]:
     """The lines of a text, without the byte order mark that some programs put before it."""
-    for line in split_lines(chunks):
-        if line.number == 1 and line.data.startswith(UTF8_BOM):
+    lines = split_lines(chunks)
+    for line in lines:
+        if line.data.startswith(UTF8_BOM):
             line = line._replace(data=line.data[len(UTF8_BOM) :], length=line.length - len(UTF8_BOM))
         yield line
+        break
+    yield from lines
 
 
 def find_line_fault(line: Line) -> Refused | None:

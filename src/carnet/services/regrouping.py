@@ -85,15 +85,17 @@ class Regrouping:
 
     def add(self, rows: list[Row]) -> Iterator[Batch]:
         """Take rows; gives the batches that are ready."""
-        if any(row.plate is not None or row.subject.scheme == "plate" for row in rows):
+        subjects = {row.subject for row in rows}
+        if any(one.scheme == "plate" for one in subjects) or any([row.plate is not None for row in rows]):  # noqa: C419
             # Which vehicle a plate stands for is known only later: such rows neither wait nor overtake.
             yield from self.drain()
             yield Batch(rows, {}, {})
             return
-        if not self._is_sorting and 2 * len({row.subject for row in rows}) <= len(rows):
+        if not self._is_sorting and 2 * len(subjects) <= len(rows):
             yield Batch(rows, {}, {})
             return
         self._is_sorting = True
+        self._make_room(subjects.difference(self._rows_of))
         self._hold(rows)
         room = min(MAX_WAITING_ROWS, max(FEWEST_WAITING_ROWS, 3 * self._held_count // 4))
         while self._row_count > room or self._byte_count > MAX_WAITING_BYTES:
@@ -107,7 +109,6 @@ class Regrouping:
 
     def _hold(self, rows: list[Row]) -> None:
         waiting, key = self._rows_of, self._index_key
-        self._make_room({row.subject for row in rows if row.subject not in waiting})
         size = 0
         for line, number, subject, kind, fields, source, _, origin in rows:
             data, packed = source if origin is None else origin.data, msgspec.Raw(_encode(fields))
