@@ -88,7 +88,7 @@ class Passports(Moment):
         """How many entries this author key has signed that were sealed at a log index or later. Reads all entries."""
         query = (
             "SELECT count(*) FROM entry JOIN submission ON submission.id = entry.submission"
-            " JOIN author_key ON author_key.id = submission.author_key WHERE digest = ? AND seal >= ?"
+            " JOIN author_key ON author_key.id = submission.author_key WHERE digest = ? AND entry.seal >= ?"
         )
         return cast("int", self._connection.execute(query, (digest, since)).fetchone()[0])
 
