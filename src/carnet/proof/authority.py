@@ -18,7 +18,7 @@ from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.census import frame_census
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
-from carnet.proof.evidence import Evidence, Verify
+from carnet.proof.evidence import Claim, Evidence, Verify
 from carnet.proof.parts import EntryPart, Item, KeyPart, LeafPart
 from carnet.proof.shapes import find_written_date, is_date
 from carnet.proof.wire import ClassLineWire, EndorsementWire, KindLineWire
@@ -49,13 +49,18 @@ class Standing(NamedTuple):
 
 def check_authority(evidence: Evidence, policy: Policy | None, verify: Verify) -> None:
     """Run the checks of clause 5.5 in their order; raises Unverified, or CannotTell."""
-    rights = Rights(evidence, verify)
-    # These ask about nothing but the ground, whatever stands on it.
-    evidence.once("seals", evidence.firm, (), partial(check_seals, evidence, rights, verify))
-    check_entries(evidence, rights, verify)
+    rights, uses = Rights(evidence, verify), evidence.get_uses()
+    if uses.keys is None:
+        check_seals(evidence, rights, verify)
+    keys = check_entries(evidence, rights, verify)
     check_tip(evidence)
     check_subjects(evidence)
-    check_census(evidence, rights, verify)
+    check_census_home(evidence)
+    if uses.keys is None:
+        check_census(evidence, rights, verify)
+        # What was asked since, but for the entries' own signatures and homes, asks about nothing but the ground and the
+        # claims: where these are met again, it held.
+        uses.keys = keys
     check_trust(evidence, policy)
 
 
@@ -144,35 +149,26 @@ def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: 
         raise Unverified("not_enough_endorsements")
 
 
-def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> None:
-    """Spec: 5.5.3."""
-    homes = compute_homes(evidence)
-    chain_type, firm, submissions = find_chain_type(evidence), evidence.firm, evidence.submissions
-    for seq, _, entry in evidence.entries():
-        _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
-        claim = Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type)
-        key, fault = evidence.once("claim", firm, claim, partial(check_claim, evidence, rights, claim))
-        if not verify(key.key, submissions[entry.number], entry.submission.signature):
-            raise Unverified("author_signature_invalid")
+def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[KeyPart]:
+    """Spec: 5.5.3; returns the key of each entry."""
+    homes, uses, submissions = compute_homes(evidence), evidence.get_uses(), evidence.submissions
+    signed, keys = dict[int, bytes](), list[KeyPart]()
+    for at, (seq, _, entry) in enumerate(evidence.entries()):
+        if uses.keys is None:
+            key, fault = check_claim(evidence, rights, uses.claims[at])
+        else:
+            key, fault = uses.keys[at], None
+        # What was signed together is one signature.
+        if signed.get(entry.number) != key.key:
+            if not verify(key.key, submissions[entry.number], entry.submission.signature):
+                raise Unverified("author_signature_invalid")
+            signed[entry.number] = key.key
         if evidence.seals[entry.seal].batch.home != homes[seq]:
             raise Unverified("wrong_home")
         if fault is not None:
             raise Unverified(fault)
-
-
-class Claim(NamedTuple):
-    """What of an entry decides whether its author may say it there: the log index of its seal, five parts of the
-    statement, its kind (None if it is judged only), its place."""
-
-    seal: int
-    member: bytes
-    key_digest: bytes
-    basis: int
-    class_: int
-    mark: int
-    kind: object
-    is_opening: bool
-    chain_type: str
+        keys.append(key)
+    return keys
 
 
 def check_claim(evidence: Evidence, rights: Rights, claim: Claim) -> tuple[KeyPart, str | None]:
@@ -213,12 +209,6 @@ def is_mark_of_kind(kind: object, mark: int) -> bool:
         return mark == Mark.NONE
     only = _ONLY_MARK.get(str(kind))
     return mark == only if only is not None else mark in (Mark.NONE, Mark.SUPERSEDES)
-
-
-def find_chain_type(evidence: Evidence) -> str:
-    """Spec: 2.12."""
-    opening = evidence.bundle.items[0].entry
-    return "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
 
 
 def compute_homes(evidence: Evidence) -> list[bytes]:
@@ -311,16 +301,14 @@ def is_correction_held(evidence: Evidence, item: Item, correction: EntryPart, ta
     return any(kind == "passport.rectified/1" and basis == by.basis for kind, basis, _ in leaf.accreditations)
 
 
-def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
-    """Spec: 5.5.6."""
-    census = evidence.get_census()
-    if census.home != evidence.seal_of(evidence.bundle.items[-1]).batch.home:
+def check_census_home(evidence: Evidence) -> None:
+    """Spec: 5.5.6, what asks about the passport."""
+    if evidence.get_census().home != evidence.seal_of(evidence.bundle.items[-1]).batch.home:
         raise Unverified("census_wrong_home")
-    evidence.once("census", evidence.firm, (census.index,), partial(check_census_record, evidence, rights, verify))
 
 
-def check_census_record(evidence: Evidence, rights: Rights, verify: Verify) -> None:
-    """Spec: 5.5.6, what does not ask about the passport."""
+def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
+    """Spec: 5.5.6, the rest."""
     census = evidence.get_census()
     group = census.members.index
     key = rights.check(group, census.home, census.key, (KeyRole.NODE,), census.index)

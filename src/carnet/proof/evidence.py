@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from carnet.errors import Unverified
+from carnet.errors import InvariantBroken, Unverified
 from carnet.passport.statement import NO_CHAIN
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, LeafPart, LinePart, SealPart
+from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, KeyPart, LeafPart, LinePart, SealPart
 from carnet.tlog.checkpoint import Checkpoint
 from carnet.tlog.joint import check_joint
 from carnet.tlog.tree import Climb, climb
@@ -34,6 +34,32 @@ class FirmGround(NamedTuple):
     lines: Mapping[int, Mapping[tuple[object, ...], LinePart]]
 
 
+class Claim(NamedTuple):
+    """What of an entry decides what it needs, and whether its author may say it there: the log index of its seal, five
+    parts of the statement, its kind (None if it is judged only), its place."""
+
+    seal: int
+    member: bytes
+    key_digest: bytes
+    basis: int
+    class_: int
+    mark: int
+    kind: object
+    is_opening: bool
+    chain_type: str
+
+
+class Uses:
+    """The claims of a bundle's entries, in their order, for which its ground holds all that they need and no more.
+    `keys` are the entries' keys, once authority was found to hold for the ground and for each claim."""
+
+    __slots__ = ("claims", "keys")
+
+    def __init__(self, claims: tuple[Claim, ...]) -> None:
+        self.claims = claims
+        self.keys: Sequence[KeyPart] | None = None
+
+
 class Evidence:
     """What integrity established, for the findings that follow. Filled step by step; complete only when every check
     held."""
@@ -44,6 +70,7 @@ class Evidence:
         self.memory = memory
         self.ground, self.net, self.origin, self.checkpoint, self.cosigned_s, self.seals, self.leaves, self.lines = firm
         self.census: CensusPart | None = None
+        self.uses: Uses | None = None
         self.chain = NO_CHAIN
         self.sids: list[bytes] = []
         self.submissions: list[bytes] = []
@@ -65,6 +92,12 @@ class Evidence:
         if self.census is None:
             raise Unverified("placement_not_census")
         return self.census
+
+    def get_uses(self) -> Uses:
+        """What the entries use of the ground."""
+        if self.uses is None:
+            raise InvariantBroken("integrity did not hold")
+        return self.uses
 
     def seal_of(self, item: Item) -> SealPart:
         """The seal in which an item with a placement stands."""

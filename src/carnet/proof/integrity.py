@@ -7,7 +7,7 @@ whether it is all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 from carnet.errors import Unverified
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
-from carnet.proof.evidence import Evidence, FirmGround, Verify, check_path
+from carnet.proof.evidence import Claim, Evidence, FirmGround, Uses, Verify, check_path
 from carnet.proof.memory import Memory
 from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, LinePart, SealPart, SectionPart
 from carnet.proof.wire import RefWire
@@ -204,37 +204,47 @@ def check_needed(evidence: Evidence) -> None:
         shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
         if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
             raise Unverified("surplus_entry")
-    # What of an entry decides which leaves and lines it needs: its seal, its member, its kind where it is shown.
-    uses = frozenset([(entry.seal, entry.statement.member, entry.kind) for _, _, entry in evidence.entries()])
-    evidence.once("needed", evidence.firm, (census.index, uses), partial(_check_uses, evidence.firm, census, uses))
+    claims = _make_claims(evidence)
+    check = partial(_check_uses, evidence.firm, census, claims)
+    evidence.uses = evidence.once("uses", evidence.firm, (census.index, claims), check)
 
 
-def _check_uses(firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]) -> None:
-    _check_same(_needed_members(firm, census, uses), _found(firm.leaves), "member_missing", "surplus_member")
-    _check_same(_needed_lines(firm, census, uses), _found(firm.lines), "rule_missing", "surplus_rule")
+def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
+    """Spec: 2.12 has the chain's type."""
+    opening = evidence.bundle.items[0].entry
+    chain_type = "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
+    claims = list[Claim]()
+    for seq, _, entry in evidence.entries():
+        _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
+        claims.append(Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type))
+    return tuple(claims)
 
 
-def _needed_members(
-    firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]
-) -> set[tuple[int, object]]:
+def _check_uses(firm: FirmGround, census: CensusPart, claims: tuple[Claim, ...]) -> Uses:
+    _check_same(_needed_members(firm, census, claims), _found(firm.leaves), "member_missing", "surplus_member")
+    _check_same(_needed_lines(firm, census, claims), _found(firm.lines), "rule_missing", "surplus_rule")
+    return Uses(claims)
+
+
+def _needed_members(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, object]]:
     needed: set[tuple[int, object]] = {(census.members.index, census.home)}
     needed |= {(census.members.index, endorsement.member) for endorsement in census.endorsements}
     for seal in firm.seals.values():
         needed.add((seal.members.index, seal.batch.home))
         needed |= {(seal.members.index, endorsement.member) for endorsement in seal.endorsements}
-    for seal_index, member, _ in uses:
-        needed.add((firm.seals[seal_index].members.index, member))
-        needed.add((census.members.index, member))
+    for claim in claims:
+        needed.add((firm.seals[claim.seal].members.index, claim.member))
+        needed.add((census.members.index, claim.member))
     return needed
 
 
-def _needed_lines(
-    firm: FirmGround, census: CensusPart, uses: frozenset[tuple[int, bytes, object]]
-) -> set[tuple[int, object]]:
+def _needed_lines(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, object]]:
     needed: set[tuple[int, object]] = {(census.rules.index, ("class", CENSUS_CLASS))}
     needed |= {(seal.rules.index, ("class", seal.batch.class_)) for seal in firm.seals.values()}
     # The kind of a shown entry is a text: it was looked at before.
-    needed |= {(firm.seals[seal].rules.index, ("kind", kind)) for seal, _, kind in uses if kind is not None}
+    for claim in claims:
+        if claim.kind is not None:
+            needed.add((firm.seals[claim.seal].rules.index, ("kind", claim.kind)))
     return needed
 
 

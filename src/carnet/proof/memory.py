@@ -1,7 +1,9 @@
 """What a verifier keeps from one bundle to the next: signatures, and the parts that bundles of one network share.
 
-A part is known again by its bytes, and a check by all that goes into it; only what held is kept. A bundle is judged as
-if nothing were: what is new in it, or does not hold, takes the long way. It refuses to outlive whoever made it.
+A part is known again by all of its bytes, and a check by all that goes into it; only what held is kept. Most of what
+bundles of one moment share is their *ground* (checkpoint, genesis, records, members, rules): it is known again as a
+whole, and what clauses 5.4.1 to 5.4.5 ask of it was then asked before. A bundle is judged as if nothing were kept: what
+is new in it, or does not hold, takes the long way. It refuses to outlive whoever made it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from carnet.tlog.tree import climb
 T = TypeVar("T")
 
 MAX_PARTS: Final = 1024
-"""Parts and checks that are kept; a few kilobytes each."""
+"""Parts and checks that are kept: a few kilobytes each, and never larger than the bundle that they came from."""
 
 TOP_LEVELS: Final = 7
 """Of a tree, that are remembered: 128 ways through it."""
@@ -24,7 +26,7 @@ TOP_LEVELS: Final = 7
 MAX_TOPS: Final = 4096
 """Of such ways, of all trees; half a kilobyte each."""
 
-MAX_BYTES: Final = 128 * 1024
+MAX_BYTES: Final = 64 * 1024
 """Larger bundles share little, and are judged without a memory: what strangers send must not fill it."""
 
 

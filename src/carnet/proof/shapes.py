@@ -6,10 +6,15 @@ Knows shapes only; whether a VIN or a time is possible is the writer's business 
 from __future__ import annotations
 
 import re
+from types import NoneType
 
 KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+/[1-9][0-9]{0,3}", re.ASCII)
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 PRECISIONS = frozenset({"year", "month", "day", "minute", "second", "unknown"})
+_TEXT_OR_NULL = frozenset({str, NoneType})
+_OF_SUBJECT = {"scheme", "value"}
+_OF_PLATE = {"country", "scheme", "value"}
+_OF_OCCURRED = {"at", "precision", "zone"}
 DATED = frozenset({"day", "minute", "second"})
 
 
@@ -20,25 +25,20 @@ def is_kind(value: object) -> bool:
 
 def is_subject(value: object) -> bool:
     """`{scheme, value}`, or `{country, scheme: "plate", value}`, all strings."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or set(map(type, value.values())) != {str}:
         return False
-    scheme = value.get("scheme")
-    if not (isinstance(scheme, str) and isinstance(value.get("value"), str)):
-        return False
-    if scheme == "plate":
-        return len(value) == 3 and isinstance(value.get("country"), str)
-    return len(value) == 2
+    return value.keys() == (_OF_PLATE if value.get("scheme") == "plate" else _OF_SUBJECT)
 
 
 def is_occurred(value: object) -> bool:
     """`{at, precision, zone}`."""
-    if not isinstance(value, dict) or len(value) != 3:
+    if (
+        not isinstance(value, dict)
+        or value.keys() != _OF_OCCURRED
+        or not _TEXT_OR_NULL.issuperset(map(type, value.values()))
+    ):
         return False
-    # A number stands for an absent member: neither is a text or null.
-    at, precision, zone = value.get("at", 0), value.get("precision"), value.get("zone", 0)
-    if not (isinstance(precision, str) and precision in PRECISIONS):
-        return False
-    return (at is None or isinstance(at, str)) and (zone is None or isinstance(zone, str))
+    return value["precision"] in PRECISIONS
 
 
 def is_date(value: object) -> bool:
