@@ -26,6 +26,7 @@ from carnet.web.pages import (
     vehicle,
     vehicles,
     verifying,
+    webhooks,
     with_member,
     writing,
 )
@@ -36,6 +37,7 @@ ROUTES: list[Any] = [
     *account.ROUTES,
     *organisation.ROUTES,
     *appearance.ROUTES,
+    *webhooks.ROUTES,
     *vehicles.ROUTES,
     *vehicle.ROUTES,
     *entries.ROUTES,
