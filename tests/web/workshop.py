@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -39,10 +40,18 @@ class Workshop:
     passport: str
     sessions: dict[str, str]
 
+    @property
+    def cookie(self) -> str:
+        return str(self.lodge.desk.cookies.session)
+
+    @property
+    def domain(self) -> str:
+        return str(urlsplit(self.lodge.origin).hostname)
+
     def be(self, who: str) -> None:
         """From now on requests are this person's: "clerk", "admin", "reader", "auditor" of the garage, "dealer",
         "other" (of another garage), "holder", "operator"."""
-        self.client.cookies.set("__Host-carnet_session", self.sessions[who], domain="carnet.example")
+        self.client.cookies.set(self.cookie, self.sessions[who], domain=self.domain)
 
     def get(self, path: str, code: int = 200) -> str:
         answer = self.client.get(path, headers=HTML)

@@ -49,7 +49,7 @@ def parse_quantity(text: str, unit: Unit | None) -> int:
     size = 1 if unit is None else unit.size
     if size == 1:
         if _WHOLE.fullmatch(text) is None:
-            raise Refused(Reason.WRONG_TYPE, "this is no whole number")
+            raise Refused(Reason.WRONG_TYPE, "this is no whole number", is_whole=True)
         digits = re.sub(r"\D", "", text)
         return -int(digits) if text.startswith("-") else int(digits)
     parts = len(str(size)) - 1

@@ -36,6 +36,9 @@ Input: TypeAlias = Literal["text", "area", "number", "choice", "flag", "day", "c
 LONG_TEXT: Final = 160
 """A text that may be longer gets room for several lines."""
 
+LONG_ROW: Final = 500
+"""The same within a row of a list."""
+
 MAX_ROWS: Final = 20
 """Rows of a list in a form; more come in a file."""
 
@@ -221,7 +224,7 @@ def _make_parts(specs: Sequence[FieldSpec], path: str) -> Iterator[Part]:
             parts = tuple(_make_parts(spec.fields, f"{path}{spec.name}."))
             yield Group(path + spec.name, spec.name, parts, not spec.optional)  # type: ignore[arg-type]
         elif isinstance(spec, Items):
-            boxes = tuple(_make_box(one, "") for one in _sort_needed(spec.fields))
+            boxes = tuple(_make_box(one, "", LONG_ROW) for one in _sort_needed(spec.fields))
             yield Rows(path + spec.name, spec.name, boxes, spec.max_items, not spec.optional)
         elif spec.name.endswith("_km") and f"{stem}_mi" in names:
             yield Reading(path + stem, stem)
@@ -233,10 +236,10 @@ def _sort_needed(specs: Sequence[Any]) -> list[Any]:
     return sorted(specs, key=lambda spec: spec.optional)
 
 
-def _make_box(spec: Any, path: str) -> Box:
+def _make_box(spec: Any, path: str, long: int = LONG_TEXT) -> Box:
     name, needed = path + spec.name, not spec.optional
     if isinstance(spec, Text):
-        return Box(name, spec.name, "area" if spec.max_length > LONG_TEXT else "text", needed, spec.max_length)
+        return Box(name, spec.name, "area" if spec.max_length > long else "text", needed, spec.max_length)
     if isinstance(spec, Integer):
         return Box(name, spec.name, "number", needed, 20, unit=find_unit(spec.name))
     if isinstance(spec, Choice):

@@ -47,6 +47,8 @@ def say_fault(language: Language, refused: Refused) -> str:
         Reason.INVALID_VIN: say_vin(language, refused),
         Reason.INVALID_PLATE: say_vin(language, refused),
     }
+    if refused.reason is Reason.WRONG_TYPE and refused.facts.get("is_whole"):
+        return _("Write it in digits, without decimals.")
     if refused.reason is Reason.FIELDS_CONFLICT and str(refused.facts.get("field", "")).endswith("odometer_state"):
         return _("Give the reading, or say that it could not be read.")
     return sentences.get(refused.reason) or say_refusal(language, refused)
