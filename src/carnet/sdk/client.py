@@ -44,6 +44,7 @@ class Client:
         self.proofs = Proofs(self.transport)
         self.files = Files(self.transport)
         self.network = Network(self.transport)
+        self.desk = Desk(self.transport)
         self.webhooks = Webhooks(self.transport)
 
     def close(self) -> None:
@@ -187,6 +188,37 @@ class Entries:
         headers = {"Content-Type": "application/json"}
         answered = self._transport.send("POST", "/v1/submissions", content=submission, headers=headers)
         return msgspec.json.decode(answered.content, type=shapes.Submitted)
+
+
+class Desk:
+    """Your member's own book: what it sealed, how much on each day, and its codes for customers."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def entries(
+        self, *, kinds: Iterable[str] = (), since: str | None = None, until: str | None = None
+    ) -> Iterator[shapes.OwnEntry]:
+        """What your member sealed, the latest first, from the day `since` to the day `until` (UTC)."""
+        params = {"kind": list(kinds) or None, "since": since, "until": until}
+        return walk(self._transport, "/v1/entries", shapes.OwnEntry, params, "cursor")
+
+    def use(self, *, since: str | None = None, until: str | None = None) -> list[shapes.Use]:
+        """How many entries were sealed on each day; without days, in the last thirty."""
+        return self._transport.get("/v1/use", Page[shapes.Use], {"since": since, "until": until}).data
+
+    def issue_code(self, passport: str) -> shapes.IssuedCode:
+        """A one-time code with which a holder claims a passport that your member opened or serviced."""
+        return self._transport.post("/v1/claim-codes", shapes.IssuedCode, {"passport": passport})
+
+    def codes(self) -> Iterator[shapes.PrintedCode]:
+        """The codes that your member printed, the newest first."""
+        return walk(self._transport, "/v1/claim-codes", shapes.PrintedCode, {})
+
+    def revoke_code(self, code: str) -> shapes.PrintedCode:
+        """Withdraw a code that was not used."""
+        answered = self._transport.send("DELETE", f"/v1/claim-codes/{code}")
+        return msgspec.json.decode(answered.content, type=shapes.PrintedCode)
 
 
 class Proofs:

@@ -20,8 +20,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     has_more: bool
 
 
-def walk(transport: Transport, path: str, item: type[T], params: Mapping[str, Any]) -> Iterator[T]:
-    """Every item of a list, page by page."""
+def walk(
+    transport: Transport, path: str, item: type[T], params: Mapping[str, Any], after_by: str = "id"
+) -> Iterator[T]:
+    """Every item of a list, page by page; `after_by` is the member by which the service goes on."""
     after: str | None = None
     while True:
         page: Page[T] = transport.get(path, Page[item], {**params, "limit": PAGE, "starting_after": after})  # type: ignore[valid-type]
@@ -29,4 +31,4 @@ def walk(transport: Transport, path: str, item: type[T], params: Mapping[str, An
         if not page.has_more:
             return
         last: Any = page.data[-1]
-        after = last["id"] if isinstance(last, dict) else last.id
+        after = last[after_by] if isinstance(last, dict) else getattr(last, after_by)

@@ -35,6 +35,49 @@ class Found(Record, frozen=True, kw_only=True):
     url: str
 
 
+class OwnEntry(Record, frozen=True, kw_only=True):
+    """A line of your member's own book: which entry, in whose passport, sealed when. It holds no value."""
+
+    id: str
+    kind: str
+    passport: str
+    subject: dict[str, Any]
+    seq: int
+    sealed_at: str
+    cursor: str
+    entry: str
+    proof: str
+
+
+class Use(Record, frozen=True, kw_only=True):
+    """A day (UTC): how many entries were sealed on it, in all and of each kind."""
+
+    day: str
+    sealed: int
+    kinds: dict[str, int]
+
+
+class IssuedCode(Record, frozen=True, kw_only=True):
+    """A new code for paper: shown this once."""
+
+    id: str
+    code: str
+    passport: str
+    valid_until: str
+
+
+class PrintedCode(Record, frozen=True, kw_only=True):
+    """A code that your member printed, without its secret. `state`: in_force, used, revoked or over."""
+
+    id: str
+    passport: str
+    made_by: str
+    created_at: str
+    valid_until: str
+    used_at: str | None
+    state: str
+
+
 class Occurred(Record, frozen=True, kw_only=True):
     """When it happened, as it was written."""
 

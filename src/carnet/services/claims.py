@@ -47,6 +47,7 @@ SERVICED: Final = frozenset(
 )
 """What an organisation writes that has had the vehicle, and its holder, before it."""
 
+_CODE: Final = "id, chain, made_by, created_ms, until_ms, used_ms, revoked_ms"
 _CONTEST: Final = "id, chain, epoch, claimant, holder, member, state, created_ms, decided_ms"
 
 
@@ -199,21 +200,18 @@ def list_codes(
             if found is None:
                 raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is the id of a code of this list")
             where, values = f"{where} AND (created_ms, id) < (?, ?)", (*values, found[0], id_)
-        columns = "id, chain, made_by, created_ms, until_ms, used_ms, revoked_ms"
-        query = f"SELECT {columns} FROM claim_code WHERE {where} ORDER BY created_ms DESC, id DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {_CODE} FROM claim_code WHERE {where} ORDER BY created_ms DESC, id DESC LIMIT ?"  # noqa: S608
         rows = connection.execute(query, (*values, limit)).fetchall()
-    return [
-        CodeLine(
-            name_id("cod", bytes(id_)),
-            bytes(chain),
-            made_by,
-            created,
-            until,
-            used,
-            _find_state(until, used, ended, now),
-        )
-        for id_, chain, made_by, created, until, used, ended in rows
-    ]
+    return [_to_code(row, now) for row in rows]
+
+
+def find_printed(office: Office, principal: Principal, code: str) -> CodeLine | None:
+    """A code of the caller's member by its id. Raises Refused(NOT_PERMITTED, NOT_FOUND for what is no such id)."""
+    query = f"SELECT {_CODE} FROM claim_code WHERE id = ? AND member = ?"  # noqa: S608 - our own words
+    values = read_id("cod", code, Reason.NOT_FOUND), _get_code_reader(principal)
+    with office.people.read() as connection:
+        row = connection.execute(query, values).fetchone()
+    return None if row is None else _to_code(row, office.clock())
 
 
 def count_codes(office: Office, principal: Principal) -> int:
@@ -253,10 +251,10 @@ def _get_code_reader(principal: Principal) -> MemberId:
     return principal.member
 
 
-def _find_state(until: Millis, used: Millis | None, revoked: Millis | None, now: Millis) -> str:
-    if used is not None:
-        return "used"
-    return "revoked" if revoked is not None else "over" if until <= now else "in_force"
+def _to_code(row: Any, now: Millis) -> CodeLine:
+    id_, chain, made_by, created, until, used, revoked = row
+    state = "used" if used is not None else "revoked" if revoked is not None else "over" if until <= now else "in_force"
+    return CodeLine(name_id("cod", bytes(id_)), bytes(chain), made_by, created, until, used, state)
 
 
 # ---- contests

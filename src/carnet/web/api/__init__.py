@@ -12,6 +12,7 @@ from litestar import Router
 from carnet.web.api import (
     appearance,
     claims,
+    console,
     entries,
     files,
     network,
@@ -30,6 +31,7 @@ ROUTES: list[Any] = [
             *passports.ROUTES,
             *entries.ROUTES,
             *claims.ROUTES,
+            *console.ROUTES,
             *files.ROUTES,
             *readings.ROUTES,
             *tokens.ROUTES,
