@@ -46,7 +46,7 @@ def write_application(folder: Path) -> int:
     with tempfile.TemporaryDirectory() as home, open_street(Path(home)) as street, open_browser() as browser:
         for size, (pixels, scale) in SIZES.items():
             for scheme, language in (("light", "fr-FR"), ("dark", "en-GB")):
-                for who in ("holder", "newcomer", "operator", None):
+                for who in ("holder", "newcomer", "operator", "clerk", None):
                     how = {"size": pixels, "scheme": scheme, "language": language, "scale": scale}
                     with visiting(browser, street, who, **how) as visit:  # type: ignore[arg-type]
                         for path in [path for its, path in list_pages(street) if its == who]:

@@ -8,23 +8,33 @@ HistoVec file; whoever brings the cookie of a name below is that person. It refu
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from carnet.formats.fleet.cast import GARAGES
+from carnet.node.door import Door
+from carnet.node.door.remote import without_signing_keys
 from carnet.node.home import Home
 from carnet.node.reader import open_reader
 from carnet.node.readers import Readers
+from carnet.node.writer import Writer
 from carnet.services.accounts.office import Office, Visit, open_office
-from carnet.services.accounts.registry import HOLDER, OPERATOR, insert_account
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, insert_account
 from carnet.services.accounts.sessions import begin_session
 from carnet.services.appending import enrol_speaker
 from carnet.services.claims import issue_code
+from carnet.services.demo_files import SampleFiles, write_sample_files
 from carnet.services.demonstration import NETWORK, build_world
+from carnet.services.filing.acting import wait_a_moment
+from carnet.services.filing.desk import announce, certify_file
+from carnet.services.filing.records import Files, Wish
+from carnet.services.filing.watching import Watcher
 from carnet.services.founding import now_ms, open_writer_at
 from carnet.services.holdings import begin_holding
-from carnet.services.principals import Principal, Standing
+from carnet.services.principals import Principal, Role, Standing
 from carnet.services.settings import Settings
 from carnet.types import Subject
 from carnet.web.app import make_app
@@ -39,6 +49,8 @@ FREE = ("plate_change",)
 PARTING = "rollback"
 HISTOVEC_LINES = 40
 POSTS = {"holder": HOLDER, "newcomer": HOLDER, "parting": HOLDER, "operator": OPERATOR}
+TICK_S = 0.02
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -50,10 +62,38 @@ class Street:
     desk: Desk
     office: Office
     sessions: dict[str, str]
+    samples: SampleFiles
+    files: list[str] = field(default_factory=list)
 
     def path(self, story: str, section: str = "") -> str:
         """The path of a vehicle's page."""
         return f"/vehicles/pas_{self.passports[story]}{section}"
+
+    def list_files(self) -> list[str]:
+        """The pages of files in each state: one that waits for its cells, one that is sealed, one that cannot be read,
+        one that is half sent."""
+        if not self.files:
+            other_day = self.samples.other_day.read_bytes()
+            self.files += [
+                self._send("travaux_2026-11-19.csv", other_day, certified=False),
+                self._send("travaux_2026-11-18.csv", other_day, certified=True),
+                self._send("facture.pdf", b"%PDF-1.7 an invoice", certified=False),
+                self._send("travaux_2026-11-17.csv", other_day, certified=False, parts=1),
+            ]
+        return self.files
+
+    def _send(self, name: str, data: bytes, *, certified: bool, parts: int = 0) -> str:
+        """A file of the clerk's garage, read; its page."""
+        with self.desk.reading() as reader:
+            garage = next(member for member in reader.state.members.all if member.name == GARAGES[0].name)
+        files: Files = self.desk.shelf["files"]
+        clerk = Principal(Standing.STAFF, account="acc_" + "1" * 32, member=garage.id, role=Role.CLERK)
+        size = len(data) + parts
+        job = announce(files, self.office, garage.id, clerk, Wish(name=name, format="guess", size=size, review=True))
+        job = wait_a_moment(files, files.add_part(garage.id, job.id, 0, data), PATIENCE_S)
+        if certified:
+            job = wait_a_moment(files, certify_file(files, self.office, garage, clerk, job.id), PATIENCE_S)
+        return f"/console/files/{job.id}"
 
     def issue_code(self, story: str) -> str:
         """A code for paper, in the name of the member that opened the passport."""
@@ -89,25 +129,50 @@ def open_street(folder: Path) -> Iterator[Street]:
             found = {story: reader.find_subject(subject) for story, subject in subjects.items()}
             epochs = {story: reader.find_head(chain)[1] for story, chain in found.items()}
         held = {found[story]: epochs[story] for story in (*HELD, "histovec")}
-        sessions = _let_in(office, {"holder": held, "parting": {found[PARTING]: epochs[PARTING]}})
+        garage = next(member.id for member in built.members if member.name == GARAGES[0].name)
+        posts = POSTS | {"clerk": Post(Standing.STAFF, garage, Role.CLERK)}
+        sessions = _let_in(office, posts, {"holder": held, "parting": {found[PARTING]: epochs[PARTING]}})
+        samples = write_sample_files(folder / "samples", built.fleet, now_ms())
         port = find_port()
         settings = Settings(origin=f"http://127.0.0.1:{port}")
         callers, shelf = OfficeCallers(office), make_shelf(office)
         desk = Desk(home, readers, writer, now_ms, os.urandom, settings, callers, is_demo=True, shelf=shelf)
         passports = {story: chain.hex() for story, chain in found.items()}
         try:
-            with serving(_Served(make_app(desk)), port):  # type: ignore[arg-type]
-                yield Street(settings.origin, passports, desk, office, sessions)
+            with taking_files(home, writer, desk), serving(_Served(make_app(desk)), port):  # type: ignore[arg-type]
+                yield Street(settings.origin, passports, desk, office, sessions, samples)
         finally:
             readers.close()
             office.people.close()
 
 
-def _let_in(office: Office, held: dict[str, dict[bytes, int]]) -> dict[str, str]:
+@contextmanager
+def taking_files(home: Home, writer: Writer, desk: Desk) -> Iterator[None]:
+    """Take in what is dropped, in processes of its own that write through the door, as `carnet serve` does."""
+    files = desk.shelf["files"] = Files(home, now_ms, os.urandom)
+    door, is_over = Door(home, writer), threading.Event()
+
+    def serve() -> None:
+        while not is_over.is_set():
+            door.serve_once(TICK_S)
+        door.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    watcher = Watcher(home.path, without_signing_keys(writer.ring), files).start()
+    try:
+        yield
+    finally:
+        watcher.close()
+        is_over.set()
+        thread.join(20)
+
+
+def _let_in(office: Office, posts: dict[str, Post], held: dict[str, dict[bytes, int]]) -> dict[str, str]:
     """An account and a session for each person, and the passports that each holds."""
     sessions = {}
     with office.people.write() as connection:
-        for name, post in POSTS.items():
+        for name, post in posts.items():
             account = insert_account(connection, office, post, name.title(), os.urandom(32))
             sessions[name] = begin_session(connection, office, account, Visit("127.0.0.1", "a test"), "demo")
             for chain, epoch in held.get(name, {}).items():

@@ -32,6 +32,7 @@ def list_pages(street: Street) -> list[tuple[str | None, str]]:
         *(("holder", path) for path in holders),
         ("newcomer", "/vehicles"),
         *(("operator", path) for path in operators),
+        *(("clerk", path) for path in ("/console/files", "/console/files/mappings", *street.list_files())),
         *((None, path) for path in visitors),
     ]
 

@@ -285,7 +285,9 @@ def test_demo_links__sign_in_three_offices_and_say_so(tmp_path: Path) -> None:
     port = find_port()
     origin = f"http://localhost:{port}"
     with lodging(tmp_path, origin, network="demo.carnet.example", is_demo=True) as lodge, serving(lodge, port):
-        links = make_demo_links(lodge.office, origin, [(lodge.passports[0], 0)], lodge.node.operator.id)
+        links = make_demo_links(
+            lodge.office, origin, [(lodge.passports[0], 0)], lodge.node.operator.id, lodge.node.operator.id
+        )
         for link, standing, home in (
             (links.holder, Standing.HOLDER, "/vehicles"),
             (links.developer, Standing.STAFF, "/console"),
@@ -312,7 +314,7 @@ def test_demo_links__sign_in_three_offices_and_say_so(tmp_path: Path) -> None:
 
 def test_demo_links__work_on_their_own_machine_only(tmp_path: Path) -> None:
     with lodging(tmp_path, network="demo.carnet.example", is_demo=True) as lodge, visiting(lodge) as client:
-        links = make_demo_links(lodge.office, lodge.origin, [], lodge.node.operator.id)
+        links = make_demo_links(lodge.office, lodge.origin, [], lodge.node.operator.id, lodge.node.operator.id)
         assert client.get(links.holder, headers=HTML).status_code == 403
         query = dict(part.split("=") for part in urlsplit(links.holder).query.split("&"))
         with pytest.raises(Refused) as refused:
@@ -326,5 +328,5 @@ def test_demo_links__do_not_exist_anywhere_else(lodge: Lodge, client: Client) ->
     assert client.post("/demo/sign-in", data={}, headers=HTML).status_code in (404, 405)
     assert not any("demo" in route.path for route in lodge.app.routes)
     with pytest.raises(Refused) as refused:
-        make_demo_links(lodge.office, lodge.origin, [], lodge.node.operator.id)
+        make_demo_links(lodge.office, lodge.origin, [], lodge.node.operator.id, lodge.node.operator.id)
     assert refused.value.reason is Reason.NOT_PERMITTED

@@ -151,6 +151,9 @@ class _Story:
             ("the holder of three vehicles", found.links.holder),
             ("an insurer's developer", found.links.developer),
             ("the operator", found.links.operator),
+            ("a garage's clerk, who drops the two files below", found.links.clerk),
+            ("yesterday's work, to be dropped there", str(found.files.yesterday)),
+            ("another day's, with three cells to mend", str(found.files.other_day)),
             ("check a proof, such as the stranger's", f"{serving.address}/verify"),
             ("the developer's program reads what the insurer wrote", f"{curl}/v1/passports/{found.passport}/entries"),
         ):

@@ -13,6 +13,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 Language: TypeAlias = Literal["en", "fr"]
 
 
+ERROR_HEADINGS: Final[dict[Language, str]] = {"en": "Carnet: what to mend", "fr": "Carnet : à corriger"}
+"""The heading of the column that says what is wrong with a row, in a table of faulty rows: it is no column of the
+file."""
+
+
 class Heading(NamedTuple):
     """A column: what it means (`vin`, `plate`, `day`, `odometer_km`, or a field of the kind), its heading in both
     languages, and what a cell of it looks like."""
@@ -87,6 +92,7 @@ def get_template(name: str) -> Template | None:
 def find_template(names: Sequence[str]) -> tuple[Template, dict[str, str]] | None:
     """The template that columns of these names are of, with the meaning of each; None where one of them is of no
     template, or the day or the vehicle is missing. Columns may be left out, and stand in any order."""
+    names = drop_error_heading(names)
     for template in TEMPLATES:
         for language in ("en", "fr"):
             meanings = {_bare(heading.get(language)): heading.meaning for heading in template.headings}
@@ -95,6 +101,11 @@ def find_template(names: Sequence[str]) -> tuple[Template, dict[str, str]] | Non
             if len(found) == len(names) == len(given) and "day" in given and given & {"vin", "plate"}:
                 return template, found
     return None
+
+
+def drop_error_heading(names: Sequence[str]) -> list[str]:
+    """The columns of a file, without the one that says what is wrong with its rows."""
+    return [name for name in names if name not in ERROR_HEADINGS.values()]
 
 
 def _bare(name: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from carnet.errors import InvariantBroken
 from carnet.formats.fleet import HERO, ORGANISATIONS, FleetEntry, FleetVehicle, Organisation, make_fleet
-from carnet.formats.fleet.cast import INSURER
+from carnet.formats.fleet.cast import GARAGES, INSURER
 from carnet.ledger.rules.members import Member
 from carnet.node.found import enrol_key
 from carnet.node.home import Home, write_private
@@ -27,6 +27,7 @@ from carnet.node.writer import Writer
 from carnet.passport.statement import NO_TARGET
 from carnet.services.accounts.demo_links import DemoLinks, make_demo_links
 from carnet.services.accounts.office import open_office
+from carnet.services.demo_files import SampleFiles, write_sample_files
 from carnet.services.founding import found, now_ms, open_writer_at
 from carnet.services.names import Prefix, format_name
 from carnet.signing import Signer
@@ -102,12 +103,16 @@ class Invited:
 
     links: DemoLinks
     passport: str
+    files: SampleFiles
 
 
 def invite(home: Home, origin: str, built: Built) -> Invited:
     """Make the links that sign in to this demonstration, at this address: the holder has three vehicles, the insurer's
-    developer a key. Raises Refused(NOT_PERMITTED) for a home that `carnet demo` did not make."""
-    insurer = next(member for member in built.members if member.name == INSURER.name)
+    developer a key, and the garage two files to drop, in a folder beside the home. Raises Refused(NOT_PERMITTED) for a
+    home that `carnet demo` did not make."""
+    insurer, garage = (
+        next(member for member in built.members if member.name == one.name) for one in (INSURER, GARAGES[0])
+    )
     others = [vehicle for vehicle in built.fleet if vehicle.story != HERO and _is_insured(vehicle)]
     office = open_office(home, NETWORK, is_demo=home.demo.exists())
     try:
@@ -117,11 +122,12 @@ def invite(home: Home, origin: str, built: Built) -> Invited:
                 chain = reader.get(str(vehicle.subject))
                 head = reader.find_head(chain)
                 held.append((chain, head[1] if head is not None else 0))
-        links = make_demo_links(office, origin, held, insurer.id)
+        links = make_demo_links(office, origin, held, insurer.id, garage.id)
     finally:
         office.people.close()
     shown = next((at for at, vehicle in enumerate((built.hero, *others[:2])) if _is_insured(vehicle)), 0)
-    return Invited(links, format_name(Prefix.PASSPORT, held[shown][0]))
+    files = write_sample_files(home.path.with_name(f"{home.path.name}-files"), built.fleet, now_ms())
+    return Invited(links, format_name(Prefix.PASSPORT, held[shown][0]), files)
 
 
 def _is_insured(vehicle: FleetVehicle) -> bool:

@@ -22,7 +22,14 @@ from carnet.web.policy import OPEN
 HERE = Path(__file__).resolve().parent
 BESIDE = ("tokens.css", "components.css", "icons.svg")
 STYLESHEET = "carnet.css"
-STYLES = ("tokens.css", "components.css", "static/application.css", "static/timeline.css", "static/look.css")
+STYLES = (
+    "tokens.css",
+    "components.css",
+    "static/application.css",
+    "static/timeline.css",
+    "static/look.css",
+    "static/files.css",
+)
 """What the one stylesheet of the application is made of: the first two dress the verification page too."""
 
 HASH_DIGITS = 16

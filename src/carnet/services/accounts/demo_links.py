@@ -1,5 +1,5 @@
 """Links that sign in without a passkey, in a home that `carnet demo` made and nowhere else: as a holder, as an
-insurer's developer, as the operator.
+insurer's developer, as the operator, as a garage's clerk.
 
 A link's secret follows from the key of the store, so that nothing of it is kept. Each use is an action of its own in
 the audit trail, and the session says that it is a demonstration's. It refuses every address but this machine's own.
@@ -30,19 +30,27 @@ DEVELOPER_SCOPES: Final = frozenset({Scope.PASSPORTS_READ, Scope.ENTRIES_APPEND,
 
 
 class DemoLinks(NamedTuple):
-    """A link for each of the three, and the developer's key (`ck_test_…`)."""
+    """A link for each of the four, and the developer's key (`ck_test_…`)."""
 
     holder: str
     developer: str
     operator: str
+    clerk: str
     api_key: str
 
 
-def make_demo_links(office: Office, origin: str, held: Sequence[tuple[ChainId, int]], insurer: MemberId) -> DemoLinks:
-    """Make the three accounts, let the holder hold these passports (each with its number of changes of holder), and
+def make_demo_links(
+    office: Office, origin: str, held: Sequence[tuple[ChainId, int]], insurer: MemberId, garage: MemberId
+) -> DemoLinks:
+    """Make the four accounts, let the holder hold these passports (each with its number of changes of holder), and
     give the insurer's developer a key. Raises Refused(NOT_PERMITTED) in any other home."""
     _check_is_demo(office)
-    posts = {"Camille Durand": HOLDER, "Dev Eloper": Post(Standing.STAFF, insurer, Role.ADMIN), "Operator": OPERATOR}
+    posts = {
+        "Camille Durand": HOLDER,
+        "Dev Eloper": Post(Standing.STAFF, insurer, Role.ADMIN),
+        "Operator": OPERATOR,
+        "Samir Keller": Post(Standing.STAFF, garage, Role.CLERK),
+    }
     made = []
     with office.people.write() as connection:
         for name, post in posts.items():
@@ -55,8 +63,8 @@ def make_demo_links(office: Office, origin: str, held: Sequence[tuple[ChainId, i
     operator = Principal(Standing.OPERATOR)
     client = add_client(office, operator, insurer, "Demonstration", DEVELOPER_SCOPES)
     key = issue_key(office, operator, client.public_id).secret
-    holder, developer, operator_link = (_make_link(office, origin, account) for account in made)
-    return DemoLinks(holder, developer, operator_link, key)
+    holder, developer, operator_link, clerk = (_make_link(office, origin, account) for account in made)
+    return DemoLinks(holder, developer, operator_link, clerk, key)
 
 
 def find_demo_account(office: Office, account: str, secret: str) -> Account:

@@ -15,7 +15,7 @@ import msgspec
 from carnet.errors import Reason, Refused
 from carnet.formats.guess import Guess
 from carnet.formats.mapping_document import Mapping, Reader, read_mapping
-from carnet.formats.templates import find_template
+from carnet.formats.templates import drop_error_heading, find_template
 from carnet.passport.subject import parse_subject
 from carnet.services.filing.reading import KNOWN, MAPPING, MENDS, Mends, Origin, Reading
 from carnet.services.filing.records import Files, Format, Job, Known
@@ -110,7 +110,8 @@ def _find_known(known: Sequence[Known], guess: Guess) -> Known | None:
     """The mapping that the member saved for a file with the very same columns, written in the same way."""
     if guess.reader is None:
         return None
-    type_, names = _to_document(guess.reader)["type"], tuple(column.name for column in guess.columns)
+    type_ = _to_document(guess.reader)["type"]
+    names = tuple(drop_error_heading([column.name for column in guess.columns]))
     return next((one for one in known if (one.type, one.columns) == (type_, names)), None)
 
 

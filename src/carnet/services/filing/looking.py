@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
@@ -33,14 +33,53 @@ LOOKED_UP_ROWS: Final = 2_000
 """Rows for which the store is asked at once."""
 
 
-class Account:
-    """Where the outcome of each row is written while a file is looked at: faulty rows with their cells, the faulty rows
-    as they stood, those that were mended, and those that were sealed before."""
+class CellFaults(FaultyRows):
+    """Faulty rows on their way to the list of them, with their cells and what is wrong with each, and to the file of
+    rows as they stood. `cell_count` is how many cells cannot be read."""
 
-    def __init__(self, faults: IO[bytes], rows: IO[bytes], mended: IO[bytes], duplicates: IO[bytes]) -> None:
-        self.faults, self.mended, self.duplicates = faults, mended, duplicates
-        # The list beside the rows is written here, with its cells.
-        self.rows = FaultyRows(None, rows)
+    def __init__(self, faults: IO[bytes], rows: IO[bytes], mapping: Mapping | None, mends: Mends, now: Millis) -> None:
+        # The list is written here.
+        super().__init__(None, rows)
+        self._list, self._mapping, self._mends, self._now = faults, mapping, mends, now
+        self.cell_count = 0
+
+    def add(self, fault: Fault) -> None:
+        """Write one fault, and its row."""
+        super().add(fault)
+        cells = find_mended_cells(fault, self._mapping, self._mends)
+        faulty = []
+        if cells is not None and self._mapping is not None:
+            faulty = list_cell_faults(fault, cells, self._mapping, self._now)
+        self.cell_count += max(1, len(faulty))
+        document: dict[str, object] = {
+            "cells": [] if cells is None else [list(pair) for pair in cells.items()],
+            "column": fault.column,
+            "faulty": [
+                {"column": one.column, "message": one.message, "proposal": one.proposal, "rule": one.rule.value}
+                for one in faulty
+            ],
+            "line": fault.line,
+            "message": fault.message,
+            "raw": fault.raw,
+            "row": fault.row,
+            "rule": fault.rule.value,
+        }
+        self._list.write(encode_trusted(document) + b"\n")
+
+
+class Account(NamedTuple):
+    """Where the outcome of each row is written while a file is looked at: the faulty ones, those that were mended, and
+    those that were sealed before."""
+
+    faults: CellFaults
+    mended: IO[bytes]
+    duplicates: IO[bytes]
+
+
+def find_mended_cells(item: Item, mapping: Mapping | None, mends: Mends) -> dict[str, str] | None:
+    """The cells of a row as they were mended; None where it has none."""
+    cells = None if mapping is None else find_cells(item.origin, mapping.reader)
+    return None if cells is None else cells | mends.get(item.row, {})
 
 
 class Looker:
@@ -55,17 +94,21 @@ class Looker:
         mapping: Mapping | None,
         mends: Mends,
         account: Account,
-        now: Millis,
     ) -> None:
         self._writer, self._member, self._basis, self._opens_as = writer, member, basis, opens_as
-        self._mapping, self._mends, self._account, self._now = mapping, mends, account, now
+        self._mapping, self._mends, self._account = mapping, mends, account
         self._may_open = (OPENING, basis, writer.state.rules.get_kind(OPENING).class_) in member.accreditations
         self._plates = Plates(writer)
         self._seen = set[int]()
         self._subjects = set[int]()
         self._read = self._ready = self._duplicate = self._faulty = 0
-        self.faulty_cells = self.mended_cells = 0
+        self.mended_cells = 0
         self.shown: list[ShownRow] = []
+
+    @property
+    def faulty_cells(self) -> int:
+        """How many cells cannot be read."""
+        return self._account.faults.cell_count
 
     def count(self, bytes_read: int) -> Counts:
         """What became of the rows so far."""
@@ -173,26 +216,7 @@ class Looker:
 
     def _note_fault(self, fault: Fault) -> None:
         self._faulty += 1
-        cells = self._find_cells(fault)
-        faulty = []
-        if cells is not None and self._mapping is not None:
-            faulty = list_cell_faults(fault, cells, self._mapping, self._now)
-        self.faulty_cells += max(1, len(faulty))
-        self._account.rows.add(fault)
-        document: dict[str, object] = {
-            "cells": [] if cells is None else [list(pair) for pair in cells.items()],
-            "column": fault.column,
-            "faulty": [
-                {"column": one.column, "message": one.message, "proposal": one.proposal, "rule": one.rule.value}
-                for one in faulty
-            ],
-            "line": fault.line,
-            "message": fault.message,
-            "raw": fault.raw,
-            "row": fault.row,
-            "rule": fault.rule.value,
-        }
-        self._account.faults.write(encode_trusted(document) + b"\n")
+        self._account.faults.add(fault)
         self._note_mended(fault, is_good=False)
         self._show(fault, "faulty")
 
@@ -211,13 +235,9 @@ class Looker:
         }
         self._account.mended.write(encode_trusted(document) + b"\n")
 
-    def _find_cells(self, item: Item) -> dict[str, str] | None:
-        cells = None if self._mapping is None else find_cells(item.origin, self._mapping.reader)
-        return None if cells is None else cells | self._mends.get(item.row, {})
-
     def _show(self, item: Item, state: Any) -> None:
         if len(self.shown) < SHOWN_ROWS:
-            cells = self._find_cells(item) or _describe(item)
+            cells = find_mended_cells(item, self._mapping, self._mends) or _describe(item)
             self.shown.append(ShownRow(row=item.row, line=item.line, cells=cells, state=state))
 
 

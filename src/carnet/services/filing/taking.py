@@ -31,9 +31,8 @@ from carnet.node.door import RemoteWriter
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing
 from carnet.node.writing import Writing
-from carnet.services.faulty import FaultyRows
-from carnet.services.filing.deciding import decide, open_job
-from carnet.services.filing.looking import Account, Looker
+from carnet.services.filing.deciding import Opened, decide, open_job
+from carnet.services.filing.looking import Account, CellFaults, Looker
 from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, READING, Reading
 from carnet.services.filing.records import Counts, Files, Job
 from carnet.services.founding import now_ms
@@ -107,12 +106,13 @@ def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
     member = writer.state.members.get(bytes.fromhex(job.member))
     now = now_ms()
     reading = decide(files, job, now)
-    account = _open_account(files, job, stack)
     try:
         opened = open_job(files, job, reading, stack)
+        others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES))
+        account = Account(_open_faults(files, job, opened, stack, now), *others)
         importer = opened.importer
         basis = choose_basis(member, importer, writer)
-        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account, now)
+        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account)
         tell = _Teller(files, job, opened.source)
         chunks = _limit_bytes(opened.source.chunks(), job.wish.size)
         try:
@@ -142,7 +142,10 @@ def _seal(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_coun
     opened = open_job(files, job, reading, stack)
     importer, source = opened.importer, opened.source
     basis = choose_basis(member, importer, writer)
-    sinks = _open_sinks(files, job, stack)
+    now = now_ms()
+    # Receipts are for ever: those of a run that was cut short stay.
+    receipts = _create(files, job, stack, "receipts.ndjson", is_new=False)
+    sinks = Sinks(_open_faults(files, job, opened, stack, now), receipts)
     tell = _Teller(files, job, source)
     chunks = _limit_bytes(source.chunks(), job.wish.size)
     limited = importer._replace(read=partial(_limit_rows, importer))
@@ -152,7 +155,7 @@ def _seal(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_coun
         member,
         limited,
         chunks,
-        now_ms(),
+        now,
         sinks=sinks,
         progress=lambda summary: tell(partial(_count, summary)),
         worker_count=count,
@@ -192,19 +195,12 @@ def _create(files: Files, job: Job, stack: ExitStack, name: str, *, is_new: bool
     return stack.enter_context(os.fdopen(os.open(files.path(job, name), flags, 0o600), "wb"))
 
 
-def _open_sinks(files: Files, job: Job, stack: ExitStack) -> Sinks:
-    # The faults of this run replace those of one that was cut short; receipts are for ever.
+def _open_faults(files: Files, job: Job, opened: Opened, stack: ExitStack, now: Millis) -> CellFaults:
+    # The faults of this run replace those of one that was cut short.
     faults, rows = (_create(files, job, stack, name) for name in (FAULTS, "faulty"))
-    receipts = _create(files, job, stack, "receipts.ndjson", is_new=False)
-    faulty = FaultyRows(faults, rows)
-    stack.callback(faulty.finish)
-    return Sinks(faulty, receipts)
-
-
-def _open_account(files: Files, job: Job, stack: ExitStack) -> Account:
-    account = Account(*(_create(files, job, stack, name) for name in (FAULTS, "faulty", MENDED, DUPLICATES)))
-    stack.callback(account.rows.finish)
-    return account
+    writer = CellFaults(faults, rows, opened.mapping, opened.mends, now)
+    stack.callback(writer.finish)
+    return writer
 
 
 def _limit_bytes(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
