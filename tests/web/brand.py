@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.registry import Post, insert_account
@@ -46,3 +51,40 @@ def dress(street: Street, *origins: str, member: bytes | None = None, name: str 
         is_secure=False,
     )
     return set_logo(street.office, OPERATOR, whose, make_png(48, 48, colour=(199, 120, 20)))
+
+
+@dataclass
+class Site:
+    """Where it is, and what its page holds."""
+
+    origin: str
+    page: str
+
+
+@contextmanager
+def serving_site(page: str = "") -> Iterator[Site]:
+    """A member's own site on another port and another host of this machine: its page holds what `site.page` says."""
+    site = Site("", page)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"<!doctype html><html lang=fr><meta charset=utf-8><title>Our garage</title>{site.page}".encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is said."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    site.origin = f"http://localhost:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

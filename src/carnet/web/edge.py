@@ -77,9 +77,16 @@ class Edge:
         if names.isdisjoint(self._names):
             headers += self._headers
         else:
+            if any(name.lower() == b"content-security-policy" and _is_framed(value) for name, value in headers):
+                # The older header knows no list of origins: a page that may be framed goes without it.
+                names.add(b"x-frame-options")
             headers += [pair for pair in self._headers if pair[0] not in names]
         headers.append((b"x-request-id", request_id.encode()))
         return headers
+
+
+def _is_framed(policy: bytes) -> bool:
+    return b"frame-ancestors" in policy and b"frame-ancestors 'none'" not in policy
 
 
 async def _answer(problem: Problem, send: Send) -> None:

@@ -26,6 +26,12 @@ _PAGE_RULES: Final = {
 PAGE_CSP: Final = "; ".join(f"{name} {value}" for name, value in _PAGE_RULES.items())
 """What a page of ours may do: use our own files, and no script or style that stands in the page."""
 
+
+def make_framed_csp(origin: str) -> str:
+    """What a page of ours may do that pages of one other origin may frame."""
+    return "; ".join(f"{name} {value}" for name, value in {**_PAGE_RULES, "frame-ancestors": origin}.items())
+
+
 _ALWAYS: Final = (
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),

@@ -83,6 +83,8 @@ class Action(StrEnum):
     APPROVAL_FAILED = "approval.failed"
     APPEARANCE_CHANGED = "appearance.changed"
     APPEARANCE_REMOVED = "appearance.removed"
+    VIEW_GRANTED = "view.granted"
+    VIEW_ENDED = "view.ended"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 

@@ -138,6 +138,7 @@ def end_account(office: Office, principal: Principal, account: str) -> None:
         now = office.clock()
         connection.execute("UPDATE account SET ended_ms = ? WHERE id = ?", (now, found.id))
         connection.execute("UPDATE holding SET until_ms = ? WHERE account = ? AND until_ms IS NULL", (now, found.id))
+        connection.execute("UPDATE app_view SET ended_ms = ? WHERE account = ? AND ended_ms IS NULL", (now, found.id))
         for table in ("session", "passkey", "recovery_code", "ceremony"):
             connection.execute(f"DELETE FROM {table} WHERE account = ?", (found.id,))  # noqa: S608 - our own words
         record(

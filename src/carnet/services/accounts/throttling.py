@@ -38,6 +38,7 @@ class Attempt(StrEnum):
     CLAIM_BY_ACCOUNT = "claim_by_account"
     CODES_BY_CALLER = "codes_by_caller"
     WEBHOOK_TESTS_BY_CALLER = "webhook_tests_by_caller"
+    VIEW_BY_ADDRESS = "view_by_address"
     DEMO_BY_ADDRESS = "demo_by_address"
 
 
@@ -55,6 +56,7 @@ LIMITS: Final = {
     Attempt.CLAIM_BY_ACCOUNT: Limit(10, HOUR_MS),
     Attempt.CODES_BY_CALLER: Limit(1000, DAY_MS),
     Attempt.WEBHOOK_TESTS_BY_CALLER: Limit(30, 10 * MINUTE_MS),
+    Attempt.VIEW_BY_ADDRESS: Limit(120, 10 * MINUTE_MS),
     Attempt.DEMO_BY_ADDRESS: Limit(60, 10 * MINUTE_MS),
 }
 

@@ -6,6 +6,7 @@ It refuses to know what a page shows.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeAlias
 
 from litestar import Request, Response
@@ -25,6 +26,9 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 WITH: Final = "/with/"
 """What stands before a member's id in the address of a page that wears its look."""
+
+_BESIDE: Final = re.compile(r"/with/mem_[0-9a-f]{32}/vehicles/pas_[0-9a-f]{32}/open(?:\Z|\?|%3F)")
+_KEEPS_OPENER: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
 
 LANGUAGE_COOKIE: Final = "carnet_language"
 THEME_COOKIE: Final = "carnet_theme"
@@ -48,7 +52,14 @@ def show(
     the one that the reader goes on to after signing in, `onward`."""
     frame, cookies = make_frame(request, desk, principal, begins, look=look, onward=onward)
     page = render(template, frame, **facts)
-    return Response(page, status_code=status_code, media_type="text/html", cookies=cookies)
+    headers = _KEEPS_OPENER if is_beside_frame(frame.path) or is_beside_frame(frame.back) else {}
+    return Response(page, status_code=status_code, media_type="text/html", cookies=cookies, headers=headers)
+
+
+def is_beside_frame(path: str) -> bool:
+    """Whether an address is that of the window that a frame of ours opens (`pages.embedding`), and which must know that
+    frame again, also after signing in. A window of any other page of ours knows nobody."""
+    return _BESIDE.match(path) is not None
 
 
 def make_frame(
@@ -115,7 +126,8 @@ def find_theme(text: str | None) -> Theme:
 
 def go(path: str, cookies: list[Cookie] | None = None) -> Redirect:
     """On to another page of ours, to be asked for with GET."""
-    return Redirect(path, status_code=303, cookies=cookies or [])
+    headers = _KEEPS_OPENER if is_beside_frame(path.replace("%2F", "/").removeprefix("/sign-in?back=")) else {}
+    return Redirect(path, status_code=303, cookies=cookies or [], headers=headers)
 
 
 def find_back(text: object, otherwise: str = "/") -> str:

@@ -10,6 +10,8 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from carnet.errors import Reason, Refused
+from carnet.services.accounts.office import Office
+from carnet.services.app_views import list_views
 from carnet.services.entries import sort_by_time
 from carnet.services.history import GROUPS, list_recent, make_page
 from carnet.services.journaling import list_looks
@@ -61,12 +63,17 @@ def get_looks(passport: FromPath[str], request: AnyRequest, desk: TheDesk, princ
     """Who looked at the vehicle. It is not kept: the journal grows while the passport stays as it is."""
     with opening_view(desk, principal, passport) as (reader, view):
         vehicle, looks = open_vehicle(reader, view, get_today(desk)), list_looks(reader, view)
+        office = desk.shelf.get("office")
+        views = list_views(office, principal, view.passport) if isinstance(office, Office) else []
+        names = {one.member: reader.state.members.get(one.member).name for one in views}
     _ = load_translations(find_reader_language(request, desk)).gettext
     facts: dict[str, Any] = {
         "vehicle": vehicle,
         "section": "/looks",
         "heading": _("Who looked"),
         "looks": looks[:MAX_LOOKS],
+        "views": views,
+        "names": names,
     }
     return show(request, desk, principal, "vehicle/looks.html", **facts)
 

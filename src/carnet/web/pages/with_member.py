@@ -48,7 +48,7 @@ def list_vehicles(
     member: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[str] | Redirect:
     """Every vehicle that the account holds, whoever opened its passport."""
-    return _find_way_out(request, desk, principal) or show_vehicles(request, desk, principal)
+    return find_way_out(request, desk, principal) or show_vehicles(request, desk, principal)
 
 
 @get(f"{HERE}/vehicles/add", opt={"policy": COMERS}, sync_to_thread=True, include_in_schema=False)
@@ -61,7 +61,7 @@ def ask_for_vehicle(
     if look is not None and principal.is_visitor:
         facts: dict[str, Any] = {"has_code": True, "is_open": get_office(desk).is_open}
         return show(request, desk, principal, "welcome.html", onward=request.scope["path"], **facts)
-    return _find_way_out(request, desk, principal) or show_form(request, desk, principal)
+    return find_way_out(request, desk, principal) or show_form(request, desk, principal)
 
 
 @post(f"{HERE}/vehicles/add", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
@@ -78,7 +78,7 @@ def get_summary(
     member: FromPath[str], passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
 ) -> Response[bytes] | Redirect:
     """The summary of a vehicle, as its holder sees it."""
-    return _find_way_out(request, desk, principal) or show_section(request, desk, principal, passport, "")
+    return find_way_out(request, desk, principal) or show_section(request, desk, principal, passport, "")
 
 
 @get(
@@ -96,7 +96,7 @@ def get_section(
     principal: ThePrincipal,
 ) -> Response[bytes] | Redirect:
     """Another section; what is no section (adding, documents, a proof) is at Carnet's own address."""
-    way_out = _find_way_out(request, desk, principal)
+    way_out = find_way_out(request, desk, principal)
     if way_out is None and section not in SECTIONS:
         return go(_find_own(request))
     return way_out or show_section(request, desk, principal, passport, section)
@@ -117,12 +117,12 @@ def get_entry(
     principal: ThePrincipal,
 ) -> Redirect:
     """One entry with its proof, at Carnet's own address."""
-    return _find_way_out(request, desk, principal) or go(_find_own(request))
+    return find_way_out(request, desk, principal) or go(_find_own(request))
 
 
-def _find_way_out(request: AnyRequest, desk: Desk, principal: Principal) -> Redirect | None:
-    """Where this page cannot be worn: to the same one of our own; and who has not signed in, to where they do, and
-    back. None where it can."""
+def find_way_out(request: AnyRequest, desk: Desk, principal: Principal) -> Redirect | None:
+    """The way out of a page: to the same one of our own where the member has no look; and for who has not signed in, to
+    where they do, and back. None for whoever may stay."""
     path: str = request.scope["path"]
     if find_look_of(desk, path) is None:
         return go(_find_own(request))
