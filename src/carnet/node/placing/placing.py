@@ -229,7 +229,7 @@ class Placing(Known):
         runs, kinds = list[Run](), Counter[str]()
         id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        entries, bare_entries, rows_of, known_of = self.entries, self.bare_entries, self._rows_of, self._known
+        entries, bare_entries, rows_of = self.entries, self.bare_entries, self._rows_of
         for rows, head in entered:
             number, chain16, head_id, epoch, before = head.number, head.chain16, head.id, head.epoch, head.seq
             link_prefix = _LINK + chain16
@@ -294,10 +294,13 @@ class Placing(Known):
                 runs.append(Run(number, before + 1, count))
                 kinds.update([row.kind for row, _, _ in placed[-count:]])
             if own:
-                known_of.setdefault(number, set()).update(own)
-                if head.sources is not None:
-                    head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
+                self._note_sources(head, own)
         return runs, kinds
+
+    def _note_sources(self, head: Head, own: Sequence[bytes]) -> None:
+        self._known.setdefault(head.number, set()).update(own)
+        if head.sources is not None:
+            head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
 
     def _open_batch(self, class_: int) -> int:
         self.batches.append(OpenBatch(class_))
