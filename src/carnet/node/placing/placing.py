@@ -27,7 +27,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
-from carnet.vault.places import Run, encode_kinds, encode_places
+from carnet.vault.places import encode_kinds, encode_places
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob
 
@@ -223,10 +223,10 @@ class Placing(Known):
         submission: int,
         receipts: list[Receipt],
         refusals: list[Refusal],
-    ) -> tuple[list[Run], Counter[str]]:
-        """Where the links stand now, and how many there are of each kind."""
+    ) -> tuple[list[tuple[int, int, int]], Counter[str]]:
+        """Where the links stand now (as `vault.places.Run`), and how many there are of each kind."""
         # Every line below runs once per chain or entry: measure before adding one.
-        runs, kinds = list[Run](), Counter[str]()
+        runs, kinds = list[tuple[int, int, int]](), list[str]()
         id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
         entries, bare_entries, rows_of = self.entries, self.bare_entries, self._rows_of
@@ -288,14 +288,14 @@ class Placing(Known):
                 head.seq, head.id, head.ordinal = seq, head_id, ordinal
                 if is_special:
                     self._note_special(row, head, right)
+                kinds.append(kind)
                 placed.append((row, seq, right))
                 receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
             if count := head.seq - before:
-                runs.append(Run(number, before + 1, count))
-                kinds.update([row.kind for row, _, _ in placed[-count:]])
+                runs.append((number, before + 1, count))
             if own:
                 self._note_sources(head, own)
-        return runs, kinds
+        return runs, Counter(kinds)
 
     def _note_sources(self, head: Head, own: Sequence[bytes]) -> None:
         self._known.setdefault(head.number, set()).update(own)
