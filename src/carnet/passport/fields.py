@@ -80,16 +80,17 @@ class ValueSealer:
 
     def compute_root_of_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> bytes:
         """fields_root of fields in ascending name order, of which each is a digest, or (salt, value)."""
-        kept = tuple(fields)
-        if kept and set(map(type, kept)) == {tuple}:
-            salts, values = zip(*kept, strict=True)
-            return self.compute_root(tuple(map(encode_trusted, values)), salts)
+        digests, encode, digest_of, join = list[bytes](), encode_trusted, short_sha256, _join
+        for name, found in zip(self._framed, fields, strict=True):
+            if isinstance(found, tuple):
+                salt, value = found
+                encoded = b"null" if value is None else encode(value)
+                digests.append(digest_of(join((_FIELD, salt, name, encoded))).digest())
+            else:
+                digests.append(found)
         parts = self._parts.copy()
-        parts[2::2] = [
-            found if isinstance(found, bytes) else _hash_field(found[0], name, encode_trusted(found[1]))
-            for name, found in zip(self._framed, kept, strict=True)
-        ]
-        return sha256(b"".join(parts)).digest()
+        parts[2::2] = digests
+        return sha256(join(parts)).digest()
 
     def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
         """fields_root of canonical values and their salts, in ascending name order."""
