@@ -52,6 +52,7 @@ VERBS: dict[str, Place] = {
     "account": Place("The node", "carnet.cli.accounts", "Invite people; list and end their accounts."),
     "approval": Place("The node", "carnet.cli.approvals", "See what operators ask each other to approve."),
     "client": Place("The node", "carnet.cli.clients", "Give programs keys; list, replace and revoke them."),
+    "webhook": Place("The node", "carnet.cli.webhooks", "Tell members' programs what happened; see how that went."),
     "claim": Place("Passports", "carnet.cli.claims", "Print a code to claim a passport; decide contested claims."),
     "census": Place("The node", "carnet.cli.census", "Seal the heads of all passports: proofs are complete as of it."),
     "keys": Place("The node", "carnet.cli.keys", "Look at keys; make, replace, revoke and protect them."),

@@ -288,11 +288,6 @@ class Faulty(Record, frozen=True, kw_only=True):
     cells: list[FaultyCell]
 
 
-def to_document(answer: object) -> Any:
-    """An answer as plain JSON values; None stays None."""
-    return msgspec.to_builtins(answer)
-
-
 class Webhook(Record, frozen=True, kw_only=True):
     """An address that is told what happens; `keys` check what comes in (`carnet.sdk.webhooks.verify`)."""
 
@@ -347,3 +342,8 @@ class Replayed(Record, frozen=True, kw_only=True):
     """How many messages are sent again."""
 
     count: int
+
+
+def to_document(answer: object) -> Any:
+    """An answer as plain JSON values; None stays None."""
+    return msgspec.to_builtins(answer)
