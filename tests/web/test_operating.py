@@ -11,9 +11,14 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from carnet.services.accounts.office import Visit
+from carnet.node.backup.envelope import Passphrase
+from carnet.node.home import Home
+from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.office import OPERATOR_HERE, Visit
 from carnet.services.accounts.registry import OPERATOR, insert_account
 from carnet.services.accounts.sessions import begin_session
+from carnet.services.backup import back_up
+from carnet.services.drilling import drill
 from carnet.services.signing import enrol_own_key, make_own_key
 from carnet.web.policy import FRESH_MS
 from tests.web.lodge import Lodge, lodging, post_form, visiting
@@ -35,7 +40,7 @@ class Person:
         with lodge.office.people.write() as connection:
             account = insert_account(connection, lodge.office, OPERATOR, name, lodge.office.random_bytes(32))
             token = begin_session(connection, lodge.office, account, Visit("192.0.2.1"), "passkey")
-        self._client, self._token = client, token
+        self._client, self._token, self.account = client, token, account.public_id
 
     @property
     def client(self) -> TestClient[Litestar]:
@@ -181,3 +186,49 @@ def test_pages__of_what_is_not_there_are_404(pair: tuple[Person, Person]) -> Non
     first, _ = pair
     for path in (f"{MEMBERS}/mem_{'0' * 32}", f"{MEMBERS}/x", f"{APPROVALS}/apr_{'0' * 32}", f"{APPROVALS}/x"):
         assert first.client.get(path, headers=HTML).status_code == 404, path
+
+
+def test_audit__is_searched_and_taken_away(pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    second.grant(first.ask(MEMBERS, MEMBERS, name="Tilleuls", kind="garage", enrolment=""))
+    page = first.look("/operator/audit")
+    assert "Member admitted" in page
+    assert "Ada Roux" in page
+    found = first.look("/operator/audit?action=approval.asked&since=2023-01-01&until=2030-01-01")
+    assert found.count("<tr>") == 2
+    assert "Nothing of that" in first.look(f"/operator/audit?who={first.account}&action=member")
+    assert first.client.get("/operator/audit?since=yesterday", headers=HTML).status_code == 422
+    fields = {"action": "member", "format": "csv"}
+    taken = first.send("/operator/audit", "/operator/audit/export", 200, **fields)
+    assert taken.headers["content-disposition"] == 'attachment; filename="audit-trail.csv"'
+    assert taken.headers["cache-control"] == "no-store"
+    assert [line.split(",")[1] for line in taken.text.splitlines()] == ["action", "member.enrolled"]
+    assert "Audit trail exported" in first.look("/operator/audit")
+    first.send("/operator/audit", "/operator/audit/export", 422, format="xlsx")
+
+
+def test_upkeep__tells_backups_and_takes_a_census(lodge: Lodge, pair: tuple[Person, Person], tmp_path: Path) -> None:
+    first, _ = pair
+    home = Home(lodge.node.path)
+    assert "No backup was made yet" in first.look("/operator/upkeep")
+    first.send("/operator/upkeep", "/operator/upkeep/jobs", 422, act="backup")
+    (tmp_path / "elsewhere").mkdir()
+    opener = Passphrase("correct horse")
+    back_up(home, tmp_path / "elsewhere" / "node.backup", opener)
+    drill(home, None, lambda _: opener)
+    page = first.look("/operator/upkeep")
+    assert "There is a backup" in page or "older than a week" in page
+    assert "all of it is what was signed" in page
+    first.send("/operator/upkeep", "/operator/upkeep/census")
+    assert "Proofs can be made" in first.look("/operator/upkeep")
+    assert any(event.action is Action.CENSUS_TAKEN for event in list_events(lodge.office, OPERATOR_HERE))
+
+
+def test_quota__is_set_on_the_page_of_a_member(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    page = f"{MEMBERS}/mem_{lodge.node.operator.id.hex()}"
+    first.send(page, f"{page}/quota", requests_per_minute="1200")
+    assert "1,200 requests a minute" in first.look(page)
+    first.send(page, f"{page}/quota", 422, requests_per_minute="many")
+    first.send(page, f"{page}/quota", requests_per_minute="")
+    assert "no limit of its own" in first.look(page)

@@ -224,7 +224,7 @@ def restore(
             forked = fork_network(
                 file,
                 session.home,
-                lambda about: _find_opener(about, passphrase_file, key_file),
+                lambda about: find_opener(about, passphrase_file, key_file),
                 wish=Wish(ring, erasures, None, check),
                 name=name,
                 progress=progress,
@@ -243,14 +243,15 @@ def restore(
         restored = restore_file(
             file,
             session.home,
-            lambda about: _find_opener(about, passphrase_file, key_file),
+            lambda about: find_opener(about, passphrase_file, key_file),
             wish=wish,
             progress=progress,
         )
     _report(restored, is_json=is_json)
 
 
-def _find_opener(about: About, passphrase_file: str | None, key_file: Path | None) -> Opener:
+def find_opener(about: About, passphrase_file: str | None, key_file: Path | None) -> Opener:
+    """What opens a backup: the key in a file, or a passphrase."""
     from carnet.services.backup import Passphrase, read_key
 
     if key_file is not None:

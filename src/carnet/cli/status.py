@@ -60,6 +60,7 @@ def _show(terminal: Terminal, found: Status) -> None:
             ("log", f"{state.size:,} records, the last {format_age(found.now - seen.last_at)}{_say_head(found)}"),
             ("census", _say_census(found)),
             ("backup", _say_backup(found)),
+            ("drill", _say_drill(found)),
             ("disk", _say_disk(found)),
             ("keys", _say_keys(found)),
             ("writer", _say_writer(found)),
@@ -105,6 +106,16 @@ def _say_backup(found: Status) -> str:
         return "none was made from here: carnet backup -o FILE"
     since = found.records_since_backup
     return f"{format_age(found.now - last.at)}, {last.file}, {last.byte_count:,} bytes; {since:,} records since"
+
+
+def _say_drill(found: Status) -> str:
+    from carnet.cli.terminal import format_age
+
+    last = found.last_drill
+    if last is None:
+        return "a backup was never tried: carnet drill"
+    age = format_age(found.now - last.at)
+    return f"{age}, good" if last.problem is None else f"{age}, NOT good: {last.problem}"
 
 
 def _say_disk(found: Status) -> str:

@@ -326,8 +326,9 @@ def clear_all_traces(connection: Connection, *, patience_s: float) -> bool:
 
 def list_files(home: Home) -> list[Path]:
     """The files of a home in which contents could be: the store, what SQLite keeps beside it, the journal."""
-    # The note about the last backup is replaced by whoever makes one, and may go while it is looked at.
-    other = (home.keys.name, home.lock.name, home.last_backup.name, home.last_backup.name + ".new")
+    # Notes about backups are replaced by whoever makes or tries one, and may go while they are looked at.
+    notes = (home.last_backup.name, home.last_drill.name)
+    other = (home.keys.name, home.lock.name, *notes, *(f"{note}.new" for note in notes))
     return sorted(file for file in home.path.iterdir() if file.name not in other and file.is_file())
 
 

@@ -69,6 +69,11 @@ class Home:
         return self.path / "last-backup.json"
 
     @property
+    def last_drill(self) -> Path:
+        """What came of the last restore drill."""
+        return self.path / "last-drill.json"
+
+    @property
     def demo(self) -> Path:
         """There in a home that `carnet demo` made: only such a one has links that sign in."""
         return self.path / "demo"

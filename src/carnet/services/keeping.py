@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from carnet.encoding import b64
@@ -24,6 +23,7 @@ from carnet.node.rotation import get_node_key
 from carnet.node.writer import open_writer
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES, find_listed_key
+from carnet.services.moments import parse_moment
 from carnet.types import Custody, KeyRole, Millis
 from carnet.vault.disk import explained_disk_errors
 
@@ -176,14 +176,11 @@ def parse_since(reader: Reader, text: str) -> int:
             )
         return index
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(
-            Reason.INVALID_TIME,
-            f"{text[:60]!a} is no log index and no moment: write 120, 2026-11-24 or 2026-11-24T18:30Z",
-        ) from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return reader.find_first_record(max(0, int(moment.timestamp() * 1000)))
+        at = parse_moment(text)
+    except Refused as refused:
+        saying = f"{text[:60]!a} is no log index and no moment: write 120, 2026-11-24 or 2026-11-24T18:30Z"
+        raise Refused(refused.reason, saying) from None
+    return reader.find_first_record(at)
 
 
 def replace_lost_node_key(home: Home, passphrase: str | None, command: str) -> Key:

@@ -40,6 +40,7 @@ from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
 from carnet.services.sandbox import open_sandbox
 from carnet.services.settings import Settings, to_document
+from carnet.services.upkeep.running import Runner
 from carnet.vault.people.store import open_people_store
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
@@ -47,6 +48,7 @@ BACKLOG: Final = 2048
 TICK_S: Final = 0.5
 PURGE_EVERY_S: Final = 3600
 RESUME_EVERY_S: Final = 60
+UPKEEP_EVERY_S: Final = 2
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
@@ -90,7 +92,7 @@ def serve(
         listening = bind(settings)
         try:
             port = int(listening.getsockname()[1])
-            service = _Service(home, writer, listening, replace(settings, port=port), environment)
+            service = _Service(home, writer, listening, replace(settings, port=port), environment, passphrase)
             service.run(tell)
         finally:
             listening.close()
@@ -139,7 +141,9 @@ class _Service:
         listening: socket.socket,
         settings: Settings,
         environment: Mapping[str, str],
+        passphrase: str | None = None,
     ) -> None:
+        self._passphrase, self._given = passphrase, environment
         self._home, self._writer, self._listening = home, writer, listening
         self._settings = settings
         # Links that sign in are for this machine alone, whatever a demonstration's home is later used for.
@@ -152,7 +156,9 @@ class _Service:
         self._is_stopping = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
         self._next_purge = time.monotonic()
-        self._next_resume = time.monotonic()
+        self._next_resume = self._next_upkeep = time.monotonic()
+        self._runner: Runner | None = None
+        self._office: Office | None = None
 
     def run(self, tell: Callable[[Serving], None]) -> None:
         """Until a signal says stop."""
@@ -169,8 +175,10 @@ class _Service:
                 self._keep_census()
                 self._keep_people()
                 self._keep_approvals()
+                self._keep_upkeep()
             self._stop_workers(door)
         finally:
+            self._end_upkeep()
             self._end_workers()
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
@@ -308,9 +316,40 @@ class _Service:
             return
         self._next_resume = now + RESUME_EVERY_S
         try:
-            with open_people_store(get_people_address(self._home)) as people:
-                office = Office(people, compute_people_key(self._writer.ring), self._writer.state.genesis.name)
-                if ended := resume(office, self._writer):
-                    self._log.info("approvals carried out", count=ended)
+            if ended := resume(self._get_office(), self._writer):
+                self._log.info("approvals carried out", count=ended)
         except Exception as error:
             self._log.error("approvals failed", kind=type(error).__name__, at=find_places(error))
+
+    # ---- upkeep
+
+    def _keep_upkeep(self) -> None:
+        """Start and end the backups and drills that operators ask for."""
+        now = time.monotonic()
+        if now < self._next_upkeep:
+            return
+        self._next_upkeep = now + UPKEEP_EVERY_S
+        try:
+            if self._runner is None:
+                office = self._get_office()
+                self._runner = Runner(self._home, office, self._settings, self._passphrase, self._given)
+            if (ended := self._runner.look()) is not None:
+                self._log.info("upkeep ended", act=ended.act)
+        except Exception as error:
+            self._log.error("upkeep failed", kind=type(error).__name__, at=find_places(error))
+
+    def _end_upkeep(self) -> None:
+        try:
+            if self._runner is not None:
+                self._runner.close()
+        except Exception as error:
+            self._log.error("upkeep failed", kind=type(error).__name__, at=find_places(error))
+        if self._office is not None:
+            self._office.people.close()
+
+    def _get_office(self) -> Office:
+        """The office of the writer's process, for what it does by itself."""
+        if self._office is None:
+            people = open_people_store(get_people_address(self._home))
+            self._office = Office(people, compute_people_key(self._writer.ring), self._writer.state.genesis.name)
+        return self._office

@@ -38,6 +38,9 @@ class Settings:
     webhook_networks: tuple[str, ...] = ()
     log_level: str = "info"
     shutdown_ms: int = 10_000
+    backup_folder: str = ""
+    backup_recipient: str = ""
+    backup_passphrase_file: str = ""
 
     @property
     def public_address(self) -> str:
@@ -130,6 +133,19 @@ SETTINGS = (
     Setting("log_level", "--log-level", "CARNET_LOG_LEVEL", "What is logged: debug, info, warning or error."),
     Setting(
         "shutdown_ms", "--shutdown-after", "CARNET_SHUTDOWN_AFTER", "How long requests in flight may take to finish."
+    ),
+    Setting(
+        "backup_folder",
+        "--backup-folder",
+        "CARNET_BACKUP_FOLDER",
+        "Where backups go that an operator asks for in a page; on another disk.",
+    ),
+    Setting("backup_recipient", "--backup-to", "CARNET_BACKUP_TO", "The backup key that they are sealed for."),
+    Setting(
+        "backup_passphrase_file",
+        "--backup-passphrase-file",
+        "CARNET_BACKUP_PASSPHRASE_FILE",
+        "The file with the passphrase that they are under, if for no key; a drill needs it.",
     ),
 )
 """Every setting, in the order in which people meet them."""

@@ -16,6 +16,7 @@ from carnet.node.home import Home
 from carnet.node.lock import Holder, find_holder
 from carnet.node.restored import Mark, find_mark
 from carnet.services.backup import check_founded
+from carnet.services.drilling import Drill, read_last_drill
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES
 from carnet.types import Custody, KeyRole
@@ -38,6 +39,7 @@ class Status:
     last_backup: LastBackup | None
     writer: Holder | None
     mark: Mark | None
+    last_drill: Drill | None
 
     @property
     def records_since_backup(self) -> int | None:
@@ -51,6 +53,7 @@ class Status:
         return {
             "backup": None if last is None else _to_backup(last, self.records_since_backup, self.now),
             "census": _to_census(seen, self.now),
+            "drill": None if self.last_drill is None else self.last_drill.to_document(),
             "disk": {
                 "free": self.disk_free,
                 "store": self.seen.store_bytes,
@@ -102,6 +105,7 @@ def get_status(home: Home) -> Status:
         last_backup=read_last_backup(home),
         writer=find_holder(home.lock),
         mark=find_mark(home),
+        last_drill=read_last_drill(home),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.services.accounts.office import Office, get_account, name_caller, name_id, read_id
@@ -85,6 +85,12 @@ class Action(StrEnum):
     APPEARANCE_REMOVED = "appearance.removed"
     VIEW_GRANTED = "view.granted"
     VIEW_ENDED = "view.ended"
+    AUDIT_EXPORTED = "audit.exported"
+    BACKUP_TAKEN = "backup.taken"
+    BACKUP_FAILED = "backup.failed"
+    BACKUP_DRILLED = "backup.drilled"
+    CENSUS_TAKEN = "census.taken"
+    QUOTA_SET = "quota.set"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"
 
@@ -140,7 +146,7 @@ def list_events(
     """
     if not 1 <= limit <= MAX_PAGE:
         raise Refused(Reason.VALUE_OUT_OF_RANGE, f"a page has 1 to {MAX_PAGE} events", limit=limit)
-    where, values = _limit_to(principal)
+    where, values = limit_to(principal)
     if about is not None:
         where, values = f"{where} AND about = ?", [*values, about]
     if before is not None:
@@ -148,10 +154,16 @@ def list_events(
     query = f"SELECT id, at_ms, action, who, about, member, why FROM event WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
     with office.people.read() as connection:
         rows = connection.execute(query, (*values, limit)).fetchall()
-    return [Event(name_id("evt", bytes(row[0])), row[1], Action(row[2]), *row[3:]) for row in rows]
+    return [read_event(row) for row in rows]
 
 
-def _limit_to(principal: Principal) -> tuple[str, list[object]]:
+def read_event(row: Sequence[Any]) -> Event:
+    """An entry from its row: id, at_ms, action, who, about, member, why."""
+    return Event(name_id("evt", bytes(row[0])), row[1], Action(row[2]), *row[3:])
+
+
+def limit_to(principal: Principal) -> tuple[str, list[object]]:
+    """Which entries a caller may see, as a condition and its values. Raises Refused(NOT_SIGNED_IN, NOT_PERMITTED)."""
     if principal.standing is Standing.OPERATOR:
         return "1 = 1", []
     if principal.standing is Standing.STAFF and principal.role in (Role.ADMIN, Role.AUDITOR):

@@ -25,6 +25,7 @@ ENDS = {
     "seen_once": "until_ms",
     "session": "until_ms",
     "throttle": "until_ms",
+    "upkeep_job": "ended_ms",
     "webhook": "ended_ms",
     "webhook_message": "created_ms",
 }

@@ -45,6 +45,7 @@ KEPT_MS: Final = {
     "holding": 365 * DAY_MS,
     "invitation": 30 * DAY_MS,
     "recovery_code": 30 * DAY_MS,
+    "upkeep_job": 365 * DAY_MS,
     "webhook": 90 * DAY_MS,
     "webhook_message": 30 * DAY_MS,
 }
@@ -103,6 +104,7 @@ PERSONAL: Final[dict[str, PersonalField]] = {
     **_fields("app_view", _V, "to show the holder this vehicle, and no other", _VIEW, "chain epoch"),
     **_fields("app_view", _A, "to let the holder see and end it", _VIEW, "id created_ms used_ms ended_ms"),
     **_fields("approval", _A, "to say who asked and who decided", _APPROVAL, "asked_by asked_ms decided_by decided_ms"),
+    **_fields("upkeep_job", _A, "to say who asked", "until 365 days after it ended", "asked_by asked_ms"),
     **_fields("member_quota", _A, "to say who set it", _DESK, "changed_by changed_ms"),
     # The node's own store. Contents are encrypted, each passport under its own key.
     **_fields("chain", _V, "to find a vehicle's passport", _CHAIN, "chain16 blind subject"),
@@ -142,6 +144,7 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("appearance", "member name ink paper origins logo logo_type logo_width logo_height")
     | _columns("approval", "id act document state until_ms outcome")
     | _columns("member_quota", "member requests_per_minute")
+    | _columns("upkeep_job", "id act state started_ms ended_ms outcome")
     # The node's own store: the log and what proves it name organisations, never persons or vehicles.
     | _columns("meta", "key value")
     | _columns("log_record", "idx type leaf")

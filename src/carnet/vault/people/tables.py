@@ -408,6 +408,22 @@ approval = Table(
 
 Index("approval_by_time", approval.c.asked_ms)
 
+upkeep_job = Table(
+    "upkeep_job",
+    people,
+    _bytes("id", is_key=True),
+    _text("act"),
+    _text("state"),
+    _text("asked_by"),
+    _number("asked_ms"),
+    _number("started_ms", may_miss=True),
+    _number("ended_ms", may_miss=True),
+    _text("outcome", may_miss=True),
+    CheckConstraint("act IN ('backup', 'drill')"),
+    CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')"),
+)
+"""A backup or a drill that an operator has asked for in a page; `outcome` is what the verb told."""
+
 member_quota = Table(
     "member_quota",
     people,

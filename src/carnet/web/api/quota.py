@@ -1,18 +1,23 @@
 """How many requests one caller may send in a minute, and what each answer says of it.
 
 Counted in memory, by each worker for itself: it keeps one caller from taking a worker's whole time, and costs nothing
-on a disk. A caller with a key or a session is counted by it, a visitor by address. It refuses to know who is worth
-more. Design: security 34.
+on a disk. A caller with a key or a session is counted by it, a visitor by address. A member to which an operator has
+given a limit of its own is counted as a whole, by all workers together. It refuses to know who is worth more. Design:
+security 34.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
-from carnet.types import Millis
+from carnet.services.quotas import Limits
+from carnet.types import MemberId, Millis
+from carnet.web.api.shared_counts import SharedCounts
 from carnet.web.desk import Desk
 
 CALLER_LIMIT: Final = 240_000
@@ -32,6 +37,17 @@ class Quota:
         self._lock = threading.Lock()
         self._window = -1
         self._counts: dict[tuple[object, ...], int] = {}
+        # The folder that the workers of one service have together; a test's one worker has none.
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._shared = SharedCounts(Path(folder)) if folder else None
+
+    def take_for_member(self, member: MemberId, limit: int, now: Millis) -> int:
+        """Count one request of a member, with all workers; how many are left, -1 if it was one too many."""
+        if self._shared is None:
+            return self.take((member,), limit, now)
+        with self._lock:
+            count = self._shared.add(member, now // WINDOW_MS)
+        return max(limit - count, -1)
 
     def take(self, name: tuple[object, ...], limit: int, now: Millis) -> int:
         """Count one request; how many are left, -1 if it was one too many."""
@@ -49,6 +65,17 @@ def get_limit(principal: Principal) -> int:
     return VISITOR_LIMIT if principal.is_visitor else CALLER_LIMIT
 
 
+def find_member_limit(desk: Desk, principal: Principal) -> int | None:
+    """The limit of the caller's member, where an operator has set one."""
+    people = desk.shelf.get("people")
+    if principal.member is None or people is None:
+        return None
+    limits = desk.shelf.get("limits")
+    if not isinstance(limits, Limits):
+        limits = desk.shelf["limits"] = Limits(people, desk.clock)
+    return limits.find(principal.member)
+
+
 def check_quota(scope: Any, desk: Desk) -> None:
     """Count a request of the API. Raises Refused(TOO_MANY_REQUESTS) with the seconds to wait."""
     quota: Quota | None = desk.shelf.get("quota")
@@ -59,7 +86,12 @@ def check_quota(scope: Any, desk: Desk) -> None:
     address = client[0] if client else ""
     name = (address,) if principal.is_visitor else (principal.account, principal.client, principal.member)
     limit, now = get_limit(principal), desk.clock()
-    left, wait_s = quota.take(name, limit, now), -(-(WINDOW_MS - now % WINDOW_MS) // 1000)
+    own = find_member_limit(desk, principal)
+    if own is None or principal.member is None:
+        left = quota.take(name, limit, now)
+    else:
+        limit, left = own, quota.take_for_member(principal.member, own, now)
+    wait_s = -(-(WINDOW_MS - now % WINDOW_MS) // 1000)
     state["quota"] = (limit, max(left, 0), wait_s)
     if left < 0:
         raise Refused(

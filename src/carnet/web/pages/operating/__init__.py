@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from carnet.web.pages.operating import approvals, members
+from carnet.web.pages.operating import approvals, audit, members, upkeep
 
-ROUTES: list[Any] = [*members.ROUTES, *approvals.ROUTES]
+ROUTES: list[Any] = [*members.ROUTES, *approvals.ROUTES, *audit.ROUTES, *upkeep.ROUTES]

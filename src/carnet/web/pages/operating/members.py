@@ -31,6 +31,7 @@ from carnet.services.keeping import KeyLine, find_key, make_line, plan_ending
 from carnet.services.members import plan_enrolment, plan_enrolment_by_file, plan_key, plan_retirement
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal, Role, Standing
+from carnet.services.quotas import list_quotas, set_quota
 from carnet.types import MemberId, MemberKind
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
@@ -136,6 +137,25 @@ def ask_to_retire(
     return _try(request, desk, principal, own, lambda state: plan_retirement(state, own.hex()))
 
 
+@post(f"{HERE}/{{member:str}}/quota", opt=ACT, sync_to_thread=True, include_in_schema=False)
+def limit_member(
+    member: FromPath[str], data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str] | Redirect:
+    """Give the member a limit of its own, or take it away."""
+    own, text = _parse(member), str(data.get("requests_per_minute", "")).replace(" ", "")
+    with desk.reading() as reader:
+        _get(reader, own)
+    try:
+        if text and not (text.isascii() and text.isdigit() and len(text) < 12):
+            raise Refused(Reason.VALUE_OUT_OF_RANGE, "a quota is a number", field="requests_per_minute")
+        set_quota(get_office(desk), principal, own, int(text) if text else None)
+    except Refused as refused:
+        if refused.reason is Reason.NOT_PERMITTED:
+            raise
+        return _show_member(request, desk, principal, own, refused=refused)
+    return go(f"{HERE}/{member}")
+
+
 @post(f"{HERE}/{{member:str}}/invitations", opt=ACT, sync_to_thread=True, include_in_schema=False)
 def invite_admin(
     member: FromPath[str], data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
@@ -215,6 +235,7 @@ def _show_member(
         "written": [
             (kind, [one[1] for one in lines]) for kind, lines in groupby(found.accreditations, key=itemgetter(0))
         ],
+        "quota": next((one for one in list_quotas(office, principal) if one.member == member), None),
         "people": people,
         "programs": programs,
         "waiting": waiting,
@@ -255,5 +276,6 @@ ROUTES = [
     ask_for_key,
     ask_to_end_key,
     ask_to_retire,
+    limit_member,
     invite_admin,
 ]

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _make_approvals()
     _make_quotas()
     _change_codes()
+    _make_upkeep()
 
 
 def _make_mappings() -> None:
@@ -119,6 +120,19 @@ def _change_codes() -> None:
     moment = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
     op.add_column("claim_code", sa.Column("revoked_ms", moment, nullable=True))
     op.create_index("claim_code_by_member", "claim_code", ["member", "created_ms"])
+
+
+def _make_upkeep() -> None:
+    _make(
+        "upkeep_job",
+        *_bytes("id"),
+        *_texts("act", "state", "asked_by"),
+        *_numbers("asked_ms"),
+        sa.Column("started_ms", sa.Integer(), nullable=True),
+        sa.Column("ended_ms", sa.Integer(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        checks=("act IN ('backup', 'drill')", "state IN ('waiting', 'running', 'done', 'failed')"),
+    )
 
 
 def _make(name: str, *columns: Any, key: str = "id", checks: tuple[str, ...] = ()) -> None:
