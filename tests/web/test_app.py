@@ -54,7 +54,9 @@ def test_readiness__is_gone_with_the_writer(tmp_path: Path) -> None:
         service.node.close()
         answer = service.client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "not_ready", "store": "ok", "writer": "node_damaged"}
+    told = answer.json()
+    assert "start the service again" in told.pop("todo")
+    assert told == {"status": "not_ready", "store": "ok", "writer": "node_damaged"}
 
 
 def test_policy_and_page__are_those_of_the_node(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def list_pages(street: Street) -> list[tuple[str | None, str]]:
     with street.desk.reading() as reader:
         member = f"/operator/members/mem_{reader.state.members.all[-1].id.hex()}"
     operators = ["/operator", "/operator/log", "/operator/members", member, "/operator/approvals"]
-    operators += ["/operator/audit", "/operator/upkeep"]
+    operators += ["/operator/audit", "/operator/upkeep", "/operator/keys"]
     visitors = ["/", "/design", "/offline", "/verify/here", "/vehicles", "/nowhere", "/sign-in", "/join", "/recover"]
     return [
         *(("holder", path) for path in holders),

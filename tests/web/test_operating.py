@@ -14,11 +14,14 @@ from litestar.testing import TestClient
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.home import Home
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.office import OPERATOR_HERE, Visit
 from carnet.services.accounts.registry import OPERATOR, insert_account
 from carnet.services.accounts.sessions import begin_session
+from carnet.services.aging import list_program_keys
 from carnet.services.backup import back_up
 from carnet.services.drilling import drill
+from carnet.services.principals import Principal, Scope, Standing
 from carnet.services.signing import enrol_own_key, make_own_key
 from carnet.web.policy import FRESH_MS
 from tests.web.lodge import Lodge, lodging, post_form, visiting
@@ -232,3 +235,38 @@ def test_quota__is_set_on_the_page_of_a_member(lodge: Lodge, pair: tuple[Person,
     first.send(page, f"{page}/quota", 422, requests_per_minute="many")
     first.send(page, f"{page}/quota", requests_per_minute="")
     assert "no limit of its own" in first.look(page)
+
+
+def test_health__tells_what_wants_attention(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, second = pair
+    assert "Accepting writes" in first.look("/operator")
+    first.ask(MEMBERS, MEMBERS, name="Tilleuls", kind="garage", enrolment="")
+    assert "waits for you" not in first.look("/operator")
+    assert "1 request of another operator waits for you" in second.look("/operator")
+    lodge.node.clock.now += 366 * 86_400_000
+    again = Person(lodge, first.client, "Later")
+    assert "signing keys are older than a year" in again.look("/operator")
+    assert again.look("/operator/keys").count("Older than a year") == 2
+
+
+def test_health__of_a_writer_that_has_stopped_says_what_to_do(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    lodge.node.writers[0].close()
+    page = first.look("/operator")
+    assert "start the service again" in page
+    answer = first.client.get("/readyz")
+    assert (answer.status_code, answer.json()["writer"]) == (503, "node_damaged")
+    assert "start the service" in answer.json()["todo"]
+
+
+def test_keys__of_programs_that_end_or_are_not_used(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    office, operator, day = lodge.office, Principal(Standing.OPERATOR), 86_400_000
+    for name, valid_ms in (("Ending", 20 * day), ("Lasting", 400 * day), ("Endless", None)):
+        client = add_client(office, operator, lodge.node.operator.id, name, frozenset({Scope.FILES}))
+        issue_key(office, operator, client.public_id, valid_ms=valid_ms)
+    assert [one.why for one in list_program_keys(office, operator)] == ["ending", None, None]
+    assert "Ends on" in first.look("/operator/keys")
+    assert "key of a program ends soon" in first.look("/operator")
+    lodge.node.clock.now += 366 * day
+    assert [one.why for one in list_program_keys(office, operator)] == ["unused", "unused"]

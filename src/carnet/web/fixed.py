@@ -26,6 +26,15 @@ _WITHOUT_SCRIPT = (
 _META_CSP = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
+_TODO = {
+    Reason.NODE_DAMAGED.value: "the writer has stopped: look at the disk (`carnet doctor`), then start the service"
+    " again; it checks the store before it writes",
+    Reason.WRITER_AWAY.value: "the writer's process does not answer: if it stays so, start the service again",
+    Reason.STORE_UNREACHABLE.value: "see that the store's server, or its disk, can be reached",
+}
+"""What to do next, by what is wrong."""
+
+
 @get("/healthz", opt={"policy": OPEN}, sync_to_thread=False, include_in_schema=False)
 def get_health() -> dict[str, str]:
     """This worker runs and answers. It says nothing of the node: see `/readyz`."""
@@ -44,8 +53,10 @@ def get_readiness(desk: TheDesk) -> Response[dict[str, str]]:
             parts[name] = refused.reason.value
         except OSError:
             parts[name] = Reason.STORE_UNREACHABLE.value
-    is_ready = set(parts.values()) == {"ok"}
-    return Response({"status": "ok" if is_ready else "not_ready", **parts}, status_code=200 if is_ready else 503)
+    if set(parts.values()) == {"ok"}:
+        return Response({"status": "ok", **parts})
+    todo = next((_TODO[code] for code in parts.values() if code in _TODO), "look at the service's log")
+    return Response({"status": "not_ready", **parts, "todo": todo}, status_code=503)
 
 
 def _read(desk: Desk) -> None:

@@ -1,5 +1,5 @@
-"""The operator's pages: is the node well, what is in its log, who are its members; and the one thing that an
-operator decides here, a claim of a passport that has a holder."""
+"""The operator's first page: is the node well, what wants attention, what is in its log; and the one thing that an
+operator decides here, a claim of a passport that has a holder. What else an operator does is in `pages.operating`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from carnet.errors import Reason, Refused
+from carnet.node.door import RemoteWriter
 from carnet.node.reader import Reader
+from carnet.services.aging import list_program_keys, list_signing_keys
+from carnet.services.approving.requests import list_approvals
 from carnet.services.claims import decide, list_contests
+from carnet.services.doctor import examine
 from carnet.services.exporting import is_census_due
+from carnet.services.principals import Principal
+from carnet.services.serving import choose_worker_count
 from carnet.services.showing import find_census_time
+from carnet.services.status import Status, get_status
 from carnet.types import Millis
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
@@ -40,16 +47,68 @@ class NodeSeen:
     is_census_behind: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WriterSeen:
+    """How the writer fares: `state` is ok, stopped (with what it said) or away; what it sealed since it was started,
+    and the ms that one commit took on average. None where its own process answers this."""
+
+    state: str
+    said: str = ""
+    commits: int | None = None
+    entries: int | None = None
+    commit_ms: float | None = None
+
+
 @get("/operator", opt={"policy": operator()}, sync_to_thread=True, include_in_schema=False)
 def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
-    """Whether it writes, and how much it keeps."""
+    """Whether it writes, how much it keeps, and what wants attention."""
+    writer = look_at_writer(desk)
     with desk.reading() as reader:
-        node = look_at_node(reader, is_ready=_is_ready(desk))
+        node = look_at_node(reader, is_ready=writer.state == "ok")
         names = {member.id: member.name for member in reader.state.members.all}
-    office = desk.shelf.get("office")
-    claims = [one for one in list_contests(office, principal) if one.decided_at is None] if office is not None else []
-    facts: dict[str, Any] = {"claims": claims, "names": names, "node": node, "read_at": desk.clock()}
+    office, now = get_office(desk), desk.clock()
+    status = get_status(desk.home)
+    facts: dict[str, Any] = {
+        "attention": _list_attention(desk, principal, status),
+        "checks": examine(desk.home),
+        "claims": [one for one in list_contests(office, principal) if one.decided_at is None],
+        "disk_percent": 100 - 100 * status.disk_free // max(1, status.disk_total),
+        "names": names,
+        "node": node,
+        "read_at": now,
+        "status": status,
+        "worker_count": choose_worker_count(desk.settings),
+        "writer": writer,
+    }
     return show(request, desk, principal, "operator.html", **facts)
+
+
+def look_at_writer(desk: Desk) -> WriterSeen:
+    """How the writer of this node fares."""
+    try:
+        if not isinstance(desk.door, RemoteWriter):
+            desk.door.check_alive()
+            return WriterSeen("ok")
+        health = desk.door.get_health()
+    except OSError as error:
+        return WriterSeen("away", str(error))
+    except Refused as refused:
+        return WriterSeen("away" if refused.reason is Reason.WRITER_AWAY else "stopped", refused.message)
+    average = 1000 * health.commit_seconds / health.commits if health.commits else None
+    state = "ok" if health.failure is None else "stopped"
+    return WriterSeen(state, health.failure or "", health.commits, health.entries, average)
+
+
+def _list_attention(desk: Desk, principal: Principal, status: Status) -> dict[str, int]:
+    """What waits for an operator, by a code, with how many of each."""
+    office = get_office(desk)
+    waiting = [one for one in list_approvals(office, principal, is_open_only=True) if one.asked_by != principal.account]
+    found = {
+        "approvals": len(waiting),
+        "old_keys": sum(one.is_old for one in list_signing_keys(status.seen, desk.clock())),
+        "program_keys": sum(one.why is not None for one in list_program_keys(office, principal)),
+    }
+    return {code: count for code, count in found.items() if count}
 
 
 @post(
@@ -93,14 +152,6 @@ def look_at_node(reader: Reader, *, is_ready: bool) -> NodeSeen:
         census_at=find_census_time(reader),
         is_census_behind=is_census_due(reader),
     )
-
-
-def _is_ready(desk: Desk) -> bool:
-    try:
-        desk.door.check_alive()
-    except (Refused, OSError):
-        return False
-    return True
 
 
 def _find_checkpoint(reader: Reader) -> tuple[int, bytes] | None:

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from carnet.web.pages.operating import approvals, audit, members, upkeep
+from carnet.web.pages.operating import approvals, audit, keys, members, upkeep
 
-ROUTES: list[Any] = [*members.ROUTES, *approvals.ROUTES, *audit.ROUTES, *upkeep.ROUTES]
+ROUTES: list[Any] = [*members.ROUTES, *approvals.ROUTES, *audit.ROUTES, *upkeep.ROUTES, *keys.ROUTES]
