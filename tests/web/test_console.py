@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from carnet.proof.verify import verify_bundle
+from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.appending import NewEntry, append
 from carnet.services.principals import Principal, Standing
 from carnet.tlog.policy import parse_policy
 from tests.node.home import is_good, occurred
-from tests.web.workshop import OTHER_VIN, VIN, Workshop, opening_workshop
+from tests.web.workshop import HTML, OTHER_VIN, VIN, Workshop, opening_workshop
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +275,63 @@ def test_codes__are_printed_listed_and_withdrawn(shop: Workshop) -> None:
     assert "withdrawn" in shop.get("/console/codes")
     shop.be("reader")
     assert "Make a code" not in shop.get("/console/codes")
+
+
+def test_use__says_how_much_and_gives_it_away(shop: Workshop) -> None:
+    shop.be("other")
+    for km in (51_000, 51_001):
+        shop.seal(odometer=str(km), establishment="=HYPERLINK(1)")
+    page = shop.get("/console/use?days=7")
+    assert "2 entries sealed since" in page
+    assert page.count("<rect ") == 7
+    table = shop.client.get("/console/use/entries.csv", headers=HTML)
+    assert table.status_code == 200
+    assert table.headers["content-disposition"].startswith("attachment")
+    rows = list(csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"))))
+    assert [row["odometer"] for row in rows] == ["51000", "51001"]
+    assert not any(str(cell).startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+    document = shop.client.get("/console/use/entries.json", headers=HTML).json()
+    assert [one["fields"]["establishment"] for one in document["entries"]] == ["=HYPERLINK(1)"] * 2
+    assert {one["author"]["name"] for one in document["entries"]} == {"The other"}
+    faulty = shop.get("/console/use/entries.csv?since=never", 422)
+    assert "no day of the calendar" in faulty
+    empty = shop.client.get("/console/use/entries.csv?since=2020-01-01&until=2020-01-02", headers=HTML)
+    assert len(empty.content.decode().splitlines()) == 1
+
+
+def test_use__is_noted_in_the_holders_journal(shop: Workshop) -> None:
+    shop.seal(odometer="52000")
+    chain = bytes.fromhex(shop.passport[4:])
+
+    def count() -> int:
+        with shop.lodge.node.read() as reader:
+            journal = reader.find_journal(chain, 0)
+            return 0 if journal is None else len(list(reader.read_entries(journal.chain16)))
+
+    before = count()
+    shop.get("/console/use")
+    shop.get("/console")
+    assert count() == before
+    shop.client.get("/console/use/entries.json", headers=HTML)
+    assert count() > before
+
+
+def test_organisation__a_role_is_changed_and_holds_at_once(shop: Workshop) -> None:
+    shop.be("clerk")
+    shop.get("/console/write")
+    shop.be("admin")
+    page = shop.get("/organisation")
+    accounts = {name: account for account, name in re.findall(r'for="r-(acc_[0-9a-f]{32})">Role of ([\w ]+)<', page)}
+    assert "The admin" not in accounts
+    path = f"/organisation/people/{accounts['The clerk']}/role"
+    assert shop.send("/organisation", path, role="king").status_code == 422
+    assert shop.send("/organisation", path, role="reader").status_code == 303
+    shop.be("clerk")
+    shop.get("/console/write", 403)
+    assert "/console/write" not in shop.get("/console")
+    shop.be("other")
+    assert shop.send("/organisation", path, role="admin").status_code == 404
+    shop.be("admin")
+    assert shop.send("/organisation", path, role="clerk").status_code == 303
+    events = list_events(shop.lodge.office, Principal(Standing.OPERATOR))
+    assert [event.why for event in events if event.action is Action.ROLE_CHANGED] == ["clerk", "reader"]

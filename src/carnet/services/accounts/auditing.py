@@ -30,6 +30,7 @@ class Action(StrEnum):
     ACCOUNT_INVITED = "account.invited"
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_ENDED = "account.ended"
+    ROLE_CHANGED = "account.role_changed"
     SIGNED_IN = "session.signed_in"
     DEMO_SIGNED_IN = "session.demo_signed_in"
     SIGN_IN_FAILED = "session.sign_in_failed"

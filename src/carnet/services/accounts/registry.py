@@ -146,6 +146,38 @@ def end_account(office: Office, principal: Principal, account: str) -> None:
         )
 
 
+def change_role(office: Office, principal: Principal, account: str, role: Role) -> None:
+    """Give somebody of a member's staff another role, at once, also where they are signed in. Nobody changes their own,
+    so that a member is never left without an admin.
+
+    Raises Refused(UNKNOWN_ACCOUNT, also for one that the caller does not administer; NOT_PERMITTED for one's own).
+    """
+    wanted = read_id("acc", account, Reason.UNKNOWN_ACCOUNT)
+    with office.people.write() as connection:
+        found = find_account(connection, wanted)
+        if found is None or found.standing is not Standing.STAFF or not _may_end(principal, found):
+            raise Refused(Reason.UNKNOWN_ACCOUNT, "there is no such account, or it is not yours to change")
+        if principal.account == found.public_id:
+            raise Refused(Reason.NOT_PERMITTED, "another admin, or an operator, changes your role")
+        if found.role is role:
+            return
+        connection.execute("UPDATE account SET role = ? WHERE id = ?", (role.value, found.id))
+        record(
+            connection, office, Action.ROLE_CHANGED, name_caller(principal),
+            about=found.public_id, member=found.member, why=role.value,
+        )  # fmt: skip
+
+
+def list_last_seen(office: Office, principal: Principal) -> dict[str, Millis]:
+    """When each account that the caller administers was last seen, of those that are signed in somewhere. Raises
+    Refused(NOT_PERMITTED)."""
+    names = [account.id for account in list_accounts(office, principal)]
+    query = "SELECT account, max(seen_ms) FROM session GROUP BY account"
+    with office.people.read() as connection:
+        seen = {bytes(account): at for account, at in connection.execute(query).fetchall()}
+    return {name_id("acc", name): seen[name] for name in names if name in seen}
+
+
 def check_administers(principal: Principal, member: MemberId | None) -> None:
     """Raise Refused(NOT_PERMITTED) unless the caller is an operator or an admin of this member."""
     is_admin = principal.standing is Standing.STAFF and principal.role is Role.ADMIN and principal.member == member

@@ -26,6 +26,7 @@ from carnet.web.pages import (
     own_keys,
     own_signing,
     signing_in,
+    using,
     vehicle,
     vehicles,
     verifying,
@@ -59,5 +60,6 @@ ROUTES: list[Any] = [
     *mending.ROUTES,
     *own_keys.ROUTES,
     *codes.ROUTES,
+    *using.ROUTES,
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

@@ -13,6 +13,7 @@ def say_action(language: Language, action: Action) -> str:
         Action.ACCOUNT_INVITED: _("Somebody was invited"),
         Action.ACCOUNT_CREATED: _("Account made"),
         Action.ACCOUNT_ENDED: _("Account ended"),
+        Action.ROLE_CHANGED: _("Role changed"),
         Action.SIGNED_IN: _("Signed in"),
         Action.DEMO_SIGNED_IN: _("Signed in by a link of the demonstration"),
         Action.SIGN_IN_FAILED: _("Signing in failed"),

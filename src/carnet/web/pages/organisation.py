@@ -14,7 +14,7 @@ from litestar.response import Redirect
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.clients import add_client, end_client, issue_key, list_clients, parse_scopes, rotate_key
 from carnet.services.accounts.invitations import invite
-from carnet.services.accounts.registry import HOLDER, Post, end_account, list_accounts
+from carnet.services.accounts.registry import HOLDER, Post, change_role, end_account, list_accounts, list_last_seen
 from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
@@ -49,6 +49,18 @@ def invite_somebody(data: FormData, request: AnyRequest, desk: TheDesk, principa
 def end_somebody(account: FromPath[str], desk: TheDesk, principal: ThePrincipal, data: FormData) -> Redirect:
     """End the account of somebody who has left."""
     end_account(get_office(desk), principal, account)
+    return go(HERE)
+
+
+@post(f"{HERE}/people/{{account:str}}/role", opt={"policy": FRESH_ADMINS}, sync_to_thread=True, include_in_schema=False)
+def change_somebody(
+    account: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal, data: FormData
+) -> Response[str] | Redirect:
+    """Another role for somebody, from their next request on."""
+    role = str(data.get("role", ""))
+    if role not in set(Role):
+        return _show(request, desk, principal, refused=Refused(Reason.NOT_IN_LIST, "choose a role"))
+    change_role(get_office(desk), principal, account, Role(role))
     return go(HERE)
 
 
@@ -113,6 +125,8 @@ def _show(
         "programs": [(client, [key for key in keys if key.is_in_force(now)]) for client, keys in programs],
         "scopes": list(Scope),
         "own": principal.account,
+        "roles": [role.value for role in Role],
+        "seen": list_last_seen(office, principal),
         "is_fresh": is_fresh(principal, desk, FRESH_MS),
         "link": link,
         "key": key,
@@ -121,4 +135,4 @@ def _show(
     return show(request, desk, principal, "organisation.html", 200 if refused is None else 422, **facts)
 
 
-ROUTES = [get_organisation, invite_somebody, end_somebody, add_program, rotate_program, end_program]
+ROUTES = [get_organisation, invite_somebody, end_somebody, change_somebody, add_program, rotate_program, end_program]

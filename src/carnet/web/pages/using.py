@@ -1,0 +1,139 @@
+"""How much a member sealed, day by day, as a chart with its table; and its own entries to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from litestar import Response, get
+
+from carnet.errors import Reason, Refused
+from carnet.services.access import View
+from carnet.services.claims import list_codes
+from carnet.services.console.book import DayOfUse, begin_day, count_days, parse_day
+from carnet.services.console.taking_out import take_out, write_table
+from carnet.services.principals import Principal
+from carnet.services.timelines import EntryShown, Shape
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.language import load_translations
+from carnet.web.pages.console import list_jobs
+from carnet.web.pages.holding import get_holdings, get_today
+from carnet.web.pages.own import note_look
+from carnet.web.pages.sayings import say_fault
+from carnet.web.pages.showing import AnyRequest, find_reader_language, show
+from carnet.web.people import get_office
+from carnet.web.policy import staff
+
+STAFF: Final = staff()
+PERIODS: Final = (7, 30, 90)
+HEIGHT: Final = 100.0
+
+
+class Bar(NamedTuple):
+    """A day in the chart: where it stands and how high, in hundredths of the whole."""
+
+    day: DayOfUse
+    x: float
+    width: float
+    height: float
+
+
+class Taken(Shape, frozen=True, kw_only=True):
+    """The file of own entries."""
+
+    since: str
+    until: str
+    entries: list[EntryShown]
+
+
+@get("/console/use", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
+def get_use(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
+    """Entries by day and kind, files, codes; and what can be taken away."""
+    return _show(request, desk, principal)
+
+
+@get("/console/use/entries.csv", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
+def get_table(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any]:
+    """Own entries of a period, for a spreadsheet."""
+    return _take(request, desk, principal, "csv")
+
+
+@get("/console/use/entries.json", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
+def get_json(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any]:
+    """Own entries of a period, for a program."""
+    return _take(request, desk, principal, "json")
+
+
+def make_bars(days: Sequence[DayOfUse]) -> list[Bar]:
+    """The bars of a chart: as high as the day with most is all of it."""
+    most, step = max(max((day.total for day in days), default=0), 1), HEIGHT / max(len(days), 1)
+    return [Bar(day, at * step + step * 0.12, step * 0.76, day.total * HEIGHT / most) for at, day in enumerate(days)]
+
+
+def _take(request: AnyRequest, desk: Desk, principal: Principal, form: str) -> Response[Any]:
+    try:
+        first, last = _read_period(request, get_today(desk))
+        with desk.reading() as reader:
+
+            def note(view: View, kinds: list[str]) -> None:
+                note_look(desk, principal, reader, view, kinds, "export")
+
+            until = begin_day(last + timedelta(days=1))
+            entries = take_out(reader, get_holdings(desk), principal, note, since=begin_day(first), until=until)
+    except Refused as refused:
+        language = find_reader_language(request, desk)
+        _ = load_translations(language).gettext
+        is_long = refused.reason is Reason.REQUEST_TOO_LARGE
+        text = _("This is more than can be taken out at once: choose a shorter period.")
+        return _show(request, desk, principal, text if is_long else say_fault(language, refused))
+    if form == "csv":
+        data, media = b"".join(write_table(entries)), "text/csv"
+    else:
+        taken = Taken(since=first.isoformat(), until=last.isoformat(), entries=entries)
+        data, media = msgspec.json.format(msgspec.json.encode(taken), indent=2), "application/json"
+    name = f"entries-{first.isoformat()}-{last.isoformat()}.{form}"
+    return Response(data, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _read_period(request: AnyRequest, today: date) -> tuple[date, date]:
+    """What an address asks for; without days the last thirty. Raises Refused(INVALID_TIME)."""
+    until = request.query_params.get("until") or today.isoformat()
+    last = parse_day(until, "until")
+    since = request.query_params.get("since")
+    return (last - timedelta(days=29) if not since else parse_day(since, "since")), last
+
+
+def _show(request: AnyRequest, desk: Desk, principal: Principal, problem: str | None = None) -> Response[str]:
+    today = get_today(desk)
+    asked = request.query_params.get("days", "")
+    count = int(asked) if asked in map(str, PERIODS) else 30
+    first = today - timedelta(days=count - 1)
+    with desk.reading() as reader:
+        days = count_days(reader, principal, first, today)
+    kinds = sorted(
+        {kind for day in days for kind in day.kinds}, key=lambda kind: -sum(d.kinds.get(kind, 0) for d in days)
+    )
+    since_ms = begin_day(first)
+    codes = [line for line in list_codes(get_office(desk), principal, limit=200) if line.created_at >= since_ms]
+    facts: dict[str, Any] = {
+        "bars": make_bars(days),
+        "codes": len(codes),
+        "codes_used": sum(line.state == "used" for line in codes),
+        "count": count,
+        "days": [day for day in reversed(days) if day.total],
+        "files": sum(job.created_ms >= since_ms for job in list_jobs(desk, principal)),
+        "first": first.isoformat(),
+        "kinds": kinds,
+        "most": max((day.total for day in days), default=0),
+        "periods": PERIODS,
+        "problem": problem,
+        "sums": {kind: sum(day.kinds.get(kind, 0) for day in days) for kind in kinds},
+        "today": today.isoformat(),
+        "total": sum(day.total for day in days),
+    }
+    return show(request, desk, principal, "console/use.html", 200 if problem is None else 422, **facts)
+
+
+ROUTES = [get_use, get_table, get_json]
