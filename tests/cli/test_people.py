@@ -121,6 +121,12 @@ def test_claim__code_contest_and_decision(home: Path) -> None:
     vehicle = "histovec:HV" + "0" * 40
     codes = [carnet("claim", "code", vehicle, "--member", "Fleet Data", "--json", home=home).json for _ in range(2)]
     assert codes[0]["code"] != codes[1]["code"]
+    spare = carnet("claim", "code", vehicle, "--member", "Fleet Data", "--json", home=home).json["id"]
+    assert carnet("claim", "revoke", spare, "--member", "Tilleuls", home=home).code == 1
+    assert carnet("claim", "revoke", spare, "--member", "Fleet Data", home=home).code == 0
+    lines = carnet("claim", "codes", "--member", "Fleet Data", "--json", home=home).json_lines
+    assert sorted(one["state"] for one in lines) == ["in_force", "in_force", "revoked"]
+    assert "in force" in carnet("claim", "codes", "--member", "Fleet Data", home=home).out
     foreign = carnet("claim", "code", vehicle, "--member", "Tilleuls", home=home)
     assert (foreign.code, "unknown_passport" in foreign.err) == (1, True)
     people = [join(home, carnet("account", "invite", "--holder", "--json", home=home).json["code"]) for _ in range(2)]

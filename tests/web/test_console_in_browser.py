@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser
@@ -46,7 +46,7 @@ def open_served(path: Path) -> Iterator[Served]:
     port = find_port()
     with opening_workshop(path, f"http://127.0.0.1:{port}") as shop, serving(shop.lodge, port):
         lodge = shop.lodge
-        yield Served(shop, Street(lodge.origin, {}, lodge.desk, lodge.office, shop.sessions))
+        yield Served(shop, Street(lodge.origin, {}, lodge.desk, lodge.office, shop.sessions, cast("Any", None)))
 
 
 def judge(served: Served, bundle: bytes) -> Verdict:
@@ -164,7 +164,7 @@ def list_desk_pages(shop: Workshop) -> list[str]:
     return [
         "/console", "/console/write", *(f"/console/write/{kind}" for kind in kinds), "/console/vehicles",
         f"/console/vehicles?q={VIN[:-1]}9", vehicle, f"{vehicle}/entries/{{seq}}", f"{vehicle}/entries/{{seq}}/correct",
-        "/console/codes", "/organisation/keys", "/organisation",
+        "/console/codes", "/console/use", "/organisation/keys", "/organisation",
     ]  # fmt: skip
 
 

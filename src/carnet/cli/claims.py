@@ -7,6 +7,7 @@ import click
 from carnet.cli.group import Age, TeachingGroup, as_json, passphrase_file
 from carnet.cli.session import Session
 
+CODE = "cod_0123456789abcdef0123456789abcdef"
 CONTEST = "con_0123456789abcdef0123456789abcdef"
 
 
@@ -61,6 +62,50 @@ def code(session: Session, passport: str, which: str, valid: int, passphrase_fil
     Terminal().say(f"A code of {member.name} for {passport}, good once, until {format_moment(issued.until)}:")
     click.echo(f"\n  {issued.code}\n")
     Terminal().say("Its holder signs in, chooses “Add a vehicle”, and types VIN or plate and this code.")
+
+
+@claim.command(examples=(("Those of a garage, newest first", 'carnet claim codes --member "Garage des Tilleuls"'),))
+@click.option("--member", "which", required=True, metavar="MEMBER", help="Who printed them: a name or an id.")
+@passphrase_file
+@as_json
+@click.pass_obj
+def codes(session: Session, which: str, passphrase_file: str | None, is_json: bool) -> None:
+    """List the codes that a member printed, at most 200, without their secrets."""
+    from carnet.cli.terminal import Piece, Terminal, format_moment, write_json_line
+    from carnet.services.accounts.office import office_at
+    from carnet.services.claims import list_codes
+    from carnet.services.founding import find_member
+    from carnet.services.principals import Principal, Standing
+
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        member = find_member(reader.state.members.all, which)
+        found = list_codes(office, Principal(Standing.OPERATOR), member=member.id, limit=200)
+    if is_json:
+        for one in found:
+            write_json_line({**one._asdict(), "passport": f"pas_{one.passport.hex()}"})
+        return
+    rows: list[list[Piece]] = [
+        [one.id, one.passport.hex()[:8], one.state.replace("_", " "), format_moment(one.created_at)] for one in found
+    ]
+    Terminal().table(("code", "passport", "state", "printed"), rows, whole=(0,))
+
+
+@claim.command(examples=(("One whose paper was lost", f"carnet claim revoke {CODE} --member Autos"),))
+@click.argument("code")
+@click.option("--member", "which", required=True, metavar="MEMBER", help="Who printed it: a name or an id.")
+@passphrase_file
+@click.pass_obj
+def revoke(session: Session, code: str, which: str, passphrase_file: str | None) -> None:
+    """Withdraw a code that was not used: it claims nothing any more."""
+    from carnet.services.accounts.office import office_at
+    from carnet.services.claims import revoke_code
+    from carnet.services.founding import find_member
+    from carnet.services.principals import Principal, Standing
+
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        member = find_member(reader.state.members.all, which)
+        revoke_code(office, Principal(Standing.OPERATOR), code, member=member.id)
+    click.echo(f"Withdrawn: {code} claims nothing any more.")
 
 
 @claim.command(examples=(("Those to decide, newest first", "carnet claim contests"),))

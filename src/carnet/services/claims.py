@@ -184,13 +184,18 @@ class CodeLine(NamedTuple):
 
 
 def list_codes(
-    office: Office, principal: Principal, *, limit: int = 50, before: str | None = None
+    office: Office,
+    principal: Principal,
+    *,
+    member: MemberId | None = None,
+    limit: int = 50,
+    before: str | None = None,
 ) -> Sequence[CodeLine]:
-    """The codes of the caller's member, the newest first, those made before the code `before`.
+    """The codes of the caller's member (an operator names one), the newest first, those made before the code `before`.
 
     Raises Refused(NOT_PERMITTED, VALUE_OUT_OF_RANGE).
     """
-    member, now = _get_code_reader(principal), office.clock()
+    member, now = _get_code_reader(principal, member), office.clock()
     where, values = "member = ?", tuple[object, ...]((member,))
     with office.people.read() as connection:
         if before is not None:
@@ -221,12 +226,12 @@ def count_codes(office: Office, principal: Principal) -> int:
         return int(connection.execute(query, (_get_code_reader(principal), office.clock())).fetchone()[0])
 
 
-def revoke_code(office: Office, principal: Principal, code: str) -> None:
-    """End a code of the caller's member that was not used; once more changes nothing.
+def revoke_code(office: Office, principal: Principal, code: str, *, member: MemberId | None = None) -> None:
+    """End a code of the caller's member (an operator names one) that was not used; once more changes nothing.
 
-    Raises Refused NOT_PERMITTED, NOT_FOUND (also for another's), CODE_NOT_VALID for one that was used.
+    Raises Refused NOT_PERMITTED, MISSING_FIELD, NOT_FOUND (also for another's), CODE_NOT_VALID for one that was used.
     """
-    member, who = _get_issuer(principal, principal.member), name_caller(principal)
+    member, who = _get_issuer(principal, member), name_caller(principal)
     id_, now = read_id("cod", code, Reason.NOT_FOUND), office.clock()
     with office.people.write() as connection:
         query = "SELECT chain, used_ms, until_ms FROM claim_code WHERE id = ? AND member = ?"
@@ -242,7 +247,9 @@ def revoke_code(office: Office, principal: Principal, code: str) -> None:
         record(connection, office, Action.CODE_REVOKED, who, about=about, member=member, why=code)
 
 
-def _get_code_reader(principal: Principal) -> MemberId:
+def _get_code_reader(principal: Principal, member: MemberId | None = None) -> MemberId:
+    if principal.standing is Standing.OPERATOR:
+        return _get_issuer(principal, member)
     is_machine = principal.standing is Standing.MACHINE and Scope.CLAIMS_ISSUE in principal.scopes
     if principal.member is None or not (principal.standing is Standing.STAFF or is_machine):
         raise Refused(

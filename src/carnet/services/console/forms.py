@@ -7,7 +7,7 @@ input looks, and in which language.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -138,7 +138,8 @@ class Filled:
 def make_form(schema: Schema) -> Form:
     """The form of a kind: first the reading, what must be filled in and what tells the story; then the rest."""
     telling = TELLING.get(schema.kind, ())
-    parts = {part.field: part for part in _make_parts(schema.fields, "")}
+    needed_readings = {name for rule in schema.description.rules if isinstance(rule, OneWhen) for name in rule.fields}
+    parts = {part.field: part for part in _make_parts(schema.fields, "", needed_readings)}
     first = [part for part in parts.values() if part.field in ("odometer", "old_odometer", "new_odometer")]
     needed = [part for part in parts.values() if part.is_required and part not in first]
     told = [parts[name] for name in telling if name in parts and parts[name] not in (*first, *needed)]
@@ -216,7 +217,7 @@ def unfill(form: Form, fields: Mapping[str, Any], without: Iterable[str] = ()) -
 # ---- from a schema
 
 
-def _make_parts(specs: Sequence[FieldSpec], path: str) -> Iterator[Part]:
+def _make_parts(specs: Sequence[FieldSpec], path: str, needed: Collection[str] = ()) -> Iterator[Part]:
     names = {spec.name for spec in specs}
     for spec in specs:
         stem = spec.name.removesuffix("_km")
@@ -227,7 +228,7 @@ def _make_parts(specs: Sequence[FieldSpec], path: str) -> Iterator[Part]:
             boxes = tuple(_make_box(one, "", LONG_ROW) for one in _sort_needed(spec.fields))
             yield Rows(path + spec.name, spec.name, boxes, spec.max_items, not spec.optional)
         elif spec.name.endswith("_km") and f"{stem}_mi" in names:
-            yield Reading(path + stem, stem)
+            yield Reading(path + stem, stem, spec.name in needed)
         elif not (spec.name.endswith("_mi") and f"{spec.name.removesuffix('_mi')}_km" in names):
             yield _make_box(spec, path)
 
