@@ -90,7 +90,7 @@ def test_verbs__are_where_the_list_says() -> None:
         assert place.summary.endswith(".")
     named = "demo init member import list find show erase export verify trust policy fsck census keys"
     named += " backup restore checkpoint draft sign submit status doctor move verify-page serve settings"
-    named += " account client claim webhook approval audit drill quota"
+    named += " account client claim webhook approval audit drill quota watch"
     assert set(VERBS) == set(named.split())
 
 

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
-REMOTE = frozenset({"show", "export", "submit", "import", "webhook"})
+REMOTE = frozenset({"show", "export", "submit", "import", "watch", "webhook"})
 """The verbs that can ask a service."""
 
 
@@ -44,7 +44,7 @@ REMOTE = frozenset({"show", "export", "submit", "import", "webhook"})
 @click.option(
     "--server",
     metavar="URL",
-    help="Ask a running node: show, export, submit, import through its API.  [$CARNET_SERVER]",
+    help="Ask a running node: show, export, submit, import, watch through its API.  [$CARNET_SERVER]",
 )
 @click.option("--key-file", metavar="FILE", help="Where your API key for it stands.  [$CARNET_API_KEY_FILE]")
 @click.option("--version", is_flag=True, help="Show the version and exit.")

@@ -34,6 +34,7 @@ VERBS: dict[str, Place] = {
     "init": Place("Start here", "carnet.cli.init", "Make a node: keys, rules, log and an empty store."),
     "serve": Place("Start here", "carnet.cli.serving", "Serve the node: pages, API and verification."),
     "import": Place("Passports", "carnet.cli.importing", "Certify a file of the field, row by row."),
+    "watch": Place("Passports", "carnet.cli.watching", "Take in each file that is dropped into a folder."),
     "list": Place("Passports", "carnet.cli.reading", "List the passports that this node keeps."),
     "find": Place("Passports", "carnet.cli.reading", "Find a passport by id, VIN, plate or other subject."),
     "show": Place("Passports", "carnet.cli.showing", "Show a passport as a timeline."),

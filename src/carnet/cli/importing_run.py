@@ -150,7 +150,7 @@ def _import(
             f"There was no node in {home.path}: made one, network {made.network}, operator a data service.", err=True
         )
     count = choose_worker_count(source.byte_count) if order.workers is None else order.workers
-    with _stop_on_term(), reach_writer_at(home, passphrase, session.command) as writer:
+    with stop_on_term(), reach_writer_at(home, passphrase, session.command) as writer:
         operator = get_operator(writer, order.member)
         return import_file(
             writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
@@ -158,7 +158,7 @@ def _import(
 
 
 @contextmanager
-def _stop_on_term() -> Iterator[None]:
+def stop_on_term() -> Iterator[None]:
     """Let a polite kill end like Ctrl-C: what is in flight is dropped, what is sealed stays."""
     import signal
 
