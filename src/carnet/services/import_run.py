@@ -1,0 +1,341 @@
+"""One import while it runs: batches of rows become jobs, jobs are prepared, sealed in turn, and accounted for.
+
+It refuses to know which file the rows came from, and in which order.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, NamedTuple
+
+from carnet.encoding import encode_trusted
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.formats.faults import Fault, compute_raw
+from carnet.formats.rows import Row
+from carnet.ledger.rules.members import Member
+from carnet.node.placing import Outcome
+from carnet.node.pool import PreparePool, Preparing
+from carnet.node.prepare import ChainRef, Group, find_day
+from carnet.node.prepare import Item as Statement
+from carnet.node.writing import Writing
+from carnet.services.faulty import FaultyRows
+from carnet.services.plates import Plates
+from carnet.services.receipts import make_receipt
+from carnet.services.regrouping import Batch, Held
+from carnet.types import Millis, Subject
+from carnet.vault.sealing import compute_source_digest
+
+OPENING = "passport.opened/1"
+
+KNOWN_CHAINS = 32_768
+"""Passports whose key is kept at hand: some 20 MB."""
+SHOWN_FAULTS = 10
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the rows: `rows_read` = sealed + duplicate + faulty. `passports` are those that the file is about;
+    openings are entries, but not rows."""
+
+    rows_read: int = 0
+    sealed: int = 0
+    duplicate: int = 0
+    faulty: int = 0
+    passports: int = 0
+    opened: int = 0
+    first_faults: list[Fault] = field(default_factory=list)
+
+    def to_document(self) -> dict[str, object]:
+        """The object with which `import --json` ends."""
+        names = ("rows_read", "sealed", "duplicate", "faulty", "passports")
+        return {name: getattr(self, name) for name in names}
+
+
+Progress = Callable[[Summary], None]
+
+
+class Sinks(NamedTuple):
+    """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON."""
+
+    faults: FaultyRows | None = None
+    receipts: IO[bytes] | None = None
+
+
+NOWHERE = Sinks()
+
+
+def note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
+    """Count a faulty row, and write it down where somebody asked for it."""
+    summary.faulty += 1
+    if len(summary.first_faults) < SHOWN_FAULTS:
+        summary.first_faults.append(fault)
+    if sinks.faults is not None:
+        sinks.faults.add(fault)
+
+
+class _Flight(NamedTuple):
+    """A job in preparation: the rows of its items by place (None: an opening), and the subjects that it opens."""
+
+    prepared: Preparing
+    rows: list[Row | Held | None]
+    opens: frozenset[Subject]
+
+
+class Run:
+    """One import while it runs."""
+
+    def __init__(
+        self,
+        writer: Writing,
+        member: Member,
+        pool: PreparePool,
+        now: Millis,
+        sinks: Sinks,
+        progress: Progress,
+        opens_as: str | None,
+        basis: int,
+        *,
+        window: int,
+    ) -> None:
+        self._writer, self._member, self._pool, self._now = writer, member, pool, now
+        self._progress, self._window = progress, window
+        self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
+        self._index_key = writer.index_key
+        self._opens_as, self._basis = opens_as, basis
+        self._plates = Plates(writer)
+        self._flights: deque[_Flight] = deque()
+        # What is written, while the disk is waited for.
+        self._landing: tuple[_Flight, Future[list[Outcome]]] | None = None
+        self._opening: set[Subject] = set()
+        self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
+        self._touched = bytearray()
+        # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
+        self._looks_first = True
+        self._first_opened: int | None = None
+        self.sinks = sinks
+        self.summary = Summary()
+
+    def add(self, batch: Batch) -> None:
+        """Send one batch on its way, and commit those that are ready."""
+        by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject or self._group(batch.rows)
+        if not self._opening.isdisjoint(by_subject):
+            # A vehicle whose passport is being opened: its chain is known only after that commit.
+            self.drain()
+        groups: list[Group] = []
+        order: list[Row | Held | None] = []
+        opens = set[Subject]()
+        if batch.by_subject:
+            digests = {subject: [row.source for row in own] for subject, own in batch.by_subject.items()}
+        else:
+            digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
+        with self._writer.reading():
+            chains = self._find_chains(by_subject, batch.numbers)
+            known = self._find_known(chains, digests) if self._looks_first else {}
+        before = self.summary.duplicate
+        for subject, own in by_subject.items():
+            self._add_group(own, digests[subject], subject, chains.get(subject), known, groups, order, opens)
+        self._looks_first = self.summary.duplicate > before
+        if groups:
+            job = self._writer.make_job(self._member.id, self._basis, groups, created_ms=self._now)
+            self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
+            self._opening |= opens
+        while len(self._flights) > self._window:
+            self._touch_down()
+        self._progress(self.summary)
+
+    def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
+        by_subject: dict[Subject, list[Row]] = {}
+        for row in rows:
+            if row.plate is not None or row.subject.scheme == "plate":
+                subject, row = self._find_vehicle(row)
+                if subject is None:
+                    continue
+            else:
+                subject = row.subject
+            by_subject.setdefault(subject, []).append(row)
+        return by_subject
+
+    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+        """The numbers of the passports that there are; of those met lately without asking."""
+        kept = self._chains
+        found = {subject: kept[subject].id for subject in subjects if subject in kept}
+        return found | self._writer.find_numbers([subject for subject in subjects if subject not in found])
+
+    def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
+        """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
+        day = find_day(row.fields["occurred"])
+        try:
+            if row.subject.scheme != "plate":
+                if row.plate is not None:
+                    self._plates.check_agreement(row.subject, row.plate, day)
+                return row.subject, row
+            if self._opens_as is None or self._plates.is_known(row.subject):
+                return self._plates.get_passport(row.subject, day), row
+        except Refused as refused:
+            note_fault(self.summary, _make_fault(row, refused.reason, refused.message), self.sinks)
+            return None, row
+        subject = Subject(self._opens_as, row.subject.value)
+        return subject, row._replace(subject=subject, fields=row.fields | {"subject": subject.to_json()})
+
+    def drain(self) -> None:
+        """Commit all that is in flight."""
+        while self._flights:
+            self._touch_down()
+        self._land()
+        self._progress(self.summary)
+
+    def forget(self) -> None:
+        """Drop what is in flight: it was not acknowledged, and the next run will find it in the file again."""
+        while self._flights:
+            self._flights.popleft().prepared.cancel()
+
+    def _add_group(
+        self,
+        rows: Sequence[Row | Held],
+        digests: list[bytes],
+        subject: Subject,
+        chain: ChainRef | None,
+        known_of: dict[int, set[bytes]],
+        groups: list[Group],
+        order: list[Row | Held | None],
+        opens: set[Subject],
+    ) -> None:
+        known: set[bytes] = set()
+        items: list[Statement] = []
+        places: list[Row | Held | None] = []
+        if chain is None:
+            items.append(Statement(OPENING, self._make_opening(subject)))
+            places.append(None)
+        elif self._is_older(chain):
+            known = known_of.get(chain.id, known)
+            self._touch(chain.id)
+        for row, source in zip(rows, digests, strict=True):
+            if source in known:
+                self.summary.duplicate += 1
+                continue
+            known.add(source)
+            items.append(Statement(row.kind, row.fields, source=source))
+            places.append(row)
+        if items:
+            groups.append(Group(items, chain))
+            order += places
+            if chain is None:
+                opens.add(subject)
+
+    def _find_chains(self, subjects: Iterable[Subject], numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
+        """The passports that there are; those met lately are at hand. `numbers` are those of some of them."""
+        kept = self._chains
+        found = {subject: kept[subject] for subject in subjects if subject in kept}
+        new = self._writer.find_chains_by_numbers({one: numbers[one] for one in numbers if one not in found})
+        new |= self._writer.find_chains(one for one in subjects if one not in found and one not in new)
+        found.update(new)
+        kept.update(new)
+        while len(kept) > KNOWN_CHAINS:
+            kept.popitem(last=False)
+        return found
+
+    def _find_known(
+        self, chains: Mapping[Subject, ChainRef], digests: Mapping[Subject, list[bytes]]
+    ) -> dict[int, set[bytes]]:
+        """Which rows the passports hold that are older than this run. The writer refuses them too, but by then they
+        are prepared."""
+        asked = {chain.id: digests[subject] for subject, chain in chains.items() if self._is_older(chain)}
+        return self._writer.find_sources(asked)
+
+    def _is_older(self, chain: ChainRef) -> bool:
+        """Whether a passport was not opened by this run."""
+        return self._first_opened is None or chain.id < self._first_opened
+
+    def _digest(self, row: Row | Held) -> bytes:
+        if isinstance(row, Held):
+            return row.source
+        return compute_source_digest(self._index_key, row.source_bytes)
+
+    def _touch(self, number: int) -> None:
+        """Count an older passport that the file is about, once: one bit for each passport of the node."""
+        at, bit = divmod(number, 8)
+        if at >= len(self._touched):
+            self._touched.extend(bytes(at + 1 - len(self._touched)))
+        if not self._touched[at] >> bit & 1:
+            self._touched[at] |= 1 << bit
+            self.summary.passports += 1
+
+    def _touch_down(self) -> None:
+        """Hand the oldest flight to the writer, and acknowledge the one before it."""
+        prepared = self._flights[0].prepared.result()
+        self._land()
+        self._landing = self._flights.popleft(), self._writer.start_commit([prepared])
+
+    def _land(self) -> None:
+        """Wait for the commit that is under way; only when this returns is any of it acknowledged."""
+        if self._landing is None:
+            return
+        (flight, committing), self._landing = self._landing, None
+        outcome = committing.result()[0]
+        if outcome.refused is not None:
+            raise outcome.refused
+        self._opening -= flight.opens
+        self._account(flight, outcome)
+        _write_receipts(self._writer, flight, outcome, self.sinks)
+
+    def _account(self, flight: _Flight, outcome: Outcome) -> None:
+        summary = self.summary
+        for receipt in outcome.receipts:
+            row = flight.rows[receipt.place]
+            if row is not None:
+                summary.sealed += 1
+                continue
+            summary.opened += 1
+            summary.passports += 1
+            if self._first_opened is None:
+                # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
+                self._first_opened = self._get_number(receipt.chain16)
+        for refusal in outcome.refusals:
+            row = flight.rows[refusal.place]
+            if row is None:
+                continue
+            if refusal.reason == Reason.ALREADY_SEALED:
+                summary.duplicate += 1
+                self._looks_first = True
+                continue
+            note_fault(summary, _make_fault(row, refusal.reason, refusal.message), self.sinks)
+
+    def _make_opening(self, subject: Subject) -> dict[str, object]:
+        return {
+            "after_erasure": None,
+            "kind": OPENING,
+            "occasion": "file",
+            "occurred": {"at": self._today, "precision": "day", "zone": "UTC"},
+            "source": None,
+            "subject": subject.to_json(),
+        }
+
+    def _get_number(self, chain16: bytes) -> int:
+        chain = self._writer.find_chain_by_id(chain16)
+        if chain is None:
+            raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
+        return chain.id
+
+
+def _make_fault(row: Row | Held, reason: Reason, message: str) -> Fault:
+    """The fault of a row that could be read."""
+    if isinstance(row, Held):
+        return Fault(row.line, row.row, None, reason, message, compute_raw(row.data), row.origin)
+    raw = compute_raw(row.origin.data if row.origin is not None else row.source_bytes)
+    return Fault(row.line, row.row, None, reason, message, raw, row.origin)
+
+
+def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
+    """One line for each sealed row, on the disk's side of its commit."""
+    if sinks.receipts is None:
+        return
+    for receipt in outcome.receipts:
+        row = flight.rows[receipt.place]
+        if row is not None:
+            line = {**make_receipt(writer, receipt), "row": row.row}
+            sinks.receipts.write(encode_trusted(line) + b"\n")
+    sinks.receipts.flush()
