@@ -31,6 +31,7 @@ from carnet.passport.statement import (
     compute_signed_prefix,
     compute_statement_prefix,
     compute_submission,
+    get_author,
     parse_statement,
 )
 
@@ -101,6 +102,7 @@ def test_statement__parse_gives_back_what_was_written(statement: Statement) -> N
     data = statement.to_bytes()
     assert len(data) == STATEMENT_BYTES
     assert parse_statement(data) == statement
+    assert get_author(data) == statement.member
     assert data.startswith(
         compute_statement_prefix(statement.net, statement.chain, statement.member, statement.key_digest)
     )

@@ -7,7 +7,7 @@ Spec: docs/spec/2-entries.md, clauses 2.1 and 2.2.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256, shake_256
 from typing import Any
@@ -26,8 +26,16 @@ _take_digest = type(short_sha256(b"")).digest
 
 def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
     """The content key (32 bytes) and one 16-byte salt for each field, in ascending name order. Spec: 2.1."""
-    stream = shake_256(_EXPAND + secret).digest(32 + SALT_BYTES * field_count)
-    return stream[:32], [stream[at : at + SALT_BYTES] for at in range(32, len(stream), SALT_BYTES)]
+    split, size = _get_splitter(field_count)
+    content_key, *salts = split(shake_256(_EXPAND + secret).digest(size))
+    return content_key, salts
+
+
+@lru_cache(maxsize=256)
+def _get_splitter(field_count: int) -> tuple[Callable[[bytes], tuple[bytes, ...]], int]:
+    """What cuts a content key and so many salts out of one stream, and its size in bytes."""
+    stream = struct.Struct("32s" + f"{SALT_BYTES}s" * field_count)
+    return stream.unpack, stream.size
 
 
 def compute_field_digest(salt: bytes, name: str, value: object) -> bytes:
@@ -70,8 +78,7 @@ class ValueSealer:
         self._parts = [_FIELDS + u32(len(names))]
         for framed in self._framed:
             self._parts += [framed, b""]
-        stream = struct.Struct("32s" + f"{SALT_BYTES}s" * len(names))
-        self._size, self._split = stream.size, stream.unpack
+        self._split, self._size = _get_splitter(len(names))
 
     def seal(self, values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
         """(content key, fields_root) of canonical values in ascending name order."""

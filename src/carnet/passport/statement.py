@@ -21,6 +21,7 @@ STATEMENT_BYTES = 182
 _STATEMENT = tag("statement")
 _SUBMISSION = tag("submission")
 _SIGNED = tag("signed")
+_MEMBER_AT = len(_STATEMENT) + 48
 _split = struct.Struct(f"{len(_STATEMENT)}x32s16s16s32sBBB32s32s").unpack
 
 
@@ -64,6 +65,11 @@ def parse_statement(data: bytes) -> Statement:
     if len(data) != STATEMENT_BYTES or not data.startswith(_STATEMENT):
         raise Unverified("malformed", "a statement has 182 bytes and begins with its tag")
     return Statement._make(_split(data))
+
+
+def get_author(data: bytes) -> bytes:
+    """The member that signs `st`, 16 bytes, of bytes that are known to be a statement."""
+    return data[_MEMBER_AT : _MEMBER_AT + 16]
 
 
 def compute_sid(statement: bytes) -> bytes:

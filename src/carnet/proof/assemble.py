@@ -19,7 +19,7 @@ from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import parse_batch
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
-from carnet.passport.statement import parse_statement
+from carnet.passport.statement import get_author, parse_statement
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
 from carnet.tlog.joint import join
 from carnet.tlog.tree import MerkleTree
@@ -371,9 +371,9 @@ class _Draft:
         link = self._links[seq]
         entry = self._open(seq) if is_shown is not None else self._source.get_judged(self._chain, seq)
         seal = self._shared.seal(link.seal)
-        statement = parse_statement(entry.statement)
-        self._authors.add(statement.member)
-        self._members.setdefault(seal.members, set()).add(statement.member)
+        author = get_author(entry.statement)
+        self._authors.add(author)
+        self._members.setdefault(seal.members, set()).add(author)
         fields: Mapping[str, object] | None = None
         if is_shown is not None:
             self._lines.setdefault(seal.rules, set()).add(("kind", entry.fields["kind"][1]))
