@@ -29,6 +29,8 @@ def list_pages(street: Street) -> list[tuple[str | None, str]]:
     operators = ["/operator", "/operator/log", "/operator/members", member, "/operator/approvals"]
     operators += ["/operator/audit", "/operator/upkeep", "/operator/keys"]
     visitors = ["/", "/design", "/offline", "/verify/here", "/vehicles", "/nowhere", "/sign-in", "/join", "/recover"]
+    visitors += ["/developers", *(f"/developers/{part}" for part in ("reference", "events", "status"))]
+    visitors += [f"/developers/reference/{tag}" for tag in ("entries", "files", "webhooks")]
     return [
         *(("holder", path) for path in holders),
         ("newcomer", "/vehicles"),

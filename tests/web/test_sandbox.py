@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from carnet.proof.verify import verify_bundle
-from carnet.services.sandbox import VEHICLE, open_sandbox
+from carnet.services.sandbox import SIMULATED, VEHICLE, open_sandbox
 from carnet.tlog.policy import parse_policy
 from tests.node.home import is_good, new_passport
 from tests.sdk.server import serving_on_socket
@@ -30,7 +30,7 @@ def town(tmp_path: Path) -> Iterator[WebTown]:
 
 
 def test_sandbox__is_seen_by_anybody_and_proves(town: WebTown) -> None:
-    (found,) = town.call("visitor", "GET", "/v1/sandbox/passports").json()["data"]
+    found = town.call("visitor", "GET", "/v1/sandbox/passports").json()["data"][0]
     shown = town.call("visitor", "GET", found["url"]).json()
     assert (shown["sees"], shown["subject"]["scheme"], shown["entry_count"]) == ("whole", "sandbox", 6)
     page = town.call("visitor", "GET", f"{found['url']}/entries?limit=4").json()
@@ -38,6 +38,20 @@ def test_sandbox__is_seen_by_anybody_and_proves(town: WebTown) -> None:
     proof = town.call("visitor", "GET", f"{found['url']}/proof").content
     policy = parse_policy(town.call("visitor", "GET", "/v1/policy").content)
     assert is_good(verify_bundle(proof, policy, town.service.node.clock()))
+
+
+def test_sandbox__each_vehicle_shows_what_it_says(town: WebTown) -> None:
+    listed = town.call("visitor", "GET", "/v1/sandbox/passports").json()["data"]
+    assert len(listed) == len(SIMULATED) == 4
+    lives = [town.call("visitor", "GET", f"{one['url']}/entries").json()["data"] for one in listed]
+    readings = [[one for one in life if one["kind"] == "vehicle.odometer/1"] for life in lives]
+    new, old = sorted(readings[1][:2], key=lambda one: one["fields"]["odometer_km"])
+    assert (old["state"], old["superseded_by"], new["target"]) == ("superseded", new["id"], old["id"])
+    assert [one["fields"]["odometer_km"] for one in readings[2]] == [61_150, 98_400]
+    assert {one["state"] for one in lives[2]} == {"stands"}
+    assert readings[3][0]["occurred"] == {"at": "2018", "precision": "year", "zone": None}
+    for one in listed:
+        assert town.call("visitor", "GET", f"{one['url']}/proof").status_code == 200
 
 
 def test_sandbox__shows_no_other_vehicle(town: WebTown) -> None:

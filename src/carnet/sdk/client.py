@@ -19,6 +19,7 @@ from carnet.sdk import shapes
 from carnet.sdk.files import Files
 from carnet.sdk.hooks import Webhooks
 from carnet.sdk.pages import Page, walk
+from carnet.sdk.sandbox import Sandbox
 from carnet.sdk.signing import make_entry, sign_entries
 from carnet.sdk.transport import Transport
 
@@ -45,6 +46,7 @@ class Client:
         self.files = Files(self.transport)
         self.network = Network(self.transport)
         self.desk = Desk(self.transport)
+        self.sandbox = Sandbox(self.transport)
         self.webhooks = Webhooks(self.transport)
 
     def close(self) -> None:

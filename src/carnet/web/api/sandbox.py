@@ -1,4 +1,4 @@
-"""`/v1/sandbox`: a vehicle to try the API with, before any account; in a test or demonstration network only."""
+"""`/v1/sandbox`: vehicles to try the API with, before any account; in a test or demonstration network only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery
 from carnet.errors import Reason
 from carnet.services.names import Prefix, format_name
 from carnet.services.proving import prove
-from carnet.services.sandbox import get_view
+from carnet.services.sandbox import get_view, list_views
 from carnet.services.showing import find_census_time
 from carnet.services.timelines import DEFAULT_LIMIT, EntryShown, Opened, PassportShown, Wanted
 from carnet.web.api.answers import AnyRequest, answer_fresh
@@ -28,11 +28,12 @@ UNSEEN = (Reason.UNKNOWN_PASSPORT,)
     sync_to_thread=True,
 )
 def list_sandbox(desk: TheDesk, request: AnyRequest) -> Response[bytes]:
-    """The vehicle of the sandbox; 404 in a network where real vehicles are."""
+    """The vehicles of the sandbox, each of which shows something (`/developers`); 404 in a network where real vehicles
+    are."""
     with desk.reading() as reader:
-        name = format_name(Prefix.PASSPORT, get_view(reader).passport)
-    found = PassportFound(id=name, url=f"/v1/sandbox/passports/{name}")
-    return answer_fresh(request, ListOf(data=[found], has_more=False))
+        names = [format_name(Prefix.PASSPORT, view.passport) for _, view in list_views(reader)]
+    found = [PassportFound(id=name, url=f"/v1/sandbox/passports/{name}") for name in names]
+    return answer_fresh(request, ListOf(data=found, has_more=False))
 
 
 @get(
@@ -41,7 +42,7 @@ def list_sandbox(desk: TheDesk, request: AnyRequest) -> Response[bytes]:
     sync_to_thread=True,
 )
 def get_sandbox(desk: TheDesk, request: AnyRequest, passport: FromPath[str]) -> Response[bytes]:
-    """It at a glance, as `/v1/passports/…` shows a vehicle to its holder."""
+    """One of them at a glance, as `/v1/passports/…` shows a vehicle to its holder."""
     with desk.reading() as reader:
         opened = Opened(reader, get_view(reader, get_passport_id(passport)))
         return answer_fresh(request, opened.describe_passport(find_census_time(reader)))
