@@ -9,11 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from carnet.encoding import b64, encode
+from carnet.errors import Reason, Refused
+from carnet.ledger.rules.members import compute_enrolment
+from carnet.node.acts import AddKey, RetireMember, RevokeKey
 from carnet.proof.verify import verify_bundle
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.sessions import find_principal
 from carnet.services.appending import NewEntry, append
+from carnet.services.approving.requests import ask, list_approvals
+from carnet.services.approving.wishes import InviteOperator
 from carnet.services.principals import Principal, Standing
+from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
+from carnet.types import Custody, KeyRole
 from tests.node.home import is_good, occurred
 from tests.web.workshop import HTML, OTHER_VIN, VIN, Workshop, opening_workshop
 
@@ -335,3 +344,48 @@ def test_organisation__a_role_is_changed_and_holds_at_once(shop: Workshop) -> No
     assert shop.send("/organisation", path, role="clerk").status_code == 303
     events = list_events(shop.lodge.office, Principal(Standing.OPERATOR))
     assert [event.why for event in events if event.action is Action.ROLE_CHANGED] == ["clerk", "reader"]
+
+
+def test_keys__an_admin_asks_and_an_operator_decides(shop: Workshop) -> None:
+    shop.be("clerk")
+    assert "Ask for it to be listed" not in shop.get("/organisation/keys")
+    shop.be("dealer")
+    writer, member, signer = shop.lodge.node.writers[0], shop.members["dealer"], Signer(b"d" * 32)
+    message = compute_enrolment(writer.state.net, member, KeyRole.AUTHOR, Custody.OWN)
+    document = {
+        "carnet": "enrolment/1", "custody": 1, "key": b64(signer.public), "member": b64(member),
+        "network": writer.state.genesis.origin, "role": 1, "sig": b64(signer.sign(message)),
+    }  # fmt: skip
+    page = "/organisation/keys"
+    for wrong in ("x", encode({**document, "sig": b64(bytes(64))}).decode()):
+        refused = shop.send(page, page, enrolment=wrong)
+        assert (refused.status_code, "no enrolment of a key of yours" in refused.text) == (422, True)
+    foreign = encode({**document, "member": b64(shop.members["garage"])}).decode()
+    assert shop.send(page, page, enrolment=foreign).status_code == 422
+    assert shop.send(page, page, enrolment=encode(document).decode() + "\r\n").status_code == 303
+    assert "an operator decides until" in shop.get(page)
+    (asked,) = list_approvals(shop.lodge.office, Principal(Standing.OPERATOR))
+    shop.grant(asked)
+    assert "granted and done" in shop.get(page)
+    assert writer.state.members.get(member).find_key(signer.digest) is not None
+    shop.be("other")
+    assert shop.send(page, f"{page}/{signer.digest.hex()}/end").status_code == 404
+
+
+def test_ask__refused_to_an_admin_for_anything_but_its_own_keys(shop: Workshop) -> None:
+    office, door = shop.lodge.office, shop.lodge.desk.door
+    admin = find_principal(office, shop.sessions["admin"])
+    assert admin is not None
+    garage, other = (door.state.members.get(shop.members[name]) for name in ("garage", "other"))
+    for wish in (
+        RetireMember(garage.id), AddKey(garage.id), RevokeKey(other.id, other.keys[0].digest),
+        RevokeKey(garage.id, garage.keys[0].digest, 3), InviteOperator(),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            ask(office, door, admin, wish)
+        assert refused.value.reason is Reason.NOT_PERMITTED
+    clerk = find_principal(office, shop.sessions["clerk"])
+    assert clerk is not None
+    with pytest.raises(Refused) as refused:
+        ask(office, door, clerk, RevokeKey(garage.id, garage.keys[0].digest))
+    assert refused.value.reason is Reason.NOT_PERMITTED

@@ -17,14 +17,18 @@ from playwright.sync_api import Browser
 from carnet.encoding import b64
 from carnet.passport.ownkey import read_own_key
 from carnet.proof.verify import Verdict, verify_bundle
-from carnet.services.members import read_enrolment
+from carnet.services.approving.requests import list_approvals
+from carnet.services.principals import Principal, Standing
 from carnet.tlog.policy import parse_policy
+from carnet.types import Custody
 from tests.node.home import is_good
 from tests.web.browser import DESK, NARROW
 from tests.web.lodge import find_port, serving
 from tests.web.street import Street
 from tests.web.visit import Visit, visiting
 from tests.web.workshop import VIN, Workshop, opening_workshop
+
+OPERATOR = Principal(Standing.OPERATOR)
 
 
 @dataclass
@@ -93,13 +97,18 @@ def test_own_key__made_in_the_browser_signs_an_entry_that_verifies(browser: Brow
         visit.go("/organisation/keys")
         visit.find("Make a key in this browser", "button").click()
         visit.page.wait_for_selector("[data-made]:not([hidden])")
-        enrolment = download(visit, visit.find("Save the enrolment for the operator", "button"))
         file = json.loads(download(visit, visit.find("Save the key as a file", "button")))
-        named, key = read_enrolment(enrolment, writer.state.genesis.origin)
-        assert named == garage
-        writer.add_key(garage, key)
+        visit.find("Ask for it to be listed", "button").click()
+        visit.page.wait_for_url("**/organisation/keys?asked")
+        assert "an operator decides until" in visit.page.inner_text("main")
+        (listing,) = list_approvals(shop.lodge.office, OPERATOR)
+        shop.grant(listing)
+        key = next(one for one in writer.state.members.get(garage).keys if one.custody == Custody.OWN)
         hosted = next(one for one in writer.state.members.get(garage).keys if one.digest != key.digest)
-        writer.revoke_key(garage, hosted.digest)
+        visit.go("/organisation/keys")
+        visit.page.locator(f"form[action$='{hosted.digest.hex()}/end'] button").click()
+        visit.page.wait_for_url("**/organisation/keys?asked")
+        shop.grant(list_approvals(shop.lodge.office, OPERATOR)[0])
         assert file["carnet"] == "own-key/1"
         # Nothing that the browser sent held the secret, and nothing that it keeps can be exported.
         stored = visit.page.evaluate(

@@ -18,8 +18,9 @@ from litestar.testing import TestClient
 
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, insert_account
-from carnet.services.accounts.sessions import begin_session
+from carnet.services.accounts.sessions import begin_session, find_principal
 from carnet.services.appending import enrol_speaker, open_passport
+from carnet.services.approving.requests import Approval, grant
 from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Role, Standing
 from carnet.types import Subject
@@ -73,6 +74,12 @@ class Workshop:
         answer = self.write(kind, **fields)
         assert answer.status_code == 303, re.sub(r"\s+", " ", answer.text)[:4000]
         return str(answer.headers["location"]).partition("?")[0]
+
+    def grant(self, approval: Approval) -> None:
+        """The operator grants a request, which is carried out at once."""
+        operator = find_principal(self.lodge.office, self.sessions["operator"])
+        assert operator is not None
+        assert grant(self.lodge.office, self.lodge.desk.door, operator, approval.public_id).state == "done"
 
     def list_kinds(self) -> list[str]:
         with self.lodge.node.read() as reader:

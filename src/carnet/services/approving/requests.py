@@ -1,4 +1,5 @@
-"""Requests for approval: one operator asks, another one grants or refuses within seven days, once.
+"""Requests for approval: one operator asks, or a member's admin about the member's own keys, and another one, an
+operator, grants or refuses within seven days, once.
 
     open ──grant──▶ granted ──carried out──▶ done
       │                 └────refused by the ledger──▶ failed
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
+from carnet.node.acts import AddKey, RevokeKey
 from carnet.node.writing import Writing
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.invitations import Invitation, invite_approved
@@ -32,8 +34,8 @@ from carnet.services.approving.wishes import (
     read,
 )
 from carnet.services.governing import note_done
-from carnet.services.principals import Principal, Standing
-from carnet.types import Millis
+from carnet.services.principals import Principal, Role, Standing
+from carnet.types import Custody, Millis
 from carnet.vault.store import Connection
 
 VALID_MS: Final = 7 * DAY_MS
@@ -82,9 +84,11 @@ class Approval(NamedTuple):
 def ask(office: Office, writer: Writing, principal: Principal, wish: Wish) -> Approval:
     """Ask the other operators for an act. What was asked already by the same person and is open is given again.
 
-    Raises Refused NOT_PERMITTED for whoever is no operator with an account, and whatever refusal the act would meet.
+    A member's admin asks for its own keys, which an operator then decides alone. Raises Refused NOT_PERMITTED for
+    whoever else is no operator with an account, and whatever refusal the act would meet.
     """
-    _check_operator(principal)
+    if not _is_about_own_key(principal, wish):
+        _check_operator(principal)
     state = writer.state
     document = keep(state, wish)
     check_possible(state, read(document))
@@ -176,6 +180,14 @@ def list_approvals(
     return sorted(found, key=lambda one: one.state not in ("open", "granted"))
 
 
+def list_asked(office: Office, principal: Principal, limit: int = 20) -> list[Approval]:
+    """What the caller's account has asked for, the newest first. Raises Refused(NOT_SIGNED_IN)."""
+    who, now = name_id("acc", get_account(principal)), office.clock()
+    query = f"SELECT {_COLUMNS} FROM approval WHERE asked_by = ? ORDER BY asked_ms DESC, id LIMIT ?"  # noqa: S608
+    with office.people.read() as connection:
+        return [_read(row, now) for row in connection.execute(query, (who, limit)).fetchall()]
+
+
 def get_approval(office: Office, principal: Principal, approval: str) -> Approval:
     """The request `apr_…`. Raises Refused(UNKNOWN_APPROVAL, NOT_PERMITTED)."""
     _check_standing(principal)
@@ -258,6 +270,15 @@ def _note(
 def _check_standing(principal: Principal) -> None:
     if principal.standing is not Standing.OPERATOR:
         raise Refused(Reason.NOT_PERMITTED, "requests for approval are for operators")
+
+
+def _is_about_own_key(principal: Principal, wish: Wish) -> bool:
+    """Whether a member's admin asks that a key which it keeps itself be listed, or that a key of its own be ended."""
+    if principal.standing is not Standing.STAFF or principal.role is not Role.ADMIN or principal.account is None:
+        return False
+    if isinstance(wish, AddKey):
+        return wish.member == principal.member and wish.key is not None and wish.key.custody == Custody.OWN
+    return isinstance(wish, RevokeKey) and wish.member == principal.member and wish.disputed_since is None
 
 
 def _check_operator(principal: Principal) -> None:

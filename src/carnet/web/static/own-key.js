@@ -127,7 +127,8 @@ function showMade(page, made) {
   page.querySelector("[data-digest]").textContent = `key_${made.digest}`;
   page.querySelector("[data-save-proof]").onclick = () => download(`enrolment-${made.digest.slice(0, 12)}.json`, made.proof);
   page.querySelector("[data-save-key]").onclick = () => download(`own-key-${made.digest.slice(0, 12)}.json`, made.file);
-  page.querySelector("[data-enrolment-text]").value = made.proof;
+  const text = page.querySelector("[data-enrolment-text]");
+  if (text) text.value = made.proof;
   page.querySelector("[data-made] h3").focus();
 }
 
