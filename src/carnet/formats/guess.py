@@ -19,7 +19,7 @@ from carnet.formats.guess_columns import Column, compute_column
 from carnet.formats.guess_plan import Plan, compute_plan
 from carnet.formats.guess_template import compute_template_plan
 from carnet.formats.mapping import read_mapped, read_table, write_cell
-from carnet.formats.mapping_document import Delimited, Given, Json, Mapping, Reader
+from carnet.formats.mapping_document import MAX_COLUMNS, Delimited, Given, Json, Mapping, Reader
 from carnet.formats.rows import Item
 from carnet.formats.table import TableRow
 from carnet.types import Millis
@@ -98,12 +98,16 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
             return Guess(None, 0, (saying,), (), ())
     if not head.strip():
         return Guess(None, 0, ("the file is empty",), (), ())
+    if b"\0" in head and not _is_utf16(head):
+        return Guess(None, 0, ("this is no table: it holds bytes that no text has",), (), ())
     if not is_whole and not _is_utf16(head):
         # The last line is cut: it would only look like a fault.
         head = head[: head.rfind(b"\n") + 1] or head
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     is_json = first in (b"{", b"[")
     reader, names, rows, reasons, keys = _look_at_json(head) if is_json else _look_at_text(head)
+    if len(names) > MAX_COLUMNS:
+        return refuse_columns(len(names))
     columns = tuple(
         compute_column(column, [row[place] for row in rows if place < len(row)]) for place, column in enumerate(names)
     )
@@ -116,6 +120,11 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     return found._replace(
         reasons=(*advice, *found.reasons), doubt_count=len(advice) + found.doubt_count, importer=importer
     )
+
+
+def refuse_columns(count: int) -> Guess:
+    """What is said of a file with more columns than a mapping can name."""
+    return Guess(None, 0, (f"a table has at most {MAX_COLUMNS:,} columns, and this one {count:,} or more",), (), ())
 
 
 def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:

@@ -316,7 +316,10 @@ class _SheetParser:
         if tag == "v" or tag == "t":
             self._is_value = False
         elif tag == "c":
-            if self._pieces and 0 <= self._column < MAX_COLUMNS:
+            if self._pieces:
+                if not 0 <= self._column < MAX_COLUMNS:
+                    saying = f"row {self._line} has more than the {MAX_COLUMNS:,} columns of a sheet: this is no table"
+                    raise Refused(Reason.UNREADABLE_FILE, saying)
                 value = self._read_value("".join(self._pieces))
                 if value != "":
                     self._cells[self._column] = value

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from carnet.errors import Refused
-from carnet.formats.guess import HEAD_BYTES, SAMPLE_ROWS, Guess, guess, guess_rows
+from carnet.formats.guess import HEAD_BYTES, SAMPLE_ROWS, Guess, guess, guess_rows, refuse_columns
 from carnet.formats.lines import BROKEN
+from carnet.formats.mapping_document import MAX_COLUMNS
 from carnet.services.sources import Source
 from carnet.services.tables import Table, find_table
 from carnet.types import Millis
@@ -32,7 +33,11 @@ def guess_file(path: Path | None, now: Millis, name: str | None = None) -> Guess
 def _guess_table(table: Table, name: str, now: Millis) -> Guess:
     with table:
         try:
-            rows = list(islice(table.rows(), SAMPLE_ROWS))
+            source = table.rows()
+            rows = list(islice(source, 1))
+            if rows and len(rows[0].values) > MAX_COLUMNS:
+                return refuse_columns(len(rows[0].values))
+            rows += islice(source, SAMPLE_ROWS - 1)
         except Refused as refused:
             return Guess(None, 0, (refused.message,), (), ())
     return guess_rows(rows, name, now)

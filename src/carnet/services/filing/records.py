@@ -180,7 +180,8 @@ class Files:
             job = msgspec.json.decode((self.root / id_ / "job.json").read_bytes(), type=Job)
         except OSError:
             return None
-        if job.state in ENDED:
+        if job.state != "running":
+            # What is left of how far it was is no more true.
             return job
         with suppress(OSError, msgspec.DecodeError):
             counts = msgspec.json.decode((self.root / id_ / "progress.json").read_bytes(), type=Counts)

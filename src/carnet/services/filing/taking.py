@@ -128,7 +128,8 @@ def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
             )
     except Refused as refused:
         # Other columns may be chosen, unless nobody is to be asked.
-        if refused.could_retry or reading.format != "mapping" or job.wish.validate_only or not reading.columns:
+        is_hopeless = refused.could_retry or refused.reason is Reason.REQUEST_TOO_LARGE
+        if is_hopeless or reading.format != "mapping" or job.wish.validate_only or not reading.columns:
             raise
         reading = msgspec.structs.replace(reading, problem=(refused.reason.value, refused.message))
     files.write(job, READING, reading)
