@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.run import carnet, make_env
+from tests.cli.run import carnet, make_env, make_inspection, make_line
 from tests.services.appearance.pictures import make_png
 
 
@@ -66,3 +66,24 @@ def test_appearance__takes_origins_of_this_machine_only_where_the_service_is_tri
     )
     assert carnet(*asked, home=home).code == 0
     assert carnet(*asked, home=home, env=make_env(home, CARNET_ORIGIN="https://cars.example")).code == 1
+
+
+def test_claim_invite__writes_the_list_back_with_codes(tmp_path: Path) -> None:
+    made, rows = tmp_path / "home", tmp_path / "rows.jsonl"
+    rows.write_bytes(make_line("HV" + "0" * 40, make_inspection()))
+    assert carnet("init", "--name", "cars.example", "--operator", "Fleet Data", home=made).code == 0
+    assert carnet("import", "histovec", rows, home=made).code == 0
+    listed, out = tmp_path / "list.csv", tmp_path / "codes.csv"
+    listed.write_text("Client,VIN\nMme Durand,WVWZZZ1KZ7P123456\n", encoding="utf-8")
+    asked = ("claim", "invite", listed, "--member", "Fleet Data", "-o", out)
+    done = carnet(*asked, "--json", home=made)
+    assert done.code == 0, done.err
+    assert (done.json["made"], done.json["rows"]) == (0, 1)
+    text = out.read_text(encoding="utf-8-sig")
+    header, row = text.splitlines()
+    assert header == "Client,VIN,code,link,until,outcome"
+    assert row.startswith("Mme Durand,WVWZZZ1KZ7P123456,,,,there is no such passport")
+    assert "Mme Durand" not in carnet("account", "events", "--json", home=made).out
+    refused = carnet("claim", "invite", rows, "--member", "Fleet Data", "-o", out, home=made)
+    assert refused.code == 1
+    assert "no CSV and no XLSX" in " ".join(refused.err.split())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import click
 
-from carnet.cli.group import Age, TeachingGroup, as_json, passphrase_file
+from carnet.cli.group import Age, TeachingGroup, as_json, output_file, passphrase_file
 from carnet.cli.session import Session
 
 CODE = "cod_0123456789abcdef0123456789abcdef"
@@ -15,6 +19,7 @@ CONTEST = "con_0123456789abcdef0123456789abcdef"
     cls=TeachingGroup,
     examples=(
         ("A code for paper", 'carnet claim code VF1RFB00X56123456 --member "Garage des Tilleuls"'),
+        ("Codes for a list of customers", "carnet claim invite list.csv --member Tilleuls -o codes.csv"),
         ("Claims of vehicles that have a holder", "carnet claim contests"),
         ("Decide one", f"carnet claim decide {CONTEST} --dismiss"),
     ),
@@ -106,6 +111,81 @@ def revoke(session: Session, code: str, which: str, passphrase_file: str | None)
         member = find_member(reader.state.members.all, which)
         revoke_code(office, Principal(Standing.OPERATOR), code, member=member.id)
     click.echo(f"Withdrawn: {code} claims nothing any more.")
+
+
+@claim.command(
+    examples=(
+        ("A code and a link for each vehicle of a list", "carnet claim invite list.csv --member Tilleuls -o codes.csv"),
+        (
+            "For a service at another address than this machine's",
+            "carnet claim invite list.xlsx --member Tilleuls --origin https://cars.example -o codes.csv",
+        ),
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--member", "which", required=True, metavar="MEMBER", help="Who invites: a name or an id.")
+@click.option("--valid", type=Age(), default="30d", metavar="AGE", help="How long each code is good.  [30d]")
+@click.option(
+    "--origin", metavar="URL", help="The address of the service, for the links.  [$CARNET_ORIGIN, or this machine's]"
+)
+@output_file
+@passphrase_file
+@as_json
+@click.pass_obj
+def invite(
+    session: Session,
+    file: Path,
+    which: str,
+    valid: int,
+    origin: str | None,
+    output: Path,
+    passphrase_file: str | None,
+    is_json: bool,
+) -> None:
+    """Invite a member's customers from a list: CSV or XLSX with a column of VINs or plates.
+
+    What is written is the list itself, with a code and a link for each vehicle that the member opened or serviced. Of
+    the list nothing is kept. Each link makes whoever has it the holder: the member sends it to the owner alone.
+    """
+    from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.services.accounts.office import office_at
+    from carnet.services.appearance.looks import find_look
+    from carnet.services.customers import invite_customers, read_customers, write_invited
+    from carnet.services.founding import find_member
+    from carnet.services.principals import Principal, Standing
+    from carnet.services.reading import get_passport
+    from carnet.services.settings import find_settings
+    from carnet.services.timelines import format_time
+
+    settings = find_settings({} if origin is None else {"origin": origin}, os.environ)
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
+        customers = read_customers(file.read_bytes(), office.clock())
+        member = find_member(reader.state.members.all, which)
+        invited = invite_customers(
+            office,
+            reader,
+            Principal(Standing.OPERATOR),
+            customers.vehicles,
+            lambda vehicle: get_passport(reader, vehicle),
+            origin=settings.public_address,
+            look=find_look(office.people, reader.state, member.id),
+            member=member.id,
+            valid_ms=valid,
+        )
+    written = b"".join(write_invited(customers, invited, lambda refused: refused.message, format_time))
+    if str(output) == "-":
+        sys.stdout.buffer.write(written)
+        return
+    output.write_bytes(written)
+    made = sum(one.issued is not None for one in invited)
+    if is_json:
+        write_json_line({"file": str(output), "made": made, "rows": len(invited)})
+        return
+    terminal = Terminal()
+    terminal.say(terminal.shape("good"), f" {output}: {made} of {len(invited)} rows have a code")
+    for at, one in enumerate(invited, 1):
+        if one.refused is not None:
+            terminal.say(f"  row {at}  {one.vehicle or '(no vehicle)'}: {one.refused.message}")
 
 
 @claim.command(examples=(("Those to decide, newest first", "carnet claim contests"),))

@@ -84,6 +84,7 @@ class Action(StrEnum):
     APPROVAL_FAILED = "approval.failed"
     APPEARANCE_CHANGED = "appearance.changed"
     APPEARANCE_REMOVED = "appearance.removed"
+    CUSTOMERS_INVITED = "claim.customers_invited"
     VIEW_GRANTED = "view.granted"
     VIEW_ENDED = "view.ended"
     AUDIT_EXPORTED = "audit.exported"

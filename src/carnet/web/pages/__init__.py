@@ -14,6 +14,7 @@ from carnet.web.pages import (
     codes,
     console,
     developers,
+    customers,
     embedding,
     entries,
     filing,
@@ -63,5 +64,6 @@ ROUTES: list[Any] = [
     *own_keys.ROUTES,
     *codes.ROUTES,
     *using.ROUTES,
+    *customers.ROUTES,
 ]
 """Litestar handlers and routers; each names its policy (`web.policy`)."""

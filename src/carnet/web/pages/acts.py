@@ -45,6 +45,7 @@ def say_action(language: Language, action: Action) -> str:
         Action.CONTEST_DECIDED: _("Claim decided"),
         Action.APPEARANCE_CHANGED: _("Look for customers changed"),
         Action.APPEARANCE_REMOVED: _("Look for customers removed"),
+        Action.CUSTOMERS_INVITED: _("Customers invited from a list"),
         Action.VIEW_GRANTED: _("Vehicle shown in an app"),
         Action.VIEW_ENDED: _("Vehicle shown in an app no more"),
         Action.GIVEN_UP: _("Vehicle given up"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import segno
 from litestar import Response, get, post
@@ -20,6 +19,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.access import get_view
 from carnet.services.claims import IssuedCode, issue_code, list_codes, revoke_code
+from carnet.services.customers import make_claim_link
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal, Role
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
@@ -27,7 +27,7 @@ from carnet.web.language import Language, find_language, load_translations
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today
 from carnet.web.pages.sayings import say_refusal, say_vin
-from carnet.web.pages.showing import AnyRequest, find_reader_language, go, make_frame, show
+from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, make_frame, show
 from carnet.web.pages.writing import get_plates
 from carnet.web.people import get_office
 from carnet.web.policy import staff
@@ -80,12 +80,6 @@ def withdraw_code(code: FromPath[str], desk: TheDesk, principal: ThePrincipal, d
     return go(HERE)
 
 
-def make_claim_link(origin: str, subject: dict[str, Any], code: str) -> str:
-    """The address behind the QR code: the page for adding a vehicle, and in the fragment what to type there."""
-    vehicle = subject["value"] if subject["scheme"] == "vin" else f"{subject['scheme']}:{subject['value']}"
-    return f"{origin}/vehicles/add#{urlencode({'code': code, 'vehicle': vehicle})}"
-
-
 def draw_qr(text: str) -> str:
     """The QR code of a text as an SVG that prints well: level M, with its quiet zone, without any style."""
     made = segno.make(text, error="m", micro=False)
@@ -132,10 +126,14 @@ def _print(
 ) -> Response[str]:
     """The page in the customer's language; the clerk's own comes back with the next one."""
     frame, cookies = make_frame(request, desk, principal)
-    link = make_claim_link(desk.origin, facts["subject"], issued.code)
+    subject = facts["subject"]
+    vehicle = subject["value"] if subject["scheme"] == "vin" else f"{subject['scheme']}:{subject['value']}"
+    look = find_look_of_member(desk, principal.member)
+    base = "" if look is None else f"/with/{look.public_id}"
+    link = make_claim_link(desk.origin, look, vehicle, issued.code)
     page = render(
-        "console/code.html", replace(frame, language=language),
-        code=issued.code, until=issued.until, qr=draw_qr(link), address=f"{desk.origin}/vehicles/add", **facts,
+        "console/code.html", replace(frame, language=language, look=look),
+        code=issued.code, until=issued.until, qr=draw_qr(link), address=f"{desk.origin}{base}/vehicles/add", **facts,
     )  # fmt: skip
     return Response(page, status_code=200, media_type="text/html", cookies=cookies)
 

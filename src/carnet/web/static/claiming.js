@@ -1,5 +1,6 @@
 // What a link or a square on paper carries behind the # is put into the form and taken out of the address: no server sees it there.
-// It is kept in this tab while its reader signs in. `#code=…&vehicle=…`, or `#CODE.INVITATION`, with which one makes an account first.
+// It is kept in this tab while its reader signs in. `#code=…&vehicle=…`, and `&invitation=…` where accounts are made by
+// invitation only; or the code alone.
 
 const PLACE = "carnet-code";
 
@@ -10,7 +11,7 @@ if (location.hash.length > 1) {
 
 const told = sessionStorage.getItem(PLACE) ?? "";
 const named = new URLSearchParams(told);
-const [code, invitation] = named.has("code") ? [named.get("code")] : told.split(".");
+const [code, invitation] = named.has("code") ? [named.get("code"), named.get("invitation")] : [told];
 const form = document.querySelector("form[data-claims]");
 if (form && code) {
   form.elements.code.value ||= code;
