@@ -57,7 +57,7 @@ def measure() -> list[Figure]:
         town = make_town(folder)
         found: dict[str, list[Load]] = {}
         for round_ in range(1 if IS_QUICK else ROUNDS):
-            with serving(town, folder / f"log{round_}") as served, serving_bare(served, town, folder) as bare:
+            with serving(town.home, folder / f"log{round_}") as served, serving_bare(served, town, folder) as bare:
                 add = found.setdefault
                 add("bare read", []).append(_read(bare, "/bare/timeline", {}))
                 add("read", []).append(_read(served.address, _timeline(town), _cookie(town)))
@@ -158,7 +158,7 @@ def make_town(folder: Path) -> Town:
         garage = writer.enrol_member("Garage of the bench", "garage")
         subjects = [Subject("histovec", f"HV{at:040x}") for at in range(VEHICLES)]
         opener = writer.enrol_member("Register of the bench", "registration_authority").id
-        chains = {subject: _open(writer, opener, subject) for subject in subjects}
+        chains = {subject: open_passport(writer, opener, subject) for subject in subjects}
         chain = writer.get_chain_by_id(chains[subjects[0]])
         items = [_make_item(subjects[0], at) for at in range(ENTRIES - 1)]
         writer.append(garage.id, Basis.HOSTED, [Group(items, chain)])
@@ -176,7 +176,8 @@ def make_town(folder: Path) -> Town:
     return Town(home, chain.chain16.hex(), subjects, key, session)
 
 
-def _open(writer: Writer, member: bytes, subject: Subject) -> bytes:
+def open_passport(writer: Writer, member: bytes, subject: Subject) -> bytes:
+    """The passport of a vehicle, opened by a register; its id."""
     day = {"at": "2015-01-01", "precision": "day", "zone": None}
     fields = {"kind": "passport.opened/1", "occasion": "first_registration", "occurred": day}
     opening = Item("passport.opened/1", {**fields, "subject": subject.to_json()})
@@ -195,9 +196,9 @@ def _make_item(subject: Subject, at: int) -> Item:
 
 
 @contextmanager
-def serving(town: Town, log: Path) -> Iterator[Served]:
+def serving(home: Home, log: Path) -> Iterator[Served]:
     """`carnet serve`, as a person would start it."""
-    served = start(town.home.path, log, "--log-level", "warning", "--census-every", "1h")
+    served = start(home.path, log, "--log-level", "warning", "--census-every", "1h")
     try:
         served.wait_until_ready()
         yield served

@@ -42,6 +42,7 @@ _SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
 _KEY_TAG: Final = tag("key")
 
 
+@lru_cache(maxsize=1024)
 def key_digest(public: bytes) -> bytes:
     """The 32 bytes that name an Ed25519 public key in every record: H(T(key) ‖ u8 alg ‖ public key)."""
     if len(public) != PUBLIC_KEY_BYTES:

@@ -71,6 +71,15 @@ def test_append__through_the_door_is_sealed_and_proves(checked: TestNode) -> Non
     assert is_good(checked.prove(chain.chain16))
 
 
+def test_sign_receipts__of_many_are_those_of_each(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        outcome = remote.append(checked.operator.id, REPORTED, [new_passport(1, *range(1_000, 1_300))])
+        sigs = remote.sign_receipts(outcome.receipts)
+        assert len(sigs) == len(outcome.receipts) == 301
+        assert sigs == [served.writer.sign_receipt(one, one.accepted_ms) for one in outcome.receipts]
+        assert remote.sign_receipts([]) == []
+
+
 def test_append__is_signed_by_the_writer_alone(checked: TestNode) -> None:
     with open_door(checked) as served, served.reach() as remote:
         job = remote.make_job(checked.operator.id, REPORTED, [new_passport(1, 1_000)])

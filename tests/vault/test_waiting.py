@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from carnet.vault.people.store import FILE, open_people_store
+from carnet.vault.people.store import FILE, PeopleStore, open_people_store
 from carnet.vault.waiting import WouldWaitError, at_once, check_may_wait, may_wait
 
 COUNT = "SELECT count(*) FROM throttle"
@@ -42,6 +44,37 @@ def test_people__are_read_at_once_and_never_written(tmp_path: Path) -> None:
             connection.execute("INSERT INTO throttle VALUES (?, 1, 2)", (bytes(32),))
         with at_once(), people.read() as connection:
             assert connection.execute(COUNT).fetchone() == (1,)
+
+
+def test_people__are_seen_at_one_moment_in_one_turn_of_a_loop_and_as_they_are_in_the_next(tmp_path: Path) -> None:
+    def count(people: PeopleStore) -> int:
+        with at_once(), people.read() as connection:
+            return int(connection.execute(COUNT).fetchone()[0])
+
+    def write(people: PeopleStore) -> None:
+        with people.note() as connection:
+            connection.execute("INSERT INTO throttle VALUES (?, 1, 2)", (os.urandom(32),))
+
+    async def look(people: PeopleStore) -> list[int]:
+        found = [count(people)]
+        write(people)
+        found.append(count(people))
+        # Whatever came in since has its turn after this one.
+        await asyncio.sleep(0)
+        found.append(count(people))
+        await asyncio.to_thread(write, people)
+        found.append(count(people))
+        return found
+
+    with open_people_store(tmp_path / FILE) as people:
+        assert asyncio.run(look(people)) == [0, 0, 1, 2]
+        # Another loop begins anew, and so does whoever asks without one.
+        write(people)
+        assert asyncio.run(look(people)) == [3, 3, 4, 5]
+        write(people)
+        assert count(people) == 6
+        write(people)
+        assert count(people) == 7
 
 
 def test_people__that_are_locked_are_no_reason_to_wait(tmp_path: Path) -> None:

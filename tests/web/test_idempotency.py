@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,18 @@ import msgspec
 import pytest
 
 from carnet.errors import Reason, Refused
-from carnet.services.idempotency import KEPT_MS, LEASE_MS, Answered, Idempotency, Started
+from carnet.services.idempotency import (
+    KEPT_MS,
+    LEASE_MS,
+    Answered,
+    Idempotency,
+    Started,
+    Told,
+    make_finished,
+)
 from carnet.services.principals import Principal, Standing
+from carnet.services.together import Together
+from carnet.vault.store import Error
 from tests.web.town import VIN, WebTown, make_reading, serving_town
 
 KEY = "a5f1c0de-0001"
@@ -85,6 +96,71 @@ def test_start__refused_value_out_of_range__for_what_is_no_key(records: Idempote
     with pytest.raises(Refused) as caught:
         records.start(WHO, key, b"", 1_000)
     assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_write__judges_each_of_a_group_as_if_it_came_alone(records: Idempotency) -> None:
+    done, other = start(records), records.ask(OTHER, KEY, b"asked", 1_000)
+    assert isinstance(done, Started)
+    first, again = (records.ask(WHO, KEY, b"asked", 1_001) for _ in range(2))
+    new = [records.ask(WHO, f"another-{number}", b"asked", 1_001) for number in range(150)]
+    told = [first, make_finished(done, 201, b"{}", 1_001), other, *new, records.ask(OTHER, KEY, b"x", 1_001), again]
+    found = records.write(told)
+    # What ended is known to whoever asks in the same moment.
+    assert found[0] == found[-1] == Answered(201, b"{}")
+    assert found[1] is None
+    assert isinstance(found[2], Started)
+    begun = [one for one in found[3:153] if isinstance(one, Started)]
+    assert len({one.seed for one in begun}) == 150
+    # One that asks for the same as another of its group comes after it.
+    assert isinstance(found[153], Refused)
+    assert found[153].reason is Reason.IDEMPOTENCY_KEY_REUSED
+    ended: list[Told] = [make_finished(one, 201, one.seed, 1_002) for one in begun]
+    assert records.write([*ended, records.ask(OTHER, KEY, b"asked", 1_002)])[-1].reason is Reason.REQUEST_AT_WORK  # type: ignore[union-attr]
+    assert records.write(new) == [Answered(201, one.seed) for one in begun]
+    assert records.write([]) == []
+
+
+def test_together__many_at_once_each_get_their_own(records: Idempotency) -> None:
+    together = Together(records)
+
+    async def ask(number: int) -> bytes:
+        asked = records.ask(WHO, f"key-of-{number // 2}", b"asked", 1_000)
+        try:
+            begun = await together.start(asked)
+        except Refused as refused:
+            return refused.reason.value.encode()
+        assert isinstance(begun, Started)
+        await together.finish(make_finished(begun, 201, begun.seed, 1_001))
+        again = await together.start(asked)
+        assert isinstance(again, Answered)
+        assert again.body == begun.seed
+        return begun.seed
+
+    async def run() -> list[bytes]:
+        return await asyncio.gather(*(ask(number) for number in range(100)))
+
+    found = asyncio.run(run())
+    # Of two that ask for the same at once one begins, and the other is told to wait.
+    assert found.count(b"request_at_work") == 50
+    assert len(set(found)) == 51
+
+
+def test_together__tells_all_of_a_group_that_the_store_failed(town: WebTown, records: Idempotency) -> None:
+    with town.office.people.write() as connection:
+        connection.execute("ALTER TABLE idempotency RENAME TO away")
+
+    together = Together(records)
+
+    async def ask(number: int) -> Any:
+        return await together.start(records.ask(WHO, f"key-of-{number}", b"asked", 1_000))
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(ask(number) for number in range(5)), return_exceptions=True)
+
+    assert all(isinstance(one, Error) for one in asyncio.run(run()))
+    with town.office.people.write() as connection:
+        connection.execute("ALTER TABLE away RENAME TO idempotency")
+    assert isinstance(start(records), Started)
 
 
 def test_append__replays_answer_and_refusal(town: WebTown) -> None:

@@ -120,6 +120,52 @@ def test_readers__at_once_with_one_that_is_open(tmp_path: Path) -> None:
     node.close()
 
 
+def test_readers__see_one_moment_in_one_turn_of_a_loop_and_the_present_in_the_next(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    writer = node.open()
+    readers = Readers(node.read)
+    with readers.reading() as reader:
+        first = reader.state.size
+
+    def measure(*, is_glance: bool = False) -> tuple[int, int]:
+        """Members as the reader knows them, and records as the store has them at its moment."""
+        with at_once(), readers.reading(is_glance=is_glance) as reader:
+            (size,) = reader.connection.execute("SELECT count(*) FROM log_record").fetchone()
+            return reader.state.size, size
+
+    async def look() -> None:
+        assert measure() == (first, first)
+        writer.enrol_member("The garage", "garage")
+        assert measure() == (first, first)
+        with at_once(), readers.reading() as reader:
+            # One that is in use is not shared: there is no other, and this one is not waited for.
+            with pytest.raises(WouldWaitError), readers.reading():
+                pass
+            assert reader.state.size == first
+        await asyncio.sleep(0)
+        assert measure(is_glance=True) == (first, first + 1)
+        assert measure() == (first + 1, first + 1)
+        with pytest.raises(ZeroDivisionError), at_once(), readers.reading():
+            raise ZeroDivisionError
+        # What failed may be the reader itself: it is gone, and the next one is opened by a thread.
+        with pytest.raises(WouldWaitError):
+            measure()
+        await asyncio.sleep(0)
+        assert await promptly(lambda: measure_anywhere(readers)) == first + 1
+
+    asyncio.run(look())
+    # The next loop does not see the moment that the last one left.
+    writer.enrol_member("The other garage", "garage")
+    assert asyncio.run(promptly(lambda: measure_anywhere(readers))) == first + 2
+    readers.close()
+    node.close()
+
+
+def measure_anywhere(readers: Readers) -> int:
+    with readers.reading() as reader:
+        return reader.state.size
+
+
 def test_kept__makes_no_answer_at_once() -> None:
     kept, mark, view = Kept(), Fingerprint(0, 1, 2, 3, 4, 0), View(bytes(16), None, None, 0)
 

@@ -185,12 +185,12 @@ def submit(session: Session, file: Path, passphrase_file: str | None, is_json: b
 
         return submit_remote(session, data, passphrase_file, is_json)
     from carnet.services.founding import reach_writer_at
-    from carnet.services.receipts import make_receipt
+    from carnet.services.receipts import make_receipts
     from carnet.services.submitting import submit as take
 
     with reach_writer_at(session.home, session.find_passphrase(passphrase_file), session.command) as writer:
         found = take(writer, data)
-        receipts = [make_receipt(writer, receipt) for receipt in found.receipts]
+        receipts = make_receipts(writer, found.receipts)
     _tell(found, receipts, is_json)
     return SOME_TURNED if found.turned else 0
 

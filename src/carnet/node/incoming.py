@@ -6,10 +6,11 @@ signed ones has been asked before; whether the author may say it is the writer's
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from carnet.encoding import encode_trusted
+from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import KindLine
 from carnet.node.lookup import get_packing
@@ -25,10 +26,9 @@ from carnet.node.prepare import (
     check_mark,
     find_day,
 )
-from carnet.passport.fields import get_sealer
 from carnet.passport.kinds import Schema, read_schema
-from carnet.passport.submission import Stated, Submission
-from carnet.tlog.tree import leaf_hash
+from carnet.passport.statement import NO_TARGET
+from carnet.passport.submission import Opened, Stated, Submission
 from carnet.types import show
 from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import encrypt_content, pack_values, wrap
@@ -36,27 +36,42 @@ from carnet.vault.sealing import encrypt_content, pack_values, wrap
 Kinds = dict[str, tuple[KindLine, Schema]]
 
 
+class _Chain(NamedTuple):
+    """A chain that the submission writes in: its canonical subject, and the rows that may stand there."""
+
+    ref: ChainRef
+    subject: bytes
+    rows: list[Row]
+
+
 def prepare_incoming(
-    context: Context, submission: Submission, public: bytes, get_chain: Callable[[bytes], ChainRef]
+    context: Context,
+    submission: Submission,
+    opened: Sequence[Opened],
+    public: bytes,
+    get_chain: Callable[[bytes], ChainRef],
 ) -> Prepared:
     """The submission as the writer takes it; what cannot stand in its chain is among the refusals, by its place.
 
-    `public` is the author's key, `get_chain` finds a chain by its id or raises a refusal.
+    `opened` is what `open_fields` gave for each statement, `public` the author's key; `get_chain` finds a chain by its
+    id or raises a refusal.
     """
     asked = {one.fields["kind"] for one in submission.statements}
-    kinds: Kinds = {line.kind: (line, read_schema(doc)) for line, doc in context.kinds if line.kind in asked}
-    groups: dict[bytes, tuple[ChainRef, list[Row]]] = {}
+    kinds: Kinds = {
+        line.kind: (line, _compile(encode_trusted(doc))) for line, doc in context.kinds if line.kind in asked
+    }
+    chains: dict[bytes, _Chain] = {}
     refusals: list[Refusal] = []
-    sids = [one.sid for one in submission.statements]
-    for place, one in enumerate(submission.statements):
+    sids = submission.sids
+    for place, (one, found) in enumerate(zip(submission.statements, opened, strict=True)):
         try:
-            chain = one.parts.chain
-            ref = groups[chain][0] if chain in groups else get_chain(chain)
-            row = _make_row(kinds, ref, place, one, sids[place])
+            chain = chains.get(one.parts.chain)
+            if chain is None:
+                ref = get_chain(one.parts.chain)
+                chain = chains[one.parts.chain] = _Chain(ref, encode_trusted(ref.subject), [])
+            chain.rows.append(_make_row(kinds, chain, place, one, found, sids[place]))
         except Refused as refused:
             refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
-            continue
-        groups.setdefault(chain, (ref, []))[1].append(row)
     author, statements = submission.author, submission.statements
     return Prepared(
         net=author.net,
@@ -68,8 +83,12 @@ def prepare_incoming(
         statement_count=len(statements),
         root=submission.root,
         sig=submission.sig,
-        leaves=b"".join(leaf_hash(one.data) for one in statements) if len(statements) > 1 else b"",
-        groups=[PreparedGroup(ref.id, ref.chain16, ref.type, None, b"", b"", rows) for ref, rows in groups.values()],
+        leaves=b"".join(submission.leaves) if len(statements) > 1 else b"",
+        groups=[
+            PreparedGroup(ref.id, ref.chain16, ref.type, None, b"", b"", rows)
+            for ref, _, rows in chains.values()
+            if rows
+        ],
         refusals=refusals,
         item_count=len(statements),
         is_signed_here=False,
@@ -78,8 +97,14 @@ def prepare_incoming(
     )
 
 
-def _make_row(kinds: Kinds, ref: ChainRef, place: int, one: Stated, sid: bytes) -> Row:
-    parts, fields = one.parts, one.fields
+@lru_cache(maxsize=256)
+def _compile(document: bytes) -> Schema:
+    """The schema of a kind; to compile it takes as long as many rows."""
+    return read_schema(decode(document))
+
+
+def _make_row(kinds: Kinds, chain: _Chain, place: int, one: Stated, opened: Opened, sid: bytes) -> Row:
+    parts, fields, ref = one.parts, one.fields, chain.ref
     found = kinds.get(fields["kind"])
     if found is None:
         raise Refused(
@@ -89,12 +114,14 @@ def _make_row(kinds: Kinds, ref: ChainRef, place: int, one: Stated, sid: bytes) 
     _check_normal(schema, fields)
     if schema.kind in OPENINGS or ref.type != (HISTORY if line.chain == "history" else JOURNAL):
         raise Refused(Reason.WRONG_CHAIN, f"{schema.kind} cannot stand in this chain")
-    check_mark(Item(schema.kind, fields, parts.mark, parts.target), schema.marks, has_source=line.location == "source")
-    values = [encode_trusted(fields[name]) for name in schema.names]
-    packing = get_packing(schema.names)
-    is_own = values[packing.subject_at] == encode_trusted(ref.subject)
-    content_key, _ = get_sealer(schema.names).seal(values, one.secret)
-    content = encrypt_content(content_key, ref.chain16, sid, pack_values(values, packing, fields["occurred"], is_own))
+    if parts.mark or parts.target != NO_TARGET or 0 not in schema.marks:
+        item = Item(schema.kind, fields, parts.mark, parts.target)
+        check_mark(item, schema.marks, has_source=line.location == "source")
+    # Its fields are complete: those that were opened are the schema's, in the same order.
+    values, packing = opened.values, get_packing(schema.names)
+    is_own = values[packing.subject_at] == chain.subject
+    packed = pack_values(values, packing, fields["occurred"], is_own)
+    content = encrypt_content(opened.content_key, ref.chain16, sid, packed)
     return Row(
         place,
         schema.kind,

@@ -70,9 +70,12 @@ class Opened(NamedTuple):
 
 
 def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> ChainRef | None:
-    """The passport of a subject, by its blind index."""
-    blind = compute_blind(ring.index, encode_subject(subject.to_json()))
-    return _open_chain(ring, connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone())
+    """The passport of a subject, by its blind index; raises Refused(ERASED) for one whose key is gone."""
+    value = subject.to_json()
+    blind = compute_blind(ring.index, encode_subject(value))
+    row = connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone()
+    # The stored subject is not opened: its blind index is a keyed digest of the very subject that was asked for.
+    return None if row is None else _open_chain(ring, row, value)
 
 
 def find_chain_by_id(connection: Connection, ring: KeyRing, chain16: bytes) -> ChainRef | None:
@@ -198,16 +201,16 @@ def _mark(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def _open_chain(ring: KeyRing, row: Any) -> ChainRef | None:
+def _open_chain(ring: KeyRing, row: Any, known: dict[str, object] | None = None) -> ChainRef | None:
     if row is None:
         return None
     number, chain16, type_, subject, wrapped = row
     if wrapped is None or subject is None:
         raise Refused(Reason.ERASED, "this passport was erased", passport=chain16.hex())
     key = unwrap(ring.kek, wrapped)
-    return ChainRef(
-        number, chain16, type_, key, cast("dict[str, object]", decode(decrypt_subject(key, chain16, subject)))
-    )
+    if known is None:
+        known = cast("dict[str, object]", decode(decrypt_subject(key, chain16, subject)))
+    return ChainRef(number, chain16, type_, key, known)
 
 
 def open_content(

@@ -6,6 +6,7 @@ was written since; afterwards it lets go of its moment, so that the store's log 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -13,7 +14,26 @@ from threading import Lock
 from carnet.errors import Refused, Unverified
 from carnet.node.reader import Reader
 from carnet.vault.store import Error
-from carnet.vault.waiting import WouldWaitError, may_wait
+from carnet.vault.waiting import WouldWaitError, at_end_of_turn, find_loop, may_wait
+
+
+class _Turn:
+    """A reader, and the loop in whose turn it sees one moment."""
+
+    def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.reader, self.loop = reader, loop
+        self.is_used = self.is_over = self.is_lost = False
+        self._has_begun = self._is_fresh = False
+
+    def look(self, is_glance: bool) -> None:
+        """See to it that the reader sees a moment of this turn, with the rules and members of it unless for a
+        glance."""
+        if not is_glance and not self._is_fresh:
+            self.reader.refresh_if_changed()
+            self._is_fresh = True
+        elif not self._has_begun:
+            self.reader.glance()
+        self._has_begun = True
 
 
 class Readers:
@@ -23,19 +43,21 @@ class Readers:
         self._open_one = open_one
         self._idle: list[Reader] = []
         self._latest: Reader | None = None
+        self._turn: _Turn | None = None
         self._lock = Lock()
         self._is_closed = False
 
     @contextmanager
     def reading(self, *, is_glance: bool = False) -> Iterator[Reader]:
         """A reader that sees all that was committed before this call. For a glance, rules and members may be of a
-        moment ago, which is quicker beside a busy writer. Whoever may not wait gets one that is open, of a file."""
+        moment ago, which is quicker beside a busy writer. Whoever may not wait gets one that is open, of a file; what
+        an event loop reads in one turn is of one moment."""
+        if not may_wait():
+            with self._share_turn(is_glance) as shared:
+                yield shared
+            return
         with self._lock:
             reader = self._idle.pop() if self._idle else None
-        if not may_wait() and (reader is None or not reader.connection.is_file):
-            if reader is not None:
-                self._give_back(reader)
-            raise WouldWaitError
         if reader is None:
             latest = self._latest
             reader = self._latest = self._open_one() if latest is None else latest.open_another()
@@ -48,17 +70,68 @@ class Readers:
                 yield reader
             finally:
                 reader.rest()
-        except (Refused, Unverified, WouldWaitError):
+        except (Refused, Unverified):
             # Refused is an answer like any other: as quick as one, so that its time tells nothing either.
             self._give_back(reader)
             raise
-        except BaseException as error:
+        except BaseException:
             # What went wrong may be the connection itself: the next request opens another.
             reader.close()
-            if isinstance(error, Error) and not may_wait():
-                raise WouldWaitError from None
             raise
         self._give_back(reader)
+
+    @contextmanager
+    def _share_turn(self, is_glance: bool) -> Iterator[Reader]:
+        turn, loop = self._turn, find_loop()
+        if turn is not None and (turn.loop is not loop or turn.is_used):
+            turn = None
+        if turn is None:
+            turn = self._begin_turn(loop)
+        turn.is_used = True
+        try:
+            turn.look(is_glance)
+            yield turn.reader
+        except (Refused, Unverified, WouldWaitError):
+            raise
+        except BaseException as error:
+            turn.is_lost = True
+            if isinstance(error, Error):
+                # Whatever it is, a reader that may wait finds it too, and says it.
+                raise WouldWaitError from None
+            raise
+        finally:
+            turn.is_used = False
+            if turn.is_lost or turn is not self._turn:
+                self._end_turn(turn)
+
+    def _begin_turn(self, loop: asyncio.AbstractEventLoop | None) -> _Turn:
+        with self._lock:
+            reader = self._idle.pop() if self._idle else None
+        if reader is None:
+            raise WouldWaitError
+        turn = _Turn(reader, loop)
+        if not reader.connection.is_file:
+            self._end_turn(turn)
+            raise WouldWaitError
+        if loop is not None and (self._turn is None or self._turn.loop is not loop):
+            if self._turn is not None:
+                self._end_turn(self._turn)
+            self._turn = turn
+            at_end_of_turn(loop, lambda: self._end_turn(turn))
+        return turn
+
+    def _end_turn(self, turn: _Turn) -> None:
+        """Let go of its moment; the reader is for others again. Idempotent."""
+        if self._turn is turn:
+            self._turn = None
+        if turn.is_over:
+            return
+        turn.is_over = True
+        if turn.is_lost:
+            turn.reader.close()
+        else:
+            turn.reader.rest()
+            self._give_back(turn.reader)
 
     def _give_back(self, reader: Reader) -> None:
         with self._lock:

@@ -128,6 +128,9 @@ class Writing(Protocol):
     def perform(self, act: Act) -> Done:
         """Carry out an act of whoever runs the node; durable when it returns."""
 
+    def sign_receipts(self, receipts: Sequence[Receipt]) -> list[bytes]:
+        """The same for many, each with its acceptance as its deadline."""
+
     def take_census(self) -> Logged:
         """Seal the heads of all chains, then sign the checkpoint."""
 

@@ -48,6 +48,13 @@ class Stated(NamedTuple):
         return compute_sid(self.data)
 
 
+class Opened(NamedTuple):
+    """The canonical values of a statement's fields, in ascending name order, and the key (32 bytes) of its contents."""
+
+    values: list[bytes]
+    content_key: bytes
+
+
 @dataclass(frozen=True)
 class Submission:
     """Statements of one author, signed once. All of them name the same network, member, key and basis."""
@@ -62,9 +69,19 @@ class Submission:
         return self.statements[0].parts
 
     @cached_property
+    def sids(self) -> list[bytes]:
+        """The ids of the statements, in order."""
+        return [one.sid for one in self.statements]
+
+    @cached_property
+    def leaves(self) -> list[bytes]:
+        """The leaf hashes of the statements, in order."""
+        return [leaf_hash(one.data) for one in self.statements]
+
+    @cached_property
     def root(self) -> bytes:
         """The Merkle root over the statements, 32 bytes."""
-        return compute_root([leaf_hash(one.data) for one in self.statements])
+        return compute_root(self.leaves)
 
     @cached_property
     def message(self) -> bytes:
@@ -127,14 +144,22 @@ def read_submission(data: bytes) -> Submission:
 
 def check_fields(one: Stated) -> None:
     """Raise Refused(FIELDS_MISMATCH) unless fields and secret are those that the statement was made of. Spec: 2.2."""
-    names = tuple(sorted(one.fields))
-    _, root = seal_values(names, [encode_trusted(one.fields[name]) for name in names], one.secret)
+    open_fields(one)
+
+
+def open_fields(one: Stated) -> Opened:
+    """The same, and what was computed for it."""
+    fields = one.fields
+    names = tuple(sorted(fields))
+    values = [encode_trusted(fields[name]) for name in names]
+    content_key, root = seal_values(names, values, one.secret)
     if root != one.parts.fields_root:
         raise Refused(
             Reason.FIELDS_MISMATCH,
             f"the fields of {show(one.fields.get('kind'))} are not those that were signed: one of them was changed",
             statement=one.sid.hex(),
         )
+    return Opened(values, content_key)
 
 
 def _read(document: Mapping[str, Any]) -> Submission:

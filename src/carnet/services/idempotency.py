@@ -9,11 +9,13 @@ Design: security 41.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
-from carnet.errors import Reason, Refused
+from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.node.lookup import ask_many
 from carnet.services.principals import Principal
 from carnet.types import Millis
 from carnet.vault.people.store import PeopleStore
@@ -25,7 +27,21 @@ KEPT_MS: Final = 25 * 3_600_000
 LEASE_MS: Final = 15_000
 """How long a request may be at work before another may take over."""
 
+MANY: Final = 64
+"""Rows that one statement writes."""
+
+_FIND: Final = "SELECT digest, body, status, answer, created_ms, until_ms FROM idempotency WHERE digest IN (?)"
+
 KEY = re.compile(r"[\x21-\x7e]{8,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that would begin: the digests of its key and of all that it asks, and the time, ms."""
+
+    digest: bytes
+    body: bytes
+    now: Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,75 +62,150 @@ class Started:
     since: Millis
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request that ended: its answer, kept until a time (ms). Without a status it changed nothing and is forgotten,
+    so that it may be tried again at once."""
+
+    digest: bytes
+    status: int | None
+    answer: bytes = b""
+    until: Millis = 0
+
+
+Told = Asked | Finished
+
+
 class Idempotency:
     """The records of one node. For any thread."""
 
     def __init__(self, store: PeopleStore, key: bytes) -> None:
         self._store, self._key = store, key
 
-    def start(self, principal: Principal, key: str, asked: bytes, now: Millis) -> Started | Answered:
-        """Begin a request, or answer it as before. `asked` says all that is asked: method, address, body.
-
-        Raises Refused VALUE_OUT_OF_RANGE for what is no key, IDEMPOTENCY_KEY_REUSED for another request under this key,
-        and REQUEST_AT_WORK for a duplicate of one that has not ended.
-        """
+    def ask(self, principal: Principal, key: str, asked: bytes, now: Millis) -> Asked:
+        """The request to begin. `asked` says all that is asked: method, address, body. Raises
+        Refused(VALUE_OUT_OF_RANGE) for what is no key."""
         if KEY.fullmatch(key) is None:
             raise Refused(
                 Reason.VALUE_OUT_OF_RANGE,
                 "an idempotency key has 8 to 128 visible ASCII characters: a random UUID is a good one",
                 pointer="#Idempotency-Key",
             )
-        digest, body = self._digest(b"key", _name(principal), key.encode()), self._digest(b"asked", asked)
-        with self._store.note() as connection:
-            row = connection.execute(
-                "SELECT body, status, answer, created_ms, until_ms FROM idempotency WHERE digest = ?", (digest,)
-            ).fetchone()
-            if row is None or (row[1] is not None and row[4] < now):
-                return self._begin(connection, digest, body, now, is_new=row is None)
-            if row[0] != body:
-                raise Refused(
-                    Reason.IDEMPOTENCY_KEY_REUSED,
-                    "this idempotency key was used for another request: take a new key for each",
-                )
-            if row[1] is not None:
-                return Answered(int(row[1]), bytes(row[2]))
-            if row[4] > now:
-                raise Refused(
-                    Reason.REQUEST_AT_WORK,
-                    "the same request is at work: ask again in a moment",
-                    could_retry=True,
-                    retry_after_s=max(1, -(-(row[4] - now) // 1000)),
-                )
-            query = "UPDATE idempotency SET until_ms = ? WHERE digest = ?"
-            connection.execute(query, (now + LEASE_MS, digest))
-            return Started(digest, self._seed(digest, body), int(row[3]))
+        return Asked(self._digest(b"key", _name(principal), key.encode()), self._digest(b"asked", asked), now)
+
+    def start(self, principal: Principal, key: str, asked: bytes, now: Millis) -> Started | Answered:
+        """Begin a request, or answer it as before. Raises as `ask`, and Refused IDEMPOTENCY_KEY_REUSED for another
+        request under this key, REQUEST_AT_WORK for a duplicate of one that has not ended."""
+        (found,) = self.write([self.ask(principal, key, asked, now)])
+        if isinstance(found, Refused):
+            raise found
+        if found is None:
+            raise InvariantBroken("a request that was to begin was told as ended")
+        return found
 
     def finish(self, started: Started, status: int, answer: bytes, now: Millis) -> None:
         """Keep the answer."""
-        with self._store.note() as connection:
-            connection.execute(
-                "UPDATE idempotency SET status = ?, answer = ?, until_ms = ? WHERE digest = ?",
-                (status, Blob(answer), now + KEPT_MS, started.digest),
-            )
+        self.write([make_finished(started, status, answer, now)])
 
     def abandon(self, started: Started) -> None:
         """Forget a request that changed nothing and may be tried again at once."""
+        self.write([Finished(started.digest, None)])
+
+    def write(self, told: Sequence[Told]) -> list[Started | Answered | Refused | None]:
+        """All of it in one transaction: first what ended, then what begins, in its order. Of each that begins, what
+        `start` gives or would raise."""
+        ended = [one for one in told if isinstance(one, Finished)]
+        asked = [one for one in told if isinstance(one, Asked)]
         with self._store.note() as connection:
-            connection.execute("DELETE FROM idempotency WHERE digest = ? AND status IS NULL", (started.digest,))
+            _keep(connection, [one for one in ended if one.status is not None])
+            for one in ended:
+                if one.status is None:
+                    query = "DELETE FROM idempotency WHERE digest = ? AND status IS NULL"
+                    connection.execute(query, (one.digest,))
+            begun = iter(self._begin(connection, asked))
+        return [next(begun) if isinstance(one, Asked) else None for one in told]
 
-    def _begin(self, connection: Connection, digest: bytes, body: bytes, now: Millis, *, is_new: bool) -> Started:
-        if not is_new:
-            connection.execute("DELETE FROM idempotency WHERE digest = ?", (digest,))
-        row = (Blob(digest), Blob(body), None, None, now, now + LEASE_MS)
-        connection.execute("INSERT INTO idempotency VALUES (?,?,?,?,?,?)", row)
-        return Started(digest, self._seed(digest, body), now)
-
-    def _seed(self, digest: bytes, body: bytes) -> bytes:
-        return self._digest(b"seed", digest, body)
+    def _begin(self, connection: Connection, asked: Sequence[Asked]) -> list[Started | Answered | Refused]:
+        digests = [Blob(one.digest) for one in asked]
+        rows = {bytes(row[0]): row for row in ask_many(connection, _FIND, digests)} if asked else {}
+        found: list[Started | Answered | Refused] = []
+        new: list[Any] = []
+        for one in asked:
+            row = rows.get(one.digest)
+            answer = _judge(one, row)
+            if answer is not None:
+                found.append(answer)
+                continue
+            since = one.now
+            if row is not None and row[2] is None:
+                since = int(row[4])
+                query = "UPDATE idempotency SET until_ms = ? WHERE digest = ?"
+                connection.execute(query, (one.now + LEASE_MS, one.digest))
+            else:
+                if row is not None:
+                    connection.execute("DELETE FROM idempotency WHERE digest = ?", (one.digest,))
+                new.append((Blob(one.digest), Blob(one.body), None, None, since, one.now + LEASE_MS))
+            # Whoever asks for the same within this group comes after it.
+            rows[one.digest] = (one.digest, one.body, None, None, since, one.now + LEASE_MS)
+            found.append(Started(one.digest, self._digest(b"seed", one.digest, one.body), since))
+        _insert(connection, new)
+        return found
 
     def _digest(self, what: bytes, *parts: bytes) -> bytes:
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in (what, *parts))
         return blake2b(framed, digest_size=32, key=self._key, person=b"carnet/idem").digest()
+
+
+def make_finished(started: Started, status: int, answer: bytes, now: Millis) -> Finished:
+    """The end of a request, whose answer is kept from now on."""
+    return Finished(started.digest, status, answer, now + KEPT_MS)
+
+
+def _judge(one: Asked, row: Any) -> Answered | Refused | None:
+    """What a request gets that does not begin."""
+    if row is None or (row[2] is not None and row[5] < one.now):
+        return None
+    _, body, status, answer, _, until = row
+    if body != one.body:
+        return Refused(
+            Reason.IDEMPOTENCY_KEY_REUSED,
+            "this idempotency key was used for another request: take a new key for each",
+        )
+    if status is not None:
+        return Answered(int(status), bytes(answer))
+    if until > one.now:
+        return Refused(
+            Reason.REQUEST_AT_WORK,
+            "the same request is at work: ask again in a moment",
+            could_retry=True,
+            retry_after_s=max(1, -(-(until - one.now) // 1000)),
+        )
+    return None
+
+
+def _insert(connection: Connection, rows: Sequence[Any]) -> None:
+    """One statement for many rows: each statement gives up the interpreter, and waits to have it back."""
+    for at in range(0, len(rows), MANY):
+        part = rows[at : at + MANY]
+        places = ",".join(["(?,?,?,?,?,?)"] * len(part))
+        connection.execute(f"INSERT INTO idempotency VALUES {places}", [value for row in part for value in row])  # noqa: S608
+
+
+def _keep(connection: Connection, ended: Sequence[Finished]) -> None:
+    rows = [(one.digest, one.status, Blob(one.answer), one.until) for one in ended]
+    if not connection.is_file:
+        query = "UPDATE idempotency SET status = ?, answer = ?, until_ms = ? WHERE digest = ?"
+        connection.executemany(query, [(status, answer, until, digest) for digest, status, answer, until in rows])
+        return
+    for at in range(0, len(rows), MANY):
+        part = rows[at : at + MANY]
+        places = ",".join(["(?,?,?,?)"] * len(part))
+        query = (
+            f"WITH ended (digest, status, answer, until_ms) AS (VALUES {places}) UPDATE idempotency"  # noqa: S608
+            " SET status = ended.status, answer = ended.answer, until_ms = ended.until_ms FROM ended"
+            " WHERE idempotency.digest = ended.digest"
+        )
+        connection.execute(query, [value for row in part for value in row])
 
 
 def _name(principal: Principal) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from carnet.encoding import b64
 from carnet.node.placing import Receipt
 from carnet.node.writing import Writing
@@ -9,15 +11,24 @@ from carnet.node.writing import Writing
 
 def make_receipt(writer: Writing, receipt: Receipt) -> dict[str, object]:
     """Clause 3.11, signed with the node key in force: what is sealed already has its acceptance as its deadline."""
-    deadline = receipt.accepted_ms
+    return _describe(receipt, b64(writer.node_key), writer.sign_receipt(receipt, receipt.accepted_ms))
+
+
+def make_receipts(writer: Writing, receipts: Sequence[Receipt]) -> list[dict[str, object]]:
+    """The same for many, which the writer signs with few questions."""
+    key, sigs = b64(writer.node_key), writer.sign_receipts(receipts)
+    return [_describe(receipt, key, sig) for receipt, sig in zip(receipts, sigs, strict=True)]
+
+
+def _describe(receipt: Receipt, key: str, sig: bytes) -> dict[str, object]:
     return {
         "accepted_ms": receipt.accepted_ms,
-        "deadline_ms": deadline,
-        "key": b64(writer.node_key),
+        "deadline_ms": receipt.accepted_ms,
+        "key": key,
         "passport": receipt.chain16.hex(),
         "record": receipt.seal,
         "seq": receipt.seq,
-        "sig": b64(writer.sign_receipt(receipt, deadline)),
+        "sig": b64(sig),
         "signed": b64(receipt.signed),
         "statement": receipt.sid.hex(),
     }

@@ -14,7 +14,7 @@ from carnet.ledger.state import State
 from carnet.node.incoming import prepare_incoming
 from carnet.node.placing import Receipt
 from carnet.node.writing import Writing
-from carnet.passport.submission import Submission, check_fields, read_submission
+from carnet.passport.submission import Submission, open_fields, read_submission
 from carnet.signing import verify
 from carnet.types import Basis, MemberId
 
@@ -59,22 +59,22 @@ def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitt
     member, key = check_author(writer.state, submission)
     if not verify(key.key, submission.message, submission.sig):
         raise Refused(Reason.BAD_SIGNATURE, "the signature does not verify: the file was changed after it was signed")
-    for one in submission.statements:
-        check_fields(one)
+    opened = [open_fields(one) for one in submission.statements]
     context = writer.context()
     # One look for all of it: each by itself would begin to read anew.
     with writer.reading():
-        known = writer.find_receipts([(one.parts.chain, one.sid) for one in submission.statements])
+        chains = [one.parts.chain for one in submission.statements]
+        known = writer.find_receipts(list(zip(chains, submission.sids, strict=True)))
         if len(known) == len(submission.statements):
             return Submitted(member, list(known.values()), 0, [])
-        prepared = prepare_incoming(context, submission, key.key, writer.get_chain_by_id)
+        prepared = prepare_incoming(context, submission, opened, key.key, writer.get_chain_by_id)
     outcome = writer.commit([prepared])[0]
     refusals = {one.place: one.to_error() for one in outcome.refusals}
     if outcome.refused is not None:
         refusals = dict.fromkeys(range(len(submission.statements)), outcome.refused)
     receipts = sorted([*known.values(), *outcome.receipts], key=lambda receipt: receipt.place)
     turned = [
-        Turned(place, submission.statements[place].sid, refused)
+        Turned(place, submission.sids[place], refused)
         for place, refused in sorted(refusals.items())
         if place not in known
     ]

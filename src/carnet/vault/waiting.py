@@ -3,12 +3,16 @@
 The one thread of an event loop serves everybody, so what it does itself must not wait. It tries under `at_once`;
 whatever would have to wait says so by `check_may_wait` before it begins, and all of it is done again in a thread that
 may. A page of a file that the system has not in memory is no waiting in this sense. It refuses to know what is done.
+
+What the loop does in one turn was asked for before the turn began. So all of it may see one moment of a store, that of
+the first look in this turn (`at_end_of_turn`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -42,3 +46,16 @@ def check_may_wait() -> None:
     """Raise WouldWaitError within `at_once`; said before anything is changed."""
     if not _thread.may_wait:
         raise WouldWaitError
+
+
+def find_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def at_end_of_turn(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
+    """Do it when this turn of the loop is over: before anything that comes in from now on has its own."""
+    loop.call_soon(act)

@@ -106,17 +106,17 @@ async def _check_own_form(
     A bearer credential is never sent by itself. A type of body that a foreign page cannot send, without a session, has
     nothing of the browser's in it.
     """
-    if "authorization" in connection.headers or policy.is_harmless:
+    headers = connection.headers
+    if "authorization" in headers or policy.is_harmless:
         return
-    site = connection.headers.get("sec-fetch-site")
-    origin = connection.headers.get("origin")
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     # Our pages send no referrer, and a browser then names no origin with a form either: it says `null`.
     known = {None, desk.origin, _own(connection, desk)} | ({"null"} if site == "same-origin" else set())
     is_foreign = site not in (None, "same-origin", "none") or origin not in known
     if not is_foreign and principal.is_visitor and media_type not in _FORGEABLE:
         return
     session = connection.cookies.get(desk.cookies.session)
-    token = connection.headers.get(FORM_HEADER)
+    token = headers.get(FORM_HEADER)
     if token is None and media_type in FORMS and isinstance(connection, Request) and not is_foreign:
         token = (await connection.form()).get(FORM_FIELD)
     if is_foreign or not isinstance(token, str) or not _is_token(token, connection, desk, session):
@@ -137,8 +137,11 @@ def _is_token(token: str, connection: ASGIConnection[Any, Any, Any, Any], desk: 
 
 def _check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler, given: str) -> None:
     takes: frozenset[str] = handler.opt["media_types"]
-    is_empty = connection.headers.get("content-length", "0") == "0" and "transfer-encoding" not in connection.headers
-    if given in takes or (is_empty and not takes) or "*/*" in takes:
+    if given in takes:
+        return
+    headers = connection.headers
+    is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    if (is_empty and not takes) or "*/*" in takes:
         return
     if not takes:
         raise Refused(Reason.WRONG_MEDIA_TYPE, "this address takes no body", takes=[])

@@ -34,7 +34,9 @@ from carnet.node.door.wire import (
     Reply,
     Request,
     Sealed,
+    Signed,
     SignReceipt,
+    SignReceipts,
     TakeCensus,
     describe,
     frame,
@@ -250,6 +252,8 @@ class Door:
     def _answer(self, request: Request) -> Answer:
         ask, writer = request.ask, self._writer
         try:
+            if isinstance(ask, SignReceipts):
+                return Signed(writer.sign_receipts(ask.receipts))
             if isinstance(ask, SignReceipt):
                 return Given(writer.sign_receipt(ask.receipt, ask.deadline_ms))
             if isinstance(ask, TakeCensus):

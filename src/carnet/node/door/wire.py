@@ -38,6 +38,12 @@ class SignReceipt(msgspec.Struct, array_like=True, tag="sign"):
     deadline_ms: int
 
 
+class SignReceipts(msgspec.Struct, array_like=True, tag="signs"):
+    """Sign these receipts (3.11), each with its acceptance as its deadline."""
+
+    receipts: list[Receipt]
+
+
 class TakeCensus(msgspec.Struct, array_like=True, tag="census"):
     """Seal the heads of all chains."""
 
@@ -62,7 +68,7 @@ class AskHealth(msgspec.Struct, array_like=True, tag="health"):
     """Whether the writer still writes, and how it fares."""
 
 
-Ask = Commit | SignReceipt | TakeCensus | KeepCheckpoint | KeepsKey | Perform | AskHealth
+Ask = Commit | SignReceipt | SignReceipts | TakeCensus | KeepCheckpoint | KeepsKey | Perform | AskHealth
 
 
 class Said(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -103,6 +109,12 @@ class Given(msgspec.Struct, array_like=True, tag="given"):
     value: bytes | int | bool | None
 
 
+class Signed(msgspec.Struct, array_like=True, tag="signed"):
+    """Signatures, in the order in which they were asked for."""
+
+    sigs: list[bytes]
+
+
 class Health(msgspec.Struct, array_like=True, tag="health"):
     """How the writer fares; `failure` says why it stopped, if it did. Counts are since it was opened."""
 
@@ -128,7 +140,7 @@ class Failed(msgspec.Struct, array_like=True, tag="failed"):
     kind: str
 
 
-Answer = Sealed | Given | Done | Health | Refusing | Failed
+Answer = Sealed | Given | Signed | Done | Health | Refusing | Failed
 
 
 class Request(msgspec.Struct, array_like=True):

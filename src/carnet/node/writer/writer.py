@@ -34,6 +34,9 @@ from carnet.vault.store import move_log
 KEPT_HEADS = 32_768
 """Chains whose heads are kept at hand: some 20 MB."""
 
+KEPT_SIGNERS = 1_024
+"""Key pairs of members that are kept at hand, beside the ring that has their seeds."""
+
 
 class Writer(Clearing):
     """Open it with `open_writer`, and close it: it holds the home's lock. Its methods may be called from any thread."""
@@ -54,6 +57,7 @@ class Writer(Clearing):
             home, ring, lock, clock=clock, random_bytes=random_bytes, passphrase=passphrase, command=command
         )
         self._preparer: tuple[int, Preparer] | None = None
+        self._signers: dict[bytes, Signer] = {}
         self._grouping = Grouping(self.commit)
         try:
             self._finish_rotation()
@@ -185,7 +189,13 @@ class Writer(Clearing):
         seed = self._ring.find_seed(prepared.key_digest)
         if seed is None:
             raise Refused(Reason.UNKNOWN_KEY, "this node keeps no such key to sign with", key=prepared.key_digest.hex())
-        return prepared.with_signature(Signer(seed).sign(prepared.submission))._replace(is_signed_here=True)
+        signer = self._signers.get(seed)
+        if signer is None:
+            # To make a key pair of its seed takes as long as to sign with it.
+            if len(self._signers) >= KEPT_SIGNERS:
+                self._signers.clear()
+            signer = self._signers[seed] = Signer(seed)
+        return prepared.with_signature(signer.sign(prepared.submission))._replace(is_signed_here=True)
 
     def perform(self, act: Act) -> Done:
         """Carry out an act of whoever runs the node, by the method that is named as it."""
@@ -201,6 +211,10 @@ class Writer(Clearing):
             self._book.state.net, self._node.digest, receipt.signed, receipt.accepted_ms, deadline_ms
         )
         return self._node.sign(message)
+
+    def sign_receipts(self, receipts: Sequence[Receipt]) -> list[bytes]:
+        """The same for many, each with its acceptance as its deadline."""
+        return [self.sign_receipt(receipt, receipt.accepted_ms) for receipt in receipts]
 
     def _seal_all(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
         placing, outcomes = self._place(prepared, at)

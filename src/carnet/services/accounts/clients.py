@@ -7,6 +7,7 @@ a keyed digest, may run out, and two may be in force while one replaces the othe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
@@ -199,6 +200,7 @@ def find_by_key(office: Office, visit: Visit, secret: str) -> Principal:
     return make_machine(bytes(client), bytes(member), scopes, created)
 
 
+@lru_cache(maxsize=1024)
 def make_machine(client: bytes, member: MemberId, scopes: str, since: Millis) -> Principal:
     """The caller that a client is, with scopes as they are stored."""
     return Principal(

@@ -6,10 +6,11 @@ so that what was checked is still so when it is written. It refuses to know what
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
-from carnet.vault.waiting import WouldWaitError, check_may_wait, may_wait
+from carnet.vault.waiting import WouldWaitError, at_end_of_turn, check_may_wait, find_loop, may_wait
 
 PEOPLE_VERSION: Final = "0003"
 """The newest migration in `people/migrations/versions`."""
@@ -38,14 +39,14 @@ class PeopleStore:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._idle: list[Store] = []
-        self._prompt: list[Store] = []
+        self._turn: _Turn | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection to ask, each statement at its own moment. Whoever may not wait asks a file alone."""
-        with self._borrow() if may_wait() else self._borrow_prompt() as connection:
+        with self._borrow() if may_wait() else self._share_turn() as connection:
             yield connection
 
     @contextmanager
@@ -88,8 +89,10 @@ class PeopleStore:
         """Close every idle connection; one that is at work is closed by whoever has it. Idempotent."""
         with self._lock:
             self._is_closed = True
-            idle = [*self._idle, *self._prompt]
-            self._idle, self._prompt = [], []
+            idle, self._idle = self._idle, []
+            turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.store.close()
         for store in idle:
             store.close()
 
@@ -116,32 +119,53 @@ class PeopleStore:
         self._give_back(store)
 
     @contextmanager
-    def _borrow_prompt(self) -> Iterator[Connection]:
-        """A connection that waits for no lock of the file."""
-        if isinstance(self._address, str):
+    def _share_turn(self) -> Iterator[Connection]:
+        """The connection of an event loop, which waits for no lock; all that the loop asks in one turn sees one
+        moment."""
+        if isinstance(self._address, str) or self._is_closed:
             raise WouldWaitError
-        with self._lock:
-            store = self._prompt.pop() if self._prompt else None
-        if store is None:
-            store = _connect(self._address)
-            store.connection.execute("PRAGMA busy_timeout = 0")
+        turn, loop = self._turn, find_loop()
         try:
-            yield store.connection
+            if turn is None:
+                turn = self._turn = _Turn(_connect(self._address))
+                turn.store.connection.execute("PRAGMA busy_timeout = 0")
+            if turn.loop is None or turn.loop is not loop:
+                turn.end()
+                turn.store.connection.begin_read()
+                if loop is not None:
+                    turn.loop = loop
+                    at_end_of_turn(loop, turn.end)
+            yield turn.store.connection
+            if loop is None:
+                turn.end()
         except Error:
             # Whatever it is, a connection that may wait finds it too, and says it.
-            store.close()
+            if turn is not None:
+                turn.store.close()
+            self._turn = None
             raise WouldWaitError from None
-        except BaseException:
-            self._give_back(store, self._prompt)
-            raise
-        self._give_back(store, self._prompt)
 
-    def _give_back(self, store: Store, idle: list[Store] | None = None) -> None:
+    def _give_back(self, store: Store) -> None:
         with self._lock:
             if not self._is_closed:
-                (self._idle if idle is None else idle).append(store)
+                self._idle.append(store)
                 return
         store.close()
+
+
+class _Turn:
+    """A connection, and the loop in whose turn it sees one moment; None between two turns."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Let go of the moment. What goes wrong is found at the next look."""
+        self.loop = None
+        with suppress(*Error):
+            if self.store.connection.in_transaction:
+                self.store.connection.commit()
 
 
 def open_people_store(address: Address) -> PeopleStore:

@@ -16,9 +16,10 @@ from carnet.errors import CarnetError, Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.access import Holdings, NoHoldings, View, get_view
 from carnet.services.accounts.office import Office
-from carnet.services.idempotency import Answered, Idempotency, Started
+from carnet.services.idempotency import Answered, Finished, Idempotency, Started, make_finished
 from carnet.services.journaling import find_access, record_access
 from carnet.services.principals import Principal
+from carnet.services.together import Together
 from carnet.types import Millis
 from carnet.web.api.contract import JSON
 from carnet.web.api.inputs import get_passport_id
@@ -27,7 +28,6 @@ from carnet.web.headers import get_request_id
 from carnet.web.kept import Answer, get_kept, make_answer
 from carnet.web.made import Made
 from carnet.web.problems import make_problem
-from carnet.web.waiting import in_thread
 
 AnyRequest = Request[Any, Any, Any]
 KEY_HEADER: Final = "idempotency-key"
@@ -108,7 +108,7 @@ def answer_once(
     try:
         body = msgspec.json.encode(work(begun.seed, begun.since))
     except CarnetError as error:
-        _keep_failure(records, begun, request, error, desk)
+        records.write([_end_badly(begun, request, error, desk)])
         raise
     records.finish(begun, status, body, desk.clock())
     return Made(body, status, JSON)
@@ -126,17 +126,24 @@ async def answer_once_soon(
     key, now = request.headers.get(KEY_HEADER), desk.clock()
     if key is None:
         return answer(await work(None, now), status)
-    records = get_records(desk)
-    begun = await in_thread(records.start, principal, key, _tell(request, asked), now)
+    together = _get_together(desk)
+    begun = await together.start(get_records(desk).ask(principal, key, _tell(request, asked), now))
     if isinstance(begun, Answered):
         return _replay(begun)
     try:
         body = msgspec.json.encode(await work(begun.seed, begun.since))
     except CarnetError as error:
-        await in_thread(_keep_failure, records, begun, request, error, desk)
+        await together.finish(_end_badly(begun, request, error, desk))
         raise
-    await in_thread(records.finish, begun, status, body, desk.clock())
+    await together.finish(make_finished(begun, status, body, desk.clock()))
     return Made(body, status, JSON)
+
+
+def _get_together(desk: Desk) -> Together:
+    found: Together | None = desk.shelf.get("together")
+    if found is None:
+        found = desk.shelf["together"] = Together(get_records(desk))
+    return found
 
 
 def _tell(request: AnyRequest, asked: object) -> bytes:
@@ -150,13 +157,12 @@ def _replay(answered: Answered) -> Response[bytes]:
     return Made(answered.body, answered.status, media, headers)
 
 
-def _keep_failure(records: Idempotency, begun: Started, request: AnyRequest, error: CarnetError, desk: Desk) -> None:
+def _end_badly(begun: Started, request: AnyRequest, error: CarnetError, desk: Desk) -> Finished:
     problem = make_problem(error, get_request_id(request.scope))
     if problem.status >= 500 or problem.could_retry or not isinstance(error, Refused):
         # Nothing was decided: the same key may be tried again at once.
-        records.abandon(begun)
-    else:
-        records.finish(begun, problem.status, msgspec.json.encode(problem.to_document()), desk.clock())
+        return Finished(begun.digest, None)
+    return make_finished(begun, problem.status, msgspec.json.encode(problem.to_document()), desk.clock())
 
 
 @contextmanager

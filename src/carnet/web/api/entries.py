@@ -27,7 +27,7 @@ from carnet.services.appending import (
 from carnet.services.names import Prefix, format_name, parse_name
 from carnet.services.principals import Principal, Role, Scope
 from carnet.services.proving import prove
-from carnet.services.receipts import make_receipt
+from carnet.services.receipts import make_receipts
 from carnet.services.submitting import submit
 from carnet.services.timelines import (
     DEFAULT_LIMIT,
@@ -383,7 +383,7 @@ def _take_submission(desk: Desk, principal: Principal, data: bytes) -> Response[
     with desk.reading() as reader:
         own = get_member(reader.state, principal)
     submitted = submit(desk.door, data, own.id)
-    receipts = [msgspec.convert(make_receipt(desk.door, receipt), ReceiptShown) for receipt in submitted.receipts]
+    receipts = msgspec.convert(make_receipts(desk.door, submitted.receipts), list[ReceiptShown])
     turned = [
         TurnedAway(place=one.place, statement=one.sid.hex(), code=one.refused.reason.value, detail=one.refused.message)
         for one in submitted.turned
