@@ -42,6 +42,8 @@ def test_unpack_values__is_the_inverse_of_pack_values(value: object, is_own: boo
     fields: dict[str, object] = {"a": value, "kind": "k/1", "occurred": occurred, "subject": subject}
     packed = sealing.pack_values([encode(v) for v in fields.values()], PACKING, occurred, is_own)
     assert sealing.unpack_values(packed, PACKING, "k/1", subject) == fields
+    encoded = sealing.unpack_encoded(packed, PACKING, "k/1", subject)
+    assert encoded == (fields, [encode(v) for v in fields.values()])
     assert (b"scheme" in packed) is not is_own
     assert b"precision" not in packed
 

@@ -21,7 +21,7 @@ from carnet.vault.sealing import (
     decrypt_content,
     decrypt_subject,
     encode_subject,
-    unpack_values,
+    unpack_encoded,
     unwrap,
 )
 from carnet.vault.store import Blob, Connection
@@ -63,10 +63,11 @@ get_packing = lru_cache(maxsize=256)(Packing.of)
 
 
 class Opened(NamedTuple):
-    """An entry's contents: complete fields, and one salt for each, in ascending name order."""
+    """An entry's contents: complete fields, and for each, in ascending name order, a salt and its value's `cj`."""
 
     fields: dict[str, object]
-    salts: list[bytes]
+    salts: Sequence[bytes]
+    encoded: Sequence[bytes]
 
 
 def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> ChainRef | None:
@@ -221,4 +222,5 @@ def open_content(
         raise Refused(Reason.ERASED, "the contents of this entry are not here any more", passport=ref.chain16.hex())
     content_key, salts = expand_secret(unwrap(ref.key, secret), len(names))
     packed = decrypt_content(content_key, ref.chain16, sid, content)
-    return Opened(unpack_values(packed, get_packing(names), kind, ref.subject), salts)
+    fields, encoded = unpack_encoded(packed, get_packing(names), kind, ref.subject)
+    return Opened(fields, salts, encoded)

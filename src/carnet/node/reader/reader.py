@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.census import compute_slot
 from carnet.node.home import Home
@@ -128,7 +127,7 @@ class Reader(Passports):
         row = rows[seq]
         kind, names = self._kinds.names_of[row.kind]
         kept = find_fields_root(self._connection, ref.id, seq) if is_judged and row.secret is None else None
-        opened = Opened({}, [])
+        opened = Opened({}, (), ())
         if kept is None:
             opened = open_content(ref, kind, names, row.sid, row.secret, row.content)
         submission = self._submission(row.submission)
@@ -176,5 +175,4 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
 
 def compute_opened_root(opened: Opened) -> bytes:
     """The fields root of opened contents. Spec: 2.2."""
-    values = list(map(encode_trusted, opened.fields.values()))
-    return get_sealer(tuple(opened.fields)).compute_root(values, opened.salts)
+    return get_sealer(tuple(opened.fields)).compute_root(opened.encoded, opened.salts)
