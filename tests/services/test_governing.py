@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from carnet.node.acts import RotateKey
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.reader import open_reader
 from carnet.services.accounts.auditing import Action
-from carnet.services.founding import get_operator
+from carnet.services.accounts.office import Office, office_at
+from carnet.services.accounts.registry import OPERATOR, insert_account
+from carnet.services.approving.requests import ask, get_approval, grant
+from carnet.services.founding import find_member, get_operator
+from carnet.services.members import plan_enrolment, plan_retirement
+from carnet.services.principals import Principal, Standing
 from carnet.types import Basis
 from tests.cli.run import carnet, make_env
 from tests.node.home import make_node, new_passport, vin_subject
-from tests.serving import Served, serving_home
+from tests.serving import Served, serving_home, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +107,29 @@ def test_passphrase__is_refused_writer_busy_while_the_node_is_served(served: Ser
     ran = carnet("keys", "passphrase", "--new-file", new, env=make_env(served.home))
     assert (ran.code, "writer_busy" in ran.err) == (1, True)
     assert Home(served.home).keys.exists()
+
+
+def test_approval__is_carried_out_by_another_process_through_the_door(served: Served) -> None:
+    """As a web worker does it, which holds no key of the node: what it asks is done where the keys are."""
+    with served.reach() as remote, office_at(Home(served.home)) as (office, _):
+        first, second = (add_operator(office) for _ in range(2))
+        asked = ask(office, remote, first, plan_enrolment(remote.state, "Mutuelle", "insurer"))
+        done = grant(office, remote, second, asked.public_id)
+        assert (done.state, done.outcome) == ("done", None)
+        member = find_member(remote.state.members.all, "Mutuelle")
+        assert remote.keeps_key(member.keys[0].digest)
+        asked = ask(office, remote, second, RotateKey(remote.node_id, remote.node_key))
+        assert grant(office, remote, first, asked.public_id).state == "done"
+        # One that was granted by a process that died at once: the service itself carries it out.
+        asked = ask(office, remote, first, plan_retirement(remote.state, "Mutuelle"))
+        with office.people.write() as connection:
+            query = "UPDATE approval SET state = 'granted', decided_by = ?, decided_ms = 1 WHERE id = ?"
+            connection.execute(query, (second.account, asked.id))
+        wait_for(lambda: get_approval(office, first, asked.public_id).state == "done", "it was not carried out", 90)
+        assert remote.state.members.get(member.id).retired is not None
+
+
+def add_operator(office: Office) -> Principal:
+    with office.people.write() as connection:
+        account = insert_account(connection, office, OPERATOR, "Somebody", office.random_bytes(32))
+    return Principal(Standing.OPERATOR, account.public_id)

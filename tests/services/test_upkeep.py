@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ from carnet.services.backup import back_up
 from carnet.services.drilling import drill, read_last_drill
 from carnet.services.principals import VISITOR
 from carnet.services.settings import Settings
-from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, list_jobs
+from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_last_check, list_jobs
 from carnet.services.upkeep.running import Runner
 from carnet.types import Basis
 from tests.cli.run import carnet, make_env
-from tests.node.home import TestNode, make_node, new_passport
+from tests.node.home import TestNode, change_behind, make_node, new_passport
 from tests.services.approving.ground import refusing
-from tests.serving import serving_home, wait_for
+from tests.serving import Served, serving_home, start, wait_for
 
 OPENER = Passphrase("correct horse")
 
@@ -144,3 +145,39 @@ def test_serve__does_them_in_the_background(node: TestNode, tmp_path: Path) -> N
                 assert list_jobs(office, OPERATOR_HERE)[0].state == "done", list_jobs(office, OPERATOR_HERE)
         assert list(folder.glob("*.backup"))
         assert served.stop() == 0
+
+
+def test_serve__checks_itself_and_stops_writing_when_something_is_not_what_was_signed(
+    node: TestNode, tmp_path: Path
+) -> None:
+    """A running node whose store is changed behind it. Reading goes on; nothing more is sealed upon it."""
+    with serving_home(node.path, tmp_path / "log", "--check-every", "1s") as served:
+        with office_at(Home(node.path)) as (office, _):
+            wait_for(lambda: find_last_check(office) is not None, "nothing was checked")
+            first = find_last_check(office)
+            assert first is not None
+            assert (first.state, first.asked_by) == ("done", "node"), first
+            assert served.ask("GET", "/readyz").status == 200
+            assert change_behind(node, "UPDATE entry SET sid = x'00'") > 0
+            wait_for(lambda: served.ask("GET", "/readyz").status == 503, "it went on writing")
+            assert served.ask("GET", "/readyz").json["writer"] == Reason.NODE_DAMAGED.value
+            events = [one for one in list_events(office, OPERATOR_HERE) if one.action is Action.NODE_CHECKED]
+            assert (events[0].who, events[0].why) == ("node", Reason.NODE_DAMAGED.value)
+        ran = carnet("member", "add", "--name", "Tilleuls", "--kind", "garage", home=node.path)
+        assert (ran.code, "node_damaged" in ran.err) == (1, True)
+        assert served.ask("GET", "/v1/kinds").status == 200
+        assert served.stop() == 0
+    # Started again it does not forget that, until a check has found nothing.
+    again = start(node.path, tmp_path / "again")
+    try:
+        wait_for(lambda: answers(again), "it did not answer")
+        assert again.ask("GET", "/readyz").json["writer"] == Reason.NODE_DAMAGED.value
+    finally:
+        again.stop()
+
+
+def answers(served: Served) -> bool:
+    try:
+        return served.ask("GET", "/healthz").status == 200
+    except (OSError, HTTPException):
+        return False

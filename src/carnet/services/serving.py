@@ -40,7 +40,8 @@ from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
 from carnet.services.sandbox import open_sandbox
 from carnet.services.settings import Settings, to_document
-from carnet.services.upkeep.running import Runner
+from carnet.services.upkeep.jobs import CHECK, Job, find_last_check, queue_check
+from carnet.services.upkeep.running import DAMAGED, Runner
 from carnet.vault.people.store import open_people_store
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
@@ -49,6 +50,8 @@ TICK_S: Final = 0.5
 PURGE_EVERY_S: Final = 3600
 RESUME_EVERY_S: Final = 60
 UPKEEP_EVERY_S: Final = 2
+FIRST_CHECK_S: Final = 600
+"""A node that was just started has other things to do than to read all that it keeps."""
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
@@ -157,11 +160,13 @@ class _Service:
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
         self._next_purge = time.monotonic()
         self._next_resume = self._next_upkeep = time.monotonic()
+        self._next_check = time.monotonic() + min(FIRST_CHECK_S, settings.check_every_ms / 1000)
         self._runner: Runner | None = None
         self._office: Office | None = None
 
     def run(self, tell: Callable[[Serving], None]) -> None:
         """Until a signal says stop."""
+        self._heed_last_check()
         door = Door(self._home, self._writer)
         awake, waker = socket.socketpair()
         before = self._take_signals(waker)
@@ -333,10 +338,27 @@ class _Service:
             if self._runner is None:
                 office = self._get_office()
                 self._runner = Runner(self._home, office, self._settings, self._passphrase, self._given)
+            if now >= self._next_check:
+                self._next_check = now + min(FIRST_CHECK_S, self._settings.check_every_ms / 1000)
+                queue_check(self._get_office(), self._settings.check_every_ms)
             if (ended := self._runner.look()) is not None:
-                self._log.info("upkeep ended", act=ended.act)
+                self._log.info("upkeep ended", act=ended.act, state=ended.state)
+                self._judge(ended)
         except Exception as error:
             self._log.error("upkeep failed", kind=type(error).__name__, at=find_places(error))
+
+    def _heed_last_check(self) -> None:
+        """Where the last check has found something, nothing is written until one has found nothing."""
+        last = find_last_check(self._get_office())
+        if last is not None:
+            self._judge(last)
+
+    def _judge(self, ended: Job) -> None:
+        """A check that has found something stops the writer: what would be sealed rests on what is stored."""
+        if ended.act == CHECK and ended.outcome.get("problem") == DAMAGED:
+            count = ended.outcome.get("findings", "some")
+            self._writer.stop(f"a check of the store has found {count} things that are not what was signed")
+            self._log.error("the store is damaged", findings=count)
 
     def _end_upkeep(self) -> None:
         try:

@@ -38,6 +38,7 @@ class Settings:
     webhook_networks: tuple[str, ...] = ()
     log_level: str = "info"
     shutdown_ms: int = 10_000
+    check_every_ms: int = 86_400_000
     backup_folder: str = ""
     backup_recipient: str = ""
     backup_passphrase_file: str = ""
@@ -133,6 +134,12 @@ SETTINGS = (
     Setting("log_level", "--log-level", "CARNET_LOG_LEVEL", "What is logged: debug, info, warning or error."),
     Setting(
         "shutdown_ms", "--shutdown-after", "CARNET_SHUTDOWN_AFTER", "How long requests in flight may take to finish."
+    ),
+    Setting(
+        "check_every_ms",
+        "--check-every",
+        "CARNET_CHECK_EVERY",
+        "How often all that is stored is checked again in the background: 6h, 24h.",
     ),
     Setting(
         "backup_folder",

@@ -9,7 +9,15 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from carnet.errors import Refused
 from carnet.node.acts import RetireMember, RevokeKey, RotateKey
@@ -124,5 +132,6 @@ class TwoPeople(RuleBasedStateMachine):
                 assert (one.decided_at or 0) < one.until
 
 
-TestTwoPeople = TwoPeople.TestCase
-TestTwoPeople.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+def test_two_people__decide_whatever_changes_in_whatever_order() -> None:
+    chosen = settings(max_examples=12, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(TwoPeople, settings=chosen)  # type: ignore[no-untyped-call]

@@ -213,6 +213,11 @@ class Transacting:
         self._is_note_due = True
         return logged
 
+    def stop(self, why: str) -> None:
+        """Write nothing more: what is stored was found not to be what was signed. Only another writer goes on."""
+        with self._mutex:
+            self._failure = self._failure or why
+
     def _check_alive(self) -> None:
         late, self._late = self._late, None
         if late is not None:

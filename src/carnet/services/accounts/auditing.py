@@ -92,6 +92,7 @@ class Action(StrEnum):
     BACKUP_FAILED = "backup.failed"
     BACKUP_DRILLED = "backup.drilled"
     CENSUS_TAKEN = "census.taken"
+    NODE_CHECKED = "node.checked"
     QUOTA_SET = "quota.set"
     THROTTLED = "access.throttled"
     DENIED = "access.denied"

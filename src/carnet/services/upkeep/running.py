@@ -16,10 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from carnet.errors import Reason
 from carnet.node.home import Home
 from carnet.services.accounts.office import Office
 from carnet.services.settings import Settings
-from carnet.services.upkeep.jobs import BACKUP, Job, end_interrupted, end_job, take_next
+from carnet.services.upkeep.jobs import BACKUP, CHECK, Job, end_interrupted, end_job, take_next
+
+DAMAGED: Final = Reason.NODE_DAMAGED.value
+"""The problem of a check that has found something."""
 
 # It gives way: of lower priority than those who answer.
 _RUN: Final = "import os, sys; os.nice(10); from carnet.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -63,7 +67,7 @@ class Runner:
         outcome = _read_outcome(running, code)
         end_job(self._office, running.job, outcome, is_good=code == 0)
         _close(running)
-        return running.job
+        return running.job._replace(state="done" if code == 0 else "failed", outcome=outcome)
 
     def close(self) -> None:
         """End what runs: a backup that is not whole has no name. Idempotent."""
@@ -102,6 +106,8 @@ class Runner:
             if settings.backup_recipient:
                 return [*where, "--to", settings.backup_recipient]
             return [*where, "--passphrase-file", settings.backup_passphrase_file]
+        if job.act == CHECK:
+            return ["fsck", *([] if self._passphrase is None else ["--passphrase-file", "/dev/stdin"])]
         keys = [] if self._passphrase is None else ["--keys-passphrase-file", "/dev/stdin"]
         return ["drill", "--passphrase-file", settings.backup_passphrase_file, *keys]
 
@@ -111,6 +117,8 @@ def _read_outcome(running: _Running, code: int) -> dict[str, Any]:
     running.out.seek(0)
     running.err.seek(0)
     told = _find_document(running.out.read())
+    if told.get("findings"):
+        told["problem"] = DAMAGED
     if code == 0 or "problem" in told:
         return told
     return {"problem": str(_find_document(running.err.read()).get("error", f"exit code {code}"))}

@@ -419,10 +419,10 @@ upkeep_job = Table(
     _number("started_ms", may_miss=True),
     _number("ended_ms", may_miss=True),
     _text("outcome", may_miss=True),
-    CheckConstraint("act IN ('backup', 'drill')"),
+    CheckConstraint("act IN ('backup', 'drill', 'check')"),
     CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')"),
 )
-"""A backup or a drill that an operator has asked for in a page; `outcome` is what the verb told."""
+"""A backup, a drill or a check that an operator, or the node itself, has asked for; `outcome` is what the verb told."""
 
 member_quota = Table(
     "member_quota",

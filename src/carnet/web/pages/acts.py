@@ -74,5 +74,6 @@ def say_action(language: Language, action: Action) -> str:
         Action.BACKUP_DRILLED: _("Restore tried"),
         Action.CENSUS_TAKEN: _("Census taken"),
         Action.QUOTA_SET: _("Quota set"),
+        Action.NODE_CHECKED: _("All that is stored checked"),
     }
     return words.get(action, action.value)

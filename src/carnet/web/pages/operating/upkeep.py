@@ -18,7 +18,7 @@ from carnet.services.drilling import read_last_drill
 from carnet.services.filing.records import Files
 from carnet.services.principals import Principal
 from carnet.services.surroundings import WEEK_MS
-from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_obstacle, list_jobs
+from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_last_check, find_obstacle, list_jobs
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
@@ -69,6 +69,7 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, *, refused: Ref
         "since": None if last is None else max(0, seen.state.size - last.log_size),
         "is_old": last is not None and seen.state.size > last.log_size and now - last.at > WEEK_MS,
         "tried": tried,
+        "checked": find_last_check(office),
         "now": now,
         "jobs": list_jobs(office, principal),
         "obstacles": {act: find_obstacle(desk.settings, act) for act in (BACKUP, DRILL)},

@@ -131,7 +131,7 @@ def _make_upkeep() -> None:
         sa.Column("started_ms", sa.Integer(), nullable=True),
         sa.Column("ended_ms", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
-        checks=("act IN ('backup', 'drill')", "state IN ('waiting', 'running', 'done', 'failed')"),
+        checks=("act IN ('backup', 'drill', 'check')", "state IN ('waiting', 'running', 'done', 'failed')"),
     )
 
 
