@@ -15,13 +15,13 @@ from carnet.node.writer import Writer
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.invitations import invite
 from carnet.services.accounts.office import OPERATOR_HERE
-from carnet.services.accounts.registry import HOLDER, OPERATOR, find_account
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, find_account
 from carnet.services.approving import requests
 from carnet.services.approving.changes import find_subject, list_changes
 from carnet.services.approving.requests import Approval, ask, grant, list_approvals, refuse, resume, take_link, withdraw
 from carnet.services.approving.wishes import InviteOperator
 from carnet.services.members import plan_accreditation, plan_enrolment, plan_retirement
-from carnet.services.principals import Principal
+from carnet.services.principals import Principal, Role, Standing
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
 from tests.cli.run import carnet
@@ -261,3 +261,17 @@ def test_cli__lists_shows_and_takes_back(ground: Ground) -> None:
     assert (late.code, "approval_decided" in late.err) == (1, True)
     nothing = carnet("approval", "show", "apr_" + "0" * 32, home=home)
     assert (nothing.code, "carnet approval list" in nothing.err) == (1, True)
+
+
+def test_grant__refused_second_operator_needed__for_whoever_let_the_members_people_in(ground: Ground) -> None:
+    """An operator who invites a member's admin could be that admin: what it asks for is another one's to decide."""
+    first, second = ground.operators
+    member = ground.enrol()
+    digest = ground.writer.state.members.get(member).keys[0].digest
+    invite(ground.office, first, Post(Standing.STAFF, member, Role.ADMIN))
+    admin = ground.add_staff(member)
+    asked = ask(ground.office, ground.writer, admin, RevokeKey(member, digest))
+    with refusing(Reason.SECOND_OPERATOR_NEEDED):
+        grant(ground.office, ground.writer, first, asked.public_id)
+    assert ground.writer.state.members.get(member).keys[0].revoked is None
+    assert grant(ground.office, ground.writer, second, asked.public_id).state == "done"

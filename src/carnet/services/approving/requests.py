@@ -224,6 +224,20 @@ def _check_second(connection: Connection, principal: Principal, found: Approval)
         raise Refused(Reason.NOT_PERMITTED, "a request is decided by an operator")
     if account.public_id == found.asked_by:
         raise Refused(Reason.SECOND_OPERATOR_NEEDED, "another operator decides what you have asked for")
+    asker = find_account(connection, read_id("acc", found.asked_by, Reason.UNKNOWN_ACCOUNT))
+    if asker is None or asker.standing is not Standing.OPERATOR:
+        _check_did_not_invite(connection, account.public_id, found)
+
+
+def _check_did_not_invite(connection: Connection, operator: str, found: Approval) -> None:
+    """Raise Refused(SECOND_OPERATOR_NEEDED) for an operator who has let people of this member in: one who could be its
+    admin as well would be both."""
+    member = find_member_id(found.kept.act)
+    query = "SELECT count(*) FROM event WHERE who = ? AND action = ? AND member = ?"
+    values = (operator, Action.ACCOUNT_INVITED.value, "" if member is None else name_id("mem", member))
+    if connection.execute(query, values).fetchone()[0]:
+        saying = "you have invited people of this member: another operator decides what they ask for"
+        raise Refused(Reason.SECOND_OPERATOR_NEEDED, saying)
 
 
 def _carry_out(office: Office, writer: Writing, principal: Principal, found: Approval) -> Approval:
