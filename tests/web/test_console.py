@@ -389,3 +389,27 @@ def test_ask__refused_to_an_admin_for_anything_but_its_own_keys(shop: Workshop) 
     with pytest.raises(Refused) as refused:
         ask(office, door, clerk, RevokeKey(garage.id, garage.keys[0].digest))
     assert refused.value.reason is Reason.NOT_PERMITTED
+
+
+def test_trail__is_the_members_own_searched_and_taken_away(shop: Workshop) -> None:
+    shop.seal("vehicle.service-1", odometer="53000", **{"activities.0.text": "Oil"})
+    shop.send("/console/codes", "/console/codes", vehicle=VIN)
+    path = "/organisation/audit"
+    shop.get(path, 403)
+    shop.be("auditor")
+    assert f'href="{path}"' in shop.get("/console")
+    page = shop.get(f"{path}?action=claim.code_issued")
+    assert "Code for a vehicle issued" in page
+    assert "The clerk" in page
+    assert "Nothing of that is in the trail" in shop.get(f"{path}?until=2001-01-01")
+    shop.get(f"{path}?since=yesterday", 422)
+    assert "Older entries" not in page
+    answer = shop.send(path, f"{path}/export", format="csv", action="claim.code_issued")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert {row["action"] for row in rows} == {"claim.code_issued"}
+    assert {row["member"] for row in rows} == {f"mem_{shop.members['garage'].hex()}"}
+    lines = shop.send(path, f"{path}/export", format="json").text.splitlines()
+    assert len(lines) > len(rows)
+    shop.be("other")
+    assert "Code for a vehicle issued</th>" not in shop.get(path)
+    assert "The clerk" not in shop.get(path)

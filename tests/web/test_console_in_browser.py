@@ -173,7 +173,7 @@ def list_desk_pages(shop: Workshop) -> list[str]:
     return [
         "/console", "/console/write", *(f"/console/write/{kind}" for kind in kinds), "/console/vehicles",
         f"/console/vehicles?q={VIN[:-1]}9", vehicle, f"{vehicle}/entries/{{seq}}", f"{vehicle}/entries/{{seq}}/correct",
-        "/console/codes", "/console/use", "/organisation/keys", "/organisation",
+        "/console/codes", "/console/use", "/organisation/keys", "/organisation/audit", "/organisation",
     ]  # fmt: skip
 
 

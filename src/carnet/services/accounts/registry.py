@@ -124,6 +124,16 @@ def list_accounts(office: Office, principal: Principal) -> Sequence[Account]:
         return [_to_account(row) for row in connection.execute(query, values).fetchall()]
 
 
+def list_names(office: Office, principal: Principal) -> dict[str, str]:
+    """How the people of the caller's member are called, by account, those who have left too: for its admins and
+    auditors. Raises Refused(NOT_PERMITTED)."""
+    if principal.standing is not Standing.STAFF or principal.role not in (Role.ADMIN, Role.AUDITOR):
+        raise Refused(Reason.NOT_PERMITTED, "only a member's admins and auditors may do this")
+    with office.people.read() as connection:
+        rows = connection.execute("SELECT id, name FROM account WHERE member = ?", (principal.member,)).fetchall()
+    return {name_id("acc", bytes(id_)): name for id_, name in rows}
+
+
 def end_account(office: Office, principal: Principal, account: str) -> None:
     """End an account, with its sessions, passkeys, codes and holdings, at once.
 
