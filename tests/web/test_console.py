@@ -231,7 +231,7 @@ def test_contest__is_shown_to_the_author_and_answered(shop: Workshop) -> None:
     page = shop.seal(odometer="49000")
     seq = int(page.rpartition("/")[2])
     chain = bytes.fromhex(shop.passport[4:])
-    _object(shop, chain, seq, "It was 39,000")
+    object_to_entry(shop, chain, seq, "It was 39,000")
     today = shop.get("/console")
     assert "An entry of yours is contested" in today
     assert "It was 39,000" in today
@@ -246,7 +246,7 @@ def test_contest__is_shown_to_the_author_and_answered(shop: Workshop) -> None:
     assert "It was 39,000" not in shop.get("/console")
 
 
-def _object(shop: Workshop, chain: bytes, seq: int, note: str) -> None:
+def object_to_entry(shop: Workshop, chain: bytes, seq: int, note: str) -> None:
     holder = Principal(Standing.HOLDER, account=shop.lodge.desk.shelf["holdings"].find_holder(chain))
     with shop.lodge.node.read() as reader:
         target = list(reader.read_entries(chain))[seq].sid
