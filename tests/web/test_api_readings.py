@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from carnet.encoding import unb64
 from carnet.errors import Reason
 from carnet.node.found import enrol_key
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.filing.records import Files
 from carnet.services.filing.taking import take
 from carnet.services.principals import Principal, Standing
+from carnet.services.receipts import describe_receipt
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
 from carnet.web.api.files import get_files
@@ -121,6 +123,16 @@ def test_file__is_understood_mended_and_certified(town: WebTown) -> None:
     done = town.call("garage", "GET", f"/v1/files/{job}").json()
     assert (done["state"], done["counts"]["sealed"], done["counts"]["faulty"]) == ("done", 29, 1)
     assert count_services(town) == 29
+    receipts = town.call("garage", "GET", f"/v1/files/{job}/receipts?limit=2").json()
+    assert (len(receipts["data"]), receipts["has_more"]) == (2, True)
+    one = receipts["data"][0]["receipt"]
+    signed = town.service.node.writers[0].find_receipt(
+        0, bytes.fromhex(one["passport"]), bytes.fromhex(one["statement"])
+    )
+    assert signed is not None
+    assert describe_receipt(signed).items() <= one.items()
+    assert len(unb64(one["sig"], 64)) == 64
+    assert town.call("dealer", "GET", f"/v1/files/{job}/receipts").status_code == 404
     assert town.call("garage", "GET", f"/v1/files/{job}/faulty").content.splitlines()[-1] == UNKNOWN.strip().encode()
     (event,) = [one for one in list_events(town.office, operator()) if one.action is Action.FILE_CERTIFIED]
     assert event.about == job

@@ -24,7 +24,7 @@ from carnet.node.prepare import Item as Statement
 from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
-from carnet.services.receipts import make_receipt
+from carnet.services.receipts import describe_receipt, make_receipt
 from carnet.services.regrouping import Batch, Held
 from carnet.types import Millis, Subject
 from carnet.vault.sealing import compute_source_digest
@@ -59,10 +59,12 @@ Progress = Callable[[Summary], None]
 
 
 class Sinks(NamedTuple):
-    """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON."""
+    """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON. Those of a file whose sender may
+    ask for any of them later are signed when they are asked for: `is_signed_later`."""
 
     faults: FaultyRows | None = None
     receipts: IO[bytes] | None = None
+    is_signed_later: bool = False
 
 
 NOWHERE = Sinks()
@@ -336,6 +338,7 @@ def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: S
     for receipt in outcome.receipts:
         row = flight.rows[receipt.place]
         if row is not None:
-            line = {**make_receipt(writer, receipt), "row": row.row}
+            made = describe_receipt(receipt) if sinks.is_signed_later else make_receipt(writer, receipt)
+            line = {**made, "row": row.row}
             sinks.receipts.write(encode_trusted(line) + b"\n")
     sinks.receipts.flush()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from carnet.encoding import b64
+from carnet.encoding import b64, unb64
 from carnet.node.placing import Receipt
 from carnet.node.writing import Writing
+
+DIGEST_BYTES: Final = 32
 
 
 def make_receipt(writer: Writing, receipt: Receipt) -> dict[str, object]:
@@ -22,13 +25,33 @@ def make_receipts(writer: Writing, receipts: Sequence[Receipt]) -> list[dict[str
 
 def _describe(receipt: Receipt, key: str, sig: bytes) -> dict[str, object]:
     return {
-        "accepted_ms": receipt.accepted_ms,
+        **describe_receipt(receipt),
         "deadline_ms": receipt.accepted_ms,
         "key": key,
+        "sig": b64(sig),
+    }
+
+
+def describe_receipt(receipt: Receipt) -> dict[str, object]:
+    """What a receipt says, unsigned: `read_receipt` makes it one that can be signed."""
+    return {
+        "accepted_ms": receipt.accepted_ms,
         "passport": receipt.chain16.hex(),
         "record": receipt.seal,
         "seq": receipt.seq,
-        "sig": b64(sig),
         "signed": b64(receipt.signed),
         "statement": receipt.sid.hex(),
     }
+
+
+def read_receipt(told: Mapping[str, Any]) -> Receipt:
+    """The receipt that was described."""
+    return Receipt(
+        0,
+        bytes.fromhex(told["passport"]),
+        told["seq"],
+        bytes.fromhex(told["statement"]),
+        told["record"],
+        unb64(told["signed"], DIGEST_BYTES),
+        told["accepted_ms"],
+    )

@@ -146,7 +146,7 @@ def _seal(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_coun
     now = now_ms()
     # Receipts are for ever: those of a run that was cut short stay.
     receipts = _create(files, job, stack, "receipts.ndjson", is_new=False)
-    sinks = Sinks(_open_faults(files, job, opened, stack, now), receipts)
+    sinks = Sinks(_open_faults(files, job, opened, stack, now), receipts, is_signed_later=True)
     tell = _Teller(files, job, source)
     chunks = _limit_bytes(source.chunks(), job.wish.size)
     limited = importer._replace(read=partial(_limit_rows, importer))

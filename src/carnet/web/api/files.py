@@ -257,9 +257,7 @@ def list_faults(
     check_limit(limit)
     files = get_files(desk)
     found = files.get(get_sender(desk, principal), job)
-    if starting_after is not None and not (starting_after.isascii() and starting_after.isdigit()):
-        raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is the id of a fault", field="starting_after")
-    start = 0 if starting_after is None else int(starting_after[:12]) + 1
+    start = find_start(starting_after)
     lines, has_more = read_lines(files.path(found, "faults.ndjson"), start, limit)
     data = [
         FaultShown(
@@ -306,6 +304,15 @@ def get_outcomes(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> 
     headers = {"Content-Disposition": f'attachment; filename="{found.id}-outcomes.csv"'}
     table = write_csv(header, _list_outcomes(files, found))
     return Stream(table, media_type=f"{CSV}; charset=utf-8", headers=headers)
+
+
+def find_start(starting_after: str | None) -> int:
+    """The place in a list of rows after this id. Raises Refused(VALUE_OUT_OF_RANGE)."""
+    if starting_after is None:
+        return 0
+    if not (starting_after.isascii() and starting_after.isdigit()):
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is the id of a row in it", field="starting_after")
+    return int(starting_after[:12]) + 1
 
 
 def _show_cells(fault: dict[str, Any]) -> list[CellShown]:

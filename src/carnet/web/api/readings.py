@@ -7,21 +7,33 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, delete, get, patch, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from carnet.errors import Reason
 from carnet.formats.columns import find_meanings
 from carnet.formats.mapping_document import Mapping
 from carnet.services.access import get_member
+from carnet.services.appending import ReceiptShown
 from carnet.services.filing.acting import choose_columns, choose_mapping, get_reading, mend
 from carnet.services.filing.desk import certify_file
 from carnet.services.filing.mappings import Saved, list_saved, remove, rename
 from carnet.services.filing.reading import Reading
-from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS
-from carnet.services.timelines import Shape, format_time
+from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS, read_lines
+from carnet.services.receipts import make_receipts, read_receipt
+from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
 from carnet.web.api.answers import answer
 from carnet.web.api.contract import Contract, ListOf, promise
-from carnet.web.api.files import GONE, SENDERS, TAG, CountsShown, FileShown, get_files, get_sender, show_file
+from carnet.web.api.files import (
+    GONE,
+    SENDERS,
+    TAG,
+    CountsShown,
+    FileShown,
+    find_start,
+    get_files,
+    get_sender,
+    show_file,
+)
 from carnet.web.desk import TheDesk, ThePrincipal
 from carnet.web.inputs import Input
 from carnet.web.people import get_office
@@ -111,6 +123,14 @@ class MappingShown(Shape, frozen=True, kw_only=True):
     object: Literal["mapping"] = "mapping"
 
 
+class RowReceiptShown(Shape, frozen=True, kw_only=True):
+    """The node's signed word that a row of the file stands in its passport; `id` goes on from it."""
+
+    id: str
+    row: int
+    receipt: ReceiptShown
+
+
 class NameIn(Input, frozen=True, kw_only=True):
     """A new name."""
 
@@ -193,6 +213,32 @@ def certify_file_job(desk: TheDesk, principal: ThePrincipal, job: FromPath[str])
     with desk.reading() as reader:
         member = get_member(reader.state, principal)
     return answer(show_file(files, certify_file(files, desk.shelf.get("office"), member, principal, job)))
+
+
+@get(
+    "/files/{job:str}/receipts",
+    opt=promise(SENDERS, Contract(TAG, answer=ListOf[RowReceiptShown], refusals=(*GONE, Reason.VALUE_OUT_OF_RANGE))),
+    sync_to_thread=True,
+)
+def list_receipts(
+    desk: TheDesk,
+    principal: ThePrincipal,
+    job: FromPath[str],
+    limit: FromQuery[int] = DEFAULT_LIMIT,
+    starting_after: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """The receipts of the rows that are sealed, in the order in which they were; each is signed as it is asked for."""
+    check_limit(limit)
+    files = get_files(desk)
+    found = files.get(get_sender(desk, principal), job)
+    start = find_start(starting_after)
+    lines, has_more = read_lines(files.path(found, "receipts.ndjson"), start, limit)
+    receipts = make_receipts(desk.door, [read_receipt(one) for one in lines])
+    data = [
+        RowReceiptShown(id=str(start + at), row=one["row"], receipt=msgspec.convert(receipt, ReceiptShown))
+        for at, (one, receipt) in enumerate(zip(lines, receipts, strict=True))
+    ]
+    return answer(ListOf(data=data, has_more=has_more))
 
 
 @get("/mappings", opt=promise(SENDERS, Contract(TAG, answer=ListOf[MappingShown])), sync_to_thread=True)
@@ -280,6 +326,7 @@ ROUTES = [
     choose_file_columns,
     mend_file,
     certify_file_job,
+    list_receipts,
     list_mappings,
     rename_mapping,
     remove_mapping,
