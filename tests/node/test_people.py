@@ -14,11 +14,14 @@ from carnet.node.backup.take import take_backup
 from carnet.node.home import Home
 from carnet.node.moving import move_store
 from carnet.node.people import MOVING, open_people
+from carnet.outbound.addresses import Reach
 from carnet.services.accounts.office import Office, open_office
 from carnet.services.accounts.passkeys import begin_sign_up, finish_sign_up
 from carnet.services.accounts.recovery import recover
 from carnet.services.accounts.registry import list_accounts
 from carnet.services.accounts.sessions import find_principal
+from carnet.services.webhooks.endpoints import add_endpoint
+from carnet.services.webhooks.messages import insert_message, list_due, list_messages
 from carnet.vault.people.store import FILE
 from carnet.vault.people.tables import people
 from tests.node.home import START_MS, TestNode, make_node, new_passport
@@ -78,6 +81,27 @@ def test_backup__holds_accounts_and_a_restored_copy_no_session(node: TestNode, t
     assert recover(office, VISIT, code).account.name == "Person 2"
     office.people.close()
     assert [path.name for path in node.path.iterdir() if "copy" in path.name] == []
+
+
+def test_backup__of_what_waits_to_be_told_a_restored_copy_tells_nothing(node: TestNode, tmp_path: Path) -> None:
+    """A drill beside the node it was taken of must not call anybody."""
+    fill(node)
+    office, now = open_test_office(node.path), START_MS + 10**9
+    member = node.operator.id
+    endpoint = add_endpoint(office, OPERATOR, member, "https://hooks.example.org/", reach=Reach())
+    with office.people.write() as connection:
+        insert_message(connection, b"m" * 16, endpoint, "file.done", b"{}", now, next_ms=now)
+    office.people.close()
+    (tmp_path / "backups").mkdir()
+    file = tmp_path / "backups" / "b"
+    take_backup(Home(node.path), file, SEALER, now=now, random_bytes=node.dice)
+    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=now)
+    for path, state in ((node.path, "waiting"), (tmp_path / "copy", "dead")):
+        office = open_test_office(path)
+        assert [one.state for one in list_messages(office, OPERATOR, endpoint.public_id)[0]] == [state]
+        with office.people.read() as connection:
+            assert bool(list_due(connection, now + 1, ())) == (state == "waiting")
+        office.people.close()
 
 
 def test_backup__of_a_home_without_accounts_restores(node: TestNode, tmp_path: Path) -> None:

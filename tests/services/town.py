@@ -78,8 +78,8 @@ STRANGER = Principal(Standing.HOLDER, account="acc_stranger")
 OPERATOR = Principal(Standing.OPERATOR, account="acc_operator")
 
 
-def make_town(path: Path) -> Town:
-    node = make_node(path)
+def make_town(path: Path, store_url: str | None = None) -> Town:
+    node = make_node(path, store_url=store_url)
     writer = node.open()
     kinds = {"dealer": "dealer", "garage": "garage", "centre": "inspection_centre", "insurer": "insurer"}
     members = {name: writer.enrol_member(f"The {name}", kind) for name, kind in kinds.items()}

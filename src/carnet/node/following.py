@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
+from carnet.node.lookup import ask_many
 from carnet.node.reader import Reader
 from carnet.types import Basis, Mark, MemberId
 from carnet.vault.codes import HISTORY
@@ -31,8 +32,9 @@ _SUBMISSIONS: Final = (
     " WHERE submission.id > ? AND submission.id <= ? AND places IS NOT NULL ORDER BY submission.id"
 )
 _ENTRIES: Final = (
-    "SELECT chain16, sid, entry.kind, basis, mark, target FROM entry JOIN chain ON chain.id = entry.chain"
-    " WHERE entry.chain = ? AND entry.seq BETWEEN ? AND ? AND chain.type = ? ORDER BY entry.seq"
+    "SELECT entry.submission, entry.chain, entry.seq, chain16, sid, entry.kind, basis, mark, target FROM entry"
+    " JOIN chain ON chain.id = entry.chain"
+    " WHERE entry.chain IN (?) AND entry.submission > {after} AND entry.submission <= {until} AND chain.type = {type}"
 )
 _TARGET: Final = (
     "SELECT entry.kind, basis, member FROM entry JOIN submission ON submission.id = entry.submission"
@@ -84,6 +86,20 @@ class _New(NamedTuple):
     kinds: bytes
 
 
+class _Row(NamedTuple):
+    """An entry as it is stored; they are ordered by submission, chain and seq."""
+
+    submission: int
+    chain: int
+    seq: int
+    passport: bytes
+    sid: bytes
+    kind: int
+    basis: int
+    mark: int
+    target: bytes | None
+
+
 def find_last_submission(connection: Connection) -> int:
     """The number of the newest submission; 0 where there is none."""
     return int(connection.execute("SELECT coalesce(max(id), 0) FROM submission").fetchone()[0])
@@ -95,42 +111,48 @@ def list_submissions(
     """The submissions of these members with numbers above `after`, up to `until`, each with its `first` entries. What
     was said on a holder's word is the holder's, and no member's."""
     names = reader.stored_kinds.names_of
-    for new in _list_new(reader, after, until):
-        if new.member not in members:
+    wanted = [new for new in _list_new(reader, after, until) if new.member in members]
+    chains = {chain for new in wanted for chain in _find_chains(new, first)}
+    found: dict[int, list[_Row]] = {}
+    for row in _read_entries(reader, chains, after, until):
+        found.setdefault(row.submission, []).append(row)
+    for new in wanted:
+        rows = sorted(found.get(new.id, ()))[:first]
+        if not rows or any(row.basis == Basis.HOLDER for row in rows):
             continue
         counts = {names[kind][0]: count for kind, count in decode_kinds(new.kinds).items()}
         total = sum(count for kind, count in counts.items() if not kind.startswith(JOURNALS))
-        called, is_own = list[Called](), True
-        for run in decode_places(new.places):
-            if len(called) >= first or not is_own:
-                break
-            last = run.first + min(run.length, first - len(called)) - 1
-            for chain16, sid, kind, basis, _, _ in _read_run(reader, run.chain, run.first, last):
-                is_own = is_own and basis != Basis.HOLDER
-                called.append(Called(bytes(chain16), bytes(sid), names[kind][0]))
-        if called and is_own:
-            yield SealedSubmission(new.root, new.member, new.seal, total, tuple(called))
+        called = tuple(Called(row.passport, row.sid, names[row.kind][0]) for row in rows)
+        yield SealedSubmission(new.root, new.member, new.seal, total, called)
 
 
 def list_marking(reader: Reader, after: int, until: int) -> Iterator[Marking]:
     """The entries of all submissions above `after`, up to `until`, that supersede or contest another one: of those that
     are there to mark, or have few entries."""
-    names = reader.stored_kinds.names_of
+    names, wanted = reader.stored_kinds.names_of, dict[int, _New]()
     for new in _list_new(reader, after, until):
         counts = decode_kinds(new.kinds)
-        if sum(counts.values()) > FEW and not any(names[kind][0] in MARKING_KINDS for kind in counts):
+        if sum(counts.values()) <= FEW or any(names[kind][0] in MARKING_KINDS for kind in counts):
+            wanted[new.id] = new
+    chains = {run.chain for new in wanted.values() for run in decode_places(new.places)}
+    for row in sorted(_read_entries(reader, chains, after, until)):
+        if row.mark not in (Mark.SUPERSEDES, Mark.CONTESTS) or row.target is None or row.submission not in wanted:
             continue
-        for run in decode_places(new.places):
-            for chain16, sid, _, basis, mark, target in _read_run(
-                reader, run.chain, run.first, run.first + run.length - 1
-            ):
-                if mark not in (Mark.SUPERSEDES, Mark.CONTESTS) or target is None:
-                    continue
-                found: Any = reader.connection.execute(_TARGET, (run.chain, bytes(target))).fetchone()
-                if found is not None:
-                    called = Called(bytes(chain16), bytes(target), names[found[0]][0])
-                    told = (bytes(sid), new.member, basis, mark, new.seal)
-                    yield Marking(*told, called, bytes(found[2]), found[1])
+        found: Any = reader.connection.execute(_TARGET, (row.chain, row.target)).fetchone()
+        if found is not None:
+            new, called = wanted[row.submission], Called(row.passport, row.target, names[found[0]][0])
+            told = (row.sid, new.member, row.basis, row.mark, new.seal)
+            yield Marking(*told, called, bytes(found[2]), found[1])
+
+
+def _find_chains(new: _New, first: int) -> Iterator[int]:
+    """The chains in which its `first` entries stand."""
+    left = first
+    for run in decode_places(new.places):
+        if left <= 0:
+            return
+        yield run.chain
+        left -= run.length
 
 
 def _list_new(reader: Reader, after: int, until: int) -> Iterator[_New]:
@@ -138,6 +160,11 @@ def _list_new(reader: Reader, after: int, until: int) -> Iterator[_New]:
         yield _New(number, bytes(root), bytes(member), seal, places, kinds)
 
 
-def _read_run(reader: Reader, chain: int, first: int, last: int) -> list[Any]:
-    found: list[Any] = reader.connection.execute(_ENTRIES, (chain, first, last, HISTORY)).fetchall()
-    return found
+def _read_entries(reader: Reader, chains: Collection[int], after: int, until: int) -> Iterator[_Row]:
+    """The entries of histories in these chains that came in these submissions, a few hundred chains at a time."""
+    query = _ENTRIES.format(after=int(after), until=int(until), type=HISTORY)
+    for submission, chain, seq, chain16, sid, kind, basis, mark, target in ask_many(
+        reader.connection, query, sorted(chains)
+    ):
+        passport, aim = bytes(chain16), None if target is None else bytes(target)
+        yield _Row(submission, chain, seq, passport, bytes(sid), kind, basis, mark, aim)

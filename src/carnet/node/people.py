@@ -23,6 +23,7 @@ from carnet.vault.transfer import copy_rows
 
 MOVING: Final = "people.sqlite.moving"
 SHORT_LIVED: Final = ("session", "access_token", "ceremony")
+_BURY: Final = "UPDATE webhook_message SET state = 'dead', next_ms = NULL, trouble = 'restored' WHERE state = 'waiting'"
 
 
 class OpenedPeople(NamedTuple):
@@ -69,7 +70,8 @@ def copy_people(home: Home, scratch: Path) -> IO[bytes] | None:
 
 
 def forget_sessions(home: Home) -> None:
-    """In a restored copy nobody is signed in: a session that was ended since the backup must not live again."""
+    """In a restored copy nobody is signed in: a session that was ended since the backup must not live again. And what
+    waited to be told is told by nobody: the original has done so, or somebody sends it again."""
     path = home.path / FILE
     if not path.exists():
         return
@@ -77,6 +79,7 @@ def forget_sessions(home: Home) -> None:
         with store.write() as connection:
             for table in SHORT_LIVED:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+            connection.execute(_BURY)
         _settle(store)
 
 

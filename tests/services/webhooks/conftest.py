@@ -1,4 +1,4 @@
-"""The ground of these tests."""
+"""The ground of these tests, on each kind of database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from tests.services.webhooks.ground import Ground, open_ground
 
 
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    with open_ground(tmp_path) as made:
+@pytest.fixture(params=["sqlite", "postgres"])
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").make_url()
+    with open_ground(tmp_path, url) as made:
         yield made

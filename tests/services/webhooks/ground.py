@@ -77,8 +77,8 @@ class Ground:
 
 
 @contextmanager
-def open_ground(path: Path) -> Iterator[Ground]:
-    town = make_town(path)
+def open_ground(path: Path, store_url: str | None = None) -> Iterator[Ground]:
+    town = make_town(path, store_url)
     clock, home = town.node.clock, Home(town.node.path)
     office = replace(open_office(home, "test.example"), clock=clock)
     files = Files(home, clock, os.urandom)

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from carnet.ledger.commands import AccreditMember
+from carnet.ledger.rules.default import CLASS_OF_KIND
 from carnet.services.accounts.auditing import Action, list_events, record
 from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.office import DAY_MS
@@ -17,8 +19,8 @@ from carnet.services.principals import Scope
 from carnet.services.webhooks.endpoints import Endpoint, end, start_again, stop
 from carnet.services.webhooks.events import MAX_ENTRIES
 from carnet.services.webhooks.following import EXPIRES_WITHIN_MS, Follower, Pace
-from carnet.types import Basis
-from tests.node.home import more, occurred
+from carnet.types import Basis, Mark
+from tests.node.home import make_item, more, occurred
 from tests.node.home import reading as make_reading
 from tests.services.accounts.ground import OPERATOR
 from tests.services.town import VIN, reading, sid_of
@@ -141,6 +143,26 @@ def test_marks__of_others_are_told_and_ones_own_are_not(ground: Ground) -> None:
         "kind": "vehicle.odometer/1",
     }
     assert [kind for kind, _ in ground.told(other)] == ["entry.sealed"]
+
+
+def test_marks__of_a_corrector_supersede_and_those_of_others_contest(ground: Ground) -> None:
+    """As docs/spec 2.9 judges them: only who is accredited for it withdraws another's entry."""
+    mine = ground.add("garage", "https://hooks.example.org/", "entry.superseded", "entry.contested")
+    passport, writer = ground.town.open("dealer"), ground.town.writer
+    first, second = (write(ground, 1000 + day, f"2023-05-0{day}") for day in (1, 2))
+    authority = writer.enrol_member("The authority", "public_authority")
+    right = ("passport.rectified/1", int(Basis.HOSTED), CLASS_OF_KIND["passport.rectified/1"])
+    writer.run(AccreditMember(authority.id, tuple(sorted({*authority.accreditations, right}))))
+    centre = ground.town.members["centre"]
+    for author, kind, target in (
+        (authority, "passport.rectified/1", first),
+        (centre, "passport.corrected/1", second),
+    ):
+        marking = make_item(kind, VIN, Mark.SUPERSEDES, sid_of(target), reason="typing_error")
+        assert writer.append(author.id, Basis.HOSTED, [more(writer.find_chain_by_id(passport), marking)]).receipts
+    ground.follow()
+    told = [(kind, data["entry"]) for kind, data in ground.told(mine)]
+    assert told == [("entry.superseded", first.entry), ("entry.contested", second.entry)]
 
 
 def test_kinds__only_those_that_were_asked_for(ground: Ground) -> None:

@@ -35,7 +35,7 @@ from being told twice."""
 
 EXPIRES_WITHIN_MS: Final = 14 * DAY_MS
 MARK_EVENTS: Final = frozenset({events.ENTRY_SUPERSEDED, events.ENTRY_CONTESTED})
-AT_ONCE: Final = 2000
+AT_ONCE: Final = 500
 """Submissions that are looked at in one round."""
 
 FILE_EVENTS: Final = frozenset({events.FILE_DONE, events.FILE_FAILED})

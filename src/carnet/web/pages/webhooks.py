@@ -247,6 +247,7 @@ def say_trouble(language: Language, code: str | None, status: int | None) -> str
         Trouble.TIMED_OUT: _("It took longer than 15 seconds."),
         Trouble.NO_ANSWER: _("What came back is no answer of a web server."),
         Trouble.REDIRECTED: _("It sends on to another address, which is not followed."),
+        "restored": _("The node was restored from a backup before it was delivered."),
         "stopped": _("The address was stopped before."),
         "ended": _("The address was ended before."),
         "not_permitted": _("You may not see what it was about any more."),
