@@ -14,6 +14,10 @@ SECTIONS = (
     "", "/vehicle", "/holder", "/status", "/history", "/inspections", "/odometer", "/contracts", "/procedures",
     "/documents",
 )  # fmt: skip
+DESK_PAGES = (
+    "/console", "/console/write", "/console/write/vehicle.odometer-1", "/console/write/vehicle.service-1",
+    "/console/vehicles", "/console/codes", "/console/use", "/organisation/keys",
+)  # fmt: skip
 FORMS = ("/add", *(f"/add?type={type_}" for type_ in ("reading", "own_work", "invoice", "document", "note")))
 
 
@@ -35,6 +39,7 @@ def list_pages(street: Street) -> list[tuple[str | None, str]]:
         *(("holder", path) for path in holders),
         ("newcomer", "/vehicles"),
         *(("operator", path) for path in operators),
+        *(("clerk", path) for path in DESK_PAGES),
         *(("clerk", path) for path in ("/console/files", "/console/files/mappings", *street.list_files())),
         *((None, path) for path in visitors),
     ]
