@@ -6,7 +6,7 @@ Ids are texts with their prefix (`pas_…`, `ent_…`). A vehicle is named by it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -212,6 +212,12 @@ class Desk:
     def issue_code(self, passport: str) -> shapes.IssuedCode:
         """A one-time code with which a holder claims a passport that your member opened or serviced."""
         return self._transport.post("/v1/claim-codes", shapes.IssuedCode, {"passport": passport})
+
+    def invite(self, vehicles: Sequence[str]) -> list[shapes.Invited]:
+        """For each of up to 100 vehicles (VIN or plate) of your customers, a code and the link to claim its passport
+        with, under your member's look; or the code of why there is none."""
+        body = {"vehicles": list(vehicles)}
+        return self._transport.post("/v1/customers", shapes.InvitedList, body).data
 
     def codes(self) -> Iterator[shapes.PrintedCode]:
         """The codes that your member printed, the newest first."""

@@ -66,6 +66,24 @@ class IssuedCode(Record, frozen=True, kw_only=True):
     valid_until: str
 
 
+class Invited(Record, frozen=True, kw_only=True):
+    """A customer's vehicle: its code and link, shown this once, or `refused` with the code of a refusal."""
+
+    vehicle: str
+    passport: str | None
+    code: str | None
+    link: str | None
+    valid_until: str | None
+    refused: str | None
+
+
+class InvitedList(Record, frozen=True, kw_only=True):
+    """One for each vehicle, in the order given, and for how many there is a code."""
+
+    data: list[Invited]
+    made: int
+
+
 class PrintedCode(Record, frozen=True, kw_only=True):
     """A code that your member printed, without its secret. `state`: in_force, used, revoked or over."""
 
