@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from carnet.node.lookup import ask_many
-from carnet.passport.link import Head as LinkHead
-from carnet.passport.link import append_link
+from carnet.passport.link import compute_link_id, compute_next_epoch, frame_link
 from carnet.passport.statement import NO_TARGET, compute_signed, compute_submission
 from carnet.vault.store import Blob, Connection
 
@@ -26,21 +25,28 @@ CENSUS_CHAINS: Final = 4096
 # Only a chain that changed since the latest census has entries that are newer than the head in its row; most have not,
 # and that list is small. The submission's own row is read once for many entries, so it is not joined.
 _NEWER = (
-    "SELECT entry.chain, entry.seq, mark, target, sid, submission, seal FROM census_changed CROSS JOIN chain"
+    "SELECT entry.chain, mark, target, sid, submission, seal FROM census_changed CROSS JOIN chain"
     " CROSS JOIN entry WHERE chain.id = census_changed.chain AND entry.chain = chain.id AND entry.seq > chain.head_seq"
-    " AND census_changed.chain IN (?) ORDER BY entry.chain, entry.seq"
+    " AND census_changed.chain {} ORDER BY entry.chain, entry.seq"
 )
+_NEWER_OF, _NEWER_BETWEEN = _NEWER.format("IN (?)"), _NEWER.format("BETWEEN ? AND ?")
 _SUBMISSIONS = (
     "SELECT submission.id, digest, created_ms, count, root, sig FROM submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id IN (?)"
 )
-_ROWS = "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
+_CHANGED = (
+    "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM census_changed CROSS JOIN chain"
+    " WHERE chain.id = census_changed.chain AND census_changed.chain > ? ORDER BY census_changed.chain LIMIT ?"
+)
 _COUNT = (
     "SELECT (SELECT coalesce(sum(head_seq + 1), 0) FROM chain) + (SELECT coalesce(sum((SELECT max(seq) FROM entry"
     " WHERE entry.chain = chain.id) - head_seq), 0) FROM census_changed JOIN chain ON chain.id = census_changed.chain)"
 )
 LAST_SEQ: Final = "(SELECT max(seq) FROM entry WHERE entry.chain = chain.id)"
 """SQL for the seq of a chain's newest entry."""
+
+Newer = tuple[int, int, bytes | None, bytes, int, int]
+"""An entry that is newer than the head in its chain's row: chain, mark, target, sid, submission, seal."""
 
 _SETTLE: Final = "UPDATE chain SET head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
 
@@ -59,15 +65,23 @@ def follow_heads(
 ) -> dict[int, ChainHead]:
     """The heads of those chains that have entries newer than the head in their row, by their number. `stored` gives
     their chain16 and that head."""
-    rows = list(ask_many(connection, _NEWER, list(stored)))
-    tails = _read_submissions(connection, net, sorted({row[5] for row in rows}))
+    return _follow(connection, net, stored, list(ask_many(connection, _NEWER_OF, list(stored))))
+
+
+def _follow(
+    connection: Connection, net: bytes, stored: Mapping[int, tuple[bytes, ChainHead]], rows: Sequence[Newer]
+) -> dict[int, ChainHead]:
+    tails = _read_submissions(connection, net, sorted({row[4] for row in rows}))
     found: dict[int, ChainHead] = {}
-    for number, _, mark, target, sid, submission, seal in rows:
-        chain16, before = stored[number]
+    for number, mark, target, sid, submission, seal in rows:
+        known = stored.get(number)
+        if known is None:
+            continue
+        chain16, before = known
         seq, epoch, id_, _ = found.get(number, before)
-        signed = compute_signed(sid, *tails[submission])
-        _, head = append_link(LinkHead(seq, epoch, id_), chain16, sid, mark, target or NO_TARGET, signed)
-        found[number] = ChainHead(*head, seal)
+        seq, epoch, signed = seq + 1, compute_next_epoch(epoch, mark), compute_signed(sid, *tails[submission])
+        link = frame_link(chain16, seq, epoch, id_, sid, mark, target or NO_TARGET, signed)
+        found[number] = ChainHead(seq, epoch, compute_link_id(link), seal)
     return found
 
 
@@ -83,13 +97,16 @@ def settle_changed(
     """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now; their rows
     remember these heads from here on. `known` gives some of them, which then need not be followed."""
     last = 0
-    query = "SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?"
-    while numbers := [row[0] for row in connection.execute(query, (last, CENSUS_CHAINS)).fetchall()]:
-        last = numbers[-1]
-        stored = {row[0]: (row[1], ChainHead(*row[2:])) for row in ask_many(connection, _ROWS, numbers)}
+    while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
+        first, last = rows[0][0], rows[-1][0]
+        stored = {row[0]: (row[1], ChainHead(*row[2:])) for row in rows}
         asked = {number: row for number, row in stored.items() if number not in known}
-        heads = follow_heads(connection, net, asked)
-        heads |= {number: known[number] for number in stored.keys() & known.keys()}
+        heads = {number: known[number] for number in stored.keys() & known.keys()}
+        if len(asked) > len(heads):
+            newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
+            heads |= _follow(connection, net, asked, newer)
+        else:
+            heads |= follow_heads(connection, net, asked)
         moved = [
             (head.seq, head.epoch, Blob(head.id), head.seal, number)
             for number, head in sorted(heads.items())
