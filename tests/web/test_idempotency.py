@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from carnet.services.idempotency import (
 )
 from carnet.services.principals import Principal, Standing
 from carnet.services.together import Together
+from carnet.vault.people.store import open_people_store
 from carnet.vault.store import Error
 from tests.web.town import VIN, WebTown, make_reading, serving_town
 
@@ -118,6 +120,24 @@ def test_write__judges_each_of_a_group_as_if_it_came_alone(records: Idempotency)
     assert records.write([*ended, records.ask(OTHER, KEY, b"asked", 1_002)])[-1].reason is Reason.REQUEST_AT_WORK  # type: ignore[union-attr]
     assert records.write(new) == [Answered(201, one.seed) for one in begun]
     assert records.write([]) == []
+
+
+def test_write__on_a_server_one_that_another_worker_begins_spoils_no_other(request: pytest.FixtureRequest) -> None:
+    with open_people_store(request.getfixturevalue("postgres").make_url()) as people, ThreadPoolExecutor(1) as pool:
+        records = Idempotency(people, bytes(32))
+        same, other = (records.ask(WHO, f"key-of-{number}", b"asked", 1_000) for number in range(2))
+        with people.note() as connection:
+            row = (same.digest, same.body, None, None, 1_000, 1_000 + LEASE_MS)
+            connection.execute("INSERT INTO idempotency VALUES (?,?,?,?,?,?)", row)
+            # The other worker sees nothing of it yet, and waits for its end at the latest.
+            answered = pool.submit(records.write, [same, other])
+            time.sleep(0.3)
+        first, second = answered.result(20)
+        assert isinstance(first, Refused)
+        assert first.reason is Reason.REQUEST_AT_WORK
+        assert isinstance(second, Started)
+        records.finish(second, 201, b"{}", 1_001)
+        assert records.write([other]) == [Answered(201, b"{}")]
 
 
 def test_together__many_at_once_each_get_their_own(records: Idempotency) -> None:

@@ -148,7 +148,9 @@ class Idempotency:
             # Whoever asks for the same within this group comes after it.
             rows[one.digest] = (one.digest, one.body, None, None, since, one.now + LEASE_MS)
             found.append(Started(one.digest, self._digest(b"seed", one.digest, one.body), since))
-        _insert(connection, new)
+        lost = _insert(connection, new)
+        if lost:
+            found = [_at_work() if one.digest in lost else answer for one, answer in zip(asked, found, strict=True)]
         return found
 
     def _digest(self, what: bytes, *parts: bytes) -> bytes:
@@ -174,21 +176,30 @@ def _judge(one: Asked, row: Any) -> Answered | Refused | None:
     if status is not None:
         return Answered(int(status), bytes(answer))
     if until > one.now:
-        return Refused(
-            Reason.REQUEST_AT_WORK,
-            "the same request is at work: ask again in a moment",
-            could_retry=True,
-            retry_after_s=max(1, -(-(until - one.now) // 1000)),
-        )
+        return _at_work(max(1, -(-(until - one.now) // 1000)))
     return None
 
 
-def _insert(connection: Connection, rows: Sequence[Any]) -> None:
-    """One statement for many rows: each statement gives up the interpreter, and waits to have it back."""
+def _at_work(wait_s: int = 1) -> Refused:
+    saying = "the same request is at work: ask again in a moment"
+    return Refused(Reason.REQUEST_AT_WORK, saying, could_retry=True, retry_after_s=wait_s)
+
+
+def _insert(connection: Connection, rows: Sequence[Any]) -> set[bytes]:
+    """One statement for many rows: each statement gives up the interpreter, and waits to have it back. Gives those that
+    another process has begun at the same moment, which only a server lets it."""
+    lost: set[bytes] = set()
     for at in range(0, len(rows), MANY):
         part = rows[at : at + MANY]
-        places = ",".join(["(?,?,?,?,?,?)"] * len(part))
-        connection.execute(f"INSERT INTO idempotency VALUES {places}", [value for row in part for value in row])  # noqa: S608
+        query = f"INSERT INTO idempotency VALUES {','.join(['(?,?,?,?,?,?)'] * len(part))}"  # noqa: S608
+        values = [value for row in part for value in row]
+        if connection.is_file:
+            connection.execute(query, values)
+        else:
+            query += " ON CONFLICT (digest) DO NOTHING RETURNING digest"
+            begun = {bytes(row[0]) for row in connection.execute(query, values).fetchall()}
+            lost |= {bytes(row[0]) for row in part} - begun
+    return lost
 
 
 def _keep(connection: Connection, ended: Sequence[Finished]) -> None:
