@@ -16,7 +16,7 @@ from carnet.services.webhooks.endpoints import add_endpoint
 from carnet.services.webhooks.events import EVENTS, make_example
 from carnet.services.webhooks.keys import get_public_key
 from carnet.services.webhooks.messages import MAX_FAILING_MS, PAUSES_MS
-from carnet.services.webhooks.sending import AT_ONCE, send_test
+from carnet.services.webhooks.sending import AT_ONCE, OF_MEMBER, send_test
 from carnet.vault.people.catalogue import DAY_MS, KEPT_MS
 from tests.receivers import find_closed_port
 from tests.services.accounts.ground import OPERATOR, open_ground
@@ -59,11 +59,13 @@ def test_page__its_times_are_those_of_the_program() -> None:
     assert KEPT_MS["webhook_message"] == 30 * DAY_MS
     assert AT_ONCE == 16
     assert "sixteen addresses" in text
+    assert OF_MEMBER == 4
+    assert "four of one member" in text
 
 
 def test_receiver__of_ten_lines_takes_what_is_genuine_and_nothing_else(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(block.splitlines()) == 10
+    assert len([line for line in block.splitlines() if line.strip()]) == 10
     port = find_closed_port()
     reach = Reach(is_local=True)
     with open_ground(tmp_path / "people.sqlite") as ground:

@@ -283,6 +283,21 @@ def test_sender__a_slow_address_holds_up_nobody_else(ground: Ground) -> None:
         assert {one.state for one in ground.list(first)} == {"waiting"}
 
 
+def test_sender__a_member_with_many_slow_addresses_holds_up_no_other(ground: Ground) -> None:
+    with receiving(silent) as slow, receiving(answering(200)) as quick:
+        for _ in range(6):
+            ground.add("garage", slow.url)
+        other = ground.add("dealer", quick.url)
+        ground.town.open("dealer")
+        ground.town.append(ground.town.staff("garage"), reading(1), subject=VIN)
+        assert ground.follow() == 7
+        sender = ground.sender(timeout_s=8.0, at_once=4, of_member=3)
+        assert sender.start_due() == 4
+        wait_until(lambda: {one.state for one in ground.list(other)} == {"delivered"}, 6.0)
+        assert slow.connections == 3
+        assert sender.start_due() == 0
+
+
 def test_sender__one_that_fails_rests_whatever_waits_for_it(ground: Ground) -> None:
     with receiving(answering(503)) as receiver:
         endpoint = ground.add("garage", receiver.url)

@@ -20,7 +20,7 @@ from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import DAY_MS, HOUR_MS, MINUTE_MS, Office, name_caller, name_id, read_id
 from carnet.services.principals import Principal
 from carnet.services.webhooks.endpoints import FAILING, GONE, Endpoint, find_by_id, get_endpoint, stop
-from carnet.types import Millis
+from carnet.types import MemberId, Millis
 from carnet.vault.store import Connection
 
 PAUSES_MS: Final = (
@@ -111,14 +111,16 @@ def find_message(connection: Connection, id_: bytes) -> Message | None:
     return None if row is None else _to_message(row)
 
 
-def list_due(connection: Connection, now: Millis, besides: Iterable[bytes]) -> list[bytes]:
-    """The addresses for which something is due, who has waited longest first, but for some."""
+def list_due(connection: Connection, now: Millis, besides: Iterable[bytes]) -> list[tuple[bytes, MemberId]]:
+    """The addresses for which something is due, each with its member, who has waited longest first, but for some."""
     query = (
-        "SELECT webhook, min(next_ms) AS first FROM webhook_message WHERE state = 'waiting' AND next_ms <= ?"
-        " GROUP BY webhook ORDER BY first"
+        "SELECT webhook_message.webhook, member, min(next_ms) AS first FROM webhook_message"
+        " JOIN webhook ON webhook.id = webhook_message.webhook WHERE state = 'waiting' AND next_ms <= ?"
+        " GROUP BY webhook_message.webhook, member ORDER BY first"
     )
     left_out = set(besides)
-    return [bytes(row[0]) for row in connection.execute(query, (now,)).fetchall() if bytes(row[0]) not in left_out]
+    found = [(bytes(row[0]), bytes(row[1])) for row in connection.execute(query, (now,)).fetchall()]
+    return [one for one in found if one[0] not in left_out]
 
 
 def find_next_due(connection: Connection, webhook: bytes, now: Millis) -> Message | None:

@@ -46,6 +46,9 @@ from carnet.types import MemberId
 AT_ONCE: Final = 16
 """Addresses that are spoken to at the same time."""
 
+OF_MEMBER: Final = 4
+"""Of these, those of one member: who has ten slow addresses holds up nobody else."""
+
 IN_A_ROW: Final = 50
 """Messages that one address gets before others have their turn."""
 
@@ -57,11 +60,19 @@ Reading = Callable[[], AbstractContextManager[Reader]]
 class Sender:
     """Delivers; close it. `reading` gives a reader that sees the present."""
 
-    def __init__(self, office: Office, reading: Reading, poster: Poster, *, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self,
+        office: Office,
+        reading: Reading,
+        poster: Poster,
+        *,
+        at_once: int = AT_ONCE,
+        of_member: int = OF_MEMBER,
+    ) -> None:
         self._office, self._reading, self._poster = office, reading, poster
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="carnet-webhook")
-        self._at_once = at_once
-        self._busy: set[bytes] = set()
+        self._at_once, self._of_member = at_once, of_member
+        self._busy: dict[bytes, MemberId] = {}
         self._resting: dict[bytes, tuple[int, float]] = {}
         self._lock = threading.Lock()
         self._is_closing = False
@@ -72,20 +83,25 @@ class Sender:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def start_due(self) -> int:
-        """Begin with the addresses for which something is due, as many as there is room for; how many."""
+        """Begin with the addresses for which something is due, as many as there is room for, and of each member as many
+        as it may have; how many."""
         with self._lock:
             now = time.monotonic()
             resting = {webhook for webhook, (_, until) in self._resting.items() if until > now}
-            busy, room = self._busy | resting, self._at_once - len(self._busy)
-        if room <= 0:
-            return 0
+            busy = dict(self._busy)
         with self._office.people.read() as connection:
-            due = list_due(connection, self._office.clock(), busy)[:room]
-        for webhook in due:
+            due = list_due(connection, self._office.clock(), {*busy, *resting})
+        count = 0
+        for webhook, member in due:
+            of_member = sum(one == member for one in busy.values())
+            if len(busy) >= self._at_once or of_member >= self._of_member:
+                continue
+            busy[webhook] = member
             with self._lock:
-                self._busy.add(webhook)
+                self._busy[webhook] = member
             self._pool.submit(self._work, webhook)
-        return len(due)
+            count += 1
+        return count
 
     def _work(self, webhook: bytes) -> None:
         is_well = True
@@ -105,7 +121,7 @@ class Sender:
     def _rest(self, webhook: bytes, *, is_well: bool) -> None:
         """An address that fails is spoken to less and less often, whatever waits for it: at least once a minute."""
         with self._lock:
-            self._busy.discard(webhook)
+            self._busy.pop(webhook, None)
             if is_well:
                 self._resting.pop(webhook, None)
                 return
