@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 
 import pytest
@@ -69,6 +70,17 @@ def test_check__refuses_to_be_open_in_the_clear() -> None:
         with pytest.raises(Refused) as caught:
             bad.check()
         assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_webhook_networks__reach_another_process_and_are_networks() -> None:
+    given = find_settings({}, {"CARNET_WEBHOOK_NETWORKS": "10.1.0.0/16, fd00:1::/32"})
+    told = from_document(json.loads(json.dumps(to_document(given))))
+    assert told == given
+    told.check()
+    assert told.webhook_networks == ("10.1.0.0/16", "fd00:1::/32")
+    with pytest.raises(Refused) as caught:
+        find_settings({"webhook_networks": "10.1.0.0/64"}, {}).check()
+    assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
 
 
 def test_settings__the_document_has_each_of_them() -> None:

@@ -54,8 +54,8 @@ class Happening(NamedTuple):
 
 @dataclass(slots=True)
 class Pace:
-    """When the log may be looked at next: a look that took long is followed by a pause twenty times as long, so that
-    following a bulk import never costs more than a twentieth of a processor. `clock` gives seconds."""
+    """When what happened may be looked at next: a look that took long is followed by a pause twenty times as long, so
+    that following a bulk import never costs more than a twentieth of a processor. `clock` gives seconds."""
 
     clock: Callable[[], float]
     share: int = 20
@@ -83,15 +83,17 @@ class Follower:
         """Make the messages of all that happened since the last look; how many were new. `reader` sees the present."""
         with self.office.people.read() as connection:
             told = list_told(connection)
-        if not told:
+        if not told or not self.pace.is_due():
             return 0
-        count = self._follow_log(reader, told) if self.pace.is_due() else 0
-        return count + self._follow_trail(told) + self._follow_files(told) + self._follow_keys(told)
+        began = self.pace.clock()
+        count = self._follow_log(reader, told) + self._follow_trail(told)
+        count += self._follow_files(told) + self._follow_keys(told)
+        self.pace.note(began)
+        return count
 
     # ---- the log
 
     def _follow_log(self, reader: Reader, told: Sequence[Endpoint]) -> int:
-        began = self.pace.clock()
         with self.office.people.read() as connection:
             after = _find_place(connection, "submission")
         last = find_last_submission(reader.connection)
@@ -102,9 +104,7 @@ class Follower:
         after = max(after or 0, find_first_submission(reader.connection, index) - 1)
         until = min(last, after + AT_ONCE)
         happened = sorted(_gather(reader, after, until, told), key=lambda one: one.at)
-        count = self._keep(told, happened, {"submission": until})
-        self.pace.note(began)
-        return count
+        return self._keep(told, happened, {"submission": until})
 
     # ---- the audit trail, files and keys
 
