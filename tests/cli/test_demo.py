@@ -56,7 +56,7 @@ def test_demo__with_a_terminal_serves_what_it_told_until_stopped(tmp_path: Path)
     try:
         story = _read_until(main, "/entries")
         links = re.findall(r"http://\S+/demo/sign-in\S+", story)
-        assert len(links) == 4
+        assert len(links) == 5
         for link in links:
             with urlopen(link) as page:
                 text = page.read().decode()

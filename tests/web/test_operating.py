@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.home import Home
+from carnet.outbound.addresses import Reach
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.office import OPERATOR_HERE, Visit
@@ -23,6 +24,8 @@ from carnet.services.backup import back_up
 from carnet.services.drilling import drill
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.services.signing import enrol_own_key, make_own_key
+from carnet.services.upkeep.telling import list_telling
+from carnet.services.webhooks.endpoints import add_endpoint
 from carnet.web.policy import FRESH_MS
 from tests.web.lodge import Lodge, lodging, post_form, visiting
 
@@ -270,3 +273,16 @@ def test_keys__of_programs_that_end_or_are_not_used(lodge: Lodge, pair: tuple[Pe
     assert "key of a program ends soon" in first.look("/operator")
     lodge.node.clock.now += 366 * day
     assert [one.why for one in list_program_keys(office, operator)] == ["unused", "unused"]
+
+
+def test_upkeep__tells_of_webhooks_the_host_and_never_the_address(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    assert "No member has one" in first.look("/operator/upkeep")
+    address = "https://hooks.example.org/secret-path"
+    add_endpoint(lodge.office, OPERATOR_HERE, lodge.node.operator.id, address, reach=Reach(is_local=True))
+    page = first.look("/operator/upkeep")
+    assert "hooks.example.org" in page
+    assert "secret-path" not in page
+    assert [(one.state, one.waiting, one.dead) for one in list_telling(lodge.office, OPERATOR_HERE)] == [
+        ("active", 0, 0)
+    ]

@@ -151,6 +151,7 @@ class _Story:
             ("the holder of three vehicles", found.links.holder),
             ("an insurer's developer", found.links.developer),
             ("the operator", found.links.operator),
+            ("a second operator, who grants what the first asks", found.links.second_operator),
             ("a garage's clerk, who drops the two files below", found.links.clerk),
             ("yesterday's work, to be dropped there", str(found.files.yesterday)),
             ("another day's, with three cells to mend", str(found.files.other_day)),

@@ -30,19 +30,20 @@ DEVELOPER_SCOPES: Final = frozenset({Scope.PASSPORTS_READ, Scope.ENTRIES_APPEND,
 
 
 class DemoLinks(NamedTuple):
-    """A link for each of the four, and the developer's key (`ck_test_…`)."""
+    """A link for each of the five, and the developer's key (`ck_test_…`)."""
 
     holder: str
     developer: str
     operator: str
     clerk: str
+    second_operator: str
     api_key: str
 
 
 def make_demo_links(
     office: Office, origin: str, held: Sequence[tuple[ChainId, int]], insurer: MemberId, garage: MemberId
 ) -> DemoLinks:
-    """Make the four accounts, let the holder hold these passports (each with its number of changes of holder), and
+    """Make the five accounts, let the holder hold these passports (each with its number of changes of holder), and
     give the insurer's developer a key. Raises Refused(NOT_PERMITTED) in any other home."""
     _check_is_demo(office)
     posts = {
@@ -50,6 +51,7 @@ def make_demo_links(
         "Dev Eloper": Post(Standing.STAFF, insurer, Role.ADMIN),
         "Operator": OPERATOR,
         "Samir Keller": Post(Standing.STAFF, garage, Role.CLERK),
+        "Second operator": OPERATOR,
     }
     made = []
     with office.people.write() as connection:
@@ -63,8 +65,8 @@ def make_demo_links(
     operator = Principal(Standing.OPERATOR)
     client = add_client(office, operator, insurer, "Demonstration", DEVELOPER_SCOPES)
     key = issue_key(office, operator, client.public_id).secret
-    holder, developer, operator_link, clerk = (_make_link(office, origin, account) for account in made)
-    return DemoLinks(holder, developer, operator_link, clerk, key)
+    holder, developer, operator_link, clerk, second = (_make_link(office, origin, account) for account in made)
+    return DemoLinks(holder, developer, operator_link, clerk, second, key)
 
 
 def find_demo_account(office: Office, account: str, secret: str) -> Account:

@@ -75,5 +75,9 @@ def say_action(language: Language, action: Action) -> str:
         Action.CENSUS_TAKEN: _("Census taken"),
         Action.QUOTA_SET: _("Quota set"),
         Action.NODE_CHECKED: _("All that is stored checked"),
+        Action.FILE_CERTIFIED: _("File certified"),
+        Action.MAPPING_SAVED: _("Way of reading a file saved"),
+        Action.MAPPING_RENAMED: _("Way of reading a file renamed"),
+        Action.MAPPING_REMOVED: _("Way of reading a file removed"),
     }
     return words.get(action, action.value)

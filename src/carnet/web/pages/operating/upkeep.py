@@ -19,6 +19,7 @@ from carnet.services.filing.records import Files
 from carnet.services.principals import Principal
 from carnet.services.surroundings import WEEK_MS
 from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_last_check, find_obstacle, list_jobs
+from carnet.services.upkeep.telling import list_telling
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
@@ -74,6 +75,7 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, *, refused: Ref
         "jobs": list_jobs(office, principal),
         "obstacles": {act: find_obstacle(desk.settings, act) for act in (BACKUP, DRILL)},
         "file_jobs": files.list()[: -FILE_JOBS - 1 : -1] if isinstance(files, Files) else [],
+        "telling": list_telling(office, principal),
         "members": members,
         "names": list_names(office, principal),
     }
