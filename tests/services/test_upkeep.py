@@ -16,7 +16,7 @@ from carnet.services.backup import back_up
 from carnet.services.drilling import drill, read_last_drill
 from carnet.services.principals import VISITOR
 from carnet.services.settings import Settings
-from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_last_check, list_jobs
+from carnet.services.upkeep.jobs import BACKUP, CHECK, DRILL, ask_job, find_last_check, list_jobs
 from carnet.services.upkeep.running import Runner
 from carnet.types import Basis
 from tests.cli.run import carnet, make_env
@@ -121,6 +121,11 @@ def test_jobs__are_done_one_at_a_time_and_noted(node: TestNode, tmp_path: Path) 
         wait_for(lambda: runner.look() is not None, "the drill did not end")
         failed = list_jobs(office, OPERATOR_HERE)[0]
         assert (failed.state, failed.outcome) == ("failed", {"problem": Reason.WRONG_PASSPHRASE.value})
+        ask_job(office, OPERATOR_HERE, settings, CHECK)
+        wait_for(lambda: runner.look() is not None, "the check did not end")
+        assert list_jobs(office, OPERATOR_HERE)[0].outcome["findings"] == 0
+        assert carnet("status", "--json", home=node.path).json["desk"]["findings"] == 0
+        assert "all of it is what was signed" in carnet("status", home=node.path).out
         # One that runs when its process ends has failed.
         secret.unlink()
         ask_job(office, OPERATOR_HERE, settings, BACKUP)

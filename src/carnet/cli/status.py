@@ -61,6 +61,7 @@ def _show(terminal: Terminal, found: Status) -> None:
             ("census", _say_census(found)),
             ("backup", _say_backup(found)),
             ("drill", _say_drill(found)),
+            *([] if found.desk is None else [("checked", _say_checked(found)), ("approvals", _say_approvals(found))]),
             ("disk", _say_disk(found)),
             ("keys", _say_keys(found)),
             ("writer", _say_writer(found)),
@@ -116,6 +117,23 @@ def _say_drill(found: Status) -> str:
         return "a backup was never tried: carnet drill"
     age = format_age(found.now - last.at)
     return f"{age}, good" if last.problem is None else f"{age}, NOT good: {last.problem}"
+
+
+def _say_checked(found: Status) -> str:
+    from carnet.cli.terminal import format_age
+
+    desk = found.desk
+    if desk is None or desk.checked_at is None:
+        return "not yet by the service; carnet fsck does it now"
+    said = (
+        "all of it is what was signed" if not desk.findings else f"{desk.findings:,} findings: carnet fsck names them"
+    )
+    return f"{format_age(found.now - desk.checked_at)}, {said}"
+
+
+def _say_approvals(found: Status) -> str:
+    waiting = 0 if found.desk is None else found.desk.approvals_waiting
+    return f"{waiting:,} wait for a second operator: carnet approval list --open" if waiting else "none wait"
 
 
 def _say_disk(found: Status) -> str:

@@ -5,22 +5,35 @@ It needs no passphrase, works while a writer runs, and reads nothing whole. It r
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from carnet.node.backup.take import LastBackup, read_last_backup
 from carnet.node.glance import Glance, glance
 from carnet.node.home import Home
 from carnet.node.lock import Holder, find_holder
+from carnet.node.people import get_people_address
 from carnet.node.restored import Mark, find_mark
 from carnet.services.backup import check_founded
 from carnet.services.drilling import Drill, read_last_drill
 from carnet.services.founding import now_ms
 from carnet.services.members import CUSTODY_NAMES, ROLE_NAMES
 from carnet.types import Custody, KeyRole
-from carnet.vault.store import describe_address
+from carnet.vault.people.store import has_people
+from carnet.vault.store import describe_address, open_address
+
+
+class Desk(NamedTuple):
+    """What the store of people says of running the node: requests that wait for a second operator; when the last full
+    check ended (ms), and how many things it found (None before the first)."""
+
+    approvals_waiting: int
+    checked_at: int | None
+    findings: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class Status:
     writer: Holder | None
     mark: Mark | None
     last_drill: Drill | None
+    desk: Desk | None
+    """None where nobody has been invited yet."""
 
     @property
     def records_since_backup(self) -> int | None:
@@ -61,6 +76,7 @@ class Status:
                 "wal": self.log_bytes,
             },
             "entries": {"exact": seen.entries.is_exact, "number": seen.entries.number},
+            "desk": None if self.desk is None else self.desk._asdict(),
             "erasures": {"number": seen.erasure_count, "uncleared": seen.uncleared_count},
             "forked_from": None if cited is None else cited.to_document(),
             "home": str(self.home),
@@ -106,7 +122,30 @@ def get_status(home: Home) -> Status:
         writer=find_holder(home.lock),
         mark=find_mark(home),
         last_drill=read_last_drill(home),
+        desk=_find_desk(home, now_ms()),
     )
+
+
+def _find_desk(home: Home, now: int) -> Desk | None:
+    """What web workers keep about running the node; nothing is made to look into it."""
+    address = get_people_address(home)
+    if isinstance(address, Path) and not address.exists():
+        return None
+    with closing(open_address(address)) as store:
+        connection = store.connection
+        if not has_people(connection):
+            return None
+        (version,) = connection.execute("SELECT version_num FROM people_version").fetchone()
+        if version < "0003":
+            # Of an older program: the next one that opens it brings it up to date.
+            return None
+        query = "SELECT count(*) FROM approval WHERE state = 'open' AND until_ms > ?"
+        (waiting,) = connection.execute(query, (now,)).fetchone()
+        query = "SELECT ended_ms, outcome FROM upkeep_job WHERE act = 'check' AND outcome LIKE ? ORDER BY ended_ms DESC"
+        checked = connection.execute(f"{query} LIMIT 1", ('%"findings"%',)).fetchone()
+    if checked is None:
+        return Desk(int(waiting), None, None)
+    return Desk(int(waiting), int(checked[0]), int(json.loads(checked[1])["findings"]))
 
 
 def _measure(file: Path) -> int:

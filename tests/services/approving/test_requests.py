@@ -11,6 +11,7 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.acts import AccreditMember, AddKey, Done, EnrolMember, RetireMember, RevokeKey, RotateKey
+from carnet.node.home import Home
 from carnet.node.writer import Writer
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.invitations import invite
@@ -20,8 +21,10 @@ from carnet.services.approving import requests
 from carnet.services.approving.changes import find_subject, list_changes
 from carnet.services.approving.requests import Approval, ask, grant, list_approvals, refuse, resume, take_link, withdraw
 from carnet.services.approving.wishes import InviteOperator
+from carnet.services.founding import now_ms
 from carnet.services.members import plan_accreditation, plan_enrolment, plan_retirement
 from carnet.services.principals import Principal, Role, Standing
+from carnet.services.status import get_status
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
 from tests.cli.run import carnet
@@ -275,3 +278,15 @@ def test_grant__refused_second_operator_needed__for_whoever_let_the_members_peop
         grant(ground.office, ground.writer, first, asked.public_id)
     assert ground.writer.state.members.get(member).keys[0].revoked is None
     assert grant(ground.office, ground.writer, second, asked.public_id).state == "done"
+
+
+def test_status__tells_what_waits_for_a_second_operator(ground: Ground) -> None:
+    home = Home(ground.node.path)
+    desk = get_status(home).desk
+    assert desk is not None
+    assert (desk.approvals_waiting, desk.checked_at) == (0, None)
+    ground.node.clock.now = now_ms()
+    ask(ground.office, ground.writer, ground.operators[0], plan_enrolment(ground.writer.state, "Mutuelle", "insurer"))
+    desk = get_status(home).desk
+    assert desk is not None
+    assert desk.approvals_waiting == 1
