@@ -19,6 +19,7 @@ from carnet.services.accounts.sessions import find_principal
 from carnet.services.appending import NewEntry, append
 from carnet.services.approving.requests import ask, list_approvals
 from carnet.services.approving.wishes import InviteOperator
+from carnet.services.filing.records import Counts, Files, Wish
 from carnet.services.principals import Principal, Standing
 from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
@@ -413,3 +414,18 @@ def test_trail__is_the_members_own_searched_and_taken_away(shop: Workshop) -> No
     shop.be("other")
     assert "Code for a vehicle issued</th>" not in shop.get(path)
     assert "The clerk" not in shop.get(path)
+
+
+def test_console__tells_of_files_that_wait_and_of_rows_that_were_refused(shop: Workshop) -> None:
+    desk, member = shop.lodge.desk, shop.members["garage"]
+    files = desk.shelf["files"] = Files(desk.home, desk.clock, desk.random_bytes)
+    made = [files.create(member, "acc_" + "1" * 32, Wish(name=f"{name}.jsonl", format="histovec", size=9))
+            for name in ("half", "bad", "broken")]  # fmt: skip
+    files.end(made[1], "done", Counts(rows_read=5, sealed=3, faulty=2))
+    files.end(made[2], "failed", failure=("unreadable_file", "the file cannot be read"))
+    page = shop.get("/console")
+    assert "half.jsonl" in page.partition("What waits")[2]
+    assert "2 rows were not understood and are not sealed. 3 others are." in re.sub(r"\s+", " ", page)
+    assert "nothing of this file was sealed" in page
+    shop.be("other")
+    assert ".jsonl" not in shop.get("/console")

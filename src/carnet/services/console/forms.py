@@ -214,6 +214,21 @@ def unfill(form: Form, fields: Mapping[str, Any], without: Iterable[str] = ()) -
     return values
 
 
+def is_faithful(schema: Schema, form: Form, fields: Mapping[str, Any]) -> bool:
+    """Whether the form holds all that these fields of an entry say: only then may it be corrected by its form."""
+    common = {name: fields[name] for name in ("occurred", "subject")}
+    filled = fill(schema, form, unfill(form, fields), common)
+    own = {name: value for name, value in fields.items() if name not in ("kind", *common)}
+    return not filled.errors and _drop_blanks(filled.fields) == _drop_blanks(own)
+
+
+def _drop_blanks(value: Any) -> Any:
+    """A value without what is blank in it: a record as sealed names its absent fields."""
+    if isinstance(value, Mapping):
+        return {name: _drop_blanks(part) for name, part in value.items() if part is not None}
+    return [_drop_blanks(part) for part in value] if isinstance(value, list) else value
+
+
 # ---- from a schema
 
 
@@ -320,7 +335,8 @@ def _read(box: Box, text: str) -> Any:
 
 def _drop_lonely_currency(fields: dict[str, Any]) -> None:
     """A currency that stands in the form before anybody wrote an amount is no answer."""
-    if not any(name.endswith("_cents") for name in fields):
+    rows = [row for value in fields.values() if isinstance(value, list) for row in value]
+    if not any(name.endswith("_cents") for given in (fields, *rows) for name in given):
         fields.pop("currency", None)
 
 

@@ -14,8 +14,9 @@ from carnet.services.console.contests import Contests
 from carnet.services.filing.records import ENDED, Files, Job
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.pages.filing_words import say_failure, say_state
 from carnet.web.pages.holding import get_holdings, get_today
-from carnet.web.pages.showing import AnyRequest, show
+from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.people import get_office
 from carnet.web.policy import staff
 
@@ -38,7 +39,7 @@ def get_console(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> 
                 break
         latest = describe_lines(reader, lines)
         contests = list_contests(desk, reader, principal)
-    jobs = list_jobs(desk, principal)
+    jobs, language = list_jobs(desk, principal), find_reader_language(request, desk)
     facts: dict[str, Any] = {
         "member": member.name,
         "is_retired": member.retired is not None,
@@ -48,8 +49,12 @@ def get_console(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> 
         "latest": latest,
         "contests": contests,
         "codes": count_codes(get_office(desk), principal),
-        "waiting": [job for job in jobs if job.state not in ENDED],
-        "troubled": [job for job in jobs if is_troubled(job, desk.clock() - TROUBLE_DAYS * 86_400_000)],
+        "waiting": [(job, say_state(language, job)) for job in jobs if job.state not in ENDED],
+        "troubled": [
+            (job, None if job.failure is None else say_failure(language, *job.failure))
+            for job in jobs
+            if is_troubled(job, desk.clock() - TROUBLE_DAYS * 86_400_000)
+        ],
     }
     return show(request, desk, principal, "console/today.html", **facts)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
@@ -67,6 +68,9 @@ def correct_entry(
         errors = None if added else written.errors
         return _show(request, desk, principal, vehicle, one, known, values, errors=errors, added=added)
     new = make_new(known, written, bytes.fromhex(one.entry.statement))
+    if written.day == one.entry.day:
+        # The hour that a file gave is not in the form, and stays.
+        new = msgspec.structs.replace(new, occurred=one.entry.fields["occurred"])
     try:
         return _seal(request, desk, principal, vehicle, new, "corrected", values.get("key", ""))
     except Refused as refused:

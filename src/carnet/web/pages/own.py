@@ -18,16 +18,19 @@ from litestar.response import Redirect
 
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
-from carnet.passport.kinds import read_schema
+from carnet.passport.kinds import Schema, read_schema
 from carnet.services.access import View, get_view
 from carnet.services.console.book import OwnEntry, describe_lines, iterate_own
+from carnet.services.console.forms import is_faithful, make_form
 from carnet.services.console.signing import name_own_keys
 from carnet.services.console.vehicles import OwnEntryOpened, OwnVehicle, open_own
 from carnet.services.console.writing import get_basis
+from carnet.services.entries import Entry
 from carnet.services.journaling import find_access, record_access
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
 from carnet.services.proving import CENSUS_PAUSE_MS, prove
+from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_holdings, get_today, opening_view
@@ -149,10 +152,7 @@ def list_entry_facts(
     stands = entry.is_standing and not vehicle.is_closed and entry.basis == basis and entry.seq > 0
     return {
         "entry": entry,
-        "is_correctable": stands
-        and entry.kind in rights
-        and 1 in schema.marks
-        and not entry.kind.startswith("passport."),
+        "is_correctable": stands and entry.kind in rights and _has_form(schema, entry),
         "is_withdrawable": stands and "passport.corrected/1" in rights,
         "is_answerable": not vehicle.is_closed and "passport.contested/1" in rights,
         "one": one,
@@ -175,6 +175,13 @@ WITHDRAWALS: Final = (
     "typing_error", "wrong_vehicle", "wrong_unit", "wrong_date", "duplicate", "did_not_happen", "other",
 )  # fmt: skip
 """What was wrong with an entry that is taken back."""
+
+
+def _has_form(schema: Schema, entry: Entry) -> bool:
+    """Whether a form can hold all that the entry says, so that a correction by it loses nothing."""
+    is_own_kind = Mark.SUPERSEDES in schema.marks and not entry.kind.startswith("passport.")
+    is_dated = entry.day is not None and len(entry.day) == len("YYYY-MM-DD")
+    return is_own_kind and is_dated and is_faithful(schema, make_form(schema), entry.fields)
 
 
 def _find(desk: Desk, reader: Reader, principal: Principal, text: str) -> bytes:
