@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from carnet.node.door.remote import without_signing_keys
 from carnet.node.home import Home
-from carnet.services.filing.records import KEPT_MS, Files, Job, Wish, read_lines
+from carnet.services.filing.acting import certify
+from carnet.services.filing.records import KEPT_MS, WAITS_MS, Counts, Files, Job, Wish, read_lines
 from carnet.services.filing.watching import MAX_TRIES, Watcher
 from tests.cli.run import make_inspection, make_line
 from tests.node.door import open_door
@@ -123,3 +125,114 @@ def test_read_lines__leaves_an_unfinished_line_for_later(tmp_path: Path) -> None
     path.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
     assert read_lines(path, 0, 1) == ([{"a": 1}], True)
     assert read_lines(path, 1, 5) == ([{"a": 2}], False)
+
+
+MAPPED = {
+    "kind": "vehicle.inspection/1",
+    "reader": {"type": "delimited"},
+    "subject": {"scheme": "vin", "column": "vin"},
+    "occurred": {"column": "day", "form": "yyyy-mm-dd"},
+    "odometer": {"column": "km", "unit": "km"},
+}
+
+
+def make_readings(count: int, km: str = "41000") -> bytes:
+    rows = (f"VF1RFB00X561{number:05d},2023-05-04,{km}\n" for number in range(count))
+    return ("vin,day,km\n" + "".join(rows)).encode()
+
+
+def send_for_review(files: Files, member: bytes, data: bytes) -> Job:
+    wish = Wish(name="readings.csv", format="mapping", mapping=MAPPED, size=len(data), review=True)
+    job = files.create(member, "operator", wish)
+    return files.add_part(member, job.id, 0, data)
+
+
+@pytest.mark.parametrize("stage", ["look", "seal"])
+def test_watcher__a_reviewed_file_killed_at_any_stage_goes_on_without_a_double_entry(
+    tmp_path: Path, stage: str
+) -> None:
+    node = make_node(tmp_path)
+    home = Home(node.path)
+    files = Files(home, node.clock, os.urandom)
+    count = 6_000
+    with open_door(node) as served:
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            job = send_for_review(files, node.operator.id, make_readings(count))
+            if stage == "seal":
+                wait_for(lambda: state_of(files, job) == "waiting", "it was not read")
+                certify(files, node.operator, job.id, "operator")
+            name = {"look": "progress.json", "seal": "receipts.ndjson"}[stage]
+            place = files.path(job, name)
+            wait_for(lambda: place.exists() and place.stat().st_size > 0, "nothing was begun")
+            killed = [lane.process for lane in watcher.lanes if lane.process is not None]
+            for process in killed:
+                process.send_signal(signal.SIGKILL)
+            if stage == "look":
+                wait_for(lambda: state_of(files, job) == "waiting", "it was not read again")
+                assert files.get(node.operator.id, job.id).counts.ready == count
+                certify(files, node.operator, job.id, "operator")
+            wait_for(lambda: state_of(files, job) in ("done", "failed"), "the job did not end")
+        finally:
+            watcher.close()
+        found = files.get(node.operator.id, job.id)
+        assert (found.state, found.failure) == ("done", None)
+        assert found.counts.sealed + found.counts.duplicate == count
+        with node.read() as reader:
+            assert (reader.count_passports(), reader.count_entries()) == (count, 2 * count)
+    node.close()
+    node.check()
+
+
+def test_watcher__a_large_file_keeps_no_other_members_clerk_waiting(tmp_path: Path) -> None:
+    """While one member's file is being sealed, and another of it is read, a second member's is read and sealed."""
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        centre = served.writer.enrol_member("The centre", "inspection_centre")
+        large = [send(files, node, make_rows(30_000)), send(files, node, make_rows(20_000))]
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            receipts = files.path(large[0], "receipts.ndjson")
+            wait_for(lambda: receipts.exists() and receipts.stat().st_size > 0, "nothing was sealed")
+            small = send_for_review(files, centre.id, make_readings(20))
+            wait_for(lambda: state_of(files, small) == "waiting", "it was not read")
+            certify(files, centre, small.id, "operator")
+            wait_for(lambda: state_of(files, small) == "done", "it was not sealed")
+            assert {state_of(files, job) for job in large} & {"running", "queued"}, "the large ones are still at work"
+            # Of one member the files are sealed one after the other.
+            assert [state_of(files, job) for job in large] != ["running", "running"]
+        finally:
+            watcher.close()
+    node.close()
+
+
+def test_watcher__begins_a_look_at_once_where_somebody_is_at_work(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            data = make_readings(3)
+            wish = Wish(name="x.csv", format="mapping", mapping=MAPPED, size=len(data), review=True)
+            job = files.create(node.operator.id, "operator", wish)
+            wait_for(lambda: watcher._spare is not None, "nobody stands ready")
+            files.add_part(node.operator.id, job.id, 0, data)
+            wait_for(lambda: state_of(files, job) == "waiting", "it was not read")
+            files.cancel(node.operator.id, job.id)
+            wait_for(lambda: watcher._spare is None, "somebody still stands ready, and nobody is at work")
+        finally:
+            watcher.close()
+    node.close()
+
+
+def test_purge__removes_what_waited_a_month(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send_for_review(files, node.operator.id, make_readings(1))
+    files.wait(job, Counts(ready=1))
+    node.clock.now += KEPT_MS + 1_000
+    assert files.purge() == 0
+    node.clock.now += WAITS_MS
+    assert files.purge() == 1
+    node.close()
