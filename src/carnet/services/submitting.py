@@ -6,13 +6,17 @@ to change one byte of what was signed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
 from carnet.node.incoming import prepare_incoming
 from carnet.node.placing import Receipt
+from carnet.node.prepare import Prepared
 from carnet.node.writing import Writing
 from carnet.passport.submission import Submission, open_fields, read_submission
 from carnet.signing import verify
@@ -46,9 +50,12 @@ class Submitted:
     turned: list[Turned]
 
 
-def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitted:
+def submit(
+    writer: Writing, data: bytes, own: MemberId | None = None, sources: Sequence[bytes] | None = None
+) -> Submitted:
     """Take a submission's file. A statement that cannot stand where it wants to is turned away by itself. With `own`,
-    only this member's.
+    only this member's. `sources` are the keyed digests of the rows that the statements were read from: a row that is
+    sealed already is turned away (ALREADY_SEALED).
 
     Raises Refused for the whole, and then nothing is sealed: UNREADABLE_FILE, WRONG_NETWORK, UNKNOWN_MEMBER,
     UNKNOWN_KEY, WRONG_CUSTODY, BAD_SIGNATURE, FIELDS_MISMATCH, NOT_PERMITTED for another member's.
@@ -68,6 +75,8 @@ def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitt
         if len(known) == len(submission.statements):
             return Submitted(member, list(known.values()), 0, [])
         prepared = prepare_incoming(context, submission, opened, key.key, writer.get_chain_by_id)
+        if sources is not None:
+            prepared = _with_sources(prepared, sources)
     outcome = writer.commit([prepared])[0]
     refusals = {one.place: one.to_error() for one in outcome.refusals}
     if outcome.refused is not None:
@@ -79,6 +88,14 @@ def submit(writer: Writing, data: bytes, own: MemberId | None = None) -> Submitt
         if place not in known
     ]
     return Submitted(member, receipts, len(outcome.receipts), turned)
+
+
+def _with_sources(prepared: Prepared, sources: Sequence[bytes]) -> Prepared:
+    groups = [
+        group._replace(rows=[replace(row, source=sources[row.place]) for row in group.rows])
+        for group in prepared.groups
+    ]
+    return prepared._replace(groups=groups)
 
 
 def check_author(state: State, submission: Submission) -> tuple[Member, Key]:

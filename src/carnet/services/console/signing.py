@@ -135,11 +135,13 @@ def read_unsigned(data: bytes) -> Unsigned:
     return Unsigned(submission.created_ms, submission.statements)
 
 
-def seal_signed(writer: Writing, unsigned: Unsigned, signature: bytes, own: MemberId) -> Submitted:
+def seal_signed(
+    writer: Writing, unsigned: Unsigned, signature: bytes, own: MemberId, sources: Sequence[bytes] | None = None
+) -> Submitted:
     """Check the signature and all that was signed, and seal it: for this member alone. Handed in again it gets the same
     receipts. Raises as `submit`."""
     signed = Submission(unsigned.created_ms, signature, unsigned.statements)
-    return submit(writer, write_submission(signed), own)
+    return submit(writer, write_submission(signed), own, sources)
 
 
 def _make_draft(reader: Reader, member: Member, one: Wanted) -> Draft:

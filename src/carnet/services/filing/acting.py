@@ -8,7 +8,7 @@ nobody has read.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,19 @@ from carnet.errors import Reason, Refused
 from carnet.formats.columns import make_column_mapping
 from carnet.formats.mapping_document import Reader, read_mapping
 from carnet.ledger.rules.members import Member
-from carnet.services.filing.reading import FAULTS, MAPPING, MENDED, MENDS, READING, Mends, Reading
+from carnet.services.console.signing import get_own_key
+from carnet.services.filing.reading import (
+    FAULTS,
+    MAPPING,
+    MENDED,
+    MENDS,
+    READING,
+    SIGNATURES,
+    SIGNING,
+    Mends,
+    Reading,
+    Signing,
+)
 from carnet.services.filing.records import (
     MAX_CELL_CHARACTERS,
     MAX_MAPPING_BYTES,
@@ -29,6 +41,7 @@ from carnet.services.filing.records import (
 from carnet.types import Custody, KeyRole, MemberId
 
 LOOKS_EVERY_S: Final = 0.05
+MAX_SIGNATURE: Final = 200
 
 
 def find_reading(files: Files, job: Job) -> Reading | None:
@@ -114,21 +127,27 @@ def _list_faulty_rows(files: Files, job: Job) -> set[int]:
     return {int(one["row"]) for name in (FAULTS, MENDED) for one in iterate_lines(files.path(job, name))}
 
 
+def keeps_its_key(member: Member) -> bool:
+    """Whether a member signs by itself: none of its keys in force is kept by this node."""
+    keys = [key for key in member.keys if key.revoked is None and key.role == KeyRole.AUTHOR]
+    return bool(keys) and not any(key.custody == Custody.NODE for key in keys)
+
+
 def check_may_certify(member: Member) -> None:
     """Raise Refused(WRONG_CUSTODY) for a member whose key this node does not keep: it signs by itself."""
-    keys = [key for key in member.keys if key.revoked is None and key.role == KeyRole.AUTHOR]
-    if keys and not any(key.custody == Custody.NODE for key in keys):
+    if keeps_its_key(member):
         raise Refused(
             Reason.WRONG_CUSTODY,
-            f"{member.name} keeps its own key, so that this node cannot sign for it: sign the entries where the key is"
-            " (`carnet draft`, `carnet sign`, `carnet submit`)",
+            f"{member.name} keeps its own key, so that this node cannot sign for it: certify the file in the console of"
+            " the browser that has the key, or sign its entries with `carnet draft`, `carnet sign` and `carnet submit`",
         )
 
 
-def certify(files: Files, member: Member, id_: str, certified_by: str) -> Job:
-    """Have the rows that are ready sealed, in the member's name; the others are left. Said twice, it is done once.
+def certify(files: Files, member: Member, id_: str, certified_by: str, own_key: str | None = None) -> Job:
+    """Have the rows that are ready sealed, in the member's name; the others are left. Said twice, it is done once. With
+    an own key (its digest, hexadecimal) what that key is to sign is prepared, and the file waits for its signatures.
 
-    Raises Refused NOT_FOUND, FILE_NOT_WAITING, WRONG_CUSTODY.
+    Raises Refused NOT_FOUND, FILE_NOT_WAITING, WRONG_CUSTODY, UNKNOWN_KEY.
     """
     with files.changing(member.id, id_) as job:
         if job.certified_by is not None and job.stage == "seal":
@@ -137,8 +156,27 @@ def certify(files: Files, member: Member, id_: str, certified_by: str) -> Job:
         reading = get_reading(files, job)
         if reading.problem is not None or not reading.counts.ready:
             raise _not_waiting(job, "no row of this file is ready: choose its columns or mend its rows first")
+        if own_key is not None and keeps_its_key(member):
+            return files.queue(job, "prepare", certified_by, get_own_key(member, own_key).digest.hex())
         check_may_certify(member)
         return files.queue(job, "seal", certified_by)
+
+
+def hand_in_signatures(files: Files, member: MemberId, id_: str, signatures: Sequence[str]) -> Job:
+    """Have what was prepared sealed, with these signatures (Base64, in the order of the messages); they are checked
+    then.
+
+    Raises Refused NOT_FOUND, FILE_NOT_WAITING, BAD_SIGNATURE for another number of them.
+    """
+    with files.changing(member, id_) as job:
+        _check_waiting(job)
+        signing = files.read(job, SIGNING, Signing) if job.stage == "prepare" else None
+        if signing is None:
+            raise _not_waiting(job, "nothing of this file waits for a signature: certify it first")
+        if len(signatures) != len(signing.messages) or any(len(one) > MAX_SIGNATURE for one in signatures):
+            raise Refused(Reason.BAD_SIGNATURE, f"{len(signing.messages)} signatures are needed, one for each message")
+        files.write(job, SIGNATURES, list(signatures))
+        return files.queue(job, "seal", job.certified_by, job.own_key)
 
 
 def wait_a_moment(files: Files, job: Job, seconds: float) -> Job:

@@ -22,11 +22,13 @@ def announce(
     return files.create(member, name_caller(principal), wish, seed, known)
 
 
-def certify_file(files: Files, office: Office | None, member: Member, principal: Principal, id_: str) -> Job:
+def certify_file(
+    files: Files, office: Office | None, member: Member, principal: Principal, id_: str, own_key: str | None = None
+) -> Job:
     """Have the rows of a file that are ready sealed, keep how it was read, and leave in the audit trail who said so.
     Raises Refused as `certify`."""
     was = files.get(member.id, id_)
-    job = certify(files, member, id_, name_caller(principal))
+    job = certify(files, member, id_, name_caller(principal), own_key)
     if office is not None and was.certified_by is None:
         note_certified(office, principal, member.id, job.id)
         keep_mapping(office, principal, member.id, get_reading(files, job), job.wish.name)

@@ -26,7 +26,7 @@ from carnet.services.filing.records import Counts
 from carnet.services.importing import OPENING
 from carnet.services.names import Prefix, format_name
 from carnet.services.plates import Plates
-from carnet.types import Millis, Subject
+from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
 LOOKED_UP_ROWS: Final = 2_000
@@ -97,7 +97,9 @@ class Looker:
     ) -> None:
         self._writer, self._member, self._basis, self._opens_as = writer, member, basis, opens_as
         self._mapping, self._mends, self._account = mapping, mends, account
-        self._may_open = (OPENING, basis, writer.state.rules.get_kind(OPENING).class_) in member.accreditations
+        opening = (OPENING, basis, writer.state.rules.get_kind(OPENING).class_)
+        # What is signed elsewhere opens no passport.
+        self._may_open = basis != Basis.OWN_KEY and opening in member.accreditations
         self._plates = Plates(writer)
         self._seen = set[int]()
         self._subjects = set[int]()
@@ -150,7 +152,7 @@ class Looker:
                 elif self._is_repeated(digest) or (chain is not None and digest in known[chain.id]):
                     self._note_duplicate(item, chain, digest)
                 else:
-                    self._note_ready(item)
+                    self._note_ready(item, chain, digest)
 
     def _place(self, item: Item) -> Item:
         """The row under the passport that it belongs to; a fault where its plate names none."""
@@ -190,7 +192,7 @@ class Looker:
 
     # ---- what is written down
 
-    def _note_ready(self, row: Row) -> None:
+    def _note_ready(self, row: Row, chain: ChainRef | None, digest: bytes) -> None:
         self._ready += 1
         self._subjects.add(hash(row.subject))
         self._note_mended(row, is_good=True)

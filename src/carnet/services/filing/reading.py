@@ -19,6 +19,8 @@ READING, FAULTS, MENDS, MENDED, DUPLICATES, MAPPING, KNOWN = (
     "reading.json", "faults.ndjson", "mends.json", "mended.ndjson", "duplicates.ndjson", "mapping.json", "known.json",
 )  # fmt: skip
 
+SIGNING, SIGNATURES = "signing.json", "signatures.json"
+
 Origin: TypeAlias = Literal["given", "chosen", "saved", "template", "guessed", "format"]
 Mends: TypeAlias = dict[int, dict[str, str]]
 """Row number → column → what a person says instead of the file."""
@@ -52,3 +54,20 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     faulty_cells: int = 0
     mended_cells: int = 0
     problem: tuple[str, str] | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The row that a statement was read from: its number, its line, its keyed digest in hexadecimal."""
+
+    row: int
+    line: int
+    source: str
+
+
+class Signing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be signed: by the key with this digest (hexadecimal), a message (Base64) for each submission; and the
+    rows of each."""
+
+    key: str
+    messages: tuple[str, ...]
+    places: tuple[tuple[Place, ...], ...]

@@ -30,7 +30,7 @@ from carnet.services.names import Prefix, find_id, format_name
 from carnet.types import MemberId, Millis
 
 State = Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
-Stage = Literal["look", "seal"]
+Stage = Literal["look", "prepare", "seal"]
 Format = Literal["mapping", "histovec", "registry", "report", "dvsa", "rdw", "vpic", "guess"]
 
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
@@ -89,7 +89,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is kept. `member` in hexadecimal; times in ms; `failure` is (code, sentence) where all of it
-    failed; `stage` is what is done with it when its turn comes, `certified_by` who said that it is to be sealed."""
+    failed; `stage` is what is done with it when its turn comes (`prepare`: what the member's own
+    key, by its digest `own_key`, is to sign), `certified_by` who said that it is to be sealed."""
 
     id: str
     member: str
@@ -104,6 +105,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage = "seal"
     certified_by: str | None = None
     queued_ms: Millis = 0
+    own_key: str | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -236,10 +238,16 @@ class Files:
                 job = self.queue(job, job.stage)
             return job
 
-    def queue(self, job: Job, stage: Stage, certified_by: str | None = None) -> Job:
+    def queue(self, job: Job, stage: Stage, certified_by: str | None = None, own_key: str | None = None) -> Job:
         """Let it wait for its turn, and wake whoever watches. For whoever holds its lock."""
         queued = msgspec.structs.replace(
-            job, state="queued", stage=stage, tries=0, certified_by=certified_by, queued_ms=self._clock()
+            job,
+            state="queued",
+            stage=stage,
+            tries=0,
+            certified_by=certified_by,
+            own_key=own_key,
+            queued_ms=self._clock(),
         )
         self.save(queued)
         (self.root / BELL).touch(mode=0o600)

@@ -30,9 +30,12 @@ from carnet.ledger.rules.members import Member
 from carnet.node.door import RemoteWriter
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing
+from carnet.node.reader import Reader
 from carnet.node.writing import Writing
+from carnet.services.filing.acting import keeps_its_key
 from carnet.services.filing.deciding import Opened, decide, open_job
 from carnet.services.filing.looking import Account, CellFaults, Looker
+from carnet.services.filing.own_key import ReadyRows, prepare, seal_prepared
 from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, READING, Reading
 from carnet.services.filing.records import Counts, Files, Job
 from carnet.services.founding import now_ms
@@ -69,19 +72,31 @@ def main() -> int:
         return 0
     writer = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
     try:
-        take(files, writer, job)
+        take(files, writer, job, read=lambda: Reader(home, ring, is_one_of_many=True))
     finally:
         writer.close()
     return 0
 
 
-def take(files: Files, writer: Writing, job: Job, *, worker_count: int | None = None) -> Job:
-    """Do what a running job waits for: look at its file, or seal the good rows; the job, which waits for a person's
-    word or has ended."""
+def take(
+    files: Files,
+    writer: Writing,
+    job: Job,
+    *,
+    worker_count: int | None = None,
+    read: Callable[[], Reader] | None = None,
+) -> Job:
+    """Do what a running job waits for: look at its file, prepare what is to be signed elsewhere (for which `read` opens
+    the store), or seal the good rows; the job, which waits for a person's word or has ended."""
     with ExitStack() as stack:
         try:
-            counts = _look(files, writer, job, stack) if job.stage == "look" else None
-            if counts is None:
+            if job.stage == "look":
+                counts = _look(files, writer, job, stack)
+            elif job.stage == "prepare" and read is not None:
+                counts = _prepare(files, writer, job, stack, read)
+            elif job.own_key is not None:
+                counts = _seal_signed(files, writer, job, stack)
+            else:
                 counts = _seal(files, writer, job, stack, worker_count)
         except Refused as refused:
             now = files.find(job.id)
@@ -96,7 +111,7 @@ def take(files: Files, writer: Writing, job: Job, *, worker_count: int | None = 
     now = files.find(job.id)
     if now is not None and now.state == "cancelled":
         return now
-    if job.stage == "look" and not job.wish.validate_only:
+    if job.stage == "prepare" or (job.stage == "look" and not job.wish.validate_only):
         return files.wait(job, counts)
     return files.end(job, "done", counts)
 
@@ -165,6 +180,41 @@ def _seal(files: Files, writer: Writing, job: Job, stack: ExitStack, worker_coun
     return _count(summary, source.position)
 
 
+def _prepare(files: Files, writer: Writing, job: Job, stack: ExitStack, read: Callable[[], Reader]) -> Counts:
+    """Look at the file once more, and write down what the member's own key is to sign of it."""
+    member, now = writer.state.members.get(bytes.fromhex(job.member)), now_ms()
+    reading = files.read(job, READING, Reading) or decide(files, job, now)
+    opened = open_job(files, job, reading, stack)
+    others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES))
+    account = Account(_open_faults(files, job, opened, stack, now), *others)
+    basis = choose_basis(member, opened.importer, writer)
+    rows = ReadyRows(writer, member, basis, opened.importer.opens_as, opened.mapping, opened.mends, account)
+    tell = _Teller(files, job, opened.source)
+    chunks = _limit_bytes(opened.source.chunks(), job.wish.size)
+    rows.look(_limit_rows(opened.importer, chunks, now), lambda: tell(rows.count))
+    reader = read()
+    try:
+        prepare(files, job, reader, member, rows, now, os.urandom)
+    finally:
+        reader.close()
+    return rows.count(opened.source.position)
+
+
+def _seal_signed(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
+    """Seal what the member's own key has signed."""
+    member = writer.state.members.get(bytes.fromhex(job.member))
+    # All receipts come again where it was begun before; what could not be read stays told.
+    receipts = _create(files, job, stack, "receipts.ndjson")
+    faults = CellFaults(
+        _create(files, job, stack, FAULTS, is_new=False),
+        _create(files, job, stack, "faulty", is_new=False),
+        None,
+        {},
+        now_ms(),
+    )
+    return seal_prepared(files, job, writer, member, job.counts, faults, receipts)
+
+
 def _count(summary: Summary, bytes_read: int) -> Counts:
     return Counts(
         rows_read=summary.rows_read,
@@ -177,11 +227,13 @@ def _count(summary: Summary, bytes_read: int) -> Counts:
 
 
 def choose_basis(member: Member, format_: Format, writer: Writing) -> int:
-    """On what ground a member's file is said: reported where the member speaks for files, else its own word.
+    """On what ground a member's file is said: by its own key, if it keeps that itself; else reported where the member
+    speaks for files, or its own word.
 
     Raises Refused(NOT_ACCREDITED) where it may say them on neither.
     """
-    for basis in (Basis.REPORTED, Basis.HOSTED):
+    bases = (Basis.OWN_KEY,) if keeps_its_key(member) else (Basis.REPORTED, Basis.HOSTED)
+    for basis in bases:
         lines = [(kind, int(basis), writer.state.rules.get_kind(kind).class_) for kind in format_.kinds]
         if set(lines) <= set(member.accreditations):
             return basis

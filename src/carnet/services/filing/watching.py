@@ -28,7 +28,7 @@ from carnet.node.keyring import KeyRing
 from carnet.services.filing.records import BELL, Files, Job, Stage
 
 TAKER: Final = (sys.executable, "-m", "carnet.services.filing.taking")
-LANES: Final[tuple[Stage, ...]] = ("look", "look", "seal", "seal")
+LANES: Final[tuple[Stage, ...]] = ("look", "look", "prepare", "seal", "seal")
 TICK_S: Final = 0.05
 LOOKS_EVERY_S: Final = 0.5
 PURGES_EVERY: Final = 2_000

@@ -94,7 +94,7 @@ class FileShown(Shape, frozen=True, kw_only=True):
     validate_only: bool
     review: bool
     state: Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
-    stage: Literal["look", "seal"]
+    stage: Literal["look", "prepare", "seal"]
     counts: CountsShown
     created_at: str
     ended_at: str | None

@@ -18,7 +18,15 @@ from litestar.response import Redirect, Stream
 from carnet.errors import Reason, Refused
 from carnet.formats.templates import TEMPLATES
 from carnet.services.access import get_member
-from carnet.services.filing.acting import choose_columns, find_reading, mend, wait_a_moment
+from carnet.services.console.signing import name_own_keys
+from carnet.services.filing.acting import (
+    choose_columns,
+    find_reading,
+    hand_in_signatures,
+    keeps_its_key,
+    mend,
+    wait_a_moment,
+)
 from carnet.services.filing.desk import announce, certify_file
 from carnet.services.filing.errors_file import list_error_rows, name_error_columns
 from carnet.services.filing.reading import FAULTS
@@ -140,7 +148,24 @@ def certify_console_file(
     with desk.reading() as reader:
         member = get_member(reader.state, principal)
     try:
-        sealing = certify_file(files, desk.shelf.get("office"), member, principal, job)
+        own_key = str(data.get("key", ""))[:64] if keeps_its_key(member) else None
+        sealing = certify_file(files, desk.shelf.get("office"), member, principal, job, own_key)
+    except Refused as refused:
+        if refused.reason is Reason.NOT_FOUND:
+            raise
+        return _show_job(request, desk, principal, job, refused)
+    wait_a_moment(files, sealing, PATIENCE_S)
+    return go(f"{HERE}/{job}")
+
+
+@post(f"{HERE}/{{job:str}}/signatures", opt={"policy": CLERKS}, sync_to_thread=True, include_in_schema=False)
+def take_console_signatures(
+    job: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal, data: FormData
+) -> Response[str] | Redirect:
+    """Seal what the member's own key has signed in the browser."""
+    files, member = get_files(desk), get_sender(desk, principal)
+    try:
+        sealing = hand_in_signatures(files, member, job, str(data.get("signatures", "")).split())
     except Refused as refused:
         if refused.reason is Reason.NOT_FOUND:
             raise
@@ -213,11 +238,14 @@ def _show_job(
     request: AnyRequest, desk: Desk, principal: Principal, id_: str, refused: Refused | None = None
 ) -> Response[str]:
     files, language = get_files(desk), find_reader_language(request, desk)
-    job = files.get(get_sender(desk, principal), id_)
+    with desk.reading() as reader:
+        member = get_member(reader.state, principal)
+    job = files.get(member.id, id_)
     page = request.query_params.get("page", "1")
     facts = show_job(files, job, language, int(page) if page.isdecimal() and len(page) < 6 else 1)
     facts["problem"] = None if refused is None else _say_act(refused, language)
     facts["page_size"] = PAGE
+    facts["own_keys"] = name_own_keys(member) if keeps_its_key(member) else ""
     return show(request, desk, principal, "console/file.html", 200 if refused is None else 422, **facts)
 
 
@@ -268,6 +296,7 @@ ROUTES: list[Any] = [
     choose_console_columns,
     mend_console_file,
     certify_console_file,
+    take_console_signatures,
     cancel_console_file,
     get_console_errors,
 ]

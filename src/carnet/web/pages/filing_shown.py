@@ -13,7 +13,7 @@ import msgspec
 from carnet.formats.columns import find_meanings, list_meanings
 from carnet.formats.mapping_document import Mapping
 from carnet.services.filing.acting import find_reading
-from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, Reading
+from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, SIGNING, Reading, Signing
 from carnet.services.filing.records import Files, Job, iterate_lines, read_lines
 from carnet.web.language import Language
 from carnet.web.pages.filing_words import KINDS, say_cell, say_failure, say_meaning, say_state
@@ -89,6 +89,7 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "page": max(1, page),
         "pages": 1 if reading is None else max(1, -(-reading.counts.faulty // PAGE)),
         "step": _find_step(job, reading),
+        "signing": files.read(job, SIGNING, Signing) if is_waiting and job.stage == "prepare" else None,
         "failure": None if job.failure is None else say_failure(language, *job.failure),
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
         "receipts": read_lines(files.path(job, "receipts.ndjson"), 0, SHOWN_RECEIPTS)[0] if is_over else [],

@@ -34,7 +34,7 @@ def say_state(language: Language, job: Job) -> str:
     if job.state == "done" and job.wish.validate_only:
         return _("Looked at")
     if job.state in ("queued", "running"):
-        return _("Being read") if job.stage == "look" else _("Being sealed")
+        return _("Being sealed") if job.stage == "seal" else _("Being read")
     words = {
         "uploading": _("Not sent to its end"),
         "waiting": _("Waits for you"),

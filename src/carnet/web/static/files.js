@@ -111,5 +111,22 @@ async function follow(page) {
   location.reload();
 }
 
+async function signAll(form) {
+  // The key is a matter of its own module; the page names the one that it has.
+  const keys = await import(form.dataset.module);
+  const kept = await keys.listKeys().catch(() => []);
+  const isKept = kept.some((one) => one.digest === form.dataset.key);
+  form.querySelector("[data-absent]").hidden = isKept;
+  const button = form.querySelector("button");
+  button.disabled = !isKept;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    form.elements.signatures.value = (await keys.signAll(form.dataset.key, form.dataset.signAll.split(" "))).join(" ");
+    form.submit();
+  });
+}
+
 for (const form of document.querySelectorAll("form[data-drop]")) take(form);
+for (const form of document.querySelectorAll("form[data-sign-all]")) signAll(form);
 for (const page of document.querySelectorAll("[data-poll]")) follow(page);
