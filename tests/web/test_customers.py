@@ -175,3 +175,16 @@ def test_sheet__wears_the_look_and_names_it_on_each_slip(lodge: Lodge, client: T
     assert f"/with/{look.public_id}/" in answer.text
     assert read_file(answer.text)[1][2:5] == ["", "", ""]
     assert str(vin_subject(0)) not in answer.text
+
+
+def test_desk__shows_a_customers_vehicle_under_the_members_own_name(browser: Browser, street: Street) -> None:
+    """What a clerk sees of it: the member's own entries, in its own look."""
+    member = find_member(street)
+    clerk = let_in(street, Role.CLERK, member)
+    dress_street(street, member=member, name="Chez Valmont")
+    with opening(browser, street, clerk) as visit:
+        assert visit.go(street.path("hero").replace("/vehicles", "/console/vehicles")).status == 200
+        assert visit.page.locator("header .brand").inner_text().startswith("Chez Valmont")
+        assert visit.page.locator("header .brand").get_attribute("href") == "/console"
+        assert visit.list_barriers() == []
+        visit.check()

@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from carnet.services.accounts.leaving import end_staff_of
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.registry import HOLDER, insert_account
 from carnet.services.accounts.sessions import begin_session
@@ -139,7 +140,11 @@ def test_leaving__the_holder_loses_nothing(lodge: Lodge, client: TestClient[Lite
     own = f"/vehicles/pas_{lodge.passports[0].hex()}"
     before = get(client, own).text
     assert before.count("odometer") > 0
-    for end in (lambda member: remove_look(lodge.office, OPERATOR, member), writer.retire):
+    for end in (
+        lambda member: remove_look(lodge.office, OPERATOR, member),
+        lambda member: end_staff_of(lodge.office, OPERATOR, member),
+        writer.retire,
+    ):
         look = dress(lodge, other)
         base = f"/with/{look.public_id}"
         assert "look.css" in get(client, base + own).text

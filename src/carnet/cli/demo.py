@@ -153,6 +153,7 @@ class _Story:
             ("the operator", found.links.operator),
             ("a second operator, who grants what the first asks", found.links.second_operator),
             ("a garage's clerk, who drops the two files below", found.links.clerk),
+            ("the holder's vehicles under that garage's name", found.under_name),
             ("yesterday's work, to be dropped there", str(found.files.yesterday)),
             ("another day's, with three cells to mend", str(found.files.other_day)),
             ("check a proof, such as the stranger's", f"{serving.address}/verify"),

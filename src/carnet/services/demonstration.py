@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from carnet.errors import InvariantBroken
 from carnet.formats.fleet import HERO, ORGANISATIONS, FleetEntry, FleetVehicle, Organisation, make_fleet
@@ -27,9 +28,11 @@ from carnet.node.writer import Writer
 from carnet.passport.statement import NO_TARGET
 from carnet.services.accounts.demo_links import DemoLinks, make_demo_links
 from carnet.services.accounts.office import open_office
+from carnet.services.appearance.looks import set_look
 from carnet.services.demo_files import SampleFiles, write_sample_files
 from carnet.services.founding import found, now_ms, open_writer_at
 from carnet.services.names import Prefix, format_name
+from carnet.services.principals import Principal, Standing
 from carnet.signing import Signer
 from carnet.types import Basis, Custody, KeyRole, Mark
 
@@ -97,19 +100,25 @@ def build_world(home: Home, *, seed: int, vehicles: int, progress: Progress) -> 
         )
 
 
+GARAGE_COLOURS: Final = ("#7a1f3d", "#fbe9d7")
+"""The ink and the paper of the garage that shows its customers their passports under its own name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """Who may come to see it in a browser: a link for each, and what the developer asks for first."""
+    """Who may come to see it in a browser: a link for each, what the developer asks for first, and where the garage's
+    customers come in under its name."""
 
     links: DemoLinks
     passport: str
+    under_name: str
     files: SampleFiles
 
 
 def invite(home: Home, origin: str, built: Built) -> Invited:
     """Make the links that sign in to this demonstration, at this address: the holder has three vehicles, the insurer's
-    developer a key, and the garage two files to drop, in a folder beside the home. Raises Refused(NOT_PERMITTED) for a
-    home that `carnet demo` did not make."""
+    developer a key, and the garage a look of its own and two files to drop, in a folder beside the home. Raises
+    Refused(NOT_PERMITTED) for a home that `carnet demo` did not make."""
     insurer, garage = (
         next(member for member in built.members if member.name == one.name) for one in (INSURER, GARAGES[0])
     )
@@ -123,11 +132,17 @@ def invite(home: Home, origin: str, built: Built) -> Invited:
                 head = reader.find_head(chain)
                 held.append((chain, head[1] if head is not None else 0))
         links = make_demo_links(office, origin, held, insurer.id, garage.id)
+        operator = Principal(Standing.OPERATOR)
+        ink, paper = GARAGE_COLOURS
+        look = set_look(
+            office, operator, garage.id, name=garage.name, ink=ink, paper=paper, origins=(), is_secure=False
+        )
     finally:
         office.people.close()
     shown = next((at for at, vehicle in enumerate((built.hero, *others[:2])) if _is_insured(vehicle)), 0)
     files = write_sample_files(home.path.with_name(f"{home.path.name}-files"), built.fleet, now_ms())
-    return Invited(links, format_name(Prefix.PASSPORT, held[shown][0]), files)
+    passport = format_name(Prefix.PASSPORT, held[shown][0])
+    return Invited(links, passport, f"{origin}/with/{look.public_id}", files)
 
 
 def _is_insured(vehicle: FleetVehicle) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from carnet.services.accounts.clients import end_client
 from carnet.services.accounts.office import Office, name_id
 from carnet.services.accounts.registry import end_account
+from carnet.services.appearance.looks import remove_look
 from carnet.services.principals import Principal
 from carnet.services.webhooks.endpoints import end_all_of
 from carnet.types import MemberId
 
 
 def end_staff_of(office: Office, principal: Principal, member: MemberId) -> int:
-    """End every account, client and webhook of a member that has left; how many accounts there were."""
+    """End every account, client and webhook of a member that has left, and its look; how many accounts there were."""
     with office.people.read() as connection:
         query = "SELECT id FROM account WHERE member = ? AND ended_ms IS NULL"
         accounts = [bytes(row[0]) for row in connection.execute(query, (member,)).fetchall()]
@@ -22,4 +23,5 @@ def end_staff_of(office: Office, principal: Principal, member: MemberId) -> int:
     for client in clients:
         end_client(office, principal, name_id("cli", client))
     end_all_of(office, principal, member)
+    remove_look(office, principal, member)
     return len(accounts)

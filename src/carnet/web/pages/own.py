@@ -35,7 +35,7 @@ from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_holdings, get_today, opening_view
 from carnet.web.pages.sayings import say_vin
-from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, show
 from carnet.web.pages.writing import get_plates, make_slug
 from carnet.web.policy import staff
 from carnet.web.wording import get_wording
@@ -75,7 +75,8 @@ def get_vehicle(passport: FromPath[str], request: AnyRequest, desk: TheDesk, pri
     with opening_own(desk, principal, passport) as (reader, view, vehicle):
         note_look(desk, principal, reader, view, [one.entry.kind for one in vehicle.entries])
         is_coded = any(one.entry.kind in CODED for one in vehicle.entries)
-    return show(request, desk, principal, "console/vehicle.html", vehicle=vehicle, is_coded=is_coded)
+    look = find_look_of_member(desk, principal.member)
+    return show(request, desk, principal, "console/vehicle.html", look=look, vehicle=vehicle, is_coded=is_coded)
 
 
 @get(ENTRY, opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
