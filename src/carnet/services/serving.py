@@ -40,6 +40,7 @@ from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
 from carnet.services.sandbox import open_sandbox
 from carnet.services.settings import Settings, to_document
+from carnet.services.supervised import READY, SOCKET, STOPPING, tell_manager
 from carnet.services.upkeep.jobs import CHECK, Job, find_last_check, queue_check
 from carnet.services.upkeep.running import DAMAGED, Runner
 from carnet.vault.people.store import open_people_store
@@ -154,7 +155,9 @@ class _Service:
         self._workers = [_Worker() for _ in range(choose_worker_count(settings))]
         self._figures = Path(tempfile.mkdtemp(prefix="carnet-figures-"))
         # What another server's variables say about workers is not for us: ours are those that were asked for.
-        self._environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(self._figures)}
+        # Nor is what a service manager is told theirs to say.
+        theirs = {name: value for name, value in environment.items() if name != SOCKET}
+        self._environment = {**theirs, "PROMETHEUS_MULTIPROC_DIR": str(self._figures)}
         self._log = get_log("carnet.serve")
         self._is_stopping = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
@@ -174,6 +177,7 @@ class _Service:
             door.watch(awake.fileno(), lambda: self._note_signals(awake))
             self._keep_workers()
             tell(Serving(self._settings.public_address, self._home.path, len(self._workers), self._settings))
+            tell_manager(self._given, READY)
             while not self._is_stopping:
                 door.serve_once(TICK_S)
                 self._keep_workers()
@@ -181,6 +185,7 @@ class _Service:
                 self._keep_people()
                 self._keep_approvals()
                 self._keep_upkeep()
+            tell_manager(self._given, STOPPING)
             self._stop_workers(door)
         finally:
             self._end_upkeep()
