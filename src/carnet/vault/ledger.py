@@ -20,6 +20,7 @@ from carnet.ledger.rules.members import Key, Member, Members, compute_member_lea
 from carnet.ledger.state import CensusMark, State
 from carnet.ledger.transition import Logged
 from carnet.vault.store import Connection
+from carnet.vault.waiting import check_may_wait
 
 _RECORD = tag("record")
 _MEMBER = tag("member")
@@ -153,6 +154,9 @@ def _read_state(connection: Connection, known: State | None) -> State:
     rules_index, members_index = find_latest(connection, "rules"), find_latest(connection, "members")
     if rules_index is None or members_index is None:
         raise _damaged("the log has no rules or no members")
+    if known is None or (known.rules_ref.index, known.members_ref.index) != (rules_index, members_index):
+        # There may be thousands of members.
+        check_may_wait()
     genesis = known.genesis if known else parse_genesis(parse_record(read_leaf(connection, 0))["genesis"])
     if known is not None and known.rules_ref.index == rules_index:
         rules, rules_ref = known.rules, known.rules_ref

@@ -86,7 +86,12 @@ class Moment:
         changes: log records, and the rules and members if they are still in force."""
         self.rest()
         if self._begin():
-            self._load(self._state)
+            try:
+                self._load(self._state)
+            except BaseException:
+                # What was not read to its end is read again by whoever comes next.
+                self._version = None
+                raise
 
     def glance(self) -> None:
         """See the passports as they are now, while rules and members may still be those of the last refresh: for what
