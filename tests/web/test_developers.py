@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from carnet.sdk import Client, NotFound
 from carnet.services.sandbox import SIMULATED, open_sandbox
 from carnet.services.webhooks.events import EVENTS
 from carnet.web.api.changes import CHANGES
@@ -94,6 +95,15 @@ def test_quickstart__python_works_when_it_is_pasted(served: Served, name: str) -
     assert "vehicle.odometer/1" in ran.stdout
     if name == "python":
         assert "what its author signed" in ran.stdout
+
+
+def test_client__sees_the_sandbox_without_a_key(served: Served) -> None:
+    with Client(served.address) as carnet:
+        found = [carnet.sandbox.get(passport) for passport in carnet.sandbox.list()]
+        assert [one.subject["value"] for one in found] == [one.subject.value for one in SIMULATED]
+        assert {one.sees for one in found} == {"whole"}
+        with pytest.raises(NotFound):
+            carnet.sandbox.get("pas_" + "0" * 32)
 
 
 def test_start__shows_each_vehicle_of_the_sandbox(served: Served) -> None:
