@@ -54,8 +54,8 @@ def with_settings(function: Callable[..., Any]) -> Any:
 def serve(session: Session, /, passphrase_file: str | None, **options: Any) -> None:
     """Serve the node: pages, API and verification, until it is stopped.
 
-    One process writes; web workers answer, and are started again if they die. Meanwhile `carnet import`, `submit` and
-    `census` go through it. Ctrl-C (or SIGTERM) lets requests in flight finish, then ends.
+    One process writes; web workers answer, and are started again if they die. Meanwhile `carnet import`, `submit`,
+    `census`, `member`, `keys` and `erase` go through it. Ctrl-C (or SIGTERM) lets requests in flight finish, then ends.
     """
     from carnet.services.logs import start_logs
     from carnet.services.serving import serve as run

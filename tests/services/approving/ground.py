@@ -64,8 +64,8 @@ def refusing(reason: Reason) -> Iterator[None]:
 
 
 @contextmanager
-def open_ground(path: Path, operators: int = 2) -> Iterator[Ground]:
-    node = make_node(path)
+def open_ground(path: Path, operators: int = 2, store_url: str | None = None) -> Iterator[Ground]:
+    node = make_node(path, store_url=store_url)
     writer = node.open()
     opened = open_people(Home(node.path))
     ground = Ground(node, Office(opened.store, opened.key, "example.org", node.clock, node.dice), writer)

@@ -17,6 +17,7 @@ from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.invitations import invite
 from carnet.services.accounts.office import OPERATOR_HERE
 from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, find_account
+from carnet.services.accounts.trail import make_search, search
 from carnet.services.approving import requests
 from carnet.services.approving.changes import find_subject, list_changes
 from carnet.services.approving.requests import Approval, ask, grant, list_approvals, refuse, resume, take_link, withdraw
@@ -24,10 +25,14 @@ from carnet.services.approving.wishes import InviteOperator
 from carnet.services.founding import now_ms
 from carnet.services.members import plan_accreditation, plan_enrolment, plan_retirement
 from carnet.services.principals import Principal, Role, Standing
+from carnet.services.quotas import list_quotas, set_quota
+from carnet.services.settings import Settings
 from carnet.services.status import get_status
+from carnet.services.upkeep.jobs import CHECK, ask_job, end_job, find_last_check, list_jobs, take_next
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
 from tests.cli.run import carnet
+from tests.postgres import Cluster
 from tests.services.approving.ground import Ground, open_ground, refusing
 
 DAY_MS = 86_400_000
@@ -290,3 +295,33 @@ def test_status__tells_what_waits_for_a_second_operator(ground: Ground) -> None:
     desk = get_status(home).desk
     assert desk is not None
     assert desk.approvals_waiting == 1
+
+
+def test_desk__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) -> None:
+    """Approvals, quotas, jobs and the search of the trail, on PostgreSQL."""
+    with open_ground(tmp_path, store_url=postgres.make_url()) as ground:
+        first, second = ground.operators
+        office = ground.office
+        asked = ask(office, ground.writer, first, plan_enrolment(ground.writer.state, "Mutuelle", "insurer"))
+        assert grant(office, ground.writer, second, asked.public_id).state == "done"
+        with refusing(Reason.APPROVAL_DECIDED):
+            refuse(office, second, asked.public_id)
+        member = ground.writer.state.members.all[-1].id
+        set_quota(office, first, member, 500)
+        set_quota(office, first, member, 600)
+        assert [one.requests_per_minute for one in list_quotas(office, first)] == [600]
+        ask_job(office, first, Settings(), CHECK)
+        job = take_next(office)
+        assert job is not None
+        end_job(office, job, {"clean": True, "findings": 0}, is_good=True)
+        assert [one.state for one in list_jobs(office, first)] == ["done"]
+        assert find_last_check(office) is not None
+        found = search(office, first, make_search(action="approval"))
+        assert [one.action for one in found] == [
+            Action.APPROVAL_DONE,
+            Action.APPROVAL_GRANTED,
+            Action.APPROVAL_ASKED,
+        ]
+        desk = get_status(Home(ground.node.path)).desk
+        assert desk is not None
+        assert (desk.approvals_waiting, desk.findings) == (0, 0)
