@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from threading import Lock
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Lock, Thread
 from typing import Final
 
 from carnet.errors import Reason, Refused
@@ -32,6 +34,9 @@ OWN_PROCEDURE: Final = "passport."
 """Kinds that do something to a passport itself have pages of their own, not a form."""
 
 REREAD_MS: Final = 30_000
+PATIENCE_S: Final = 2.0
+"""So long a request waits for plates that are being read."""
+
 _FRENCH = re.compile(r"[A-Z]{2}\d{3}[A-Z]{2}", re.ASCII)
 _CHANGING: Final = frozenset({"vehicle.identity/1", "passport.corrected/1", "passport.rectified/1"})
 
@@ -77,26 +82,63 @@ def read_vehicle(text: str) -> Subject:
 
 
 class KnownPlates:
-    """The plates that this node's passports know, for one process: read when the first plate is asked for, and again
-    when an entry was sealed since that can change them, every half minute at most. For any thread."""
+    """The plates that this node's passports know, for one process. For any thread.
 
-    def __init__(self, writer: Writing, clock: Callable[[], Millis]) -> None:
-        self._writer, self._clock = writer, clock
-        self._plates, self._after, self._read_at = Plates(writer), -1, 0
+    They are read when the first plate is asked for, and again when an entry was sealed since that can change them,
+    every half minute at most. There is no index of plates (`node.declared`), so on a node with very many vehicles that
+    takes a while: it is done beside the requests, which are answered meanwhile from what was read before.
+    """
+
+    def __init__(self, writer: Writing, clock: Callable[[], Millis], patience_s: float = PATIENCE_S) -> None:
+        self._writer, self._clock, self._patience_s = writer, clock, patience_s
+        self._plates: Plates | None = None
+        self._after, self._read_at = 0, 0
+        self._reading: Future[Plates] | None = None
         self._lock = Lock()
 
     def find_vehicle(self, reader: Reader, text: str, day: str) -> Subject:
         """The vehicle that a clerk means: a VIN as it is, a plate as the one that had it on that day.
 
-        Raises Refused as `parse_subject`, and UNKNOWN_PASSPORT, NOT_ALIAS, SUBJECT_MISMATCH for a plate.
+        Raises Refused as `parse_subject`; UNKNOWN_PASSPORT, NOT_ALIAS, SUBJECT_MISMATCH for a plate; WRITER_BUSY while
+        plates are read for the first time.
         """
         subject = read_vehicle(text)
         if subject.scheme != "plate":
             return subject
         with self._lock:
-            lines, last = list_newer(reader, _CHANGING, max(self._after, 0))
-            now = self._clock()
-            if self._after < 0 or (lines and now >= self._read_at + REREAD_MS):
-                self._plates, self._after, self._read_at = Plates(self._writer), last, now
-            plates = self._plates
+            if self._reading is None and self._is_outdated(reader):
+                self._reading = Future()
+                Thread(target=self._read, args=(self._reading,), daemon=True).start()
+            reading, plates = self._reading, self._plates
+        if reading is not None:
+            with suppress(TimeoutError):
+                plates = reading.result(self._patience_s)
+        if plates is None:
+            raise Refused(
+                Reason.WRITER_BUSY,
+                "the plates of this node are being read: ask again, or give the VIN",
+                could_retry=True,
+            )
         return plates.get_passport(subject, day)
+
+    def _is_outdated(self, reader: Reader) -> bool:
+        lines, last = list_newer(reader, _CHANGING, self._after)
+        now = self._clock()
+        if self._plates is None or (lines and now >= self._read_at + REREAD_MS):
+            self._after, self._read_at = last, now
+            return True
+        return False
+
+    def _read(self, reading: Future[Plates]) -> None:
+        try:
+            plates = Plates(self._writer)
+            plates.is_known(Subject("plate", "", ""))
+        except BaseException as error:
+            with self._lock:
+                # Whoever asks next reads them again.
+                self._reading, self._after = None, 0
+            reading.set_exception(error)
+            return
+        with self._lock:
+            self._plates, self._reading = plates, None
+        reading.set_result(plates)

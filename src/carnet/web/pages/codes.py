@@ -28,7 +28,7 @@ from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today
 from carnet.web.pages.sayings import say_refusal, say_vin
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, make_frame, show
-from carnet.web.pages.writing import get_plates
+from carnet.web.pages.writing import get_plates, say_vehicle
 from carnet.web.people import get_office
 from carnet.web.policy import staff
 from carnet.web.rendering import render
@@ -100,6 +100,8 @@ def _say(language: Language, refused: Refused) -> str:
         return _("This is needed.")
     if refused.reason in _UNFINDABLE:
         return _("Your organisation has neither opened nor serviced this vehicle here: write that entry first.")
+    if refused.reason is Reason.WRITER_BUSY:
+        return say_vehicle(language, refused)
     if refused.reason in (Reason.INVALID_VIN, Reason.INVALID_PLATE, Reason.VALUE_OUT_OF_RANGE):
         return say_vin(language, refused)
     return say_refusal(language, refused)

@@ -34,9 +34,8 @@ from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_holdings, get_today, opening_view
-from carnet.web.pages.sayings import say_vin
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, show
-from carnet.web.pages.writing import get_plates, make_slug
+from carnet.web.pages.writing import get_plates, make_slug, say_vehicle
 from carnet.web.policy import staff
 from carnet.web.wording import get_wording
 
@@ -63,7 +62,7 @@ def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -
                 return go(f"{HERE}/{format_name(Prefix.PASSPORT, passport)}")
             except Refused as refused:
                 is_unknown = refused.reason in _UNFINDABLE
-                error = "" if is_unknown else say_vin(find_reader_language(request, desk), refused)
+                error = "" if is_unknown else say_vehicle(find_reader_language(request, desk), refused)
         recent = _list_recent(reader, principal)
     facts: dict[str, Any] = {"wanted": wanted, "error": error, "is_unknown": is_unknown, "recent": recent}
     return show(request, desk, principal, "console/vehicles.html", 422 if error else 200, **facts)

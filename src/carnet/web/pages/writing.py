@@ -170,11 +170,7 @@ def read_written(
             subject = get_plates(desk).find_vehicle(reader, values["vehicle"], day)
         except Refused as refused:
             is_missing = refused.reason is Reason.MISSING_FIELD and not values.get("vehicle")
-            errors["vehicle"] = (
-                _("This is needed.") if is_missing
-                else _say_plate(language) if refused.reason in _PLATE_REASONS
-                else say_vin(language, refused)
-            )  # fmt: skip
+            errors["vehicle"] = _("This is needed.") if is_missing else say_vehicle(language, refused)
     # For judging the fields alone a vehicle that is not known yet stands in.
     about = Subject("unknown", "x") if subject is None else subject
     common = {"occurred": _occurred(day if "day" not in errors else "2000-01-01"), "subject": about.to_json()}
@@ -300,9 +296,14 @@ def _occurred(day: str) -> dict[str, Any]:
     return {"at": day, "precision": "day", "zone": None}
 
 
-def _say_plate(language: Language) -> str:
+def say_vehicle(language: Language, refused: Refused) -> str:
+    """What is wrong with a vehicle that a clerk named."""
     _ = load_translations(language).gettext
-    return _("No passport here had this plate on that day: look at both, or give the VIN.")
+    if refused.reason is Reason.WRITER_BUSY:
+        return _("The plates are being read for the first time: try again in a minute, or give the VIN.")
+    if refused.reason in _PLATE_REASONS:
+        return _("No passport here had this plate on that day: look at both, or give the VIN.")
+    return say_vin(language, refused)
 
 
 ROUTES = [choose_kind, ask_for_entry, write_entry]
