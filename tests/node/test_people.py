@@ -64,16 +64,26 @@ def read_rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def test_backup__holds_accounts_and_a_restored_copy_no_session(node: TestNode, tmp_path: Path) -> None:
     code, token = fill(node, 3)
+    office = open_test_office(node.path)
+    with office.people.write() as connection:
+        # Whoever has the token of a frame would get in with it to every copy.
+        connection.execute(
+            "INSERT INTO app_view (id, digest, account, chain, epoch, member, origin, created_ms, until_ms)"
+            " VALUES (?, ?, ?, ?, 0, ?, 'https://app.example', 1, ?)",
+            (bytes(16), bytes(32), bytes(16), bytes(16), bytes(16), START_MS * 2),
+        )
+    office.people.close()
     before = read_rows(node.path)
+    assert len(before["app_view"]) == 1
     (tmp_path / "backups").mkdir()
     file = tmp_path / "backups" / "b"
     take_backup(Home(node.path), file, SEALER, now=START_MS + 10**9, random_bytes=node.dice)
     copy = tmp_path / "copy"
     restore_backup(file, Home(copy), SEALER, now=START_MS + 10**9)
     after = read_rows(copy)
-    assert after["session"] == []
+    assert after["session"] == after["app_view"] == []
     for name in before:
-        if name not in ("session", "ceremony"):
+        if name not in ("session", "ceremony", "app_view"):
             assert after[name] == before[name], name
     assert (copy / FILE).stat().st_mode & 0o777 == 0o600
     office = open_test_office(copy)

@@ -22,7 +22,7 @@ from carnet.vault.store import Address, Connection, open_address
 from carnet.vault.transfer import copy_rows
 
 MOVING: Final = "people.sqlite.moving"
-SHORT_LIVED: Final = ("session", "access_token", "ceremony")
+SHORT_LIVED: Final = ("session", "access_token", "ceremony", "app_view")
 _BURY: Final = "UPDATE webhook_message SET state = 'dead', next_ms = NULL, trouble = 'restored' WHERE state = 'waiting'"
 
 
