@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from carnet.services.holdings import begin_holding
 from carnet.services.principals import Role
 from carnet.web.pages.vehicle import SECTIONS
 from tests.node.home import vin_subject
+from tests.services.accounts.authenticator import Authenticator
 from tests.services.accounts.ground import OPERATOR
-from tests.web.lodge import Lodge, lodging, post_form, visiting
+from tests.web.lodge import HTTPS, Lodge, lodging, post_form, visiting
 from tests.web.test_organisation import HTML, sign_in
+from tests.web.test_signing_in import ask
 
 
 @pytest.fixture
@@ -182,3 +185,21 @@ def test_addresses__lead_nowhere_else(lodge: Lodge, client: TestClient[Litestar]
     answer = get(client, path)
     where = answer.headers.get("location", "")
     assert answer.status_code == 404 or where in ("/", "/vehicles"), (answer.status_code, where)
+
+
+def test_join__under_the_name_shows_the_codes_in_it_and_goes_back(
+    lodge: Lodge, client: TestClient[Litestar], look: Look
+) -> None:
+    """A new account from a member's page: its codes, once, and on to where it wanted to; signing in does the same."""
+    authenticator, back = Authenticator(HTTPS), f"/with/{look.public_id}/vehicles/add"
+    page = f"/join?back={back}"
+    options = ask(client, "/ceremonies/join", page, name="Camille", code="").json()
+    codes = post_form(client, page, "/join", answer=json.dumps(authenticator.create(options)), back=back)
+    assert codes.status_code == 200
+    assert "look.css" in codes.text
+    assert f'href="{back}"' in codes.text
+    assert get(client, back).status_code == 200
+    client.cookies.clear()
+    options = ask(client, "/ceremonies/sign-in", f"/sign-in?back={back}").json()
+    answer = json.dumps(authenticator.get(options))
+    assert post_form(client, f"/sign-in?back={back}", "/sign-in", answer=answer, back=back).headers["location"] == back
