@@ -53,7 +53,7 @@ class _Inspection(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     pv: Annotated[str, msgspec.Meta(max_length=REPORT_MAX_LENGTH)]
 
 
-class _Vehicle(msgspec.Struct, forbid_unknown_fields=True):
+class _Vehicle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     vehicle: str
     inspections: list[_Inspection]
 
