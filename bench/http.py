@@ -56,19 +56,45 @@ def measure() -> list[Figure]:
     with open_folder("http") as folder:
         town = make_town(folder)
         found: dict[str, list[Load]] = {}
+        spent: dict[str, list[float]] = {}
         for round_ in range(1 if IS_QUICK else ROUNDS):
             with serving(town.home, folder / f"log{round_}") as served, serving_bare(served, town, folder) as bare:
                 add = found.setdefault
                 add("bare read", []).append(_read(bare, "/bare/timeline", {}))
-                add("read", []).append(_read(served.address, _timeline(town), _cookie(town)))
+                with taking_cpu(served, "read", READS, spent):
+                    add("read", []).append(_read(served.address, _timeline(town), _cookie(town)))
                 add("bare page", []).append(_read(bare, "/bare/page", {}))
-                add("page", []).append(_read(served.address, _page(town), _cookie(town)))
+                with taking_cpu(served, "page", READS, spent):
+                    add("page", []).append(_read(served.address, _page(town), _cookie(town)))
                 with importing(town, folder):
                     add("read beside an import", []).append(_read(served.address, _timeline(town), _cookie(town)))
                     add("page beside an import", []).append(_read(served.address, _page(town), _cookie(town)))
                 add("bare write", []).append(_write(bare, "/bare/receipt", town))
-                add("write", []).append(_write(served.address, "/v1/entries", town))
-    return _tell({name: _take_middle(loads) for name, loads in found.items()})
+                with taking_cpu(served, "write", WRITES, spent):
+                    add("write", []).append(_write(served.address, "/v1/entries", town))
+    figures = _tell({name: _take_middle(loads) for name, loads in found.items()})
+    # On a busy machine these say more than the rates.
+    return figures + [make_figure(name, middle(values), "µs") for name, values in spent.items()]
+
+
+@contextmanager
+def taking_cpu(served: Served, name: str, count: int, spent: dict[str, list[float]]) -> Iterator[None]:
+    """Keep what each of so many requests cost the workers and the writer, as the kernel counts it."""
+    workers, writer = served.list_workers(), [served.process.pid]
+    before = read_cpu_s(workers), read_cpu_s(writer)
+    yield
+    after = read_cpu_s(workers), read_cpu_s(writer)
+    for who, begin, end in zip(("workers", "writer"), before, after, strict=True):
+        spent.setdefault(f"{name}: processor time of the {who} for one", []).append((end - begin) / count * 1e6)
+
+
+def read_cpu_s(pids: list[int]) -> float:
+    """Seconds of processor time that these processes have had."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _tell(found: dict[str, Load]) -> list[Figure]:
