@@ -14,6 +14,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.access import Holdings, NoHoldings, View, get_view
 from carnet.services.entries import Entry
+from carnet.services.journaling import find_access, record_access
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
 from carnet.services.vehicles import KeptVehicles, Vehicle, open_vehicle
@@ -89,6 +90,15 @@ def show_held(
         made = get_kept(desk).get(view, address, reader.find_fingerprint(view.passport), draw)
     body = made.body.replace(TOKEN_PLACE.encode(), frame.form_token.encode())
     return Made(body, 200, "text/html", cookies=cookies)
+
+
+def note_look(
+    desk: Desk, principal: Principal, reader: Reader, view: View, kinds: list[str], action: str = "read"
+) -> None:
+    """Seal in the holder's journal that the member looked at its own entries of these kinds."""
+    access = find_access(principal, view, kinds, len(kinds), action=action, purpose="own entries")
+    if access is not None:
+        record_access(desk.door, reader, access, desk.clock())
 
 
 def get_entry(vehicle: Vehicle, seq: int) -> Entry:

@@ -23,8 +23,8 @@ from carnet.services.principals import Principal, Role
 from carnet.types import Basis, Subject
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
-from carnet.web.pages.holding import get_holdings, get_today
-from carnet.web.pages.own import ENTRY, WITHDRAWALS, get_own, list_entry_facts, note_look, opening_own
+from carnet.web.pages.holding import get_holdings, get_today, note_look
+from carnet.web.pages.own import ENTRY, WITHDRAWALS, get_own, list_entry_facts, opening_own
 from carnet.web.pages.own_signing import show_signing
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
@@ -187,8 +187,9 @@ def _show_entry(
     request: AnyRequest, desk: Desk, principal: Principal, passport: str, seq: int, refused: Refused
 ) -> Response[str]:
     """The entry's page again, with what was refused."""
-    with opening_own(desk, principal, passport) as (reader, _, vehicle):
+    with opening_own(desk, principal, passport) as (reader, view, vehicle):
         one = get_own(vehicle, seq)
+        note_look(desk, principal, reader, view, [one.entry.kind])
         facts = list_entry_facts(desk, reader, principal, vehicle, one)
     language = find_reader_language(request, desk)
     facts |= {"done": None, "was_sealed": False, "problem": say_refusal(language, refused)}

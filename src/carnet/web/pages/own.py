@@ -26,14 +26,13 @@ from carnet.services.console.signing import name_own_keys
 from carnet.services.console.vehicles import OwnEntryOpened, OwnVehicle, open_own
 from carnet.services.console.writing import get_basis
 from carnet.services.entries import Entry
-from carnet.services.journaling import find_access, record_access
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
 from carnet.services.proving import CENSUS_PAUSE_MS, prove
 from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
-from carnet.web.pages.holding import get_holdings, get_today, opening_view
+from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, show
 from carnet.web.pages.writing import get_plates, make_slug, say_vehicle
 from carnet.web.policy import staff
@@ -130,15 +129,6 @@ def get_own(vehicle: OwnVehicle, seq: int) -> OwnEntryOpened:
     if found is None:
         raise Refused(Reason.NOT_FOUND, "your organisation has no such entry in this passport")
     return found
-
-
-def note_look(
-    desk: Desk, principal: Principal, reader: Reader, view: View, kinds: list[str], action: str = "read"
-) -> None:
-    """Seal in the holder's journal that the member looked at its own entries of these kinds."""
-    access = find_access(principal, view, kinds, len(kinds), action=action, purpose="own entries")
-    if access is not None:
-        record_access(desk.door, reader, access, desk.clock())
 
 
 def list_entry_facts(

@@ -19,8 +19,7 @@ from carnet.services.timelines import EntryShown, Shape
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.console import list_jobs
-from carnet.web.pages.holding import get_holdings, get_today
-from carnet.web.pages.own import note_look
+from carnet.web.pages.holding import get_holdings, get_today, note_look
 from carnet.web.pages.sayings import say_fault
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.people import get_office

@@ -30,7 +30,7 @@ from carnet.types import Basis, Subject
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.front import FormData
-from carnet.web.pages.holding import get_holdings, get_today, opening_view
+from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view
 from carnet.web.pages.own_signing import show_signing
 from carnet.web.pages.sayings import say_fault, say_refusal, say_vin
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
@@ -283,6 +283,8 @@ def _begin_like(desk: Desk, principal: Principal, known: Known, like: str) -> di
     try:
         with opening_view(desk, principal, name) as (reader, view):
             entry = open_own(reader, view).find(int(seq))
+            if entry is not None:
+                note_look(desk, principal, reader, view, [entry.entry.kind])
     except Refused:
         return {}
     if entry is None or entry.entry.kind != known.schema.kind:
