@@ -15,12 +15,15 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.node.door.remote import without_signing_keys
+from carnet.node.found import enrol_key
 from carnet.node.home import Home
 from carnet.services.accounts.office import office_at
 from carnet.services.filing.records import Files
 from carnet.services.filing.watching import Watcher
 from carnet.services.watched.folder import Folder, Taken, watch
 from carnet.services.watched.here import HereDesk
+from carnet.signing import Signer
+from carnet.types import Custody, KeyRole
 from tests.node.door import open_door
 from tests.node.home import TestNode, make_node
 
@@ -208,3 +211,22 @@ def test_watch__of_a_job_that_was_forgotten_begins_anew(shop: Shop) -> None:
     (taken,) = shop.run()
     assert taken.outcome == "done"
     assert shop.count() == 1
+
+
+def test_watch__a_file_that_is_refused_keeps_no_other_waiting(shop: Shop) -> None:
+    """A member that keeps its own key: nobody is here who could sign."""
+    shop.drop("opens.csv", row(1), row(2))
+    shop.run()
+    writer, signer, id_ = shop.node.writers[0], Signer(bytes(range(32))), bytes(range(16))
+    key = enrol_key(signer, writer.state.net, id_, KeyRole.AUTHOR, Custody.OWN)
+    member = writer.enrol_member("Own garage", "garage", member_id=id_, key=key)
+    shop.drop("a.csv", row(1, "42000"))
+    shop.drop("b.csv", row(2, "43000"))
+    taken: list[Taken] = []
+    folder = Folder(shop.folder, HereDesk(shop.files, shop.office, member, MAPPING), settle_s=0.0)
+    problems = watch(folder, taken.append, lambda path, refused: None, every_s=0.01, is_once=True)
+    assert problems == 2
+    assert [one.name for one in taken] == ["a.csv", "b.csv"]
+    account = (shop.folder / "problems" / "a.csv.account.txt").read_text()
+    assert "keeps its own key" in account
+    assert "/console/files/job_" in account

@@ -130,12 +130,15 @@ def _trying_again(ask: Callable[P, T]) -> Callable[P, T]:
     @wraps(ask)
     def tried(*given: P.args, **named: P.kwargs) -> T:
         from carnet.errors import Reason, Refused
-        from carnet.sdk.errors import ServiceFailed, TooManyRequests, Unreachable
+        from carnet.sdk.errors import Conflict, Invalid, ServiceFailed, TooManyRequests, Unreachable
 
         try:
             return ask(*given, **named)
         except (ServiceFailed, TooManyRequests, Unreachable) as error:
             raise Refused(Reason.WRITER_AWAY, str(error), could_retry=True) from error
+        except (Conflict, Invalid) as error:
+            # Of this one file; whoever may not send files at all is told so, and the watch ends.
+            raise Refused(Reason.UNREADABLE_FILE, str(error)) from error
 
     return tried
 

@@ -146,7 +146,19 @@ class Folder:
         if note.outcome is not None:
             said = f"the same file was taken in before, as {note.name}: nothing was sealed again"
             return self._move(path, digest, note, Taken(path.name, note.outcome, said, {}))
-        seen: Seen | None = None
+        try:
+            note, seen = self._hand_in(path, digest, note)
+        except Refused as refused:
+            if refused.could_retry:
+                raise
+            # One file that is refused keeps no other waiting.
+            note = self._find(digest) or note
+            where = "" if note.job is None else f"; it waits at {self._desk.where(note.job)}"
+            said = f"nothing was sealed: {refused.message}{where}"
+            return self._move(path, digest, note, Taken(path.name, "problems", said, {}))
+        return self._move(path, digest, note, self._judge(path, note.job or "", seen))
+
+    def _hand_in(self, path: Path, digest: bytes, note: Note) -> tuple[Note, Seen]:
         for _ in range(2):
             job = self._desk.send(path, digest, note.job)
             if job != note.job:
@@ -154,12 +166,10 @@ class Folder:
                 self._keep(digest, note)
             seen = self._bring_to_its_end(job)
             if seen is not None:
-                break
+                return note, seen
             # The job was forgotten where it lay: it is a new one then, and no row is sealed twice.
             note = Note(name=path.name)
-        if seen is None or note.job is None:
-            raise Refused(Reason.WRITER_AWAY, f"{path.name}: its job is nowhere to be found", could_retry=True)
-        return self._move(path, digest, note, self._judge(path, note.job, seen))
+        raise Refused(Reason.WRITER_AWAY, f"{path.name}: its job is nowhere to be found", could_retry=True)
 
     def _bring_to_its_end(self, job: str) -> Seen | None:
         seen = self._desk.follow(job)
@@ -201,16 +211,16 @@ class Folder:
         if to.exists() and _digest(to) != digest:
             # Another file of this name: both stay.
             to = to.with_name(f"{to.stem}-{digest.hex()[:8]}{to.suffix}")
-        if note.outcome is None and note.job is not None:
+        if note.outcome is None:
             self._write_account(to, note.job, taken)
         os.replace(path, to)
         self._keep(digest, Note(name=note.name, job=note.job, outcome=taken.outcome))
         self._seen.pop(path.name, None)
         return taken
 
-    def _write_account(self, to: Path, job: str, taken: Taken) -> None:
-        lines = [f"{taken.name}", f"job {job}", taken.said, ""]
-        if taken.counts.get("faulty"):
+    def _write_account(self, to: Path, job: str | None, taken: Taken) -> None:
+        lines = [taken.name, *([] if job is None else [f"job {job}"]), taken.said, ""]
+        if job is not None and taken.counts.get("faulty"):
             found = self._desk.list_faults(job, SHOWN_FAULTS)
             lines += [f"line {one.line}{f', {one.column}' if one.column else ''}: {one.why}" for one in found]
             more = taken.counts["faulty"] - len(found)
