@@ -17,7 +17,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 50
 """Submissions that are looked at together, so that memory does not grow with the store."""
 
 
