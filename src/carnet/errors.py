@@ -91,6 +91,7 @@ class Reason(StrEnum):
     NODE_EXISTS = "node_exists"
     FILE_EXISTS = "file_exists"
     STORE_UNREACHABLE = "store_unreachable"
+    STORE_BUSY = "store_busy"
     STORE_MOVED = "store_moved"
     WRITER_BUSY = "writer_busy"
     WRITER_REPLACED = "writer_replaced"

@@ -1,19 +1,21 @@
 """Readers of the store for the requests of one worker: kept open, made to see the present, and let go in between.
 
 A reader is for one thread at a time and sees one moment. Each request takes one, which first looks whether anything
-was written since; afterwards it lets go of its moment, so that the store's log can be moved on.
+was written since; afterwards it lets go of its moment, so that the store's log can be moved on. Of readers of a server
+there are as many as its gate lets in; one whose server was gone meanwhile is closed, and another opened.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 
 from carnet.errors import Refused, Unverified
 from carnet.node.reader import Reader
-from carnet.vault.store import Error
+from carnet.vault.gate import get_gate
+from carnet.vault.store import Error, make_lost
 from carnet.vault.waiting import WouldWaitError, at_end_of_turn, find_loop, may_wait
 
 
@@ -56,11 +58,13 @@ class Readers:
             with self._share_turn(is_glance) as shared:
                 yield shared
             return
-        with self._lock:
-            reader = self._idle.pop() if self._idle else None
-        if reader is None:
-            latest = self._latest
-            reader = self._latest = self._open_one() if latest is None else latest.open_another()
+        latest = self._latest
+        # A file is for everybody; of a server's connections there are few.
+        with get_gate().entered() if latest is None or not latest.connection.is_file else nullcontext():
+            yield from self._lend(is_glance)
+
+    def _lend(self, is_glance: bool) -> Iterator[Reader]:
+        reader = self._find_idle() or self._open()
         try:
             if is_glance:
                 reader.glance()
@@ -74,11 +78,27 @@ class Readers:
             # Refused is an answer like any other: as quick as one, so that its time tells nothing either.
             self._give_back(reader)
             raise
-        except BaseException:
+        except BaseException as error:
+            is_lost = isinstance(error, Error) and reader.connection.is_lost
             # What went wrong may be the connection itself: the next request opens another.
             reader.close()
+            if is_lost:
+                raise make_lost(error) from error
             raise
         self._give_back(reader)
+
+    def _open(self) -> Reader:
+        latest = self._latest
+        self._latest = reader = self._open_one() if latest is None else latest.open_another()
+        return reader
+
+    def _find_idle(self) -> Reader | None:
+        while True:
+            with self._lock:
+                reader = self._idle.pop() if self._idle else None
+            if reader is None or reader.connection.is_usable():
+                return reader
+            reader.close()
 
     @contextmanager
     def _share_turn(self, is_glance: bool) -> Iterator[Reader]:

@@ -159,7 +159,7 @@ class _Service:
         theirs = {name: value for name, value in environment.items() if name != SOCKET}
         self._environment = {**theirs, "PROMETHEUS_MULTIPROC_DIR": str(self._figures)}
         self._log = get_log("carnet.serve")
-        self._is_stopping = False
+        self._is_stopping = self._is_lost = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
         self._next_purge = time.monotonic()
         self._next_resume = self._next_upkeep = time.monotonic()
@@ -168,7 +168,8 @@ class _Service:
         self._office: Office | None = None
 
     def run(self, tell: Callable[[Serving], None]) -> None:
-        """Until a signal says stop."""
+        """Until a signal says stop. Raises Refused(STORE_UNREACHABLE) where the database has ended the writer's
+        session: whoever started this starts it again."""
         self._heed_last_check()
         door = Door(self._home, self._writer)
         awake, waker = socket.socketpair()
@@ -181,6 +182,7 @@ class _Service:
             while not self._is_stopping:
                 door.serve_once(TICK_S)
                 self._keep_workers()
+                self._keep_store()
                 self._keep_census()
                 self._keep_people()
                 self._keep_approvals()
@@ -197,6 +199,12 @@ class _Service:
             waker.close()
             door.close()
             shutil.rmtree(self._figures, ignore_errors=True)
+        if self._is_lost:
+            raise Refused(
+                Reason.STORE_UNREACHABLE,
+                "the database has ended the writer's session, and the service with it. What was acknowledged is there",
+                could_retry=True,
+            )
 
     # ---- signals
 
@@ -281,6 +289,15 @@ class _Service:
                 worker.process.kill()
             if worker.process is not None:
                 worker.process.wait()
+
+    # ---- the store
+
+    def _keep_store(self) -> None:
+        """A session that a database has ended is not made again here: what it had locked may be another's by now."""
+        if not self._is_stopping and self._writer.is_store_lost():
+            self._writer.stop("the database has ended its session")
+            self._log.error("the database has ended the writer's session")
+            self._is_stopping = self._is_lost = True
 
     # ---- the census
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from carnet.errors import Reason, Refused
 from carnet.outbound.addresses import parse_networks
+from carnet.vault.gate import PLACES
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)", re.ASCII)
@@ -34,6 +35,7 @@ class Settings:
     census_every_ms: int = 300_000
     max_body_bytes: int = 1_000_000
     max_connections: int = 1_000
+    database_requests: int = PLACES
     metrics_token_file: str = ""
     webhook_networks: tuple[str, ...] = ()
     log_level: str = "info"
@@ -117,7 +119,13 @@ SETTINGS = (
         "max_connections",
         "--max-connections",
         "CARNET_MAX_CONNECTIONS",
-        "Requests at once in one worker; more get 503.",
+        "Requests at once in one worker; more get 429.",
+    ),
+    Setting(
+        "database_requests",
+        "--database-requests",
+        "CARNET_DATABASE_REQUESTS",
+        "Requests of one worker that are at work with a PostgreSQL store at once; others wait 5s, then get 503.",
     ),
     Setting(
         "metrics_token_file",
@@ -227,7 +235,12 @@ def _parse_duration(text: str, where: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-_LIMITS = {"port": (0, 65_535), "workers": (0, 64), "max_body_bytes": (1_000, 1_000_000_000)}
+_LIMITS = {
+    "port": (0, 65_535),
+    "workers": (0, 64),
+    "max_body_bytes": (1_000, 1_000_000_000),
+    "database_requests": (1, 64),
+}
 
 
 def _parse_number(name: str, text: str, where: str) -> int:

@@ -8,6 +8,7 @@ is lost: it is never made again behind the back of a transaction. It refuses to 
 from __future__ import annotations
 
 import re
+import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,6 +85,26 @@ class PostgresConnection:
     def in_transaction(self) -> bool:
         """Whether a transaction is open; also after the connection was lost within one."""
         return self.driver.info.transaction_status is not TransactionStatus.IDLE
+
+    @property
+    def is_lost(self) -> bool:
+        """See `Connection`."""
+        return self.driver.closed
+
+    def is_usable(self) -> bool:
+        """See `Connection`. A server that ends a session says so, or closes it: then there is something to read."""
+        if self.driver.closed or self.in_transaction:
+            return False
+        look = select.poll()
+        look.register(self.driver.fileno(), select.POLLIN)
+        if not look.poll(0):
+            return True
+        try:
+            # It may as well be a notice.
+            self.execute("SELECT 1")
+        except PostgresError:
+            return False
+        return True
 
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """All rows are read at once."""

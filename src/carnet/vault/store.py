@@ -61,6 +61,11 @@ Error: Final = (sqlite.Error, PostgresError)
 """What either database raises, for `except` and `isinstance`."""
 
 
+def make_lost(error: BaseException) -> Refused:
+    """What is said where a connection was lost amid the work: another one may find the server again."""
+    return Refused(Reason.STORE_UNREACHABLE, str(error), could_retry=True, retry_after_s=1)
+
+
 class Connection(Protocol):
     """What the rest of the program may ask of either database. In autocommit: whoever writes says where it begins."""
 
@@ -70,6 +75,14 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server, or the way to it, is known to be gone. Another connection may find it again."""
+
+    def is_usable(self) -> bool:
+        """Whether a connection that lay idle may be used again: it was not lost meanwhile, as far as can be seen
+        without asking."""
 
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """Run one statement; gives a cursor. On PostgreSQL all rows are read at once: see `stream`."""
@@ -126,9 +139,14 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     """The driver's own connection: statements go to it directly, so that nothing stands between a row and the file."""
 
     is_file = True
+    is_lost = False
     insert_many = sqlite.Connection.executemany
     update_many = sqlite.Connection.executemany
     stream = sqlite.Connection.execute
+
+    def is_usable(self) -> bool:
+        """See `Connection`: a file is not lost meanwhile."""
+        return True
 
     def begin_write(self) -> None:
         """See `Connection`."""

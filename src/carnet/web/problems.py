@@ -86,7 +86,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
         (
             Reason.TIME_WENT_BACK, Reason.NO_NODE, Reason.STORE_UNREACHABLE, Reason.STORE_MOVED, Reason.WRITER_BUSY,
             Reason.WRITER_REPLACED, Reason.WRONG_PASSPHRASE, Reason.NODE_DAMAGED, Reason.DISK_FAILED,
-            Reason.RESTORED_COPY, Reason.STALE_COPY, Reason.WRITER_AWAY,
+            Reason.RESTORED_COPY, Reason.STALE_COPY, Reason.WRITER_AWAY, Reason.STORE_BUSY,
         ),
         503,
     ),

@@ -27,6 +27,7 @@ from carnet.node.keyring import KeyRing
 from carnet.node.pool import look_for_cycles_rarely
 from carnet.services.logs import get_log, start_logs
 from carnet.services.settings import Settings, from_document
+from carnet.vault.gate import limit_places
 from carnet.web.app import make_app
 from carnet.web.opening import open_desk
 from carnet.web.warming import warm_up
@@ -51,6 +52,7 @@ def main() -> int:
     start_logs(settings.log_level, "worker")
     sys.setswitchinterval(SWITCH_S)
     allow_many_connections()
+    limit_places(settings.database_requests)
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
     opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
     try:

@@ -218,6 +218,12 @@ class Transacting:
         with self._mutex:
             self._failure = self._failure or why
 
+    def is_store_lost(self) -> bool:
+        """Whether a server has ended the session of this writer, which then writes no more: another may begin."""
+        with self._mutex:
+            connection = self._connection
+            return connection.is_lost or not (connection.in_transaction or connection.is_usable())
+
     def _check_alive(self) -> None:
         late, self._late = self._late, None
         if late is not None:

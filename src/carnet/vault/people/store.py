@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ from sqlalchemy import Engine
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
+from carnet.vault.gate import Gate, get_gate
 from carnet.vault.people.tables import people
-from carnet.vault.store import Address, Connection, Error, Store, make_engine, migrate, open_engine
+from carnet.vault.store import Address, Connection, Error, Store, make_engine, make_lost, migrate, open_engine
 from carnet.vault.waiting import WouldWaitError, at_end_of_turn, check_may_wait, find_loop, may_wait
 
 PEOPLE_VERSION: Final = "0003"
@@ -34,10 +35,15 @@ _READ_VERSION: Final = "SELECT version_num FROM people_version"
 
 
 class PeopleStore:
-    """Connections to the store of people, one for each thread that is at work. For any thread."""
+    """Connections to the store of people, one for each thread that is at work; where a server keeps it, for as many as
+    the gate of the process lets in. For any thread.
+
+    Whoever asks for one may be refused: STORE_BUSY, or STORE_UNREACHABLE where the server is gone, also amid the work.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._gate: Gate | None = get_gate() if isinstance(address, str) else None
         self._idle: list[Store] = []
         self._turn: _Turn | None = None
         self._lock = threading.Lock()
@@ -104,14 +110,19 @@ class PeopleStore:
 
     @contextmanager
     def _borrow(self) -> Iterator[Connection]:
-        with self._lock:
-            store = self._idle.pop() if self._idle else None
-        store = store or _connect(self._address)
+        with self._gate.entered() if self._gate else nullcontext():
+            yield from self._lend()
+
+    def _lend(self) -> Iterator[Connection]:
+        store = self._find_idle() or _connect(self._address)
         try:
             yield store.connection
-        except Error:
+        except Error as error:
+            is_lost = store.connection.is_lost
             # A connection that failed may be lost: the next one is new.
             store.close()
+            if is_lost:
+                raise make_lost(error) from error
             raise
         except BaseException:
             self._give_back(store)
@@ -144,6 +155,14 @@ class PeopleStore:
                 turn.store.close()
             self._turn = None
             raise WouldWaitError from None
+
+    def _find_idle(self) -> Store | None:
+        while True:
+            with self._lock:
+                store = self._idle.pop() if self._idle else None
+            if store is None or store.connection.is_usable():
+                return store
+            store.close()
 
     def _give_back(self, store: Store) -> None:
         with self._lock:
