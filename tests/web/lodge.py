@@ -45,8 +45,15 @@ class Lodge:
 
 
 @contextmanager
-def lodging(path: Path, origin: str = HTTPS, *, network: str = "example.org", is_demo: bool = False) -> Iterator[Lodge]:
-    node = make_node(path)
+def lodging(
+    path: Path,
+    origin: str = HTTPS,
+    *,
+    network: str = "example.org",
+    is_demo: bool = False,
+    store_url: str | None = None,
+) -> Iterator[Lodge]:
+    node = make_node(path, store_url=store_url)
     writer = node.open()
     writer.append(node.operator.id, Basis.REPORTED, [new_passport(n, 10 + n) for n in range(3)])
     home = Home(node.path)

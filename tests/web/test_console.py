@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
 from carnet.types import Custody, KeyRole
 from tests.node.home import is_good, occurred
+from tests.postgres import Cluster
 from tests.web.workshop import HTML, OTHER_VIN, VIN, Workshop, opening_workshop
 
 
@@ -430,3 +432,26 @@ def test_console__tells_of_files_that_wait_and_of_rows_that_were_refused(shop: W
     assert "nothing of this file was sealed" in page
     shop.be("other")
     assert ".jsonl" not in shop.get("/console")
+
+
+def test_desk__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) -> None:
+    """A day of it on PostgreSQL: written, corrected, contested, coded, counted, taken out, and who did what."""
+    with opening_workshop(tmp_path, store_url=postgres.make_url()) as shop:
+        shop.be("dealer")
+        alias = {"alias.subject": "plate:FR:AB-123-CD", "alias.from": "2020-01-01"}
+        shop.seal("vehicle.identity-1", make="Volkswagen", **alias)
+        shop.be("clerk")
+        page = shop.seal("vehicle.service-1", vehicle="AB-123-CD", odometer="100", **{"activities.0.text": "Oil"})
+        assert shop.send(f"{page}/correct", f"{page}/correct", odometer="1000").status_code == 303
+        page = shop.seal(odometer="1001")
+        object_to_entry(shop, bytes.fromhex(shop.passport[4:]), int(page.rpartition("/")[2]), "It was 900")
+        assert "An entry of yours is contested" in shop.get("/console")
+        assert shop.send("/console/codes", "/console/codes", vehicle=VIN).status_code == 200
+        (name,) = re.findall(r"/console/codes/(cod_[0-9a-f]{32})/revoke", shop.get("/console/codes"))
+        assert shop.send("/console/codes", f"/console/codes/{name}/revoke").status_code == 303
+        assert "3 entries sealed since" in shop.get("/console/use")
+        taken = shop.client.get("/console/use/entries.json", headers=HTML).json()["entries"]
+        assert [one["seq"] for one in taken] == [2, 3, 4]
+        shop.be("admin")
+        assert "Code for a vehicle withdrawn" in shop.get("/organisation/audit")
+        assert "The clerk" in shop.get("/organisation")

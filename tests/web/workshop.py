@@ -103,8 +103,8 @@ def read_values(page: str, action: str) -> dict[str, str]:
 
 
 @contextmanager
-def opening_workshop(path: Path, origin: str = HTTPS) -> Iterator[Workshop]:
-    with lodging(path, origin, network="test.example") as lodge:
+def opening_workshop(path: Path, origin: str = HTTPS, store_url: str | None = None) -> Iterator[Workshop]:
+    with lodging(path, origin, network="test.example", store_url=store_url) as lodge:
         writer = lodge.node.writers[0]
         kinds = {"garage": "garage", "dealer": "dealer", "other": "garage"}
         members = {name: writer.enrol_member(f"The {name}", kind).id for name, kind in kinds.items()}
