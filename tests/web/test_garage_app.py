@@ -104,7 +104,8 @@ def test_example__shows_seals_and_hears(world: World, browser: Browser, tmp_path
         try:
             page.goto(config["site"])
             page.locator(f'a[href="/vehicles/pas_{world.passport.hex()}"]').click()
-            frame = page.frames[1]
+            frame = page.wait_for_selector("iframe").content_frame()
+            assert frame is not None
             with page.expect_popup() as opened:
                 frame.get_by_role("link", name="Open it here").click()
             opened.value.get_by_role("button", name="Show it there").click()
