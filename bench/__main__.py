@@ -8,7 +8,19 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-SUBJECTS = ("starting", "importing", "postgres", "growth", "single", "http", "submissions", "desk", "census", "proofs")
+SUBJECTS = (
+    "starting",
+    "importing",
+    "postgres",
+    "growth",
+    "single",
+    "http",
+    "submissions",
+    "tenants",
+    "desk",
+    "census",
+    "proofs",
+)
 
 
 def main() -> int:
