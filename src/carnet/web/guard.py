@@ -6,6 +6,8 @@ Nothing of the body is given to a handler before that. Design: security 5, 8, 10
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,12 +27,16 @@ from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
 from carnet.web.principal import find_principal, has_credential
 from carnet.web.problems import Fault, InvalidInput
+from carnet.web.turns import Turns, find_name
 from carnet.web.waiting import in_thread, promptly
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 # Types that a page of another site can send without being asked first (the Fetch standard's safelist).
 _FORGEABLE: Final = FORMS | {"text/plain", ""}
+LATE_S: Final = 0.2
+"""So much later somebody known is told of too many requests."""
+
 MAX_QUERY_VALUE: Final = 2_000
 
 
@@ -64,6 +70,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, count: Callable[[Scope, Desk], None]) -> None:
         self._app, self._count = app, count
+        self._turns = Turns(time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or raise Refused."""
@@ -72,8 +79,24 @@ class Guard:
             connection: Request[Any, Any, Any] = Request(scope, receive, send)
             desk: Desk = connection.app.state.desk
             await check_request(connection, handler, desk)
-            if scope["path"].startswith("/v1/"):
+            name = find_name(connection.scope["state"]["principal"])
+            if name is not None:
+                async with self._turns.taken(name):
+                    await self._go_on(scope, receive, send, desk, LATE_S)
+                return
+            await self._go_on(scope, receive, send, desk)
+            return
+        await self._app(scope, receive, send)
+
+    async def _go_on(self, scope: Scope, receive: Receive, send: Send, desk: Desk, late_s: float = 0.0) -> None:
+        # Counted in its turn, and told a little later: whoever sends on, though told to wait, would otherwise keep this
+        # worker busy with telling.
+        if scope["path"].startswith("/v1/"):
+            try:
                 self._count(scope, desk)
+            except Refused:
+                await asyncio.sleep(late_s)
+                raise
         await self._app(scope, receive, send)
 
 

@@ -53,6 +53,7 @@ MAX_RATIO: Final = 100
 """A packed file unpacks to so many times its size at most, once it is past the free bytes."""
 
 MAX_MEMORY_BYTES: Final = 2 * 1024**3
+NICENESS: Final = 10
 TELLS_EVERY_S: Final = 0.5
 
 
@@ -63,6 +64,8 @@ def main() -> int:
         # Nothing came for whoever stood ready.
         return 0
     order = json.loads(line)
+    # It gives way to whoever waits for an answer.
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     home = Home(Path(order["home"]))
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))

@@ -1,0 +1,140 @@
+"""Whose turn it is in a worker: alone nobody waits; beside others a member has a few requests at work and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from carnet.services.principals import VISITOR, Principal, Standing
+from carnet.web.turns import AT_ONCE, NEAR_S, Turns, find_name
+
+LONG_S = 60.0
+
+
+class Street:
+    """Requests that stay until they are let go, and the clock."""
+
+    def __init__(self, patience_s: float = LONG_S) -> None:
+        self.now = 100.0
+        self.turns = Turns(lambda: self.now, patience_s)
+        self.at_work: list[bytes] = []
+        self.may_go: dict[bytes, asyncio.Event] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def send(self, name: bytes, count: int = 1) -> list[asyncio.Task[None]]:
+        self.may_go.setdefault(name, asyncio.Event())
+        made = [asyncio.create_task(self._ask(name)) for _ in range(count)]
+        self.tasks += made
+        return made
+
+    async def _ask(self, name: bytes) -> None:
+        async with self.turns.taken(name):
+            self.at_work.append(name)
+            try:
+                await self.may_go[name].wait()
+            finally:
+                self.at_work.remove(name)
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        for may_go in self.may_go.values():
+            may_go.set()
+        await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), 10)
+        assert self.at_work == []
+
+
+def run(walk: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(walk(), 20)
+
+    asyncio.run(bounded())
+
+
+def test_turns__a_member_alone_waits_for_nothing() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"a", 50)
+        await street.settle()
+        assert len(street.at_work) == 50
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__beside_another_a_member_has_few_at_work_and_the_other_goes_ahead() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"b")
+        street.send(b"a", 50)
+        await street.settle()
+        assert street.at_work.count(b"a") == AT_ONCE
+        street.send(b"b")
+        await street.settle()
+        assert street.at_work.count(b"b") == 2
+        # All of them come to their turn.
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__another_who_asked_a_moment_ago_is_still_there_and_later_no_more() -> None:
+    async def walk() -> None:
+        street = Street()
+        (other,) = street.send(b"b")
+        await street.settle()
+        street.may_go[b"b"].set()
+        await other
+        street.send(b"a", AT_ONCE + 1)
+        await street.settle()
+        assert len(street.at_work) == AT_ONCE
+        await street.end()
+        street.now += NEAR_S
+        street.may_go[b"a"].clear()
+        street.send(b"a", AT_ONCE + 1)
+        await street.settle()
+        assert len(street.at_work) == AT_ONCE + 1
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__one_that_leaves_while_it_waits_takes_no_turn_along() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"b")
+        waiting = street.send(b"a", AT_ONCE + 3)
+        await street.settle()
+        for gone in waiting[AT_ONCE : AT_ONCE + 2]:
+            gone.cancel()
+        await street.settle()
+        street.may_go[b"a"].set()
+        await asyncio.wait_for(waiting[-1], 10)
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__nobody_waits_for_ever_behind_what_does_not_end() -> None:
+    async def walk() -> None:
+        street = Street(patience_s=0.05)
+        street.send(b"b")
+        street.send(b"a", AT_ONCE + 1)
+        await street.settle()
+        assert street.at_work.count(b"a") == AT_ONCE
+        await asyncio.sleep(0.3)
+        assert street.at_work.count(b"a") == AT_ONCE + 1
+        await street.end()
+
+    run(walk)
+
+
+def test_find_name__is_the_members_for_all_of_its_people_and_programs() -> None:
+    member = bytes(range(16))
+    staff = Principal(Standing.STAFF, account="acc_1", member=member)
+    machine = Principal(Standing.MACHINE, member=member)
+    assert find_name(staff) == find_name(machine) == member
+    assert find_name(Principal(Standing.HOLDER, account="acc_2")) == b"acc_2"
+    assert find_name(VISITOR) is None
