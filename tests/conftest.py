@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,17 @@ def postgres() -> Iterator[Cluster]:
     """A PostgreSQL server of this test process; without one here, the test is left out, and says so."""
     with run_cluster() as cluster:
         yield cluster
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Tests that are marked `apart` run in a thread of their own: there no other test has left a loop running."""
+    if pyfuncitem.get_closest_marker("apart") is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pyfuncitem.obj, **{name: pyfuncitem.funcargs[name] for name in names}).result()
+    return True
 
 
 def collect_left_out(reporter: pytest.TerminalReporter) -> dict[str, list[str]]:

@@ -21,6 +21,8 @@ from tests.node.door import open_door
 from tests.node.home import TestNode, new_passport, vin_subject
 from tests.node.test_door import Cutting
 
+pytestmark = pytest.mark.apart
+
 REPORTED = Basis.REPORTED
 T = TypeVar("T")
 

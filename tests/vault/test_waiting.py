@@ -12,6 +12,8 @@ import pytest
 from carnet.vault.people.store import FILE, PeopleStore, open_people_store
 from carnet.vault.waiting import WouldWaitError, at_once, check_may_wait, may_wait
 
+pytestmark = pytest.mark.apart
+
 COUNT = "SELECT count(*) FROM throttle"
 
 

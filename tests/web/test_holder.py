@@ -4,6 +4,7 @@ a phone."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from carnet.services.founding import now_ms
 from carnet.services.journaling import Access, record_access
 from carnet.tlog.policy import parse_policy
 from tests.web.browser import NARROW, PHONE
-from tests.web.street import Street
+from tests.web.street import Street, open_street
 from tests.web.visit import Visit, visiting
 
 DUMP_CACHES = """async () => {
@@ -29,6 +30,13 @@ DUMP_CACHES = """async () => {
   return found;
 }"""
 PHOTO = b"\xff\xd8\xff\xe0\x00\x10JFIF a photo of a dashboard"
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """One of its own: what stands in these vehicles, and who has none, is told by numbers here."""
+    with open_street(tmp_path_factory.mktemp("street")) as street:
+        yield street
 
 
 def give(visit: Visit, name: str, data: bytes, file_name: str = "photo.jpg", media_type: str = "image/jpeg") -> None:

@@ -29,6 +29,8 @@ from carnet.vault.people.store import open_people_store
 from carnet.vault.store import Error
 from tests.web.town import VIN, WebTown, make_reading, serving_town
 
+pytestmark = pytest.mark.apart
+
 KEY = "a5f1c0de-0001"
 WHO = Principal(Standing.MACHINE, client="key", member=bytes(16))
 OTHER = Principal(Standing.MACHINE, client="other key", member=bytes(16))

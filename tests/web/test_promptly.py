@@ -29,6 +29,8 @@ from carnet.web.waiting import promptly
 from tests.node.home import make_node
 from tests.web.desk import serving
 
+pytestmark = pytest.mark.apart
+
 RACE = """
 import sys, threading
 import carnet.web.app
@@ -51,11 +53,12 @@ for thread in threads: thread.join()
 
 def test_promptly__stays_on_the_loop_unless_it_would_wait() -> None:
     places: list[bool] = []
+    here = threading.current_thread()
 
     def work(is_waiting: bool) -> int:
         if is_waiting:
             check_may_wait()
-        places.append(threading.current_thread() is threading.main_thread())
+        places.append(threading.current_thread() is here)
         return len(places)
 
     async def ask() -> list[int]:

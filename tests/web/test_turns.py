@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from carnet.services.principals import VISITOR, Principal, Standing
 from carnet.web.turns import AT_ONCE, NEAR_S, Turns, find_name
+
+pytestmark = pytest.mark.apart
 
 LONG_S = 60.0
 

@@ -16,6 +16,8 @@ from carnet.services.settings import Settings
 from carnet.web.wire import LimitedProtocol
 from carnet.web.worker import make_server
 
+pytestmark = pytest.mark.apart
+
 
 @post("/echo", sync_to_thread=None)
 async def post_echo(request: Request) -> str:  # type: ignore[type-arg]
