@@ -200,10 +200,11 @@ def test_sign_in__does_the_same_work_for_an_unknown_passkey(ground: Ground) -> N
             if name == "known":
                 stranger.keys = {known: stranger.keys[unknown]}
             answer = stranger.get(begin_sign_in(ground.office, SITE, VISIT))
-            began = time.perf_counter()
+            # Of this thread's processor: what else the machine does says nothing of the work.
+            began = time.thread_time()
             with pytest.raises(Refused):
                 finish_sign_in(ground.office, SITE, VISIT, answer)
-            times[name].append(time.perf_counter() - began)
+            times[name].append(time.thread_time() - began)
         ground.wait(10 * 60_000)
     fastest = {name: sorted(taken)[len(taken) // 4] for name, taken in times.items()}
     assert 0.6 < fastest["known"] / fastest["unknown"] < 1.67, fastest
