@@ -4,20 +4,20 @@ as a file."""
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.response import Stream
 
 from carnet.errors import Refused
-from carnet.services.accounts.auditing import PAGE, Action
+from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.registry import list_names
-from carnet.services.accounts.trail import Search, export, make_search, search
+from carnet.services.accounts.trail import Search, make_search
 from carnet.services.principals import Principal, Role
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.acts import say_action
 from carnet.web.pages.front import FormData
 from carnet.web.pages.sayings import say_fault
+from carnet.web.pages.searching import give_file, list_found, read_search
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.people import get_office
 from carnet.web.policy import staff
@@ -25,7 +25,6 @@ from carnet.web.policy import staff
 AUDITORS: Final = staff(Role.ADMIN, Role.AUDITOR)
 HERE: Final = "/organisation/audit"
 FIELDS: Final = ("action", "who", "since", "until")
-MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 FAMILIES: Final = ("session", "account", "client", "claim", "access", "approval", "webhook")
 """What a member's people look for, by the beginning of its actions; everything is there without a choice."""
 
@@ -33,7 +32,7 @@ FAMILIES: Final = ("session", "account", "client", "claim", "access", "approval"
 @get(HERE, opt={"policy": AUDITORS}, sync_to_thread=True, include_in_schema=False)
 def get_trail(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """A page of it, newest first."""
-    asked = {name: str(request.query_params.get(name, ""))[:80] for name in FIELDS}
+    asked = read_search(request.query_params, FIELDS)
     try:
         return _show(request, desk, principal, asked, make_search(**asked))
     except Refused as refused:
@@ -43,14 +42,12 @@ def get_trail(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Re
 @post(f"{HERE}/export", opt={"policy": AUDITORS}, sync_to_thread=True, status_code=200, include_in_schema=False)
 def export_trail(data: FormData, request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Stream | Response[str]:
     """What was searched for, all of it, as a file."""
-    asked = {name: str(data.get(name, ""))[:80] for name in FIELDS}
+    asked = read_search(data, FIELDS)
     format_ = "json" if data.get("format") == "json" else "csv"
     try:
-        pieces = export(get_office(desk), principal, make_search(**asked), format_)
+        return give_file(get_office(desk), principal, asked, format_)
     except Refused as refused:
         return _show(request, desk, principal, asked, None, refused)
-    headers = {"Content-Disposition": f'attachment; filename="audit-trail.{"csv" if format_ == "csv" else "jsonl"}"'}
-    return Stream(pieces, media_type=MEDIA_TYPES[format_], headers=headers)
 
 
 def _show(
@@ -62,18 +59,12 @@ def _show(
     refused: Refused | None = None,
 ) -> Response[str]:
     office, language = get_office(desk), find_reader_language(request, desk)
-    before = request.query_params.get("before") or None
-    found = [] if wanted is None else search(office, principal, wanted, before=before)
-    older = None
-    if len(found) == PAGE:
-        older = urlencode({**{name: value for name, value in asked.items() if value}, "before": found[-1].id})
+    before = request.query_params.get("before", "")
     actions = [(one.value, say_action(language, one)) for one in Action if one.value.partition(".")[0] in FAMILIES]
     facts: dict[str, Any] = {
+        **list_found(office, principal, language, asked, wanted, before),
         "actions": actions,
-        "asked": asked,
-        "events": [(event, say_action(language, event.action)) for event in found],
         "names": list_names(office, principal),
-        "older": older,
         "own": principal.account,
         "problem": None if refused is None else say_fault(language, refused),
     }

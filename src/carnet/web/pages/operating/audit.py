@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.response import Stream
 
 from carnet.errors import Refused
-from carnet.services.accounts.auditing import PAGE, Action
-from carnet.services.accounts.trail import Search, export, make_search, search
+from carnet.services.accounts.auditing import Action
+from carnet.services.accounts.trail import Search, make_search
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.acts import say_action
 from carnet.web.pages.front import FormData
 from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
+from carnet.web.pages.searching import give_file, list_found, read_search
 from carnet.web.pages.showing import AnyRequest, find_reader_language
 from carnet.web.people import get_office
 
 HERE = "/operator/audit"
 FIELDS: Final = ("action", "who", "about", "member", "since", "until")
-MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 
 
 @get(HERE, opt=LOOK, sync_to_thread=True, include_in_schema=False)
 def get_trail(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """A page of it, newest first."""
-    asked = {name: str(request.query_params.get(name, ""))[:80] for name in FIELDS}
+    asked = read_search(request.query_params, FIELDS)
     try:
         return _show(request, desk, principal, asked, make_search(**asked))
     except Refused as refused:
@@ -37,12 +36,7 @@ def get_trail(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Re
 @post(f"{HERE}/export", opt=ACT, sync_to_thread=True, status_code=200, include_in_schema=False)
 def export_trail(data: FormData, desk: TheDesk, principal: ThePrincipal) -> Stream:
     """What was searched for, all of it, as a file."""
-    format_ = str(data.get("format", ""))
-    asked = make_search(**{name: str(data.get(name, ""))[:80] for name in FIELDS})
-    pieces = export(get_office(desk), principal, asked, format_)
-    name = f"audit-trail.{'csv' if format_ == 'csv' else 'jsonl'}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Stream(pieces, media_type=MEDIA_TYPES[format_], headers=headers)
+    return give_file(get_office(desk), principal, read_search(data, FIELDS), str(data.get("format", "")))
 
 
 def _show(
@@ -55,15 +49,9 @@ def _show(
     refused: Refused | None = None,
 ) -> Response[str]:
     office, language = get_office(desk), find_reader_language(request, desk)
-    before = request.query_params.get("before") or None
-    found = [] if wanted is None else search(office, principal, wanted, before=before)
-    older = None
-    if len(found) == PAGE:
-        older = urlencode({**{name: value for name, value in asked.items() if value}, "before": found[-1].id})
+    before = request.query_params.get("before", "")
     facts: dict[str, Any] = {
-        "asked": asked,
-        "events": [(event, say_action(language, event.action)) for event in found],
-        "older": older,
+        **list_found(office, principal, language, asked, wanted, before),
         "actions": [(one.value, say_action(language, one)) for one in Action],
         "families": sorted({one.value.partition(".")[0] for one in Action}),
         "names": list_names(office, principal),
