@@ -151,6 +151,19 @@ def test_clerk__takes_the_errors_along_and_leaves_the_rest(clerk: Visit, street:
     assert tally(clerk)[1] == 2
 
 
+def test_clerk__is_told_that_a_file_is_empty_and_may_choose_another(clerk: Visit, street: Street) -> None:
+    clerk.go(HERE)
+    before = len(street.desk.shelf["files"].list())
+    clerk.page.set_input_files("#file", {"name": "empty.csv", "mimeType": "text/csv", "buffer": b""})
+    if not clerk.page.locator("form[data-ready]").count():
+        clerk.find("Send it", "button").click()
+    expect(clerk.page.get_by_text("This file is empty: look at it again.")).to_be_visible()
+    expect(clerk.page.locator("#file")).to_be_visible()
+    assert len(street.desk.shelf["files"].list()) == before
+    # The browser's console notes that the answer was a refusal, as it was meant to be.
+    clerk.complaints[:] = [one for one in clerk.complaints if "422" not in one]
+
+
 @pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_template__is_downloaded(browser: Browser, street: Street, name: str) -> None:
     with visiting(browser, street, "clerk", language="fr-FR") as visit:

@@ -65,8 +65,12 @@ function take(form) {
   };
   const start = async (file) => {
     if (!file || form.dataset.busy) return;
-    form.dataset.busy = "1";
     sending.hidden = false;
+    if (file.size === 0) {
+      said.textContent = form.dataset.empty;
+      return;
+    }
+    form.dataset.busy = "1";
     zone.hidden = true;
     try {
       const job = await send(form, file, show);
@@ -74,7 +78,8 @@ function take(form) {
     } catch (error) {
       delete form.dataset.busy;
       zone.hidden = false;
-      said.textContent = error.status ? error.message : form.dataset.failed;
+      const told = error.code === "request_too_large" ? form.dataset.large : error.message;
+      said.textContent = error.status ? told : form.dataset.failed;
     }
   };
   form.dataset.ready = "1";
