@@ -6,7 +6,7 @@ else that is noted of it. It refuses to know what an entry is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -53,13 +53,6 @@ def encode_kinds(counts: Mapping[int, int]) -> bytes:
 def decode_kinds(blob: bytes) -> dict[int, int]:
     """The same read again. Raises ValueError for other bytes."""
     return _decode_counts(blob)
-
-
-def iterate_places(runs: Iterable[Run], chain: int) -> Iterator[int]:
-    """The seqs of one chain among these runs."""
-    for run in runs:
-        if run.chain == chain:
-            yield from range(run.first, run.first + run.length)
 
 
 def drop_chain(connection: Connection, chain: int, gone: Mapping[int, Mapping[int, int]]) -> None:
