@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from carnet.encoding import unb64
 from carnet.errors import Unverified
-from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot
+from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot, number_slots
 from carnet.ledger.state import State
 from carnet.node.heads import ChainHead, settle_changed
 from carnet.signing import Signer
@@ -122,7 +122,7 @@ def _apply_all(connection: Connection, top: Top, heads: Iterator[Head], most: in
 
 
 def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:
-    top, written = apply_changes(lambda number: find_piece(connection, number), compute_slot, top, sorted(changes))
+    top, written = apply_changes(lambda number: find_piece(connection, number), number_slots, top, sorted(changes))
     write_pieces(connection, written)
     return top
 

@@ -39,6 +39,7 @@ _COUNTS = struct.Struct(">16I")
 _PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
 _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
+_LEAF = struct.Struct(f"{NAME_BYTES}s{DIGEST_BYTES}s")
 
 _sha256 = hashlib.sha256
 
@@ -54,8 +55,8 @@ _SIBLINGS_OF: Final = tuple(_make_taker(branch) for branch in range(_CHILDREN))
 Read = Callable[[int], bytes | None]
 """A piece by its number: 1 at the top; the children of n are 16n to 16n + 15."""
 
-SlotOf = Callable[[bytes], bytes]
-"""The slot of a name: 32 bytes."""
+NumberSlots = Callable[[Sequence[bytes]], list[int]]
+"""The slots of names, as integers of 256 bits."""
 
 
 class Top(NamedTuple):
@@ -80,9 +81,9 @@ class Way(NamedTuple):
 class Bucket(NamedTuple):
     """The leaves of a small subtree in the order of their slots, which are integers here."""
 
-    numbers: list[int]
-    names: list[bytes]
-    digests: list[bytes]
+    numbers: Sequence[int]
+    names: Sequence[bytes]
+    digests: Sequence[bytes]
 
     def compute_top(self, depth: int) -> Top:
         """What its parent should say of it, at this depth."""
@@ -114,24 +115,22 @@ def make_change(slot: bytes, name: bytes, digest: bytes | None) -> bytes:
 
 
 def apply_changes(
-    read: Read, slot_of: SlotOf, before: Top, changes: Sequence[bytes]
+    read: Read, number_slots: NumberSlots, before: Top, changes: Sequence[bytes]
 ) -> tuple[Top, dict[int, bytes | None]]:
     """The tree after the changes, which are ascending, one for each slot; and what its pieces then hold (None: the
     piece is no more). Raises Unverified("census_pieces") if the pieces do not give `before`."""
-    update = _Update(read, slot_of)
+    update = _Update(read, number_slots)
     top = update.apply(TOP_PIECE, 0, before, changes) if changes else before
     return top, update.written
 
 
-def open_piece(number: int, content: bytes | None, slot_of: SlotOf) -> Bucket | Page:
+def open_piece(number: int, content: bytes | None, number_slots: NumberSlots) -> Bucket | Page:
     """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
     if content is not None and content[:1] == _PAGE and len(content) == _PAGE_BYTES:
         return Page(_COUNTS.unpack_from(content, 1), content[1 + _COUNTS.size :])
     if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
-        ends = range(1, len(content), _KEPT_BYTES)
-        names = [content[at : at + NAME_BYTES] for at in ends]
-        digests = [content[at + NAME_BYTES : at + _KEPT_BYTES] for at in ends]
-        return Bucket([int.from_bytes(slot_of(name), "big") for name in names], names, digests)
+        names, digests = zip(*_LEAF.iter_unpack(content[1:]), strict=True) if len(content) > 1 else ((), ())
+        return Bucket(number_slots(names), names, digests)
     raise _wrong(number, "is missing" if content is None else "is neither a bucket nor a page")
 
 
@@ -186,14 +185,14 @@ def list_children(number: int, page: Page) -> Iterator[tuple[int, Top]]:
 
 
 class _Update:
-    def __init__(self, read: Read, slot_of: SlotOf) -> None:
+    def __init__(self, read: Read, number_slots: NumberSlots) -> None:
         self._stored = read
-        self._slot_of = slot_of
+        self._number_slots = number_slots
         self.written: dict[int, bytes | None] = {}
 
     def _open(self, number: int, said: Top) -> Bucket | Page:
         content = self.written[number] if number in self.written else self._stored(number)
-        piece = open_piece(number, content, self._slot_of)
+        piece = open_piece(number, content, self._number_slots)
         check_piece(number, piece, said)
         return piece
 
