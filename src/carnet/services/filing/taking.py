@@ -39,6 +39,7 @@ from carnet.services.filing.own_key import ReadyRows, prepare, seal_prepared
 from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, READING, Reading
 from carnet.services.filing.records import Counts, Files, Job
 from carnet.services.founding import now_ms
+from carnet.services.giving_way import give_way
 from carnet.services.importing import Format, Sinks, Summary, choose_worker_count, import_file
 from carnet.services.sources import Source
 from carnet.services.tables import Table
@@ -53,7 +54,6 @@ MAX_RATIO: Final = 100
 """A packed file unpacks to so many times its size at most, once it is past the free bytes."""
 
 MAX_MEMORY_BYTES: Final = 2 * 1024**3
-NICENESS: Final = 10
 TELLS_EVERY_S: Final = 0.5
 
 
@@ -64,8 +64,8 @@ def main() -> int:
         # Nothing came for whoever stood ready.
         return 0
     order = json.loads(line)
-    # It gives way to whoever waits for an answer.
-    os.nice(NICENESS)
+    # Nobody waits for it as others wait for an answer.
+    give_way()
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     home = Home(Path(order["home"]))
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))

@@ -26,7 +26,10 @@ DAMAGED: Final = Reason.NODE_DAMAGED.value
 """The problem of a check that has found something."""
 
 # It gives way: of lower priority than those who answer.
-_RUN: Final = "import os, sys; os.nice(10); from carnet.cli import main; sys.exit(main(sys.argv[1:]))"
+_RUN: Final = (
+    "import sys; from carnet.services.giving_way import give_way; give_way();"
+    " from carnet.cli import main; sys.exit(main(sys.argv[1:]))"
+)
 
 
 class _Running(NamedTuple):

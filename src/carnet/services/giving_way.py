@@ -1,0 +1,48 @@
+"""Giving way: a process that nobody waits for has what processors the others leave.
+
+A nice value alone is not enough. Where Linux groups processes by their sessions (`autogroup`), it weighs them within a
+session only, and each session as much as any other; a process that was started in a session of its own, as ours are,
+would have as much of a processor as those who answer. It refuses to know what the process does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+NICENESS: Final = 19
+"""The least of the ordinary ones: of a processor that others want, some hundredth. It stands still for nobody."""
+
+_SESSION: Final = Path("/proc/self/autogroup")
+_TRIES: Final = 20
+_PAUSE_S: Final = 0.05
+
+
+def give_way() -> None:
+    """Let this process, what it starts, and the session that it leads, come after everybody else. It cannot be taken
+    back."""
+    os.nice(NICENESS)
+    if hasattr(os, "SCHED_BATCH"):
+        # Nobody who is at work is stopped because this one wakes.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    if os.getsid(0) == os.getpid():
+        # Only where the session is our own: another's may be that of those who answer.
+        _weigh_session()
+
+
+def _weigh_session() -> None:
+    for _ in range(_TRIES):
+        try:
+            _SESSION.write_text(f"{NICENESS}\n", encoding="ascii")
+        except BlockingIOError:
+            # The system lets one process of all do so in a tenth of a second.
+            time.sleep(_PAUSE_S)
+        except OSError:
+            # It does not group by sessions.
+            return
+        else:
+            return
