@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.web.browser import DESK, NARROW
+from tests.web.slow_wire import slowly
 from tests.web.street import Street
 from tests.web.visit import visiting
 
@@ -81,3 +82,27 @@ def test_page__is_light_still_and_readable(
                 visit.complaints = [said for said in visit.complaints if "Failed to load resource" not in said]
             visit.check()
     assert barriers == {}
+
+
+@pytest.mark.parametrize("language, size", [("fr-FR", DESK), ("en-GB", NARROW)], ids=["desk", "phone"])
+def test_page__stands_still_while_it_comes_in_pieces(
+    browser: Browser, street: Street, language: str, size: tuple[int, int]
+) -> None:
+    pages = [("clerk", "/console"), ("clerk", "/console/files"), ("newcomer", "/vehicles")]
+    with slowly(street) as slow:
+        for who, path in pages:
+            with visiting(browser, slow, who, language=language, size=size) as visit:
+                visit.go(path)
+                visit.check_shape()
+
+
+def test_bar_and_dock__stand_still_also_where_a_browser_shows_what_has_come(browser: Browser, street: Street) -> None:
+    # In English each word fits its share of the narrowest phone; a wider one takes a few pixels from its neighbours.
+    with (
+        slowly(street, is_held_back=False) as slow,
+        visiting(browser, slow, "clerk", size=NARROW, language="en-GB") as visit,
+    ):
+        for path in ("/console", street.list_files()[0]):
+            visit.go(path)
+            moved = visit.page.evaluate("self.shifts")
+            assert [one for one in moved if any(part in one for part in ("bar", "dock", "stages"))] == []

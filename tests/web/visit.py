@@ -20,9 +20,21 @@ from tests.web.street import Street
 MAX_PAGE_BYTES = 100_000
 WATCH_SHIFTS = """
 self.shifts = [];
+const spell = (element) => [element.localName, ...element.classList].join(".");
+const path = (node) => {
+  if (!node) return "what is gone since";
+  if (node.nodeType !== Node.ELEMENT_NODE) return `${node.nodeName} in ${path(node.parentElement)}`;
+  return [node.parentElement, node].filter(Boolean).map(spell).join(" > ");
+};
+const place = ({ x, y, width, height }) => `${x}, ${y} (${width} by ${height})`;
 const tell = ({ node, previousRect: was, currentRect: is }) =>
-  `${node?.nodeName} ${node?.className} from ${was.x}, ${was.y} to ${is.x}, ${is.y}`;
-const note = (list) => { for (const { sources } of list.getEntries()) self.shifts.push(...sources.map(tell)); };
+  `${path(node)} "${node?.textContent?.trim().slice(0, 40) ?? ""}" from ${place(was)} to ${place(is)}`;
+const note = (list) => {
+  for (const { sources, startTime, hadRecentInput } of list.getEntries()) {
+    const when = `${Math.round(startTime)} ms${hadRecentInput ? ", after input" : ""}`;
+    self.shifts.push(...sources.map((one) => `${when}: ${tell(one)}`));
+  }
+};
 new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
 """
 MEASURE = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
