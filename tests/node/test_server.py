@@ -15,7 +15,7 @@ from carnet.types import Basis
 from carnet.vault.postgres import describe_url, plan_copy, plan_update, translate
 from carnet.vault.store import PostgresError, open_store
 from carnet.vault.tables import metadata
-from tests.node.home import TestNode, make_node, new_passport
+from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
 from tests.node.test_erasing import fill
 from tests.postgres import Cluster, run_cluster
 
@@ -53,6 +53,33 @@ def test_append__server_that_dies_keeps_what_was_acknowledged(tmp_path: Path) ->
                 assert reader.count_passports() in (sealed, sealed + 1)
             again.append(node.operator.id, REPORTED, [new_passport(10**6)])
         node.check()
+
+
+def test_append__reads_no_whole_table_of_one_that_just_grew(tmp_path: Path, postgres: Cluster) -> None:
+    # Nothing was counted of these tables yet: the server would take a reading of all of them to be the shorter way.
+    url = postgres.make_url()
+    node = make_node(tmp_path, store_url=url)
+    subjects = [vin_subject(number) for number in range(1_000)]
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(number, 1, 2) for number in range(len(subjects))])
+        for _ in range(3):
+            with writer.reading():
+                chains = writer.find_chains(subjects)
+                sources = {chain.id: [bytes(16)] for chain in chains.values()}
+                assert writer.find_sources(sources) == {chain: set() for chain in sources}
+            assert len(chains) == len(subjects)
+            groups = [more(chain, reading(subject, 3)) for subject, chain in chains.items()]
+            assert len(writer.append(node.operator.id, REPORTED, groups).receipts) == len(subjects)
+    query = (
+        "SELECT n_tup_ins, seq_tup_read FROM pg_stat_user_tables WHERE schemaname = current_schema()"
+        " AND relname = 'entry'"
+    )
+    entries, until = 6 * len(subjects), time.monotonic() + 20
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Each session tells what it did a moment after it did it.
+        while (row := connection.execute(query).fetchone()) and row[0] < entries and time.monotonic() < until:
+            time.sleep(0.1)
+    assert row == (entries, 0)
 
 
 def test_open_writer__refused_server_without_fsync(tmp_path: Path) -> None:

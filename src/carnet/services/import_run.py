@@ -165,7 +165,9 @@ class Run:
         """The numbers of the passports that there are; of those met lately without asking."""
         kept = self._chains
         found = {subject: kept[subject].id for subject in subjects if subject in kept}
-        return found | self._writer.find_numbers([subject for subject in subjects if subject not in found])
+        # Under a read of its own: the writer's connection is busy with the commit before.
+        with self._writer.reading():
+            return found | self._writer.find_numbers([subject for subject in subjects if subject not in found])
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
         """The passport that a row belongs to, None where it is faulty for its plate; and the row."""

@@ -50,6 +50,8 @@ SET synchronous_commit = on; SET idle_in_transaction_session_timeout = 0; SET st
 SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3
 """
 
+_PREFER_INDEXES: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+
 _FIND_HOLDER: Final = """
 SELECT pg_locks.pid, coalesce(application_name, '') FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid::bigint = ? AND objid::bigint = ?
@@ -76,6 +78,7 @@ class PostgresConnection:
     def __init__(self, driver: psycopg.Connection[Any]) -> None:
         self.driver = driver
         self._streams = 0
+        self._prefers_indexes = False
 
     def close(self) -> None:
         """End the session, and with it its locks; idempotent."""
@@ -109,7 +112,7 @@ class PostgresConnection:
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """All rows are read at once."""
         # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
-        is_kept = None if all(type(one) is not list for one in parameters) else False
+        is_kept = None if self._prefers_indexes or all(type(one) is not list for one in parameters) else False
         try:
             return self.driver.execute(translate(statement), parameters, prepare=is_kept, binary=True)
         except psycopg.Error as error:
@@ -155,6 +158,12 @@ class PostgresConnection:
             cursor.itersize = STREAM_ROWS
             cursor.execute(translate(statement), parameters)
             yield from cursor
+
+    def prefer_indexes(self) -> None:
+        """See `Connection`."""
+        with _own_errors():
+            self.driver.execute(_PREFER_INDEXES)
+        self._prefers_indexes = True
 
     def begin_write(self) -> None:
         """READ COMMITTED: there is one writer, which the lock and its term see to."""

@@ -99,6 +99,10 @@ class Connection(Protocol):
     def stream(self, statement: str, parameters: Any = (), /) -> Any:
         """Rows of a large result as they are asked for, within a transaction."""
 
+    def prefer_indexes(self) -> None:
+        """Never read a whole table where an index gives the few rows that are asked for. A server judges by what it
+        last counted, which says nothing yet of a table that has just grown; a file's plans do not depend on it."""
+
     def begin_write(self) -> None:
         """Begin to write. On SQLite nobody else can from here on; on PostgreSQL the writer's lock sees to it."""
 
@@ -147,6 +151,9 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     def is_usable(self) -> bool:
         """See `Connection`: a file is not lost meanwhile."""
         return True
+
+    def prefer_indexes(self) -> None:
+        """See `Connection`."""
 
     def begin_write(self) -> None:
         """See `Connection`."""

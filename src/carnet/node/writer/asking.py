@@ -59,6 +59,7 @@ class Asking(Transacting):
             if self._lookups is None:
                 self._lookups = open_store(self._home.address, is_read_only=True)
                 limit_cache(self._lookups.connection, LOOKUP_CACHE_KB)
+                self._lookups.connection.prefer_indexes()
             connection = self._lookups.connection
             connection.begin_read()
             self._looker = threading.get_ident()

@@ -58,6 +58,7 @@ class Transacting:
         try:
             connection = self._store.connection
             self._connection = connection
+            connection.prefer_indexes()
             # A commit whose flush failed may have outlived its process in the system's memory alone. Moved, it is
             # written and flushed once more, before anything is told or written that rests on it.
             move_log(connection)
