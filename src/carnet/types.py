@@ -8,6 +8,7 @@ It refuses to know what a valid VIN, plate or kind of entry is (see `passport`),
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
@@ -23,6 +24,9 @@ ChainId: TypeAlias = bytes
 
 MemberId: TypeAlias = bytes
 """16 bytes that name a member (a node is one too) for ever, whatever its keys."""
+
+Fact: TypeAlias = str | int
+"""What a sentence is filled in with: a text as it stands, or a whole number, which each language writes its own way."""
 
 ID_BYTES = 16
 INT_MAX = 2**53 - 1
@@ -167,3 +171,9 @@ def brief(value: object, limit: int = 60) -> str:
 def show(value: object, limit: int = 60) -> str:
     """The same as a sentence quotes it: a text stands between quotation marks."""
     return f'"{brief(value, limit)}"' if isinstance(value, str) else brief(value, limit)
+
+
+def fill_in(text: str, facts: Mapping[str, Fact], number: Callable[[int], str] = "{:,}".format) -> str:
+    """A sentence with its facts in the places of `%(name)s`; `number` writes a whole number as the language does.
+    Raises KeyError for a fact that is wanting (our own bug)."""
+    return text % {name: number(fact) if isinstance(fact, int) else fact for name, fact in facts.items()}

@@ -213,7 +213,7 @@ def stop_founding_at_the_end(node: TestNode) -> None:
         (make_schema_older, "store", "problem", "carnet census"),
         (change_a_node, "head", "problem", "not the one whose head"),
         (forge_head, "head", "problem", "not signed by the log"),
-        (cut_log, "head", "problem", "missing"),
+        (cut_log, "head", "problem", "shorter than its newest head"),
         (lose_heads, "head", "warning", "no head yet"),
         (spoil_journal, "erasures", "problem", "line 1"),
         (lose_journal, "erasures", "warning", "not in the journal"),
@@ -234,7 +234,7 @@ def test_doctor__finds_what_is_wrong(
     provoke(node)
     before = snapshot(node.path)
     found = find(node, check)
-    assert (found.level, said in found.said) == (level, True), found
+    assert (found.level, said in f"{found.said}. {found.todo}") == (level, True), found
     assert found.why
     assert found.todo
     assert snapshot(node.path) == before
@@ -356,7 +356,7 @@ def test_doctor__exit_codes_and_words(node: TestNode, tmp_path: Path) -> None:
     *checks, total = ran.json_lines
     assert total["checks"] == len(checks)
     assert total["problems"] == sum(one["level"] == "problem" for one in checks) == 1
-    assert set(checks[0]) == {"check", "level", "said", "todo", "why"}
+    assert set(checks[0]) == {"check", "code", "facts", "level", "said", "todo", "why"}
     ran = carnet("doctor", home=tmp_path / "absent")
     assert ran.code == 1
     assert "there is no node" in ran.out

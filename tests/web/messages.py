@@ -13,6 +13,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from carnet.web.language import CATALOGUES
+from carnet.web.pages.telling import list_told
 
 WEB = CATALOGUES.parent
 KEYWORDS = DEFAULT_KEYWORDS | {"say": None}
@@ -20,12 +21,15 @@ FRENCH = CATALOGUES / "fr" / "LC_MESSAGES" / "carnet.po"
 
 
 def extract_messages() -> Catalog:
-    """Every message of the templates and of the pages' code."""
+    """Every message of the templates, of the pages' code, and of the tables that pages tell from."""
     catalog = Catalog(project="carnet", fuzzy=False)
     methods = [("pages/**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
     options = {"templates/**.html": {"extensions": "jinja2.ext.do", "trimmed": "true", "silent": "false"}}
     for name, line, message, comments, context in extract_from_dir(str(WEB), methods, options, KEYWORDS):
         catalog.add(message, locations=[(Path(name).as_posix(), line)], auto_comments=comments, context=context)
+    # What tables say is no message that the tool finds.
+    for text in list_told():
+        catalog.add(text)
     return catalog
 
 

@@ -68,9 +68,9 @@ def _write_json(found: Guess, output: Path | None) -> None:
             "columns": [{"name": c.name, "sort": c.sort, "confidence": c.confidence} for c in found.columns],
             "confidence": found.confidence,
             "importer": found.importer,
-            "doubts": list(found.doubts),
+            "doubts": [str(one) for one in found.doubts],
             "mapping": None if found.mapping is None else found.mapping.to_json(),
-            "reasons": list(found.grounds),
+            "reasons": [str(one) for one in found.grounds],
             "rows": [_describe(item) for item in found.rows],
             "written": None if output is None or found.mapping is None else str(output),
         }

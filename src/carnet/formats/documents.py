@@ -24,6 +24,7 @@ from carnet.formats.lines import (
     is_hopeless,
     split_text_lines,
 )
+from carnet.formats.remarks import refuse_file
 from carnet.types import INT_MAX, brief
 
 MAX_DIGITS = 40
@@ -211,8 +212,8 @@ def _read_items(stream: Iterator[bytes]) -> Iterator[Document]:
         try:
             chunk = next(stream, None)
         except BROKEN as error:
-            saying = f"the file breaks off here and the rest cannot be read: {brief(str(error), 200)}"
-            yield Document(cutter.line, b"", None, Refused(Reason.UNREADABLE_FILE, saying), None)
+            refused = refuse_file("breaks_off", error=brief(str(error), 200))
+            yield Document(cutter.line, b"", None, refused, None)
             return
         if chunk is None:
             yield from cutter.close()

@@ -20,9 +20,10 @@ from carnet.formats.guess_plan import Plan, compute_plan
 from carnet.formats.guess_template import compute_template_plan
 from carnet.formats.mapping import read_mapped, read_table, write_cell
 from carnet.formats.mapping_document import MAX_COLUMNS, Delimited, Given, Json, Mapping, Reader
+from carnet.formats.remarks import Remark, remark, repeat_refusal
 from carnet.formats.rows import Item
 from carnet.formats.table import TableRow
-from carnet.types import Millis
+from carnet.types import Fact, Millis
 
 HEAD_BYTES = 65_536
 SHOWN_ROWS = 10
@@ -30,24 +31,24 @@ SAMPLE_ROWS = 500
 _SEPARATORS = (",", ";", "\t", "|")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _FOREIGN = (
-    (b"PAR1", "this is Parquet: hand its rows over as objects"),
-    (b"PK\x03\x04", "this is a zip archive, or XLSX: unpack it, or hand its rows over as objects"),
-    (b"%PDF", "this is a PDF: ask for the table itself, as CSV or XLSX"),
-    (b"\xd0\xcf\x11\xe0", "this is a file of an old Excel (XLS): save it as XLSX or CSV"),
-    (b"\x1f\x8b", "this is packed with gzip: unpack it first"),
-    (b"SQLite format 3", "this is a SQLite database: export a table as CSV"),
+    (b"PAR1", "parquet"),
+    (b"PK\x03\x04", "zip"),
+    (b"%PDF", "pdf"),
+    (b"\xd0\xcf\x11\xe0", "old_excel"),
+    (b"\x1f\x8b", "gzip"),
+    (b"SQLite format 3", "sqlite"),
 )
 
 
 # Files that have an importer of their own, which reads more than a mapping could.
 _KNOWN = (
-    ({"vehicle", "inspections"}, "histovec", "these look like HistoVec's inspections"),
-    ({"vehicle", "registration", "registry"}, "registry", "this looks like HistoVec's register"),
-    ({"vehicule", "controles_techniques"}, "report", "this looks like a HistoVec report"),
-    ({"testTypes", "vin"}, "dvsa", "these look like DVSA test records"),
-    ({"motTests", "registration"}, "dvsa", "this looks like DVSA MOT history"),
-    ({"kenteken"}, "rdw", "these look like RDW records"),
-    ({"Results", "SearchCriteria"}, "vpic", "this looks like an answer of vPIC"),
+    ({"vehicle", "inspections"}, "histovec", "known_histovec"),
+    ({"vehicle", "registration", "registry"}, "registry", "known_registry"),
+    ({"vehicule", "controles_techniques"}, "report", "known_report"),
+    ({"testTypes", "vin"}, "dvsa", "known_dvsa_tests"),
+    ({"motTests", "registration"}, "dvsa", "known_dvsa_history"),
+    ({"kenteken"}, "rdw", "known_rdw"),
+    ({"Results", "SearchCriteria"}, "vpic", "known_vpic"),
 )
 
 
@@ -57,21 +58,21 @@ class _Look(NamedTuple):
     reader: Reader
     names: list[str]
     rows: list[list[str]]
-    reasons: list[str]
+    reasons: list[Remark]
     keys: frozenset[str] = frozenset()
 
 
 class Guess(NamedTuple):
     """What a file seems to be. `mapping` is None where no entry can be made of it, and the reasons say why.
 
-    `confidence` is between 0 and 100; `reasons` are sentences for a person, the doubtful ones first; `rows` are the
+    `confidence` is between 0 and 100; `reasons` are remarks for a person, the doubtful ones first; `rows` are the
     first rows as they would be understood, good or faulty. `importer` is the verb of `carnet import` that knows the
     format, and reads more of it than a mapping could; `reader` is how the file is written, where it holds a table.
     """
 
     mapping: Mapping | None
     confidence: int
-    reasons: tuple[str, ...]
+    reasons: tuple[Remark, ...]
     columns: tuple[Column, ...]
     rows: tuple[Item, ...]
     doubt_count: int = 0
@@ -79,12 +80,12 @@ class Guess(NamedTuple):
     reader: Reader | None = None
 
     @property
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[Remark, ...]:
         """The reasons not to be sure."""
         return self.reasons[: self.doubt_count]
 
     @property
-    def grounds(self) -> tuple[str, ...]:
+    def grounds(self) -> tuple[Remark, ...]:
         """The reasons for what is proposed."""
         return self.reasons[self.doubt_count :]
 
@@ -93,13 +94,13 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     """Propose a mapping for a file by its first 64 kB and its name; `now` bounds dates. Raises nothing."""
     is_whole = len(head) < HEAD_BYTES
     head = head[:HEAD_BYTES]
-    for magic, saying in _FOREIGN:
+    for magic, code in _FOREIGN:
         if head.startswith(magic):
-            return Guess(None, 0, (saying,), (), ())
+            return Guess(None, 0, (remark(code),), (), ())
     if not head.strip():
-        return Guess(None, 0, ("the file is empty",), (), ())
+        return Guess(None, 0, (remark("empty"),), (), ())
     if b"\0" in head and not _is_utf16(head):
-        return Guess(None, 0, ("this is no table: it holds bytes that no text has",), (), ())
+        return Guess(None, 0, (remark("binary"),), (), ())
     if not is_whole and not _is_utf16(head):
         # The last line is cut: it would only look like a fault.
         head = head[: head.rfind(b"\n") + 1] or head
@@ -113,7 +114,7 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     )
     importer, advice = _find_importer(keys)
     if not rows:
-        return Guess(None, 0, (*advice, *reasons, "there is no row in it"), columns, (), len(advice), importer, reader)
+        return Guess(None, 0, (*advice, *reasons, remark("no_row")), columns, (), len(advice), importer, reader)
     found = _propose(
         lambda mapping: read_mapped([head], mapping, now), name, reader, columns, reasons, is_cut=not is_whole
     )
@@ -124,25 +125,25 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
 
 def refuse_columns(count: int) -> Guess:
     """What is said of a file with more columns than a mapping can name."""
-    return Guess(None, 0, (f"a table has at most {MAX_COLUMNS:,} columns, and this one {count:,} or more",), (), ())
+    return Guess(None, 0, (remark("too_many_columns", most=MAX_COLUMNS, count=count),), (), ())
 
 
 def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
     """The same for the first rows of a table that another reader hands over (Parquet, XLSX). Raises nothing."""
     if not rows:
-        return Guess(None, 0, ("there is no row in it",), (), ())
+        return Guess(None, 0, (remark("no_row"),), (), ())
     names = list(rows[0].values)
     cells = [[write_cell(row.values.get(name)) or "" for name in names] for row in rows]
     columns = tuple(compute_column(column, [row[at] for row in cells]) for at, column in enumerate(names))
-    reasons = [f"a table with {len(names)} columns"]
+    reasons = [remark("table", count=len(names))]
     return _propose(lambda mapping: read_table(rows, mapping, now), name, Given(), columns, reasons, is_cut=False)
 
 
-def _find_importer(keys: frozenset[str]) -> tuple[str | None, tuple[str, ...]]:
-    """The verb for a format that has one, and a sentence that says so."""
-    for wanted, importer, saying in _KNOWN:
+def _find_importer(keys: frozenset[str]) -> tuple[str | None, tuple[Remark, ...]]:
+    """The verb for a format that has one, and a remark that says so."""
+    for wanted, importer, code in _KNOWN:
         if wanted <= keys:
-            return importer, (f"{saying}: `carnet import {importer}` reads more of them than a mapping can",)
+            return importer, (remark(code, importer=importer),)
     return None, ()
 
 
@@ -151,7 +152,7 @@ def _propose(
     name: str,
     reader: Reader,
     columns: tuple[Column, ...],
-    reasons: Sequence[str],
+    reasons: Sequence[Remark],
     *,
     is_cut: bool,
 ) -> Guess:
@@ -161,7 +162,7 @@ def _propose(
     try:
         items = list(islice(read(plan.mapping), SAMPLE_ROWS))
     except Refused as refused:
-        said = (refused.message, *plan.doubts, *reasons)
+        said = (repeat_refusal(refused), *plan.doubts, *reasons)
         return Guess(None, 0, said, columns, (), 1 + len(plan.doubts), reader=reader)
     doubts = list(plan.doubts)
     if is_cut and isinstance(reader, Json) and items and isinstance(items[-1], Fault):
@@ -170,8 +171,8 @@ def _propose(
     faulty = [item for item in items if isinstance(item, Fault)]
     if faulty:
         rule, column = Counter((fault.rule.value, fault.column) for fault in faulty).most_common(1)[0][0]
-        where = "" if column is None else f" in {column}"
-        doubts.insert(0, f"{len(faulty)} of {len(items)} rows would be faulty, most often for {rule}{where}")
+        told: dict[str, Fact] = {"count": len(faulty), "all": len(items), "rule": rule}
+        doubts.insert(0, Remark("faulty", told) if column is None else Remark("faulty_in", told | {"column": column}))
     share = 1 - len(faulty) / max(1, len(items))
     confidence = max(0, min(100, round(plan.confidence * share)))
     said = (*doubts, *reasons, *plan.reasons)
@@ -183,7 +184,7 @@ def _look_at_json(head: bytes) -> _Look:
     objects = [_flatten(value) for value in values if isinstance(value, dict)]
     names = list(dict.fromkeys(name for each in objects for name in each))
     rows = [[each.get(name, "") for name in names] for each in objects]
-    reasons = [f"JSON objects with {len(names)} columns"]
+    reasons = [remark("objects", count=len(names))]
     keys = frozenset(key for value in values if isinstance(value, dict) for key in value)
     return _Look(Json(), names, rows, reasons, keys)
 
@@ -218,7 +219,7 @@ def _look_at_text(head: bytes) -> _Look:
         return _Look(Delimited(), [], [], [why])
     has_header, why_header = _guess_header(rows)
     width = len(rows[0])
-    reasons = [why, f"{width} columns separated by {separator!r}", why_header]
+    reasons = [why, remark("separated", count=width, separator=repr(separator)), why_header]
     names = [cell.strip() for cell in rows[0]] if has_header else [str(place) for place in range(1, width + 1)]
     reader = Delimited(encoding=encoding, separator=separator, header=has_header)  # type: ignore[arg-type]
     return _Look(reader, names, rows[1:] if has_header else rows, reasons)
@@ -228,32 +229,32 @@ def _is_utf16(head: bytes) -> bool:
     return head[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
-def _guess_encoding(head: bytes) -> tuple[str, str]:
+def _guess_encoding(head: bytes) -> tuple[str, Remark]:
     for mark, encoding in _BOMS:
         if head.startswith(mark):
-            return encoding, f"{encoding.upper()}: it begins with its byte order mark"
+            return encoding, remark("byte_order_mark", encoding=encoding.upper())
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
         # The head may be cut in the middle of a character; any other fault says that it is another encoding.
         if error.end < len(head) - 3:
-            return "cp1252", "Windows-1252: it is not UTF-8, and its accents are single bytes"
+            return "cp1252", remark("cp1252")
     if head.isascii():
-        return "utf-8", "plain ASCII, read as UTF-8"
-    return "utf-8", "UTF-8: all of it can be read so"
+        return "utf-8", remark("ascii")
+    return "utf-8", remark("utf8")
 
 
-def _guess_header(rows: list[list[str]]) -> tuple[bool, str]:
+def _guess_header(rows: list[list[str]]) -> tuple[bool, Remark]:
     """A header holds names: each once, none blank, and no digits where the rows below have them."""
     first, rest = rows[0], rows[1:50]
     names = [cell.strip() for cell in first]
     if any(not name for name in names) or len(set(names)) != len(names):
-        return False, "no header: its first row has a blank or a repeated cell"
+        return False, remark("header_blank")
     measured = [
         place
         for place in range(len(first))
         if rest and all(any(c.isdigit() for c in row[place]) for row in rest if place < len(row) and row[place].strip())
     ]
     if measured and all(any(c.isdigit() for c in first[place]) for place in measured):
-        return False, "no header: its first row holds values like the others"
-    return True, "the first row names the columns"
+        return False, remark("header_values")
+    return True, remark("header")

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from carnet.errors import Refused
 from carnet.formats.dates import get_date_reader
 from carnet.formats.mapping_document import Number
+from carnet.formats.remarks import Remark, remark
 from carnet.passport.plate import check_plate
 from carnet.passport.vin import check_vin
 
@@ -45,7 +46,7 @@ class Column(NamedTuple):
     """One column: its name, what its values are, and how sure that is (0 to 100).
 
     `form` is that of its days, `number` the writing of its numbers, `country` that of its plates, `words` its values
-    where they are few, `empty` those that say nothing, `doubt` a sentence where another reading is possible.
+    where they are few, `empty` those that say nothing, `doubt` a remark where another reading is possible.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Column(NamedTuple):
     country: str | None = None
     words: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
-    doubt: str | None = None
+    doubt: Remark | None = None
     largest: int = 0
 
 
@@ -120,7 +121,7 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
     if len(fits) == 1:
         return Column(name, "day", 98, form=fits[0])
     if all(form.startswith(("dd/mm/yyyy", "mm/dd/yyyy")) for form in fits):
-        doubt = f"{name}: no day in the sample is above 12, so dd/mm and mm/dd both fit; dd/mm is taken"
+        doubt = remark("either_order", column=name)
         return Column(name, "day", 60, form=next(f for f in fits if f.startswith("dd")), doubt=doubt)
     return Column(name, "day", 90, form=fits[0])
 
@@ -144,7 +145,7 @@ def _look_for_numbers(name: str, said: Sequence[str]) -> Column | None:
 
 def _tell_marks(
     name: str, found: Sequence[re.Match[str]]
-) -> tuple[Literal[".", ","], Literal[" ", ".", ",", "'"] | None, str | None]:
+) -> tuple[Literal[".", ","], Literal[" ", ".", ",", "'"] | None, Remark | None]:
     """The decimal mark, the mark between groups, and the doubt that stays where one mark could be either."""
     groups = Counter(" " if match["group"] in "\u00a0\u202f " else match["group"] for match in found if match["group"])
     decimals = Counter(match["decimal"] for match in found if match["decimal"])
@@ -155,7 +156,7 @@ def _tell_marks(
         group = None
     doubt = None
     if group in (".", ",") and decimal is None:
-        doubt = f"{name}: {group!r} always stands before three digits; it is taken as the mark between thousands"
+        doubt = remark("either_mark", column=name, mark=repr(group))
     if decimal is None:
         decimal = "," if group == "." else "."
     return decimal, group, doubt  # type: ignore[return-value]
@@ -177,5 +178,5 @@ def _look_for_plates(name: str, said: Sequence[str]) -> Column | None:
     share, country = best
     if share < _ENOUGH:
         return None
-    doubt = None if country == "FR" else f"{name}: plates as in {country}; say so if they are of another country"
+    doubt = None if country == "FR" else remark("plate_country", column=name, country=country)
     return Column(name, "plate", round(90 * share), country=country, doubt=doubt)

@@ -1,6 +1,6 @@
 """From what columns look like, and what they are called, to a mapping document with reasons.
 
-The words are those that French, English, German and Dutch files use. It refuses to hide a doubt: each is a sentence.
+The words are those that French, English, German and Dutch files use. It refuses to hide a doubt: each is a remark.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from carnet.formats.mapping_document import (
     YesNo,
     check_mapping,
 )
+from carnet.formats.remarks import Remark, remark, repeat_refusal
 from carnet.passport.kinds import get_schema
 from carnet.passport.kinds.language import Choice as ChoiceSpec
 from carnet.passport.kinds.language import Clock as ClockSpec
@@ -76,43 +77,43 @@ class Plan(NamedTuple):
 
     mapping: Mapping | None
     confidence: int
-    doubts: tuple[str, ...]
-    reasons: tuple[str, ...]
+    doubts: tuple[Remark, ...]
+    reasons: tuple[Remark, ...]
 
 
 def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> Plan:
     """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was
     read.
     """
-    doubts: list[str] = []
-    reasons: list[str] = []
+    doubts: list[Remark] = []
+    reasons: list[Remark] = []
     about = _find_subject(columns, doubts, reasons)
     day = _find_day(columns)
     odometer = _find_odometer(columns, doubts, reasons)
     if about is None:
-        doubts.insert(0, "no column says which vehicle a row is about: neither a VIN, nor a plate, nor an id")
+        doubts.insert(0, remark("no_vehicle"))
         return Plan(None, 0, tuple(doubts), tuple(reasons))
     told = _find_kind(columns, file_name)
     if odometer is None and told is None:
-        doubts.insert(0, "no column is an odometer reading: say which kind of entry the rows are")
+        doubts.insert(0, remark("no_kind"))
         return Plan(None, 0, tuple(doubts), tuple(reasons))
     confidence = about[1]
     if odometer is None:
-        doubts.append("no column is an odometer reading: the entries would have none")
+        doubts.append(remark("no_odometer"))
         confidence = min(confidence, 60)
     else:
         confidence = min(confidence, odometer[1])
     when = When()
     if day is None:
-        doubts.append("no column is the day on which it happened: it would be unknown")
+        doubts.append(remark("no_day"))
         confidence = min(confidence, 40)
     else:
         when = _make_when(day, columns)
         _tell_doubt(day, doubts)
         confidence = min(confidence, day.confidence)
-        reasons.append(f"{day.name}: days written {day.form}")
+        reasons.append(remark("days", column=day.name, form=day.form or "iso"))
     kind = told or "vehicle.odometer/1"
-    reasons.append(f"each row is an entry {kind}")
+    reasons.append(remark("kind", kind=kind))
     used = {about[0].column, when.column, when.time_column}
     reading = None if odometer is None else odometer[0]
     if reading is not None:
@@ -132,42 +133,39 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     try:
         check_mapping(mapping)
     except Refused as refused:
-        return Plan(None, 0, (refused.message, *doubts), tuple(reasons))
+        return Plan(None, 0, (repeat_refusal(refused), *doubts), tuple(reasons))
     return Plan(mapping, confidence, tuple(doubts), tuple(reasons))
 
 
-def _find_subject(columns: Sequence[Column], doubts: list[str], reasons: list[str]) -> tuple[About, int] | None:
+def _find_subject(columns: Sequence[Column], doubts: list[Remark], reasons: list[Remark]) -> tuple[About, int] | None:
     for column in columns:
         if column.sort == "vin":
-            reasons.append(f"{column.name}: VINs")
+            reasons.append(remark("vins", column=column.name))
             return About(scheme="vin", column=column.name), column.confidence
     for column in columns:
         if column.sort == "plate" and column.country is not None:
             _tell_doubt(column, doubts)
-            doubts.append(
-                f"{column.name}: plates only. A plate names a vehicle for a while: rows find a passport that knows the "
-                f"plate for that day, and open none"
-            )
+            doubts.append(remark("plates_only", column=column.name))
             return About(scheme="plate", column=column.name, country=column.country), min(60, column.confidence)
     for told in (_VEHICLE_WORDS, _ID_WORDS):
         for column in columns:
             if column.sort not in ("text", "word", "number") or not _words(column.name) & {*told.split()}:
                 continue
-            doubts.append(f"{column.name}: an id of the file's own; choose a scheme that names the file")
+            doubts.append(remark("own_id", column=column.name))
             return About(scheme="file", column=column.name), 40
     return None
 
 
-def _find_plate(about: About, columns: Sequence[Column], reasons: list[str]) -> Plate | None:
+def _find_plate(about: About, columns: Sequence[Column], reasons: list[Remark]) -> Plate | None:
     """A plate beside another subject, where its country is beyond doubt."""
     for column in columns:
         if column.sort == "plate" and column.country and column.doubt is None and about.scheme != "plate":
-            reasons.append(f"{column.name}: plates, compared with those that the passport knows")
+            reasons.append(remark("plates_beside", column=column.name))
             return Plate(column=column.name, country=column.country, empty=column.empty)
     return None
 
 
-def _tell_doubt(column: Column, doubts: list[str]) -> None:
+def _tell_doubt(column: Column, doubts: list[Remark]) -> None:
     if column.doubt is not None:
         doubts.append(column.doubt)
 
@@ -189,7 +187,9 @@ def _make_when(day: Column, columns: Sequence[Column]) -> When:
     return When(column=day.name, form=day.form or "iso", time_column=clock)
 
 
-def _find_odometer(columns: Sequence[Column], doubts: list[str], reasons: list[str]) -> tuple[Odometer, int] | None:
+def _find_odometer(
+    columns: Sequence[Column], doubts: list[Remark], reasons: list[Remark]
+) -> tuple[Odometer, int] | None:
     numbers = [column for column in columns if column.sort == "number" and column.number is not None]
     named = [column for column in numbers if _words(column.name) & {*_ODOMETER_WORDS.split()}]
     suffixed = [column for column in numbers if column.number and column.number.suffix in ("km", "kms", "mi", "miles")]
@@ -203,7 +203,7 @@ def _find_odometer(columns: Sequence[Column], doubts: list[str], reasons: list[s
     known = {"km": "km", "kilometres": "km", "kilometers": "km", "k": "km", "mi": "mi", "miles": "mi", "m": "mi"}
     if units is not None and all(word.lower() in known for word in units.words):
         words: Any = {word: known[word.lower()] for word in units.words}
-        reasons.append(f"{column.name}: odometer, its unit in {units.name}")
+        reasons.append(remark("odometer_unit", column=column.name, units=units.name))
         reading = Odometer(
             column=column.name, unit_column=units.name, units=words, number=column.number, empty=column.empty
         )
@@ -212,9 +212,9 @@ def _find_odometer(columns: Sequence[Column], doubts: list[str], reasons: list[s
     suffix = column.number.suffix
     unit: Any = "mi" if suffix in ("mi", "miles") or (suffix is None and names & {*_MILES.split()}) else "km"
     if suffix is None and not names & {*_MILES.split(), "km", "kms", "kilometrage", "kilometerstand", "kilometres"}:
-        doubts.append(f"{column.name}: no word says whether it is kilometres or miles; kilometres are taken")
+        doubts.append(remark("either_unit", column=column.name))
         confidence = min(confidence, 50)
-    reasons.append(f"{column.name}: odometer in {unit}")
+    reasons.append(remark("odometer", column=column.name, unit=unit))
     return Odometer(column=column.name, unit=unit, number=column.number, empty=column.empty), confidence
 
 
@@ -226,7 +226,7 @@ def _find_kind(columns: Sequence[Column], file_name: str) -> str | None:
     return kind if score else None
 
 
-def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tuple[Reading, ...]:
+def _find_fields(kind: str, columns: Sequence[Column], reasons: list[Remark]) -> tuple[Reading, ...]:
     specs = {spec.name: spec for spec in get_schema(kind).fields}
     found: dict[str, Reading] = {}
     for column in columns:
@@ -238,7 +238,7 @@ def _find_fields(kind: str, columns: Sequence[Column], reasons: list[str]) -> tu
             reading = make_reading(field, column, spec)
             if reading is not None:
                 found[field] = reading
-                reasons.append(f"{column.name}: {field}")
+                reasons.append(remark("field", column=column.name, field=field))
                 break
     return tuple(found.values())
 

@@ -11,6 +11,7 @@ from carnet.formats.columns import make_column_mapping
 from carnet.formats.guess_columns import Column
 from carnet.formats.guess_plan import Plan
 from carnet.formats.mapping_document import Reader
+from carnet.formats.remarks import remark
 from carnet.formats.templates import find_template
 
 
@@ -25,5 +26,4 @@ def compute_template_plan(reader: Reader, columns: Sequence[Column]) -> Plan | N
     chosen = {name: meaning for name, meaning in meanings.items() if filled[name].sort != "blank"}
     chosen |= {name: meaning for name, meaning in meanings.items() if meaning in ("vin", "plate", "day")}
     mapping = make_column_mapping(reader, columns, template.kind, chosen)
-    reason = f"the headings are those of the template {template.name}: each row is an entry {template.kind}"
-    return Plan(mapping, 100, (), (reason,))
+    return Plan(mapping, 100, (), (remark("template", template=template.name, kind=template.kind),))

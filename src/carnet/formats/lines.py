@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
+from carnet.formats.remarks import refuse_file
 from carnet.types import brief
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -114,11 +115,9 @@ def find_line_fault(line: Line) -> Refused | None:
         if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:2]:
             return Refused(Reason.WRONG_ENCODING, "this file is UTF-16 or UTF-32; save it as UTF-8")
         if head[:2] == b"\x1f\x8b":
-            saying = "this file is packed with gzip; unpack it, or give it a name that ends in .gz"
-            return Refused(Reason.UNREADABLE_FILE, saying)
+            return refuse_file("named_gzip")
     if line.trouble is not None:
-        saying = f"the file breaks off here and the rest cannot be read: {brief(line.trouble, 200)}"
-        return Refused(Reason.UNREADABLE_FILE, saying)
+        return refuse_file("breaks_off", error=brief(line.trouble, 200))
     if line.is_too_long:
         saying = f"the line has {line.length:,} bytes; a line of more than {MAX_LINE_BYTES:,} is not read"
         return Refused(Reason.LINE_TOO_LONG, saying)

@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from xml.parsers import expat
 
 from carnet.errors import Reason, Refused
+from carnet.formats.remarks import refuse_file
 from carnet.formats.xlsx_styles import find_date_styles
 from carnet.types import brief, show
 
@@ -57,9 +58,9 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Refused(Reason.UNREADABLE_FILE, f"this is no XLSX file: {brief(str(error), 200)}") from None
+        raise refuse_file("xlsx_none", error=brief(str(error), 200)) from None
     if len(archive.infolist()) > MAX_PARTS:
-        raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file has more than {MAX_PARTS:,} parts")
+        raise refuse_file("xlsx_parts", most=MAX_PARTS)
     try:
         book = _read_workbook(archive)
         target = _choose_sheet(book.sheets, sheet)
@@ -69,9 +70,9 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
         for _ in _parse(sheet_parser.parser, _unpack(archive, target)):
             yield from sheet_parser.take()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file is damaged: {brief(str(error), 200)}") from None
+        raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
     except expat.ExpatError as error:
-        raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file is damaged: {brief(str(error), 200)}") from None
+        raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
 
 
 # ---- the archive
@@ -82,17 +83,16 @@ def _unpack(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> It
     try:
         info = archive.getinfo(name)
     except KeyError:
-        raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file lacks its part {show(name)}") from None
+        raise refuse_file("xlsx_part", part=show(name)) from None
     if info.flag_bits & _ENCRYPTED:
-        raise Refused(Reason.UNREADABLE_FILE, "this XLSX file is under a password: save it without one")
+        raise refuse_file("xlsx_password")
     allowed = limit if limit is not None else max(FREE_BYTES, MAX_RATIO * info.compress_size)
     count = 0
     with archive.open(info) as part:
         while chunk := part.read(CHUNK_BYTES):
             count += len(chunk)
             if count > allowed:
-                saying = f"the part {show(name)} unpacks to more than {allowed:,} bytes: this is no table"
-                raise Refused(Reason.UNREADABLE_FILE, saying)
+                raise refuse_file("xlsx_large", part=show(name), most=allowed)
             yield chunk
 
 
@@ -105,7 +105,7 @@ def _make_parser() -> Any:
     parser.buffer_text = True
 
     def refuse(*_: object) -> None:
-        raise Refused(Reason.UNREADABLE_FILE, "this XLSX file declares a document type, which none may have")
+        raise refuse_file("xlsx_doctype")
 
     parser.StartDoctypeDeclHandler = refuse
     return parser
@@ -119,7 +119,7 @@ def _parse(parser: Any, chunks: Iterator[bytes]) -> Iterator[None]:
         count += len(chunk)
         parser.Parse(chunk, False)
         if count - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
-            raise Refused(Reason.UNREADABLE_FILE, "this XLSX file is damaged: one of its tags does not end")
+            raise refuse_file("xlsx_tag")
         yield
     parser.Parse(b"", True)
     yield
@@ -182,7 +182,7 @@ def _choose_sheet(sheets: list[tuple[str, str, bool]], wanted: str | None) -> st
         if name == wanted or (wanted is None and is_shown):
             return target
     if wanted is None:
-        raise Refused(Reason.UNREADABLE_FILE, "this XLSX file shows no sheet")
+        raise refuse_file("xlsx_no_sheet")
     names = ", ".join(show(name) for name, _, _ in sheets[:20])
     raise Refused(Reason.MISSING_FIELD, f"there is no sheet {show(wanted)}; there is {names}", field="reader.sheet")
 
@@ -208,8 +208,7 @@ class Texts:
         self._data += text.encode("utf-8", "replace")
         self._ends.append(len(self._data))
         if len(self._data) + 8 * len(self._ends) > MAX_TEXT_BYTES:
-            saying = f"the texts of this XLSX file take more than {MAX_TEXT_BYTES:,} bytes: save it as CSV"
-            raise Refused(Reason.UNREADABLE_FILE, saying)
+            raise refuse_file("xlsx_texts", most=MAX_TEXT_BYTES)
 
     def get(self, number: int) -> str:
         """The text of this number, from 0. Raises IndexError."""
@@ -318,8 +317,7 @@ class _SheetParser:
         elif tag == "c":
             if self._pieces:
                 if not 0 <= self._column < MAX_COLUMNS:
-                    saying = f"row {self._line} has more than the {MAX_COLUMNS:,} columns of a sheet: this is no table"
-                    raise Refused(Reason.UNREADABLE_FILE, saying)
+                    raise refuse_file("xlsx_columns", row=str(self._line), most=MAX_COLUMNS)
                 value = self._read_value("".join(self._pieces))
                 if value != "":
                     self._cells[self._column] = value
@@ -355,8 +353,7 @@ class _SheetParser:
             try:
                 return self._texts.get(int(text))
             except (ValueError, IndexError, OverflowError):
-                saying = f"a cell of row {self._line} names a text that is not there"
-                raise Refused(Reason.UNREADABLE_FILE, f"this XLSX file is damaged: {saying}") from None
+                raise refuse_file("xlsx_no_text", row=str(self._line)) from None
         if kind == "b":
             return text.strip() == "1"
         # Texts of formulas and of cells themselves, days in ISO 8601, and errors such as #N/A, as they are shown.

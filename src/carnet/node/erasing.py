@@ -194,7 +194,7 @@ class ErasureJournal:
                 if at < len(lines) - 2 or lines[-1]:
                     why = f"{self._path.name}: line {at + 1} cannot be read"
                     raise Refused(
-                        Reason.NODE_DAMAGED, f"{why}: put the newest copy back", table=self._path.name
+                        Reason.NODE_DAMAGED, f"{why}: put the newest copy back", table=self._path.name, line=at + 1
                     ) from error
         return found
 

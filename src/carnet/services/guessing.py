@@ -13,6 +13,7 @@ from carnet.errors import Refused
 from carnet.formats.guess import HEAD_BYTES, SAMPLE_ROWS, Guess, guess, guess_rows, refuse_columns
 from carnet.formats.lines import BROKEN
 from carnet.formats.mapping_document import MAX_COLUMNS
+from carnet.formats.remarks import repeat_refusal
 from carnet.services.sources import Source
 from carnet.services.tables import Table, find_table
 from carnet.types import Millis
@@ -39,7 +40,7 @@ def _guess_table(table: Table, name: str, now: Millis) -> Guess:
                 return refuse_columns(len(rows[0].values))
             rows += islice(source, SAMPLE_ROWS - 1)
         except Refused as refused:
-            return Guess(None, 0, (refused.message,), (), ())
+            return Guess(None, 0, (repeat_refusal(refused),), (), ())
     return guess_rows(rows, name, now)
 
 

@@ -12,12 +12,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from carnet.node.home import Home
 from carnet.node.lock import find_holder
 from carnet.node.restored import Mark
 from carnet.node.writer import MAX_CLOCK_STEP_MS
+from carnet.services.findings import Found, find
 from carnet.vault.store import MINIMUM_SQLITE
 
 MINIMUM_PYTHON: Final = (3, 11)
@@ -35,32 +36,18 @@ processes share, which two machines do not (SQLite: "Write-Ahead Logging", Disad
 PASSING_KINDS: Final = frozenset({"tmpfs", "ramfs"})
 
 
-class Found(NamedTuple):
-    """One check: its name, "ok", "warning" or "problem", what was found, why that matters and what to do ("" if ok)."""
-
-    check: str
-    level: str
-    said: str
-    why: str = ""
-    todo: str = ""
-
-
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Found:
     """The Python that runs this."""
-    said = f"Python {'.'.join(map(str, version))}"
-    if version >= MINIMUM_PYTHON:
-        return Found("python", "ok", said)
-    return Found("python", "problem", said, "Carnet is written and tested for 3.11 and newer", "install a newer Python")
+    said = ".".join(map(str, version))
+    return find("python.ok", version=said) if version >= MINIMUM_PYTHON else find("python.old", "problem", version=said)
 
 
 def check_sqlite(version: tuple[int, ...]) -> Found:
     """The SQLite that is linked."""
-    said = f"SQLite {'.'.join(map(str, version))}"
+    said = ".".join(map(str, version))
     if version >= MINIMUM_SQLITE:
-        return Found("sqlite", "ok", said)
-    wanted = ".".join(map(str, MINIMUM_SQLITE))
-    why = f"before {wanted} it can lose committed data when its write-ahead log is reset"
-    return Found("sqlite", "problem", said, why, "pip install 'pysqlite3>=0.6.1' (see CONTRIBUTING.md, SQLite)")
+        return find("sqlite.ok", version=said)
+    return find("sqlite.old", "problem", version=said, wanted=".".join(map(str, MINIMUM_SQLITE)))
 
 
 def check_founding(home: Home) -> Found:
@@ -68,23 +55,16 @@ def check_founding(home: Home) -> Found:
     has_store = home.store.exists() or home.store_url.exists()
     has_new = home.building.exists() or home.building_url.exists()
     if home.keys.exists() and has_store:
-        return Found("node", "ok", f"there is a node in {home.path}")
+        return find("node.ok", home=str(home.path))
     if home.keys.exists() and has_new:
-        why = "a founding was ended at its very last step; nothing is missing"
-        return Found(
-            "node", "warning", "its store has not got its name yet", why, "run any verb, such as `carnet list`"
-        )
+        return find("node.unnamed", "warning")
     if home.keys.exists():
-        why = "keys without a store sign nothing and open nothing"
-        return Found("node", "problem", f"{home.keys.name} is there, and no store", why, "restore a backup elsewhere")
+        return find("node.no_store", "problem", keys=home.keys.name)
     if has_store:
-        why = "without its keys nothing can be read or signed any more"
-        return Found("node", "problem", f"the store is there, and no {home.keys.name}", why, "put keys.json back")
+        return find("node.no_keys", "problem", keys=home.keys.name)
     if has_new:
-        why = "a founding was ended before the keys were written: there is no node, and nothing was lost"
-        return Found("node", "problem", "a founding was not finished", why, "run `carnet init` again")
-    why = "there is nothing to look at"
-    return Found("node", "problem", f"there is no node in {home.path}", why, "`carnet init`, or name it with --home")
+        return find("node.unfinished", "problem")
+    return find("node.absent", "problem", home=str(home.path))
 
 
 def check_modes(home: Home) -> Iterator[Found]:
@@ -99,17 +79,13 @@ def check_modes(home: Home) -> Iterator[Found]:
         if mode & ~allowed:
             wrong.append((path, mode))
     if not wrong:
-        yield Found("modes", "ok", "only their owner may read the home and the keys")
+        yield find("modes.ok")
     for path, mode in wrong:
-        is_secret = path in (home.keys, home.store_url)
-        why = (
-            "whoever reads it can sign in the node's name and read everything"
-            if is_secret
-            else "others on this machine can look into the node's folder, or change it"
-        )
-        todo = f"chmod {'600' if path.is_file() else '700'} {path}"
-        level = "problem" if is_secret or mode & 0o022 else "warning"
-        yield Found("modes", level, f"{path} has mode {mode:04o}", why, todo)
+        facts = {"path": str(path), "mode": f"{mode:04o}", "wanted": "600" if path.is_file() else "700"}
+        if path in (home.keys, home.store_url):
+            yield find("modes.secret", "problem", **facts)
+        else:
+            yield find("modes.open", "problem" if mode & 0o022 else "warning", **facts)
 
 
 def check_owner(home: Home, user: int | None = None) -> Found:
@@ -118,10 +94,9 @@ def check_owner(home: Home, user: int | None = None) -> Found:
     files = [home.path, *(entry for entry in home.path.iterdir() if not entry.is_symlink())]
     others = [file for file in files if file.lstat().st_uid != user]
     if not others:
-        return Found("owner", "ok", "all files belong to the user who runs this")
-    said = f"{others[0]} belongs to user {others[0].lstat().st_uid}, and this runs as {user}"
-    why = "a file that another user made cannot be replaced or locked, so the node stops half way"
-    return Found("owner", "warning", said, why, f"run as that user, or: chown -R {user} {home.path}")
+        return find("owner.ok")
+    owner = str(others[0].lstat().st_uid)
+    return find("owner.other", "warning", path=str(others[0]), owner=owner, user=str(user), home=str(home.path))
 
 
 def check_disk(home: Home) -> Iterator[Found]:
@@ -132,24 +107,19 @@ def check_disk(home: Home) -> Iterator[Found]:
     found = os.statvfs(home.path)
     # Some file systems make them as they are needed, and say 0 of 0.
     if found.f_files and found.f_favail < FEW_INODES:
-        why = "a new file is needed for each key that is added and each write-ahead log"
-        yield Found("inodes", "problem", f"{found.f_favail:,} new files are possible", why, "remove files on that disk")
+        yield find("inodes.few", "problem", count=found.f_favail)
     side = home.store.with_name(home.store.name + "-wal")
     if side.exists() and side.stat().st_size > LONG_LOG_BYTES:
-        why = "a process that reads an old moment keeps it from being moved into the store, and it grows"
-        said = f"the write-ahead log has {side.stat().st_size:,} bytes"
-        yield Found("log file", "warning", said, why, "end readers that stay open, then let any verb write")
+        yield find("log_file.long", "warning", size=side.stat().st_size)
 
 
 def judge_room(free: int, store: int) -> Found:
     """Free bytes of the disk beside a store of so many."""
-    said = f"{free:,} bytes free, the store has {store:,}"
     if free < LITTLE_ROOM:
-        return Found("disk", "problem", said, "a full disk stops the writer", "make room, or move the node")
+        return find("disk.full", "problem", free=free, store=store)
     if free < store:
-        why = "erasing may write the store anew, and a backup copies it: both need as much room again"
-        return Found("disk", "warning", said, why, "make room; a backup can use another disk with --scratch DIR")
-    return Found("disk", "ok", said)
+        return find("disk.little", "warning", free=free, store=store)
+    return find("disk.ok", free=free, store=store)
 
 
 def check_file_system(home: Home) -> Found:
@@ -157,9 +127,7 @@ def check_file_system(home: Home) -> Found:
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return Found(
-            "files", "ok", f"{platform.system()} does not tell the kind of file system: a local disk is needed"
-        )
+        return find("files.untold", system=platform.system())
     return judge_file_system(find_mount(mounts, home.path.resolve()))
 
 
@@ -176,45 +144,35 @@ def find_mount(mounts: str, path: Path) -> str | None:
 
 def judge_file_system(kind: str | None) -> Found:
     """Whether a store may live there."""
+    if kind is None:
+        return find("files.unknown")
     if kind in NETWORK_KINDS:
-        why = "SQLite's write-ahead log does not work over a network: the store can be damaged"
-        return Found("files", "problem", f"the home is on {kind}", why, "move the node to a local disk")
+        return find("files.network", "problem", kind=kind)
     if kind in PASSING_KINDS:
-        why = "it is gone when the machine stops"
-        return Found(
-            "files", "warning", f"the home is on {kind}", why, "move the node to a disk, unless this is a test"
-        )
-    return Found("files", "ok", f"the home is on {kind or 'an unknown file system'}")
+        return find("files.passing", "warning", kind=kind)
+    return find("files.ok", kind=kind)
 
 
 def check_clock(home: Home, now: int, last_at: int | None) -> Found:
     """The clock beside the log's last record, and beside the times that the file system has given (ms)."""
-    todo = "set the clock (a time service does it by itself), then try again"
     if last_at is not None and now < last_at - MAX_CLOCK_STEP_MS:
-        said = f"the clock is {(last_at - now) / 1000:,.0f} s behind the log's last record"
-        return Found(
-            "clock", "problem", said, "nothing is sealed before it has caught up: time in a log never goes back", todo
-        )
+        return find("clock.behind", "problem", seconds=round((last_at - now) / 1000))
     files = [file for file in (home.store, home.keys, home.lock) if file.exists()]
     newest = max((file.stat().st_mtime_ns // 1_000_000 for file in files), default=now)
     if now < newest - MAX_CLOCK_STEP_MS:
-        said = f"a file of the home was written {(newest - now) / 1000:,.0f} s in the future"
-        why = "the clock was set back, or another machine with another clock writes here"
-        return Found("clock", "warning", said, why, todo)
-    return Found("clock", "ok", "it is not behind the log or the files")
+        return find("clock.set_back", "warning", seconds=round((newest - now) / 1000))
+    return find("clock.ok")
 
 
 def check_lock(home: Home) -> Found:
     """Who writes, and whether that process lives."""
     holder = find_holder(home.lock)
     if holder is None:
-        return Found("lock", "ok", "nobody writes now")
-    said = f"held by process {holder.pid} ({holder.command})"
+        return find("lock.ok")
+    pid = str(holder.pid)
     if is_alive(holder.pid):
-        return Found("lock", "ok", f"{said}, which is alive")
-    why = "that process has ended, and one that it has started still holds the lock: nobody else can write"
-    todo = f"find it with `fuser {home.lock}`, and end it"
-    return Found("lock", "problem", f"{said}, which is not", why, todo)
+        return find("lock.held", pid=pid, command=holder.command)
+    return find("lock.orphaned", "problem", pid=pid, command=holder.command, lock=str(home.lock))
 
 
 def is_alive(pid: int) -> bool:
@@ -230,8 +188,4 @@ def is_alive(pid: int) -> bool:
 
 def judge_mark(mark: Mark | None) -> Found:
     """Whether this is a restored copy."""
-    if mark is None:
-        return Found("copy", "ok", "this home may write")
-    why = "it cannot know whether it is the newest; if it wrote on an old end, the log would have two"
-    todo = "`carnet restore --checkpoint FILE` with the newest head or proof that anybody has"
-    return Found("copy", "warning", "this home was restored from a backup, and only reads", why, todo)
+    return find("copy.ok") if mark is None else find("copy.restored", "warning")

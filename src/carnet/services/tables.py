@@ -17,6 +17,7 @@ from typing import IO, Any, Literal, TypeAlias
 from carnet.errors import Reason, Refused
 from carnet.formats.lines import BROKEN
 from carnet.formats.mapping_document import Given, Mapping
+from carnet.formats.remarks import refuse_file
 from carnet.formats.table import TableRow, name_columns
 from carnet.formats.xlsx import read_sheet
 from carnet.services.sources import CHUNK_BYTES, Source
@@ -116,8 +117,7 @@ class Table:
                         yield TableRow(line, _name_values(names, zoned, values))
                     self.position = self.byte_count * line // max(1, count)
         except duckdb.Error as error:
-            saying = f"this Parquet file cannot be read: {brief(str(error).splitlines()[0], 200)}"
-            raise Refused(Reason.UNREADABLE_FILE, saying) from None
+            raise refuse_file("parquet_broken", error=brief(str(error).splitlines()[0], 200)) from None
 
 
 def _open_unpacked(path: Path) -> IO[bytes]:
@@ -131,8 +131,7 @@ def _open_unpacked(path: Path) -> IO[bytes]:
         for chunk in _unpack(path):
             copy.write(chunk)
             if copy.tell() > MAX_UNPACKED_BYTES:
-                saying = f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes: unpack it yourself"
-                raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path))
+                raise refuse_file("packed_large", most=MAX_UNPACKED_BYTES, file=str(path))
         copy.flush()
         copy.seek(0)
     except BaseException:
@@ -147,8 +146,7 @@ def _unpack(path: Path) -> Iterator[bytes]:
             try:
                 chunk = unpacked.read(CHUNK_BYTES)
             except BROKEN as error:
-                saying = f"{path.name} is damaged, and cannot be unpacked: {brief(str(error), 200)}"
-                raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path)) from None
+                raise refuse_file("packed_damaged", error=brief(str(error), 200), file=str(path)) from None
             if not chunk:
                 return
             yield chunk
@@ -159,8 +157,7 @@ def _open_duckdb(path: Path) -> Any:
     import duckdb
 
     if any(mark in str(path) for mark in "*?["):
-        saying = "the name of a Parquet file may hold no *, ? or [: rename it"
-        raise Refused(Reason.UNREADABLE_FILE, saying, file=str(path))
+        raise refuse_file("parquet_name", file=str(path))
     connection = duckdb.connect(":memory:")
     for setting in (
         "threads = 1",

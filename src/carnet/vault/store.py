@@ -356,7 +356,7 @@ def _other_schema(version: str | None) -> Refused:
     is_older = version is not None and version < SCHEMA_VERSION
     hint = ": `carnet census` brings it up to date" if is_older else ""
     saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
-    return Refused(Reason.NODE_DAMAGED, saying, version=version)
+    return Refused(Reason.NODE_DAMAGED, saying, version=version, wanted=SCHEMA_VERSION)
 
 
 def make_engine(path: Path, mode: str) -> Engine:

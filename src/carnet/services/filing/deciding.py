@@ -15,6 +15,7 @@ import msgspec
 from carnet.errors import Reason, Refused
 from carnet.formats.guess import Guess
 from carnet.formats.mapping_document import Mapping, Reader, read_mapping
+from carnet.formats.remarks import refuse_for, remark
 from carnet.formats.templates import drop_error_heading, find_template
 from carnet.passport.subject import parse_subject
 from carnet.services.filing.reading import KNOWN, MAPPING, MENDS, Mends, Origin, Reading
@@ -57,8 +58,8 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
     if guess.importer is not None:
         return Reading(format=cast("Format", guess.importer), origin="format", reasons=guess.doubts[:1])
     if not guess.columns:
-        why = guess.reasons[0] if guess.reasons else "there is no table in it"
-        raise Refused(Reason.UNREADABLE_FILE, why[:1].upper() + why[1:])
+        why = guess.reasons[0] if guess.reasons else remark("no_table")
+        raise refuse_for(why)
     known = _find_known(files.read(job, KNOWN, list[Known]) or [], guess)
     if known is not None:
         document = known.document | {"reader": seen["reader"]}
@@ -82,8 +83,7 @@ def open_job(files: Files, job: Job, reading: Reading, stack: ExitStack) -> Open
     mends: Mends = files.read(job, MENDS, Mends) or {}
     if reading.format == "mapping":
         if reading.mapping is None:
-            saying = "it is not clear what the columns mean: choose for each one"
-            raise Refused(Reason.MISSING_FIELD, saying, field="mapping")
+            raise Refused(Reason.MISSING_FIELD, str(remark("unclear")), field="mapping", cause="unclear")
         mapping = read_mapping(reading.mapping)
         opened = open_mapped(path, mapping)
         stack.callback(opened.close)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from carnet.formats.guess_columns import Column
+from carnet.formats.remarks import Remark
 from carnet.services.filing.records import Counts, Format
 
 SHOWN_ROWS: Final = 12
@@ -37,15 +38,17 @@ class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """`origin` says whose the mapping is, `saved` which one of the member's; `problem` is (code, sentence) where the
-    file cannot be read so. Counts of cells are of those that cannot be read, and of those that were mended and can."""
+    file cannot be read so, `cause` the same in particular.
+
+    Counts of cells are of those that cannot be read, and of those that were mended and can."""
 
     format: Format
     origin: Origin
     mapping: dict[str, Any] | None = None
     saved: str | None = None
     confidence: int = 100
-    doubts: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
+    doubts: tuple[Remark, ...] = ()
+    reasons: tuple[Remark, ...] = ()
     reader: dict[str, Any] | None = None
     columns: tuple[Column, ...] = ()
     rows: tuple[ShownRow, ...] = ()
@@ -54,6 +57,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     faulty_cells: int = 0
     mended_cells: int = 0
     problem: tuple[str, str] | None = None
+    cause: Remark | None = None
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from carnet.errors import Reason, Refused
+from carnet.formats.remarks import Remark
 from carnet.node.home import Home, write_private
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.types import MemberId, Millis
@@ -89,8 +90,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is kept. `member` in hexadecimal; times in ms; `failure` is (code, sentence) where all of it
-    failed; `stage` is what is done with it when its turn comes (`prepare`: what the member's own
-    key, by its digest `own_key`, is to sign), `certified_by` who said that it is to be sealed."""
+    failed, and `cause` why in particular; `stage` is what is done with it when its turn comes (`prepare`: what the
+    member's own key, by its digest `own_key`, is to sign), `certified_by` who said that it is to be sealed."""
 
     id: str
     member: str
@@ -102,6 +103,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     counts: Counts = Counts()
     failure: tuple[str, str] | None = None
+    cause: Remark | None = None
     stage: Stage = "seal"
     certified_by: str | None = None
     queued_ms: Millis = 0
@@ -289,10 +291,19 @@ class Files:
 
     # ---- its end
 
-    def end(self, job: Job, state: State, counts: Counts | None = None, failure: tuple[str, str] | None = None) -> Job:
+    def end(
+        self,
+        job: Job,
+        state: State,
+        counts: Counts | None = None,
+        failure: tuple[str, str] | None = None,
+        cause: Remark | None = None,
+    ) -> Job:
         """The job is over: its record says so, then its file goes."""
         told = job.counts if counts is None else counts
-        ended = msgspec.structs.replace(job, state=state, counts=told, failure=failure, ended_ms=self._clock())
+        ended = msgspec.structs.replace(
+            job, state=state, counts=told, failure=failure, cause=cause, ended_ms=self._clock()
+        )
         self.save(ended)
         for name in ("content", "progress.json", "known.json"):
             self.path(job, name).unlink(missing_ok=True)

@@ -25,6 +25,7 @@ import msgspec
 from carnet.encoding import unb64
 from carnet.errors import CarnetError, Reason, Refused
 from carnet.formats.faults import Fault
+from carnet.formats.remarks import find_cause, refuse_file, remark
 from carnet.formats.rows import Item
 from carnet.ledger.rules.members import Member
 from carnet.node.door import RemoteWriter
@@ -107,10 +108,10 @@ def take(
                 raise
             if now.state == "cancelled":
                 return now
-            return files.end(job, "failed", failure=(refused.reason.value, refused.message))
+            return files.end(job, "failed", failure=(refused.reason.value, refused.message), cause=find_cause(refused))
         except (CarnetError, OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, MemoryError) as error:
-            saying = f"the file cannot be read to its end ({type(error).__name__})"
-            return files.end(job, "failed", failure=(Reason.UNREADABLE_FILE.value, saying))
+            cause = remark("not_to_its_end", error=type(error).__name__)
+            return files.end(job, "failed", failure=(Reason.UNREADABLE_FILE.value, str(cause)), cause=cause)
     now = files.find(job.id)
     if now is not None and now.state == "cancelled":
         return now
@@ -149,7 +150,9 @@ def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
         is_hopeless = refused.could_retry or refused.reason is Reason.REQUEST_TOO_LARGE
         if is_hopeless or reading.format != "mapping" or job.wish.validate_only or not reading.columns:
             raise
-        reading = msgspec.structs.replace(reading, problem=(refused.reason.value, refused.message))
+        reading = msgspec.structs.replace(
+            reading, problem=(refused.reason.value, refused.message), cause=find_cause(refused)
+        )
     files.write(job, READING, reading)
     return reading.counts
 
@@ -275,8 +278,7 @@ def _limit_rows(format_: Format, chunks: Iterable[bytes], now: Millis) -> Iterat
         if number >= MAX_ROWS:
             raise Refused(Reason.REQUEST_TOO_LARGE, f"a file has at most {MAX_ROWS:,} rows: send it in several")
         if faults > MAX_FAULTS:
-            saying = f"more than {MAX_FAULTS:,} rows are faulty: is it a file of this format?"
-            raise Refused(Reason.UNREADABLE_FILE, saying)
+            raise refuse_file("many_faulty", most=MAX_FAULTS)
         yield item
 
 

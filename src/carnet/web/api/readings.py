@@ -295,8 +295,8 @@ def _show_reading(job: str, reading: Reading) -> ReadingShown:
         saved=reading.saved,
         kind=None if mapping is None else mapping.kind,
         confidence=reading.confidence,
-        doubts=list(reading.doubts),
-        reasons=list(reading.reasons),
+        doubts=[str(one) for one in reading.doubts],
+        reasons=[str(one) for one in reading.reasons],
         columns=[
             ColumnShown(name=one.name, looks_like=one.sort, meaning=meanings.get(one.name)) for one in reading.columns
         ],

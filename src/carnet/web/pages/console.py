@@ -51,7 +51,7 @@ def get_console(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> 
         "codes": count_codes(get_office(desk), principal),
         "waiting": [(job, say_state(language, job)) for job in jobs if job.state not in ENDED],
         "troubled": [
-            (job, None if job.failure is None else say_failure(language, *job.failure))
+            (job, say_failure(language, job))
             for job in jobs
             if is_troubled(job, desk.clock() - TROUBLE_DAYS * 86_400_000)
         ],

@@ -8,8 +8,9 @@ from litestar import Request
 
 from carnet.errors import Reason
 from carnet.services.principals import VISITOR, Principal
-from carnet.web.language import load_translations
+from carnet.web.language import Language, load_translations
 from carnet.web.pages.showing import make_frame
+from carnet.web.pages.telling import say_reason
 from carnet.web.rendering import render
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
-    """The page as UTF-8, in the reader's language; what is known of the reason in particular follows in English."""
+    """The page as UTF-8, in the reader's language."""
     principal = request.scope.get("state", {}).get("principal", VISITOR)
     frame, _ = make_frame(request, request.app.state.desk, principal if isinstance(principal, Principal) else VISITOR)
     say = load_translations(frame.language).gettext
@@ -42,12 +43,18 @@ def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
         frame,
         status=problem.status,
         title=title,
-        detail=_close(problem.detail) if is_told else None,
-        advice=_close(problem.advice) if is_told else None,
+        detail=_say_detail(frame.language, problem) if is_told else None,
+        advice=_close(problem.advice) if is_told and frame.language == "en" else None,
         code=problem.code,
         request_id=problem.request_id,
     )
     return page.encode()
+
+
+def _say_detail(language: Language, problem: Problem) -> str:
+    """What was refused: in English as it was said, which tells the most; else what its reason means."""
+    known = next((reason for reason in Reason if reason.value == problem.code), None)
+    return _close(problem.detail) if language == "en" or known is None else say_reason(language, known)
 
 
 def _close(text: str) -> str:

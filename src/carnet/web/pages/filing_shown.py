@@ -17,6 +17,7 @@ from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, SIGNING, 
 from carnet.services.filing.records import Files, Job, iterate_lines, read_lines
 from carnet.web.language import Language
 from carnet.web.pages.filing_words import KINDS, say_cell, say_failure, say_meaning, say_state
+from carnet.web.pages.telling import say_remark
 from carnet.web.wording import get_wording
 
 PAGE: Final = 25
@@ -90,8 +91,9 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "pages": 1 if reading is None else max(1, -(-reading.counts.faulty // PAGE)),
         "step": _find_step(job, reading),
         "signing": files.read(job, SIGNING, Signing) if is_waiting and job.stage == "prepare" else None,
-        "failure": None if job.failure is None else say_failure(language, *job.failure),
+        "failure": say_failure(language, job),
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
+        "doubts": [] if reading is None else [say_remark(language, one) for one in reading.doubts],
         "receipts": read_lines(files.path(job, "receipts.ndjson"), 0, SHOWN_RECEIPTS)[0] if is_over else [],
         "duplicates": read_lines(files.path(job, DUPLICATES), 0, SHOWN_DUPLICATES)[0],
         "left": [_make_left(one, meanings, language) for one in read_lines(faults, 0, PAGE)[0]] if is_over else [],
@@ -144,8 +146,10 @@ def _find_step(job: Job, reading: Reading | None) -> int:
 
 
 def _say_trouble(reading: Reading, language: Language) -> str:
+    if reading.cause is not None:
+        return say_remark(language, reading.cause)
     code, message = reading.problem or ("", "")
-    return say_cell(language, code, "", message) if code not in ("missing_field", "unreadable_file") else message
+    return say_cell(language, code, "", message)
 
 
 def _make_faulty(one: dict[str, Any], columns: list[Column], language: Language) -> RowToMend:

@@ -11,6 +11,7 @@ from carnet.errors import Reason
 from carnet.passport.kinds import get_schema
 from carnet.services.filing.records import Job
 from carnet.web.language import Language, load_translations
+from carnet.web.pages.telling import say_reason, say_remark
 from carnet.web.wording import get_wording
 
 KINDS: Final = (
@@ -99,13 +100,18 @@ def say_cell(language: Language, rule: str, meaning: str, message: str) -> str:
         Reason.FIELDS_CONFLICT: _("Two things in this row contradict each other."),
         Reason.NOT_ACCREDITED: _("Your organisation may not write such an entry."),
         Reason.LINE_TOO_LONG: _("This row is too long to be read."),
+        Reason.UNREADABLE_FILE: _("The file breaks off in this row: save it anew, and send it again."),
     }
-    found = next((text for reason, text in words.items() if reason.value == rule), None)
-    return found or message
+    reason = next((reason for reason in Reason if reason.value == rule), None)
+    if reason is None:
+        return message
+    return words.get(reason) or say_reason(language, reason)
 
 
-def say_failure(language: Language, code: str, message: str) -> str:
-    """Why a whole file cannot be taken."""
+def say_failure(language: Language, job: Job) -> str | None:
+    """Why a whole file cannot be taken; None where nothing failed."""
+    if job.failure is None:
+        return None
     _ = load_translations(language).gettext
     words = {
         Reason.NOT_ACCREDITED: _("Your organisation may not write entries of this kind. Ask the operator of the node."),
@@ -113,8 +119,8 @@ def say_failure(language: Language, code: str, message: str) -> str:
         Reason.SERVICE_FAULT: _("Reading it has failed several times. Send it in smaller parts, or ask the operator."),
         Reason.MEMBER_RETIRED: _("Your organisation has left the network."),
     }
-    found = next((text for reason, text in words.items() if reason.value == code), None)
-    if found is not None:
-        return found
+    reason = next((reason for reason in Reason if reason.value == job.failure[0]), Reason.UNREADABLE_FILE)
+    if reason in words:
+        return words[reason]
     otherwise = _("This file cannot be read. Save it as .xlsx or .csv, and send it again. What was found:")
-    return f"{otherwise} {message}"
+    return f"{otherwise} {say_reason(language, reason) if job.cause is None else say_remark(language, job.cause)}"

@@ -25,7 +25,8 @@ from carnet.services.status import Status, get_status
 from carnet.types import Millis
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
-from carnet.web.pages.showing import AnyRequest, go, show
+from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.pages.telling import say_finding
 from carnet.web.people import get_office
 from carnet.web.policy import operator
 
@@ -66,11 +67,11 @@ def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Res
     with desk.reading() as reader:
         node = look_at_node(reader, is_ready=writer.state == "ok")
         names = {member.id: member.name for member in reader.state.members.all}
-    office, now = get_office(desk), desk.clock()
+    office, now, language = get_office(desk), desk.clock(), find_reader_language(request, desk)
     status = get_status(desk.home)
     facts: dict[str, Any] = {
         "attention": _list_attention(desk, principal, status),
-        "checks": examine(desk.home),
+        "checks": [(one, say_finding(language, one)) for one in examine(desk.home)],
         "claims": [one for one in list_contests(office, principal) if one.decided_at is None],
         "disk_percent": 100 - 100 * status.disk_free // max(1, status.disk_total),
         "names": names,

@@ -1,12 +1,13 @@
 """What was wrong with a form, in the reader's language: of each refusal that a person can mend, what to do.
 
-The reasons themselves are documented in English (docs/reasons.md); whatever has no sentence here is told by that text.
+Whatever has no sentence of its own here is told by that of its reason (`telling`).
 """
 
 from __future__ import annotations
 
 from carnet.errors import Reason, Refused
 from carnet.web.language import Language, load_translations
+from carnet.web.pages.telling import say_what
 
 
 def say_refusal(language: Language, refused: Refused) -> str:
@@ -30,7 +31,7 @@ def say_refusal(language: Language, refused: Refused) -> str:
         Reason.TOO_MANY_REQUESTS: _("Too many attempts. Wait a little, then try again."),
     }
     otherwise = _("This was refused:")
-    return sentences.get(refused.reason) or f"{otherwise} {refused.message}"
+    return sentences.get(refused.reason) or f"{otherwise} {say_what(language, refused)}"
 
 
 def say_fault(language: Language, refused: Refused) -> str:
