@@ -6,6 +6,7 @@ It refuses to decide anything, and to show more rows at once than a person mends
 from __future__ import annotations
 
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,6 +23,9 @@ from carnet.web.wording import get_wording
 
 PAGE: Final = 25
 SHOWN_RECEIPTS: Final = 12
+SORTED_RECEIPTS: Final = 1000
+"""A file of a day's work is shown in its own order; of a larger one the first that were sealed."""
+
 SHOWN_DUPLICATES: Final = 20
 MAX_FAULTS: Final = 20_000
 
@@ -94,10 +98,16 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "failure": say_failure(language, job),
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
         "doubts": [] if reading is None else [say_remark(language, one) for one in reading.doubts],
-        "receipts": read_lines(files.path(job, "receipts.ndjson"), 0, SHOWN_RECEIPTS)[0] if is_over else [],
+        "receipts": _list_receipts(files, job) if is_over else [],
         "duplicates": read_lines(files.path(job, DUPLICATES), 0, SHOWN_DUPLICATES)[0],
         "left": [_make_left(one, meanings, language) for one in read_lines(faults, 0, PAGE)[0]] if is_over else [],
     }
+
+
+def _list_receipts(files: Files, job: Job) -> list[Any]:
+    """The first receipts in the order of the file's rows: they are written passport by passport."""
+    first = read_lines(files.path(job, "receipts.ndjson"), 0, SORTED_RECEIPTS)[0]
+    return sorted(first, key=itemgetter("row"))[:SHOWN_RECEIPTS]
 
 
 def find_current(files: Files, job: Job) -> dict[int, dict[str, str]]:
