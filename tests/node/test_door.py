@@ -7,6 +7,7 @@ import stat
 import struct
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,12 +16,26 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, compute_enrolment
+from carnet.node.door import Door
 from carnet.node.door.place import find_place
 from carnet.node.door.remote import without_signing_keys
-from carnet.node.door.wire import AskHealth, Commit, Frames, Reply, Request, frame, read_reply, read_request
+from carnet.node.door.wire import (
+    Ask,
+    AskHealth,
+    Commit,
+    Frames,
+    Health,
+    Reply,
+    Request,
+    Sealed,
+    frame,
+    read_reply,
+    read_request,
+)
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
 from carnet.node.prepare import Group, Prepared
+from carnet.node.writer import Writer
 from carnet.node.writing import Writing
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.signing import Signer
@@ -183,6 +198,87 @@ def test_import__through_the_door_gives_what_the_writer_itself_would(tmp_path: P
         assert import_file(writer, alone.operator, HISTOVEC, lines, alone.clock()).sealed == 80
         assert writer.state.size == size
     alone.close()
+
+
+# ---- whose turn it is
+
+
+def ask_together(node: TestNode, writer: Writer, asks: list[Ask], served: Callable[[Door], None]) -> list[Reply]:
+    """What a door answers to requests that came in together, in the order of its answers."""
+    door = Door(Home(node.path), writer)
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(find_place(Home(node.path))))
+            line.settimeout(10)
+            line.sendall(b"".join(frame(Request(number, ask)) for number, ask in enumerate(asks)))
+            door.serve_once(1)
+            served(door)
+            frames, replies = Frames(), list[Reply]()
+            while len(replies) < len(asks):
+                replies += [read_reply(data) for data in frames.feed(line.recv(1 << 16))]
+            return replies
+    finally:
+        door.close()
+
+
+def make_commit(node: TestNode, writer: Writer, number: int, *, count: int = 1, is_patient: bool = False) -> Commit:
+    job = writer.make_job(node.operator.id, REPORTED, [new_passport(number, *range(1_000, 1_000 + count))])
+    return Commit([writer.prepare(job)], is_patient)
+
+
+def test_door__parts_of_a_file_let_those_with_one_entry_go_first(checked: TestNode) -> None:
+    """Each by itself, and one between two looks at the door."""
+    with checked.open() as writer:
+        asks: list[Ask] = [
+            make_commit(checked, writer, 1, is_patient=True),
+            make_commit(checked, writer, 2, count=100),
+            make_commit(checked, writer, 3),
+            make_commit(checked, writer, 4, is_patient=True),
+            make_commit(checked, writer, 5),
+            AskHealth(),
+        ]
+
+        def serve(door: Door) -> None:
+            after = list[tuple[int, int]]()
+            for _ in range(4):
+                door.serve_once(0)
+                health = door.get_health()
+                after.append((health.commits, health.waiting))
+            # All that come in one read are there after the first look: two with one entry, in one commit, and a part.
+            assert after == [(2, 2), (3, 1), (4, 0), (4, 0)]
+
+        replies = ask_together(checked, writer, asks, serve)
+        assert [reply.number for reply in replies] == [2, 4, 5, 0, 1, 3]
+        assert all(isinstance(reply.answer, Sealed | Health) for reply in replies)
+
+
+def test_door__tells_whether_others_have_asked_lately(checked: TestNode) -> None:
+    """A file by itself is not told so, however it is divided."""
+    with open_door(checked) as served, served.reach() as remote, served.reach() as other:
+        assert not remote.is_shared
+        for number in (1, 2):
+            job = remote.make_job(checked.operator.id, REPORTED, [new_passport(number, 1_000)])
+            remote.start_commit([remote.prepare(job)]).result()
+            remote.check_alive()
+            assert not remote.is_shared
+        other.append(checked.operator.id, REPORTED, [new_passport(3, 1_000)])
+        remote.check_alive()
+        assert remote.is_shared
+        assert not served.writer.is_shared, "whoever has the writer in its own process has it alone"
+
+
+def test_import__beside_others_is_handed_in_in_small_parts(checked: TestNode) -> None:
+    lines = [make_line(f"HV{number:040x}", make_inspection(), make_inspection(km=62_000, date="2016-03-04"))
+             for number in range(200)]  # fmt: skip
+    with open_door(checked) as served, served.reach() as remote, served.reach() as other:
+        alone = import_file(remote, checked.operator, HISTOVEC, lines[:100], checked.clock())
+        before = served.door.get_health().commits
+        other.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
+        beside = import_file(remote, checked.operator, HISTOVEC, lines[100:], checked.clock())
+        assert (alone.sealed, beside.sealed, before) == (200, 200, 1)
+        assert served.door.get_health().commits == before + 1 + 4, "64 rows in each"
+        again = import_file(remote, checked.operator, HISTOVEC, lines, checked.clock())
+        assert (again.sealed, again.duplicate) == (0, 400)
 
 
 # ---- what goes wrong

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from carnet.services.journaling import Access, find_access, open_journal, record_access
+from carnet.services.journaling import (
+    Access,
+    find_access,
+    is_sealed_soon,
+    open_journal,
+    prepare_look,
+    record_access,
+)
 from carnet.types import Subject
 from tests.services.town import HOLDER, VIN, Town, make_town, reading
 
@@ -59,6 +67,25 @@ def test_record_access__two_first_looks_at_once_share_one_journal(town: Town) ->
     journal = town.read().find_journal(passport, 0)
     assert journal is not None
     assert len(list(town.read().read_entries(journal.chain16))) == 3
+
+
+def test_prepare_look__is_sealed_once_however_many_were_first(town: Town) -> None:
+    """Of two that saw no journal one is sealed; of the other nothing is, until it has looked again."""
+    passport = town.open()
+    town.append(town.staff("garage"), reading(1), subject=VIN)
+    town.held.holders[passport] = "acc_holder"
+    access, reader, now = look(town, passport, "garage"), town.read(), town.node.clock()
+    assert access is not None
+    first, second = (prepare_look(town.writer, reader, access, now) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert asyncio.run(is_sealed_soon(town.writer, first))
+    assert not asyncio.run(is_sealed_soon(town.writer, second))
+    assert record_access(town.writer, reader, access, now)
+    journal = town.read().find_journal(passport, 0)
+    assert journal is not None
+    kinds = [link.kind for link in town.read().read_entries(journal.chain16)]
+    assert kinds == ["journal.opened/1", "journal.accessed/1", "journal.accessed/1"]
 
 
 def test_open_journal__once_for_each_epoch_under_names_that_have_nothing_in_common(town: Town) -> None:

@@ -40,7 +40,7 @@ def list_rows(batch: Batch) -> list[Row | Held]:
 
 
 def regroup(rows: list[Row]) -> Iterator[Batch]:
-    regrouping = Regrouping(find_numbers, bytes(32), BATCH)
+    regrouping = Regrouping(find_numbers, bytes(32), lambda: BATCH)
     for at in range(0, len(rows), BATCH):
         yield from regrouping.add(rows[at : at + BATCH])
     yield from regrouping.drain()
@@ -81,7 +81,7 @@ def test_regroup__says_the_numbers_that_were_found() -> None:
 
 def test_regroup__holds_no_more_than_its_bounds() -> None:
     held = 0
-    regrouping = Regrouping(find_numbers, bytes(32), BATCH)
+    regrouping = Regrouping(find_numbers, bytes(32), lambda: BATCH)
     for at in range(0, 2 * MAX_WAITING_ROWS, BATCH):
         rows = [make_row((7919 * row) % KNOWN, row) for row in range(at, at + BATCH)]
         given = [len(list_rows(batch)) for batch in regrouping.add(rows)]

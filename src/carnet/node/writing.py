@@ -111,7 +111,11 @@ class Writing(Protocol):
         """Seal the submissions in one transaction; durable when it returns."""
 
     def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
-        """The same; durable when the future has the outcomes."""
+        """The same, for one that has much to hand in; durable when the future has the outcomes."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others wait for the writer now and then, so that much is to be handed in in small parts."""
 
     async def commit_soon(self, prepared: Prepared) -> Outcome:
         """The same for one submission, from an event loop."""

@@ -16,7 +16,7 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group, Item
+from carnet.node.prepare import Group, Item, Prepared
 from carnet.node.reader import Reader, ShownEntry
 from carnet.node.writing import Writing
 from carnet.services.access import View, refuse_unknown
@@ -88,6 +88,21 @@ def record_access(writer: Writing, reader: Reader, access: Access, now: Millis) 
     return True
 
 
+def prepare_look(writer: Writing, reader: Reader, access: Access, now: Millis) -> Prepared | None:
+    """The look, ready for the writer; None where nobody on this node may keep journals."""
+    keeper = find_keeper(reader.state)
+    if keeper is None:
+        return None
+    return writer.prepare(writer.make_job(keeper.id, Basis.HOSTED, [_make_group(reader, access, now)]))
+
+
+async def is_sealed_soon(writer: Writing, look: Prepared) -> bool:
+    """Seal, from an event loop, what `prepare_look` has prepared; whether it is sealed, and durable, now. If not,
+    nothing of it is, and `record_access` finds out why."""
+    outcome = await writer.commit_soon(look)
+    return outcome.refused is None and not outcome.refusals
+
+
 def open_journal(writer: Writing, reader: Reader, passport: bytes, now: Millis) -> bytes | None:
     """The journal of the passport's present epoch, opened if there is none; None where nobody here may keep one.
 
@@ -149,13 +164,17 @@ def find_keeper(state: State) -> Member | None:
 
 
 def _record(writer: Writing, reader: Reader, keeper: Member, access: Access, now: Millis) -> Outcome:
-    journal = reader.find_journal(access.passport, access.epoch)
-    items = [] if journal is not None else [_make_opening(reader, access.passport, access.epoch, now)]
-    items.append(_make_access(reader, access, now))
-    outcome = writer.append(keeper.id, Basis.HOSTED, [Group(items, journal)])
+    outcome = writer.append(keeper.id, Basis.HOSTED, [_make_group(reader, access, now)])
     for refusal in outcome.refusals:
         raise refusal.to_error()
     return outcome
+
+
+def _make_group(reader: Reader, access: Access, now: Millis) -> Group:
+    journal = reader.find_journal(access.passport, access.epoch)
+    items = [] if journal is not None else [_make_opening(reader, access.passport, access.epoch, now)]
+    items.append(_make_access(reader, access, now))
+    return Group(items, journal)
 
 
 def _make_opening(reader: Reader, passport: bytes, epoch: int, now: Millis) -> Item:

@@ -63,15 +63,15 @@ class Batch(NamedTuple):
 
 class Regrouping:
     """Takes the rows of a file as they come, and gives batches. `find_numbers` gives the numbers of the passports that
-    there are, `index_key` keys the digests of sources."""
+    there are, `index_key` keys the digests of sources, `get_size` says how many rows the next batch has."""
 
     def __init__(
         self,
         find_numbers: Callable[[Iterable[Subject]], Mapping[Subject, int]],
         index_key: bytes,
-        batch_rows: int,
+        get_size: Callable[[], int],
     ) -> None:
-        self._find_numbers, self._index_key, self._batch_rows = find_numbers, index_key, batch_rows
+        self._find_numbers, self._index_key, self._get_size = find_numbers, index_key, get_size
         self._is_sorting = False
         self._rows_of: dict[Subject, list[Held]] = {}
         # Which vehicles wait at each place, with the number of the passport.
@@ -139,7 +139,8 @@ class Regrouping:
         by_subject: dict[Subject, list[Held]] = {}
         numbers: dict[Subject, int] = {}
         count = size = 0
-        while self._places and count < self._batch_rows:
+        batch_rows = self._get_size()
+        while self._places and count < batch_rows:
             if not self._ahead:
                 self._ahead, self._behind, self._last = self._behind, [], -1
             self._last = heappop(self._ahead)

@@ -1,8 +1,9 @@
 """The writer's side of the door: one thread that takes what has come in, commits it together, and answers.
 
-There is no queue and no lock: whatever arrives while a commit is on its way to the disk waits in the sockets, and is
-the next group. One alone is committed at once; many at once share one transaction and one flush. It refuses to know
-what is in a submission.
+There is no lock: whatever arrives while a commit is on its way to the disk waits in the sockets, and is the next group.
+One alone is committed at once; many at once share one transaction and one flush. What takes long (the parts of a file,
+a census) goes by itself, one between two looks at the door, so that nobody with a single entry stands behind more than
+one of them, and it behind no more than one group. It refuses to know what is in a submission. Design: security 34.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -21,6 +23,7 @@ from carnet.node.door.place import find_place, is_same_user, listen_at
 from carnet.node.door.wire import (
     SIGNED_RECEIPTS,
     Answer,
+    Ask,
     AskHealth,
     Commit,
     Failed,
@@ -52,6 +55,12 @@ READ_BYTES: Final = 1 << 18
 MAX_GROUP: Final = 512
 """Submissions in one commit; the others are in the next one."""
 
+MAX_QUICK: Final = 64
+"""Statements of one request that are sealed together with those of others; with more it goes by itself."""
+
+NEAR_S: Final = 5.0
+"""Others are there if one of them had something sealed within this time."""
+
 MAX_UNSENT: Final = 64 * 1024 * 1024
 """Bytes of answers that one connection may leave unread before it is closed: others must not wait for it."""
 
@@ -82,23 +91,26 @@ class Door:
         self._connections: set[_Connection] = set()
         self._commits = self._submissions = self._entries = self._largest = 0
         self._seconds = 0.0
-        self._waiting: list[_Waiting] = []
+        self._quick, self._long = deque[_Waiting](), deque[_Waiting]()
+        self._hasty_s = -NEAR_S
 
     def watch(self, descriptor: int, notice: Callable[[], None]) -> None:
         """Call `notice` whenever this descriptor can be read (signals, children)."""
         self._selector.register(descriptor, selectors.EVENT_READ, notice)
 
     def serve_once(self, timeout_s: float) -> None:
-        """Wait for something to come in, at most so long; answer all of it."""
-        for key, events in self._selector.select(timeout_s):
+        """Wait for something to come in, at most so long; answer all of it, but of what takes long one request."""
+        for key, events in self._selector.select(0 if self._long else timeout_s):
             if key.data is None:
                 self._accept()
             elif isinstance(key.data, _Connection):
                 self._serve_connection(key.data, events)
             else:
                 key.data()
-        while self._waiting:
+        while self._quick:
             self._answer_some()
+        if self._long:
+            self._answer_one(self._long.popleft())
 
     def close(self) -> None:
         """Stop listening and say goodbye; whoever waits for an answer looks for it in the store. Idempotent."""
@@ -123,9 +135,10 @@ class Door:
             self._commits,
             self._submissions,
             self._entries,
-            len(self._waiting),
+            len(self._quick) + len(self._long),
             self._seconds,
             self._largest,
+            self._is_shared(),
         )
 
     # ---- connections
@@ -153,7 +166,8 @@ class Door:
             return
         except (OSError, ValueError, msgspec.MsgspecError):
             data, requests = b"", []
-        self._waiting += [_Waiting(connection, request) for request in requests]
+        for request in requests:
+            self._take(_Waiting(connection, request))
         if not data:
             self._drop(connection)
 
@@ -188,25 +202,39 @@ class Door:
 
     # ---- requests
 
+    def _take(self, waiting: _Waiting) -> None:
+        ask = waiting.request.ask
+        if _takes_long(ask):
+            self._long.append(waiting)
+            return
+        if isinstance(ask, Commit):
+            self._hasty_s = time.monotonic()
+        self._quick.append(waiting)
+
+    def _is_shared(self) -> bool:
+        return time.monotonic() - self._hasty_s < NEAR_S
+
     def _answer_some(self) -> None:
         """Commit the submissions at the head of what waits, in their order, or answer the one other request there."""
         group: list[_Waiting] = []
         size = 0
-        for waiting in self._waiting:
-            if not isinstance(waiting.request.ask, Commit) or size >= MAX_GROUP:
-                break
-            group.append(waiting)
-            size += len(waiting.request.ask.prepared)
+        while self._quick and isinstance(ask := self._quick[0].request.ask, Commit) and size < MAX_GROUP:
+            group.append(self._quick.popleft())
+            size += len(ask.prepared)
         if group:
-            del self._waiting[: len(group)]
             self._commit(group)
-            return
-        waiting = self._waiting.pop(0)
-        self._send(waiting.connection, waiting.request.number, self._answer(waiting.request))
+        else:
+            self._answer_one(self._quick.popleft())
+
+    def _answer_one(self, waiting: _Waiting) -> None:
+        if isinstance(waiting.request.ask, Commit):
+            self._commit([waiting])
+        else:
+            self._send(waiting.connection, waiting.request.number, self._answer(waiting.request))
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
         asked = [waiting.request.ask.prepared for waiting in group if isinstance(waiting.request.ask, Commit)]
-        started = time.perf_counter()
+        started = time.monotonic()
         answers: list[Answer]
         try:
             outcomes = iter(self._seal([one for prepared in asked for one in prepared]))
@@ -220,6 +248,7 @@ class Door:
                     ],
                     state.rules_ref.index,
                     state.members_ref.index,
+                    self._is_shared(),
                 )
                 for prepared in asked
             ]
@@ -228,7 +257,7 @@ class Door:
         except Exception as error:
             # The writer judges for itself whether it may go on; here every waiter is told.
             answers = [Failed(type(error).__name__)] * len(group)
-        self._seconds += time.perf_counter() - started
+        self._seconds += time.monotonic() - started
         for waiting, answer in zip(group, answers, strict=True):
             waiting.connection.unsent += frame(Reply(waiting.request.number, answer))
         # All that goes to one process goes together: each sending wakes it.
@@ -272,3 +301,9 @@ class Door:
             return Refusing(say(refused))
         except Exception as error:
             return Failed(type(error).__name__)
+
+
+def _takes_long(ask: Ask) -> bool:
+    if isinstance(ask, Commit):
+        return ask.is_patient or sum([one.statement_count for one in ask.prepared]) > MAX_QUICK
+    return isinstance(ask, (SignReceipts, TakeCensus))

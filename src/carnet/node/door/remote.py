@@ -151,6 +151,7 @@ class RemoteWriter:
         self._compiling = threading.Lock()
         self._state_at_hand: State | None = None
         self._sigs: dict[tuple[bytes, int], bytes] = {}
+        self._is_shared = False
 
     # ---- reading, by itself
 
@@ -354,7 +355,9 @@ class RemoteWriter:
 
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See `Writing`. Raises Refused(WRITER_AWAY) only if nothing of it was sealed."""
-        ask = _ask_to_seal(prepared)
+        return self._commit(prepared, _ask_to_seal(prepared))
+
+    def _commit(self, prepared: Sequence[Prepared], ask: Commit) -> list[Outcome]:
         try:
             sealed = self._call(ask, Sealed)
         except LostReplyError:
@@ -382,16 +385,24 @@ class RemoteWriter:
         return self._read_sealed(prepared, self._call_again(ask)) if found is None else found
 
     def _read_sealed(self, prepared: Sequence[Prepared], sealed: Sealed) -> list[Outcome]:
+        self._is_shared = sealed.is_shared
         state = self._state_at_hand
         if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
             self._state_at_hand = None
         return [self._read_outcome(one, became) for one, became in zip(prepared, sealed.outcomes, strict=True)]
 
     def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
-        """See `Writing`; the answer is waited for here."""
+        """See `Writing`; the answer is waited for here. Nobody waits for what is handed in so: others go first."""
         answered: Future[list[Outcome]] = Future()
-        answered.set_result(self.commit(prepared))
+        ask = _ask_to_seal(prepared)
+        ask.is_patient = True
+        answered.set_result(self._commit(prepared, ask))
         return answered
+
+    @property
+    def is_shared(self) -> bool:
+        """See `Writing`: as the writer told at the last commit, or when it was asked how it fares."""
+        return self._is_shared
 
     def _call_again(self, ask: Commit) -> Sealed:
         try:
@@ -473,6 +484,7 @@ class RemoteWriter:
     def check_alive(self) -> None:
         """Raise Refused WRITER_AWAY if the writer does not answer, NODE_DAMAGED if it has stopped."""
         health = self.get_health()
+        self._is_shared = health.is_shared
         if health.failure is not None:
             raise Refused(Reason.NODE_DAMAGED, health.failure)
 

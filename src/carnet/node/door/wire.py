@@ -26,9 +26,11 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class Commit(msgspec.Struct, array_like=True, tag="commit"):
-    """Seal these submissions. Their refusals stay with the sender."""
+    """Seal these submissions. Their refusals stay with the sender. Whoever is patient has more to come, and nobody
+    waits for it as others wait for an answer."""
 
     prepared: list[Prepared]
+    is_patient: bool = False
 
 
 class SignReceipt(msgspec.Struct, array_like=True, tag="sign"):
@@ -96,11 +98,13 @@ class Became(msgspec.Struct, array_like=True):
 
 
 class Sealed(msgspec.Struct, array_like=True, tag="sealed"):
-    """The outcomes of a commit, and the log index of the rules and the members in force after it."""
+    """The outcomes of a commit, and the log index of the rules and the members in force after it. `is_shared`: others,
+    who are not patient, have asked for the writer lately."""
 
     outcomes: list[Became]
     rules: int
     members: int
+    is_shared: bool = False
 
 
 class Given(msgspec.Struct, array_like=True, tag="given"):
@@ -116,7 +120,8 @@ class Signed(msgspec.Struct, array_like=True, tag="signed"):
 
 
 class Health(msgspec.Struct, array_like=True, tag="health"):
-    """How the writer fares; `failure` says why it stopped, if it did. Counts are since it was opened."""
+    """How the writer fares; `failure` says why it stopped, if it did. Counts are since it was opened. `is_shared` as in
+    `Sealed`."""
 
     failure: str | None
     log_size: int
@@ -126,6 +131,7 @@ class Health(msgspec.Struct, array_like=True, tag="health"):
     waiting: int
     commit_seconds: float
     largest_group: int
+    is_shared: bool = False
 
 
 class Refusing(msgspec.Struct, array_like=True, tag="refused"):

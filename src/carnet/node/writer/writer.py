@@ -171,6 +171,11 @@ class Writer(Clearing):
 
             return self._mutex.finish_later(finish)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whoever has the writer in its own process has it alone."""
+        return False
+
     async def commit_soon(self, prepared: Prepared) -> Outcome:
         """As `commit` for one submission, from an event loop: in a thread."""
         return (await asyncio.to_thread(self.commit, [prepared]))[0]

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request, Response
 
 from carnet.errors import CarnetError, Reason, Refused
+from carnet.node.prepare import Prepared
 from carnet.node.reader import Reader
 from carnet.services.access import Holdings, NoHoldings, View, get_view
 from carnet.services.accounts.office import Office
 from carnet.services.idempotency import Answered, Finished, Idempotency, Started, make_finished
-from carnet.services.journaling import find_access, record_access
+from carnet.services.journaling import Access, find_access, is_sealed_soon, prepare_look, record_access
 from carnet.services.principals import Principal
 from carnet.services.together import Together
 from carnet.types import Millis
@@ -28,6 +29,7 @@ from carnet.web.headers import get_request_id
 from carnet.web.kept import Answer, get_kept, make_answer
 from carnet.web.made import Made
 from carnet.web.problems import make_problem
+from carnet.web.waiting import in_thread
 
 AnyRequest = Request[Any, Any, Any]
 KEY_HEADER: Final = "idempotency-key"
@@ -171,6 +173,35 @@ def viewing(desk: Desk, principal: Principal, passport: str) -> Iterator[tuple[R
     wanted = get_passport_id(passport)
     with desk.reading() as reader:
         yield reader, get_view(reader, get_holdings(desk), principal, wanted)
+
+
+class Look(NamedTuple):
+    """A look at a passport that may have to be sealed before its answer goes: ready for the writer, if anybody may keep
+    journals."""
+
+    access: Access
+    prepared: Prepared | None
+
+
+def find_look(
+    desk: Desk, principal: Principal, reader: Reader, view: View, kinds: list[str], *, purpose: str
+) -> Look | None:
+    """The look of whoever reads entries of these kinds, for `seal_look`; None for the holder's own."""
+    access = find_access(principal, view, kinds, len(kinds), purpose=purpose)
+    return None if access is None else Look(access, prepare_look(desk.door, reader, access, desk.clock()))
+
+
+async def seal_look(desk: Desk, look: Look | None) -> None:
+    """As `note_access`, from the event loop: when it returns, the answer may go."""
+    if look is None or look.prepared is None or await is_sealed_soon(desk.door, look.prepared):
+        return
+    # The rules have changed, another look has opened the journal, or it was erased.
+    await in_thread(_look_again, desk, look.access)
+
+
+def _look_again(desk: Desk, access: Access) -> None:
+    with desk.reading() as reader:
+        record_access(desk.door, reader, access, desk.clock())
 
 
 def note_access(

@@ -43,13 +43,16 @@ from carnet.services.timelines import (
 from carnet.types import Millis, Subject
 from carnet.web.api.answers import (
     AnyRequest,
+    Look,
     answer,
     answer_fresh,
     answer_kept,
     answer_once_soon,
     answer_tagged,
+    find_look,
     get_holdings,
     note_access,
+    seal_look,
     viewing,
 )
 from carnet.web.api.contract import JSON, PROOF, Contract, ListOf, promise
@@ -63,6 +66,7 @@ from carnet.web.api.inputs import (
 )
 from carnet.web.api.passports import READERS
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.kept import Answer
 from carnet.web.policy import holder, machine
 from carnet.web.waiting import in_thread, promptly
 
@@ -138,9 +142,17 @@ def _make_wanted(reader: Reader, asked: Asked) -> Wanted:
     )
 
 
-def _answer_list(
+async def _answer_list(
     desk: Desk, principal: Principal, request: AnyRequest, passport: str, asked: Asked, *, is_metadata: bool = False
 ) -> Response[bytes]:
+    made, look = await promptly(_look, desk, principal, request, passport, asked, is_metadata=is_metadata)
+    await seal_look(desk, look)
+    return answer_tagged(request, made)
+
+
+def _look(
+    desk: Desk, principal: Principal, request: AnyRequest, passport: str, asked: Asked, *, is_metadata: bool
+) -> tuple[Answer, Look | None]:
     with viewing(desk, principal, passport) as (reader, view):
         wanted = _make_wanted(reader, asked)
 
@@ -153,8 +165,7 @@ def _answer_list(
 
         made = answer_kept(desk, request, reader, view, make)
         purpose = "metadata" if is_metadata else "own entries"
-        note_access(desk, principal, reader, view, list(made.kinds), purpose=purpose)
-    return answer_tagged(request, made)
+        return made, find_look(desk, principal, reader, view, list(made.kinds), purpose=purpose)
 
 
 @get(
@@ -176,7 +187,7 @@ async def list_entries(
 ) -> Response[bytes]:
     """The timeline, newest first: of some kinds, one author, a period of when it happened, one state."""
     asked = Asked(kind, author, since, until, in_state, limit, starting_after)
-    return await promptly(_answer_list, desk, principal, request, passport, asked)
+    return await _answer_list(desk, principal, request, passport, asked)
 
 
 @get(
@@ -198,7 +209,7 @@ async def list_metadata(
 ) -> Response[bytes]:
     """Nature, source, seal and state of each entry of the timeline, without any value."""
     asked = Asked(kind, author, since, until, in_state, limit, starting_after)
-    return await promptly(_answer_list, desk, principal, request, passport, asked, is_metadata=True)
+    return await _answer_list(desk, principal, request, passport, asked, is_metadata=True)
 
 
 @get(
