@@ -38,6 +38,13 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture
+def plain_url(postgres: Cluster) -> Iterator[str]:
+    """A schema of a user of the server who may make tables in it, and nothing else."""
+    with postgres.owned_by("plain") as url:
+        yield url
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Tests that are marked `apart` run in a thread of their own: there no other test has left a loop running."""

@@ -50,6 +50,22 @@ class Cluster:
             connection.execute(f"CREATE SCHEMA {name}".encode())
         return f"{self.admin_url}&options=-csearch_path%3D{name}"
 
+    @contextmanager
+    def owned_by(self, name: str) -> Iterator[str]:
+        """A schema of a new user of this name, who has no other right, as a URL; both are gone in the end."""
+        import psycopg
+
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {name} LOGIN".encode())
+            connection.execute(f"CREATE SCHEMA {name} AUTHORIZATION {name}".encode())
+        try:
+            yield f"{self.admin_url.replace('carnet@', f'{name}@')}&options=-csearch_path%3D{name}"
+        finally:
+            with psycopg.connect(self.admin_url, autocommit=True) as connection:
+                connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+                connection.execute(f"DROP ROLE IF EXISTS {name}_reader".encode())
+                connection.execute(f"DROP ROLE {name}".encode())
+
     def run(self, *command: str | Path) -> None:
         done = subprocess.run(
             [str(word) for word in command], **self._as_server_user(), capture_output=True, timeout=120

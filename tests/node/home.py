@@ -12,12 +12,15 @@ from carnet.ledger.rules.members import Member
 from carnet.node.found import found_node
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
+from carnet.node.keyring import load_key_ring
 from carnet.node.placing import Outcome
 from carnet.node.prepare import ChainRef, Group, Item, Job
 from carnet.node.reader import Reader, open_reader
+from carnet.node.readers import Readers
 from carnet.node.writer import Writer, open_writer
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import Verdict, verify_bundle
+from carnet.services.guarding import set_up_guard
 from carnet.tlog.policy import parse_policy
 from carnet.types import Subject
 from carnet.vault.store import Connection, open_store
@@ -67,6 +70,14 @@ class TestNode:
 
     def read(self) -> Reader:
         return open_reader(self.path)
+
+    def open_readers(self, reader_type: type[Reader] = Reader) -> Readers:
+        """As a web worker has them: a database is asked under its policies."""
+        home = Home(self.path)
+        guard = set_up_guard(home)
+        assert guard is None or guard.is_on, guard
+        ring = load_key_ring(home.keys, None)
+        return Readers(lambda: reader_type(home, ring, is_guarded=guard is not None))
 
     def prove(self, chain: bytes, selection: Selection | None = None) -> Verdict:
         """Make a proof and judge it under the node's own policy."""

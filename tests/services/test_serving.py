@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from carnet.errors import Reason, Refused
@@ -66,6 +67,31 @@ def test_serve__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) -
         assert carnet("census", "--json", home=home).json["taken"]
         assert served.stop() == 0
     assert check_home(home) == []
+
+
+def test_serve__over_a_database_asks_as_the_readers_role(tmp_path: Path, postgres: Cluster) -> None:
+    """What is taken from that role, the workers cannot read; the writer goes on."""
+    url = postgres.make_url()
+    schema = url.rpartition("%3D")[2]
+    home = make_node(tmp_path, store_url=url).path
+    with serving_home(home, tmp_path / "log") as served, psycopg.connect(url, autocommit=True) as owner:
+        assert served.ask("GET", "/v1/kinds").status == 200
+        assert "does not keep" not in served.read_log()
+        owner.execute(f"REVOKE USAGE ON SCHEMA {schema} FROM carnet_reader".encode())
+        assert served.ask("GET", "/v1/kinds").status == 500
+        append(served, 1)
+        owner.execute(f"GRANT USAGE ON SCHEMA {schema} TO carnet_reader".encode())
+        assert served.ask("GET", "/v1/kinds").status == 200
+        assert served.stop() == 0
+
+
+def test_serve__without_the_readers_role_says_so_and_goes_on(tmp_path: Path, plain_url: str) -> None:
+    home = make_node(tmp_path, store_url=plain_url).path
+    with serving_home(home, tmp_path / "log") as served:
+        assert served.ask("GET", "/v1/kinds").status == 200
+        assert served.stop() == 0
+        assert "The database does not keep passports from callers by itself. `carnet doctor` says" in served.read_log()
+        assert r"CREATE ROLE \"plain_reader\" NOLOGIN;" in served.read_log()
 
 
 def test_serve__lets_import_submit_and_census_through(home: Path, tmp_path: Path) -> None:

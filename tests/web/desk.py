@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from carnet.node.home import Home
-from carnet.node.readers import Readers
+from carnet.node.reader import Reader
 from carnet.services.principals import Principal
 from carnet.services.settings import Settings
 from carnet.web.app import make_app
@@ -51,13 +51,20 @@ class TestService:
 
 @contextmanager
 def serving(
-    path: Path, more: Sequence[Any] = (), *, network: str = "example.org", **settings: Any
+    path: Path,
+    more: Sequence[Any] = (),
+    *,
+    network: str = "example.org",
+    store_url: str | None = None,
+    reader_type: type[Reader] = Reader,
+    **settings: Any,
 ) -> Iterator[TestService]:
-    """The service of a new node in this folder; `more` are routes of the test's own."""
-    node, callers = make_node(path, network=network), KnownCallers()
+    """The service of a new node in this folder; `more` are routes of the test's own. A node in a database asks under
+    its policies, as a worker does."""
+    node, callers = make_node(path, network=network, store_url=store_url), KnownCallers()
     writer = node.open()
     chosen = Settings(**{"origin": ORIGIN, **settings})
-    readers = Readers(node.read)
+    readers = node.open_readers(reader_type)
     desk = Desk(Home(node.path), readers, writer, node.clock, node.dice, chosen, callers)
     app = make_app(desk, more)
     try:

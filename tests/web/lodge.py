@@ -17,7 +17,6 @@ from litestar.testing import TestClient
 
 from carnet.node.home import Home
 from carnet.node.people import open_people
-from carnet.node.readers import Readers
 from carnet.services.accounts.office import Office
 from carnet.services.settings import Settings
 from carnet.types import Basis
@@ -59,7 +58,7 @@ def lodging(
     home = Home(node.path)
     opened = open_people(home)
     office = Office(opened.store, opened.key, network, node.clock, node.dice, is_demo=is_demo)
-    readers = Readers(node.read)
+    readers = node.open_readers()
     settings = Settings(origin=origin)
     desk = Desk(
         home, readers, writer, node.clock, node.dice, settings, OfficeCallers(office), is_demo, make_shelf(office)

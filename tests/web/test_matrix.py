@@ -31,9 +31,11 @@ BODIES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
-    with serving_town(tmp_path_factory.mktemp("town")) as town:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
+    """On PostgreSQL the worker asks under the database's own policies: they must take nothing from anybody."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").make_url()
+    with serving_town(tmp_path_factory.mktemp("town"), store_url=url) as town:
         yield town
 
 

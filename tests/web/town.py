@@ -11,6 +11,7 @@ from typing import Any
 
 from carnet.services.accounts.office import Office, open_office
 from carnet.services.appending import enrol_speaker
+from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
 from tests.services.town import Held
 from tests.web.desk import TestService, serving
@@ -53,7 +54,13 @@ class WebTown:
         return str(answer.json()["passport"])
 
     def hold(self, passport: str, account: str = HOLDER) -> None:
-        self.held.holders[bytes.fromhex(passport.removeprefix("pas_"))] = account
+        chain = bytes.fromhex(passport.removeprefix("pas_"))
+        self.held.holders[chain] = account
+        # Where a database is the second filter it looks for the holder itself.
+        with self.service.node.read() as reader, self.office.people.write() as connection:
+            head = reader.find_head(chain)
+            assert head is not None
+            begin_holding(connection, self.office, chain, head[1], bytes.fromhex(account.removeprefix("acc_")), "claim")
 
     def record(self, who: str, km: int = 41_000, vin: str = VIN, **more: Any) -> Any:
         return self.call(who, "POST", "/v1/entries", make_reading(km, vin), **more)

@@ -78,6 +78,8 @@ def tell(serving: Serving) -> None:
         ("stop", "Ctrl-C"),
     ):
         click.echo(f"  {purpose:<14} {what}", err=True)
+    if serving.guard is not None and not serving.guard.is_on:
+        click.echo("The database does not keep passports from callers by itself. `carnet doctor` says why.", err=True)
 
 
 @verb(

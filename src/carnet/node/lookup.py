@@ -32,6 +32,9 @@ V = TypeVar("V")
 MANY: Final = 512
 """Values that one question asks for: enough that its own cost disappears."""
 
+HIDDEN: Final = "there is no such passport here, or you may not see it"
+"""What a caller is told of a passport that does not exist and of one that is hidden."""
+
 _CHAIN = (
     "SELECT chain.id, chain16, type, subject, wrapped FROM chain"
     " LEFT JOIN passport_key ON passport_key.chain = chain.id"
@@ -76,17 +79,26 @@ def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subjec
     blind = compute_blind(ring.index, encode_subject(value))
     row = connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone()
     # The stored subject is not opened: its blind index is a keyed digest of the very subject that was asked for.
-    return None if row is None else _open_chain(ring, row, value)
+    return None if _is_hidden(connection, row) else _open_chain(ring, row, value)
+
+
+def find_id_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> bytes | None:
+    """The 16-byte id of the passport of a subject; nothing is opened for the answer."""
+    blind = compute_blind(ring.index, encode_subject(subject.to_json()))
+    row = connection.execute("SELECT chain16 FROM chain WHERE blind = ?", (blind,)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 def find_chain_by_id(connection: Connection, ring: KeyRing, chain16: bytes) -> ChainRef | None:
     """The chain with this 16-byte id."""
-    return _open_chain(ring, connection.execute(f"{_CHAIN} WHERE chain16 = ?", (chain16,)).fetchone())
+    row = connection.execute(f"{_CHAIN} WHERE chain16 = ?", (chain16,)).fetchone()
+    return None if _is_hidden(connection, row) else _open_chain(ring, row)
 
 
 def get_chain_by_number(connection: Connection, ring: KeyRing, number: int) -> ChainRef:
     """The chain with this number in the store; raises Refused(UNKNOWN_PASSPORT)."""
-    found = _open_chain(ring, connection.execute(f"{_CHAIN} WHERE chain.id = ?", (number,)).fetchone())
+    row = connection.execute(f"{_CHAIN} WHERE chain.id = ?", (number,)).fetchone()
+    found = None if _is_hidden(connection, row) else _open_chain(ring, row)
     if found is None:
         raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no chain number {number}")
     return found
@@ -200,6 +212,11 @@ def _fill(values: Sequence[V]) -> list[V]:
 
 def _mark(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
+
+
+def _is_hidden(connection: Connection, row: Any) -> bool:
+    """Whether the database keeps the key of this chain from whoever asks: to them there is no such passport."""
+    return connection.is_guarded and row is not None and row[-1] is None
 
 
 def _open_chain(ring: KeyRing, row: Any, known: dict[str, object] | None = None) -> ChainRef | None:

@@ -19,6 +19,7 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.authored import open_fields
+from carnet.node.lookup import HIDDEN
 from carnet.node.reader import Reader, ShownEntry
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis, Mark, MemberId, Subject
@@ -154,7 +155,6 @@ def get_member(state: State, principal: Principal) -> Member:
 
 def refuse_unknown(passport: bytes | None) -> Refused:
     """The one refusal for what does not exist and for what is hidden."""
-    saying = "there is no such passport here, or you may not see it"
     if passport is None:
-        return Refused(Reason.UNKNOWN_PASSPORT, saying)
-    return Refused(Reason.UNKNOWN_PASSPORT, saying, passport=f"pas_{passport.hex()}")
+        return Refused(Reason.UNKNOWN_PASSPORT, HIDDEN)
+    return Refused(Reason.UNKNOWN_PASSPORT, HIDDEN, passport=f"pas_{passport.hex()}")

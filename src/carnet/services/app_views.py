@@ -9,6 +9,7 @@ refuses to know cookies. Design: ADR 17; security 9, 12, 31.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 from carnet.errors import Reason, Refused
@@ -18,6 +19,7 @@ from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import HOUR_MS, Office, get_account, is_token, name_id, read_id
 from carnet.services.accounts.registry import find_account
 from carnet.services.appearance.looks import Look
+from carnet.services.asking import asking_as
 from carnet.services.journaling import Access
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal, Standing
@@ -57,6 +59,10 @@ class Used(NamedTuple):
     origin: str
     until: Millis
     is_first: bool
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Within the block the database is asked for the holder, who has granted the view."""
+        return asking_as(Principal(Standing.HOLDER, account=self.view.holder))
 
     def make_access(self, member: MemberId, entry_count: int) -> Access:
         """What the holder's journal says of it: in whose app the passport was shown."""

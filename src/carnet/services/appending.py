@@ -38,6 +38,7 @@ from carnet.services.principals import Principal, Standing
 from carnet.services.receipts import make_receipt
 from carnet.services.timelines import Shape
 from carnet.types import Basis, Custody, KeyRole, Mark, MemberId, Millis, Subject
+from carnet.vault.asker import asking_as_node
 from carnet.vault.codes import HISTORY
 
 NOT_BY_HOLDER = frozenset({"passport.transferred/1"})
@@ -379,7 +380,9 @@ def _find_before(
     reader: Reader, holdings: Holdings, principal: Principal, passport: bytes | None, subject: Subject
 ) -> ChainRef:
     """A member that names the vehicle has it before it, and may write in its passport."""
-    chain = _find_by_subject(reader, subject)
+    # Its first entry is prepared under the passport's key, which is not shown to it.
+    with asking_as_node():
+        chain = _find_by_subject(reader, subject)
     if passport is None or (chain is not None and chain.chain16 == passport):
         if chain is None:
             raise refuse_unknown(passport)

@@ -28,6 +28,7 @@ from carnet.services.holdings import begin_holding, end_holding, find_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.services.reading import IDENTITY
 from carnet.types import ChainId, MemberId, Millis
+from carnet.vault.asker import asking_as_node
 from carnet.vault.store import Connection
 
 VALID_MS: Final = 30 * DAY_MS
@@ -380,9 +381,10 @@ def _is_vehicle(reader: Reader, chain: ChainId, vehicle: str) -> bool:
     except Refused:
         return False
     wanted = subject.to_json()
-    aliases = (
-        entry.fields.get("alias") for entry in reader.read_entries(chain) if entry.fields and entry.kind == IDENTITY
-    )
+    # Whoever claims does not hold it yet, and is told yes or no alone.
+    with asking_as_node():
+        entries = list(reader.read_entries(chain))
+    aliases = (entry.fields.get("alias") for entry in entries if entry.fields and entry.kind == IDENTITY)
     return any(isinstance(alias, dict) and alias["subject"] == wanted for alias in aliases)
 
 

@@ -20,6 +20,7 @@ from carnet.node.restored import find_mark
 from carnet.services import surroundings as around
 from carnet.services.findings import Found, cannot_check, find
 from carnet.services.founding import now_ms
+from carnet.services.guarding import check_guard
 from carnet.services.surroundings import WEEK_MS
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import log_key, open_checkpoint
@@ -38,6 +39,7 @@ def examine(home: Home) -> list[Found]:
     seen: list[Glance] = []
     if home.store.exists() or home.store_url.exists():
         found += _attempt("store", lambda: _check_store(home, seen))
+        found += _attempt("rows", lambda: filter(None, [check_guard(home)]))
     last_at = seen[0].last_at if seen else None
     found += _attempt("clock", lambda: around.check_clock(home, now_ms(), last_at))
     found += _attempt("keys", lambda: _check_keys(home, seen[0] if seen else None))

@@ -57,6 +57,7 @@ _LOCAL: Final = "move the node to a local disk"
 _MAY_RETURN: Final = "what was erased may be there again, or would come back with a restored copy"
 _RESTORE: Final = "restore a backup (`carnet restore`), and look at the disk"
 _SECRET: Final = "whoever reads it can sign in the node's name and read everything"
+_UNGUARDED: Final = "a page that forgot to ask who may see a vehicle would show it: the server cannot keep it back"
 _UNPROVED: Final = "nothing can be proved before one is taken"
 
 WORDS: Final[dict[str, Words]] = {
@@ -75,6 +76,17 @@ WORDS: Final[dict[str, Words]] = {
         "SQLite %(version)s",
         "before %(wanted)s it can lose committed data when its write-ahead log is reset",
         "pip install 'pysqlite3>=0.6.1' (see CONTRIBUTING.md, SQLite)",
+    ),
+    "rows.ok": Words("the database keeps passports from callers by itself, as role %(role)s"),
+    "rows.no_role": Words(
+        "the database does not keep passports from callers by itself",
+        _UNGUARDED,
+        "an administrator of the database runs %(statements)s Then start `carnet serve` again",
+    ),
+    "rows.off": Words(
+        "the database does not keep passports from callers by itself",
+        _UNGUARDED,
+        "start `carnet serve`: it sets the policies",
     ),
     "node.ok": Words("there is a node in %(home)s"),
     "node.unnamed": Words(

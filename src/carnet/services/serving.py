@@ -36,6 +36,7 @@ from carnet.services.accounts.purging import purge
 from carnet.services.appending import enrol_speaker
 from carnet.services.approving.requests import resume
 from carnet.services.founding import now_ms, open_writer_at
+from carnet.services.guarding import set_up_guard
 from carnet.services.importing import take_census_if_due
 from carnet.services.logs import find_places, get_log
 from carnet.services.sandbox import open_sandbox
@@ -43,6 +44,7 @@ from carnet.services.settings import Settings, to_document
 from carnet.services.supervised import READY, SOCKET, STOPPING, tell_manager
 from carnet.services.upkeep.jobs import CHECK, Job, find_last_check, queue_check
 from carnet.services.upkeep.running import DAMAGED, Runner
+from carnet.vault.guarding import Guard
 from carnet.vault.people.store import open_people_store
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
@@ -67,6 +69,8 @@ class Serving:
     home: Path
     worker_count: int
     settings: Settings
+    guard: Guard | None = None
+    """How far a database keeps rows from callers by itself; None for a file."""
 
 
 @dataclass(slots=True)
@@ -93,10 +97,11 @@ def serve(
     with open_writer_at(home, passphrase, "carnet serve") as writer:
         enrol_speaker(writer)
         open_sandbox(writer)
+        guard = set_up_guard(home)
         listening = bind(settings)
         try:
             port = int(listening.getsockname()[1])
-            service = _Service(home, writer, listening, replace(settings, port=port), environment, passphrase)
+            service = _Service(home, writer, listening, replace(settings, port=port), environment, passphrase, guard)
             service.run(tell)
         finally:
             listening.close()
@@ -146,8 +151,9 @@ class _Service:
         settings: Settings,
         environment: Mapping[str, str],
         passphrase: str | None = None,
+        guard: Guard | None = None,
     ) -> None:
-        self._passphrase, self._given = passphrase, environment
+        self._passphrase, self._given, self._guard = passphrase, environment, guard
         self._home, self._writer, self._listening = home, writer, listening
         self._settings = settings
         # Links that sign in are for this machine alone, whatever a demonstration's home is later used for.
@@ -176,8 +182,10 @@ class _Service:
         before = self._take_signals(waker)
         try:
             door.watch(awake.fileno(), lambda: self._note_signals(awake))
+            self._note_guard()
             self._keep_workers()
-            tell(Serving(self._settings.public_address, self._home.path, len(self._workers), self._settings))
+            address, home = self._settings.public_address, self._home.path
+            tell(Serving(address, home, len(self._workers), self._settings, self._guard))
             tell_manager(self._given, READY)
             while not self._is_stopping:
                 door.serve_once(TICK_S)
@@ -222,6 +230,10 @@ class _Service:
     def _note_signals(awake: socket.socket) -> None:
         awake.recv(4096)
 
+    def _note_guard(self) -> None:
+        if self._guard is not None and not self._guard.is_on:
+            self._log.warning("the database keeps no rows from callers", run=" ".join(self._guard.list_statements()))
+
     # ---- workers
 
     def _keep_workers(self) -> None:
@@ -244,6 +256,7 @@ class _Service:
             "home": str(self._home.path),
             "index": b64(ring.index),
             "is_demo": self._is_demo,
+            "is_guarded": self._guard is not None and self._guard.is_on,
             "kek": b64(ring.kek),
             "settings": to_document(self._settings),
         }

@@ -26,6 +26,8 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
 
 from carnet.errors import Reason, Refused
+from carnet.vault.asker import NOBODY, get_asker, write_settings
+from carnet.vault.guarding import NAME_ROLE, drop_guard
 from carnet.vault.people.tables import people
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
@@ -75,10 +77,13 @@ class PostgresConnection:
 
     is_file = False
 
-    def __init__(self, driver: psycopg.Connection[Any]) -> None:
-        self.driver = driver
+    def __init__(self, driver: psycopg.Connection[Any], *, is_guarded: bool = False) -> None:
+        """`is_guarded`: it asks under the policies of `vault.guarding`, for whomever `vault.asker` names."""
+        self.driver, self.is_guarded = driver, is_guarded
         self._streams = 0
         self._prefers_indexes = False
+        # For whom the server was told that is asked: in this session, and in this transaction alone.
+        self._session, self._transaction = NOBODY, NOBODY
 
     def close(self) -> None:
         """End the session, and with it its locks; idempotent."""
@@ -111,6 +116,10 @@ class PostgresConnection:
 
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """All rows are read at once."""
+        self._say_who_asks()
+        return self._execute(statement, parameters)
+
+    def _execute(self, statement: str, parameters: Any = ()) -> Any:
         # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
         is_kept = None if self._prefers_indexes or all(type(one) is not list for one in parameters) else False
         try:
@@ -122,6 +131,7 @@ class PostgresConnection:
 
     def executemany(self, statement: str, rows: Iterable[Any], /) -> None:
         """Sent together, answered together."""
+        self._say_who_asks()
         rows = list(rows)
         if rows:
             with _own_errors(), self.driver.cursor(binary=True) as cursor:
@@ -132,6 +142,7 @@ class PostgresConnection:
         if len(rows) < COPY_ROWS:
             self.executemany(statement, rows)
             return
+        self._say_who_asks()
         copying, types = plan_copy(statement)
         with _own_errors(), self.driver.cursor() as cursor, cursor.copy(copying) as copy:
             copy.set_types(types)
@@ -143,6 +154,7 @@ class PostgresConnection:
         """One statement for all rows, which go as one array for each column."""
         if not rows:
             return
+        self._say_who_asks()
         updating, types = plan_update(statement)
         columns = [
             [None if value is None else bytes(value) for value in column] if type_ == "bytea" else list(column)
@@ -153,6 +165,7 @@ class PostgresConnection:
 
     def stream(self, statement: str, parameters: Any = (), /) -> Iterator[Any]:
         """By a cursor of the server, a few thousand rows at once."""
+        self._say_who_asks()
         self._streams += 1
         with _own_errors(), self.driver.cursor(f"carnet_{self._streams}", binary=True) as cursor:
             cursor.itersize = STREAM_ROWS
@@ -167,22 +180,47 @@ class PostgresConnection:
 
     def begin_write(self) -> None:
         """READ COMMITTED: there is one writer, which the lock and its term see to."""
-        self.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        self._begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
     def begin_read(self) -> None:
         """One snapshot for all that follows."""
-        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def _begin(self, statement: str) -> None:
+        if not self.is_guarded:
+            self._execute(statement)
+            return
+        # In one message: to say who asks costs no other question.
+        asker = get_asker()
+        with _own_errors():
+            self.driver.execute(f"{statement}; {write_settings(asker, 'LOCAL')}".encode(), prepare=False)
+        self._transaction = asker
+
+    def _say_who_asks(self) -> None:
+        """Before each statement, if it is somebody else than before. What is said in a transaction ends with it."""
+        if not self.is_guarded:
+            return
+        asker, is_within = get_asker(), self.in_transaction
+        if asker == (self._transaction if is_within else self._session):
+            return
+        with _own_errors():
+            settings = write_settings(asker, "LOCAL" if is_within else "SESSION")
+            self.driver.execute(settings.encode(), prepare=False)
+        if is_within:
+            self._transaction = asker
+        else:
+            self._session = asker
 
     def commit(self) -> None:
         """Raises PostgresError where the server rolled back instead: it answers so without an error if one statement
         had failed."""
-        said = self.execute("COMMIT").statusmessage
+        said = self._execute("COMMIT").statusmessage
         if said != "COMMIT":
             raise PostgresError(f"the server did not commit; it answered {said}")
 
     def rollback(self) -> None:
         """See `Connection`."""
-        self.execute("ROLLBACK")
+        self._execute("ROLLBACK")
 
     def read_version(self) -> object:
         """See `Connection`."""
@@ -257,11 +295,12 @@ class PostgresConnection:
         return []
 
 
-def connect(url: str, *, is_read_only: bool) -> PostgresConnection:
-    """A session of the database at `url`, ready to read, or to write durably.
+def connect(url: str, *, is_read_only: bool, is_guarded: bool = False) -> PostgresConnection:
+    """A session of the database at `url`, ready to read, or to write durably; with `is_guarded` as the readers' role,
+    under the policies of `vault.guarding`.
 
-    Raises Refused STORE_UNREACHABLE (no answer, wrong password, no such database), VALUE_OUT_OF_RANGE for a URL that is
-    none, and NODE_DAMAGED for a server that would lose what it acknowledged or is too old.
+    Raises Refused STORE_UNREACHABLE (no answer, wrong password, no such database, no readers' role), VALUE_OUT_OF_RANGE
+    for a URL that is none, and NODE_DAMAGED for a server that would lose what it acknowledged or is too old.
     """
     try:
         chosen = conninfo_to_dict(url)
@@ -281,9 +320,11 @@ def connect(url: str, *, is_read_only: bool) -> PostgresConnection:
             could_retry=True,
             store=describe_url(url),
         ) from error
-    connection = PostgresConnection(driver)
+    connection = PostgresConnection(driver, is_guarded=is_guarded)
     try:
         _set_up(driver, is_read_only=is_read_only)
+        if is_guarded:
+            _become_reader(driver, url)
     except BaseException:
         connection.close()
         raise
@@ -309,6 +350,18 @@ def _set_up(driver: psycopg.Connection[Any], *, is_read_only: bool) -> None:
             Reason.NODE_DAMAGED,
             "the server runs with fsync off, and would lose what it acknowledged: turn it on, and start it again",
         )
+
+
+def _become_reader(driver: psycopg.Connection[Any], url: str) -> None:
+    try:
+        driver.execute(f"SELECT set_config('role', {NAME_ROLE}, false)".encode())
+    except psycopg.Error as error:
+        raise Refused(
+            Reason.STORE_UNREACHABLE,
+            f"the database {describe_url(url)} has no role for readers any more: start the node again",
+            could_retry=True,
+            store=describe_url(url),
+        ) from error
 
 
 def describe_url(url: str) -> str:
@@ -351,6 +404,7 @@ make_schema = upgrade_schema
 def drop_tables(connection: PostgresConnection) -> None:
     """Remove all tables of ours, in one transaction."""
     connection.begin_write()
+    drop_guard(connection)
     for name in (*(table.name for table in reversed(metadata.sorted_tables)), "alembic_version"):
         connection.execute(f'DROP TABLE IF EXISTS "{name}"')
     connection.commit()

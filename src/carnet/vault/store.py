@@ -72,6 +72,9 @@ class Connection(Protocol):
     is_file: bool
     """Whether the store is a file of the home; else a server keeps it."""
 
+    is_guarded: bool
+    """Whether a server shows no more than what whoever asks may see (`vault.guarding`); a file cannot."""
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
@@ -143,6 +146,7 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     """The driver's own connection: statements go to it directly, so that nothing stands between a row and the file."""
 
     is_file = True
+    is_guarded = False
     is_lost = False
     insert_many = sqlite.Connection.executemany
     update_many = sqlite.Connection.executemany
@@ -239,14 +243,15 @@ def move_log(connection: Connection, *, is_long: bool = False) -> None:
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
-def open_store(address: Address, *, is_read_only: bool = False) -> Store:
-    """Open the store at `address`, for writing brought up to the newest schema first.
+def open_store(address: Address, *, is_read_only: bool = False, is_guarded: bool = False) -> Store:
+    """Open the store at `address`, for writing brought up to the newest schema first; with `is_guarded` a database
+    shows no more than whoever asks may see (`vault.guarding`).
 
     Raises Refused(NO_NODE) where there is none, Refused(NODE_DAMAGED) for a file that is no store of ours or is of a
     newer schema, and for a database what `vault.postgres.connect` raises.
     """
     if isinstance(address, str):
-        return _open_postgres(address, is_new=False, is_read_only=is_read_only)
+        return _open_postgres(address, is_new=False, is_read_only=is_read_only, is_guarded=is_guarded)
     path = address
     if not path.is_file():
         raise Refused(Reason.NO_NODE, f"there is no node here: {path.name} is absent; make one with `carnet init`")
@@ -329,11 +334,11 @@ def open_engine(engine: Engine, path: Path) -> Store:
     return Store(connection, close)
 
 
-def _open_postgres(url: str, *, is_new: bool, is_read_only: bool) -> Store:
+def _open_postgres(url: str, *, is_new: bool, is_read_only: bool, is_guarded: bool = False) -> Store:
     # Imported here: the driver is an extra of its own.
     from carnet.vault.postgres import connect, make_schema, read_version, upgrade_schema
 
-    connection = connect(url, is_read_only=is_read_only)
+    connection = connect(url, is_read_only=is_read_only, is_guarded=is_guarded)
     try:
         version = read_version(connection)
         if is_new and version is not None:

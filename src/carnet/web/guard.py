@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from carnet.errors import Reason, Refused
+from carnet.services.asking import asking_as
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
@@ -79,12 +80,15 @@ class Guard:
             connection: Request[Any, Any, Any] = Request(scope, receive, send)
             desk: Desk = connection.app.state.desk
             await check_request(connection, handler, desk)
-            name = find_name(connection.scope["state"]["principal"])
-            if name is not None:
-                async with self._turns.taken(name):
-                    await self._go_on(scope, receive, send, desk, LATE_S)
-                return
-            await self._go_on(scope, receive, send, desk)
+            principal: Principal = connection.scope["state"]["principal"]
+            name = find_name(principal)
+            # From here on, and in every thread that goes on with it, the database is asked for this caller.
+            with asking_as(principal):
+                if name is not None:
+                    async with self._turns.taken(name):
+                        await self._go_on(scope, receive, send, desk, LATE_S)
+                    return
+                await self._go_on(scope, receive, send, desk)
             return
         await self._app(scope, receive, send)
 

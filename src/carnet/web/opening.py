@@ -32,13 +32,14 @@ class OpenedDesk(NamedTuple):
     close: Callable[[], None]
 
 
-def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool) -> OpenedDesk:
-    """The desk of a worker of this home. The writer may come later: until then it is said to be away.
+def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool, is_guarded: bool) -> OpenedDesk:
+    """The desk of a worker of this home. The writer may come later: until then it is said to be away. `is_guarded`: a
+    database opens no passport that a caller may not see.
 
     Raises Refused NO_NODE, NODE_DAMAGED, STORE_UNREACHABLE.
     """
     with ExitStack() as stack:
-        readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
+        readers = Readers(lambda: Reader(home, ring, is_one_of_many=True, is_guarded=is_guarded))
         stack.callback(readers.close)
         door = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
         stack.callback(door.close)

@@ -54,7 +54,8 @@ def main() -> int:
     allow_many_connections()
     limit_places(settings.database_requests)
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
-    opened = open_desk(Home(Path(order["home"])), ring, settings, is_demo=order["is_demo"])
+    home, is_guarded = Home(Path(order["home"])), order["is_guarded"]
+    opened = open_desk(home, ring, settings, is_demo=order["is_demo"], is_guarded=is_guarded)
     try:
         server = make_server(make_app(opened.desk), settings)
         warm_up(opened.desk)

@@ -19,13 +19,14 @@ from carnet.node.erased import is_census_owed
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing
 from carnet.node.logbook import read_node
-from carnet.node.lookup import Kinds, find_chain_by_id, get_chain_by_number
+from carnet.node.lookup import HIDDEN, Kinds, find_chain_by_id, get_chain_by_number
 from carnet.node.prepare import ChainRef
 from carnet.node.reader.records import EntryRow, Submission
 from carnet.passport.statement import compute_submission
 from carnet.proof.assemble import Document, Shared, SignedTogether
 from carnet.tlog.pieces import Bucket, Page, Top, open_piece
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
+from carnet.vault.asker import NODE, Asker, get_asker
 from carnet.vault.census import find_piece
 from carnet.vault.ledger import (
     find_latest,
@@ -51,12 +52,21 @@ class Moment:
     _kinds: Kinds
     _home: bytes
 
-    def __init__(self, home: Home, ring: KeyRing, *, is_one_of_many: bool = False, like: Moment | None = None) -> None:
-        """`is_one_of_many`: with little memory of its own, since a process has dozens of them. `like` is another reader
-        of this home, whose rules and members are taken over if they are still in force."""
+    def __init__(
+        self,
+        home: Home,
+        ring: KeyRing,
+        *,
+        is_one_of_many: bool = False,
+        is_guarded: bool = False,
+        like: Moment | None = None,
+    ) -> None:
+        """`is_one_of_many`: with little memory of its own, since a process has dozens of them. `is_guarded`: a database
+        opens no passport that whoever asks may not see. `like` is another reader of this home, whose rules and members
+        are taken over if they are still in force."""
         self._files, self._ring, self._is_one_of_many = home, ring, is_one_of_many
         self._version: object = None
-        self._store = open_store(home.address, is_read_only=True)
+        self._store = open_store(home.address, is_read_only=True, is_guarded=is_guarded)
         self._connection = self._store.connection
         try:
             if is_one_of_many and self._connection.is_file:
@@ -73,7 +83,8 @@ class Moment:
     def open_another(self) -> Self:
         """Another reader of this home, for another thread: opened in a tenth of the time, also when this one is
         closed."""
-        return type(self)(self._files, self._ring, is_one_of_many=self._is_one_of_many, like=self)
+        is_guarded, is_one_of_many = self._connection.is_guarded, self._is_one_of_many
+        return type(self)(self._files, self._ring, is_one_of_many=is_one_of_many, is_guarded=is_guarded, like=self)
 
     def refresh(self) -> None:
         """See the store as it is now; caches start anew where they could be of another moment."""
@@ -143,13 +154,13 @@ class Moment:
         self._member = lru_cache(256)(self._read_member)
         # The others belong to one moment, and end with it: an erasure may have taken away what was in them.
         self._submission = lru_cache(1024)(self._read_submission)
-        self._ref = lru_cache(1024)(self._read_ref)
-        self._rows = lru_cache(4)(self._read_rows)
+        self._refs = lru_cache(1024)(self._read_ref)
+        self._rows_of = lru_cache(4)(self._read_rows)
         self._page = lru_cache(2048)(self._read_piece)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
 
     def _forget(self) -> None:
-        for kept in (self._submission, self._ref, self._rows, self._page, self._census_tree):
+        for kept in (self._submission, self._refs, self._rows_of, self._page, self._census_tree):
             kept.cache_clear()
 
     def close(self) -> None:
@@ -242,18 +253,26 @@ class Moment:
             raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
         return found[0], cast("Document", decode(lines[found[0]]))
 
-    def _read_rows(self, chain: bytes) -> list[EntryRow]:
+    def _rows(self, chain: bytes) -> list[EntryRow]:
         """All entries of a chain as they are stored, from seq 0."""
+        return self._rows_of(self._ref(chain).id)
+
+    def _read_rows(self, number: int) -> list[EntryRow]:
         query = (
             "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
             " FROM entry WHERE chain = ? ORDER BY seq"
         )
-        return [EntryRow(*row) for row in self._connection.execute(query, (self._ref(chain).id,))]
+        return [EntryRow(*row) for row in self._connection.execute(query, (number,))]
 
-    def _read_ref(self, chain: bytes) -> ChainRef:
+    def _ref(self, chain: bytes) -> ChainRef:
+        # What was opened for one caller is not kept for another one.
+        return self._refs(chain, get_asker() if self._connection.is_guarded else NODE)
+
+    def _read_ref(self, chain: bytes, _asker: Asker) -> ChainRef:
         ref = find_chain_by_id(self._connection, self._ring, chain)
         if ref is None:
-            raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {chain.hex()} here", passport=chain.hex())
+            saying = HIDDEN if self._connection.is_guarded else f"there is no passport {chain.hex()} here"
+            raise Refused(Reason.UNKNOWN_PASSPORT, saying, passport=chain.hex())
         return ref
 
     def _find_subject_of(self, number: int) -> dict[str, object] | None:

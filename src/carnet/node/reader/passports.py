@@ -12,7 +12,7 @@ from typing import cast
 from carnet.errors import Reason, Refused
 from carnet.node.erased import check_id_not_erased, check_subject_not_erased
 from carnet.node.heads import LAST_SEQ, count_linked
-from carnet.node.lookup import Kinds, find_chain_by_id, find_chain_by_subject, open_content
+from carnet.node.lookup import Kinds, find_chain_by_id, find_chain_by_subject, find_id_by_subject, open_content
 from carnet.node.prepare import ChainRef
 from carnet.node.reader.moment import Moment
 from carnet.node.reader.records import Fingerprint, Passport, ShownEntry
@@ -118,9 +118,8 @@ class Passports(Moment):
         return found
 
     def find_subject(self, subject: Subject) -> bytes | None:
-        """The passport of a subject."""
-        ref = find_chain_by_subject(self._connection, self._ring, subject)
-        return None if ref is None else ref.chain16
+        """The passport of a subject; nothing is opened for the answer."""
+        return find_id_by_subject(self._connection, self._ring, subject)
 
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """The passport of a subject, ready for a job."""

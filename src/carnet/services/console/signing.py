@@ -36,6 +36,7 @@ from carnet.services.signing import MAX_STATEMENTS
 from carnet.services.submitting import Submitted, submit
 from carnet.tlog.tree import compute_root, leaf_hash
 from carnet.types import Basis, Custody, KeyRole, MemberId, Millis
+from carnet.vault.asker import asking_as_node
 
 _NO_SIGNATURE: Final = bytes(SIGNATURE_BYTES)
 
@@ -149,7 +150,10 @@ def _make_draft(reader: Reader, member: Member, one: Wanted) -> Draft:
     if new.kind in OPENINGS:
         raise Refused(Reason.WRONG_CHAIN, "a passport is opened at its home, not by a submission from outside")
     _check_may_write(state, member, new.kind)
-    item = make_item(new, reader.get_subject(one.passport))
+    # It names the vehicle itself, and may not have written in its passport yet.
+    with asking_as_node():
+        subject = reader.get_subject(one.passport)
+    item = make_item(new, subject)
     schema = read_schema(reader.kinds[new.kind])
     if item.mark not in schema.marks:
         raise Refused(Reason.WRONG_MARK, f"{new.kind} does not bear this mark", mark=int(item.mark))

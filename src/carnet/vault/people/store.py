@@ -211,11 +211,13 @@ def has_people(connection: Connection) -> bool:
 
 def remove_people(url: str) -> None:
     """Remove from a database what a move that was killed left of a store of people."""
+    from carnet.vault.guarding import drop_guard
     from carnet.vault.postgres import connect
 
     connection = connect(url, is_read_only=False)
     try:
         connection.begin_write()
+        drop_guard(connection)
         for name in (*people.tables, "people_version"):
             connection.execute(f'DROP TABLE IF EXISTS "{name}"')
         connection.commit()

@@ -86,7 +86,8 @@ def open_frame(
         if used is None or used.origin != shown.app:
             count_attempt(office, Attempt.VIEW_BY_ADDRESS, get_address(request))
             return _show_closed(shown, is_ended=True)
-        vehicle = open_vehicle(reader, used.view, get_today(desk))
+        with used.asking():
+            vehicle = open_vehicle(reader, used.view, get_today(desk))
         if used.is_first:
             # The holder's journal has it before the answer goes out.
             access = used.make_access(shown.look.member, len(vehicle.entries))

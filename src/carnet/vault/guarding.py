@@ -1,0 +1,166 @@
+"""The second filter of a store in PostgreSQL: policies by which the server itself keeps rows from a caller who may not
+see them, whatever the program asks.
+
+The owner of the tables, who writes, is under no policy. Workers ask as a second role, `<owner>_reader`, which has to be
+there; a cluster's roles are for all of its databases, so each owner has one of its own. It refuses to know who a caller
+is (`vault.asker`), and to decide what the application shows (`services.access`): a policy only says what nobody else
+may be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from carnet.vault.store import Connection, PostgresError
+from carnet.vault.tables import metadata
+
+NAME: Final = "carnet_seen"
+"""What each of our policies is called."""
+
+SUFFIX: Final = "_reader"
+NAME_ROLE: Final = f"left(current_user, {63 - len(SUFFIX)}) || '{SUFFIX}'"
+"""SQL for the name of the readers' role; a name has 63 bytes at most."""
+
+_LOCK: Final = 0x67756172_64
+_PATIENCE: Final = "5s"
+
+_ACCOUNT: Final = "decode(current_setting('carnet.account', true), 'hex')"
+_MEMBER: Final = "decode(current_setting('carnet.member', true), 'hex')"
+_OFFICE: Final = "current_setting('carnet.office', true)"
+
+POLICIES: Final = {
+    "passport_key": f"""
+CASE {_OFFICE}
+WHEN 'node' THEN true
+WHEN 'holder' THEN EXISTS (
+  SELECT 1 FROM chain JOIN holding ON holding.chain = chain.chain16 AND holding.epoch = chain.head_epoch
+  WHERE chain.id = passport_key.chain AND chain.type = 1 AND holding.until_ms IS NULL AND holding.account = {_ACCOUNT})
+WHEN 'member' THEN EXISTS (
+  SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id JOIN submission ON submission.id = entry.submission
+  JOIN author_key ON author_key.id = submission.author_key
+  WHERE chain.id = passport_key.chain AND chain.type = 1 AND author_key.member = {_MEMBER} AND entry.basis <> 4)
+ELSE false END""",  # noqa: S608 - our own words
+}
+"""For each table that has one, which of its rows are seen. The key of a passport opens all of its contents: it is seen
+by the node, by the present holder, and by a member that wrote in the passport in its own name."""
+
+
+class Guard(NamedTuple):
+    """How far the second filter is set up. `role` is the readers' role, `owner` who the node is to the server."""
+
+    owner: str
+    role: str
+    schema: str
+    is_role_there: bool
+    is_role_given: bool
+    is_schema_open: bool
+    """Whether readers reach the schema, or the node may see to it."""
+    is_current: bool
+    may_make_roles: bool
+
+    @property
+    def is_on(self) -> bool:
+        """Whether workers can ask under the policies."""
+        return self.is_role_given and self.is_schema_open and self.is_current
+
+    def list_statements(self) -> list[str]:
+        """What an administrator of the server runs, so that the next start of the node can do the rest."""
+        role, owner = _quote(self.role), _quote(self.owner)
+        return [
+            *([] if self.is_role_there else [f"CREATE ROLE {role} NOLOGIN;"]),
+            *([] if self.is_role_given else [f"GRANT {role} TO {owner};"]),
+            *([] if self.is_schema_open else [f"GRANT USAGE ON SCHEMA {_quote(self.schema)} TO {role};"]),
+        ]
+
+
+_FIND_GUARD: Final = f"""
+SELECT me.rolname::text, asked.name, current_schema()::text,
+them.oid IS NOT NULL, coalesce(pg_has_role(me.oid, them.oid, 'MEMBER'), false),
+coalesce(has_schema_privilege(them.oid, current_schema(), 'USAGE'), false)
+  OR has_schema_privilege('public', current_schema(), 'USAGE') OR pg_has_role(me.oid, nspowner, 'USAGE'),
+me.rolsuper OR me.rolcreaterole
+FROM (SELECT {NAME_ROLE} AS name) AS asked CROSS JOIN pg_roles AS me
+JOIN pg_namespace ON nspname = current_schema()
+LEFT JOIN pg_roles AS them ON them.rolname = asked.name
+WHERE me.rolname = current_user
+"""  # noqa: S608 - our own words
+_FIND_MARKS: Final = f"""
+SELECT relname, obj_description(pg_policy.oid, 'pg_policy') FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
+WHERE polname = '{NAME}' AND relrowsecurity AND relnamespace = current_schema()::regnamespace
+"""  # noqa: S608 - our own words
+
+
+def find_guard(connection: Connection) -> Guard:
+    """How far the second filter is set up in the database of this connection, which is the owner's."""
+    owner, role, schema, is_there, is_given, is_open, may_make = connection.execute(_FIND_GUARD).fetchone()
+    marks = dict(connection.execute(_FIND_MARKS).fetchall())
+    is_current = is_there and marks == {table: _compute_mark(table, role) for table in POLICIES}
+    return Guard(owner, role, schema, is_there, is_given, is_open, is_current, may_make)
+
+
+def set_guard(connection: Connection) -> Guard:
+    """Set the second filter up as far as this connection may, and say how far that is. Tables of the node and of people
+    must be there. Raises PostgresError, also where others keep a table for longer than a few seconds."""
+    guard = find_guard(connection)
+    if not guard.is_role_given and guard.may_make_roles:
+        # Another node of this owner may have made it a moment ago.
+        with suppress(PostgresError):
+            _run(connection, guard.list_statements())
+        guard = find_guard(connection)
+    if guard.is_role_given and not guard.is_on:
+        _run(connection, _list_grants(guard))
+        guard = find_guard(connection)
+    return guard
+
+
+def drop_guard(connection: Connection) -> None:
+    """Within a transaction: remove the policies, which would keep tables from being removed. Without one, the readers'
+    role sees nothing of a table that had one."""
+    query = f"SELECT tablename FROM pg_policies WHERE policyname = '{NAME}' AND schemaname = current_schema()"  # noqa: S608
+    for (table,) in connection.execute(query).fetchall():
+        connection.execute(f"DROP POLICY {NAME} ON {_quote(table)}")
+
+
+def _list_grants(guard: Guard) -> list[str]:
+    role = _quote(guard.role)
+    tables = ", ".join(_quote(name) for name in ("alembic_version", *metadata.tables))
+    statements = [
+        f"GRANT USAGE ON SCHEMA {_quote(guard.schema)} TO {role}",
+        f"GRANT SELECT ON {tables}, {_quote('holding')} TO {role}",
+    ]
+    for table, seen in POLICIES.items():
+        name = _quote(table)
+        statements += [
+            f"DROP POLICY IF EXISTS {NAME} ON {name}",
+            f"CREATE POLICY {NAME} ON {name} FOR SELECT TO {role} USING ({seen})",
+            f"COMMENT ON POLICY {NAME} ON {name} IS '{_compute_mark(table, guard.role)}'",
+            f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+        ]
+    return statements
+
+
+def _run(connection: Connection, statements: Sequence[str]) -> None:
+    """All or none of them."""
+    connection.begin_write()
+    try:
+        connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+        connection.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    except BaseException:
+        with suppress(PostgresError):
+            connection.rollback()
+        raise
+
+
+def _compute_mark(table: str, role: str) -> str:
+    """Names what a policy says, so that one of another version is known."""
+    return sha256(f"{role} {POLICIES[table]}".encode()).hexdigest()[:32]
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
