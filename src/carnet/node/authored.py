@@ -65,7 +65,7 @@ def list_lines(
     below the place `before`, of these kinds (none: all)."""
     wanted = _find_kinds(reader, kinds) if kinds else None
     first = find_first_submission(reader.connection, since)
-    lists = [_list_submissions(reader, key, first, before) for key in _find_keys(reader, member)]
+    lists = [_list_submissions(reader, key, first, before) for key in find_keys(reader, member)]
     for own in merge(*lists, reverse=True):
         if wanted is None or not wanted.isdisjoint(decode_kinds(own.kinds)):
             yield from _list_entries(reader, own, since, before, wanted)
@@ -76,7 +76,7 @@ def count_lines(reader: Reader, member: MemberId, starts: Sequence[int]) -> list
     begin, ascending; the last one goes on to the present. Those of a passport that was erased since are not counted."""
     first, names = find_first_submission(reader.connection, starts[0]), reader.stored_kinds.names_of
     found = [dict[str, int]() for _ in starts]
-    for key in _find_keys(reader, member):
+    for key in find_keys(reader, member):
         for own in _list_submissions(reader, key, first, None):
             period = bisect_right(starts, own.seal) - 1
             if period < 0:
@@ -168,7 +168,7 @@ def _find_kinds(reader: Reader, kinds: Collection[str]) -> frozenset[int]:
     return frozenset(number for kind, number in reader.stored_kinds.id_of.items() if kind in kinds)
 
 
-def _find_keys(reader: Reader, member: MemberId) -> list[int]:
+def find_keys(reader: Reader, member: MemberId) -> list[int]:
     """The numbers of the keys with which a member signs its own word."""
     if reader.state.members.find_index(member) is None:
         raise Refused(Reason.UNKNOWN_MEMBER, f"no member {member.hex()}", member=member.hex())

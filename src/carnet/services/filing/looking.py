@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple, cast
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
@@ -18,13 +18,16 @@ from carnet.formats.mapping_document import Mapping
 from carnet.formats.mending import find_cells, list_cell_faults
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
+from carnet.node.own_readings import OwnReading, read_own_readings
 from carnet.node.prepare import ChainRef, find_day
+from carnet.node.reader import Reader
 from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows
-from carnet.services.filing.reading import SHOWN_DUPLICATES, SHOWN_ROWS, Mends, ShownRow
+from carnet.services.filing.reading import SHOWN_DOUBTS, SHOWN_DUPLICATES, SHOWN_ROWS, Mends, ShownRow
 from carnet.services.filing.records import Counts
 from carnet.services.importing import OPENING
 from carnet.services.names import Prefix, format_name
+from carnet.services.own_readings import find_doubt, find_reading
 from carnet.services.plates import Plates
 from carnet.types import Basis, Millis, Subject
 from carnet.vault.sealing import compute_source_digest
@@ -68,12 +71,13 @@ class CellFaults(FaultyRows):
 
 
 class Account(NamedTuple):
-    """Where the outcome of each row is written while a file is looked at: the faulty ones, those that were mended, and
-    those that were sealed before."""
+    """Where the outcome of each row is written while a file is looked at: the faulty ones, those that were mended,
+    those that were sealed before, and those that go against what the member has sealed."""
 
     faults: CellFaults
     mended: IO[bytes]
     duplicates: IO[bytes]
+    doubts: IO[bytes]
 
 
 def find_mended_cells(item: Item, mapping: Mapping | None, mends: Mends) -> dict[str, str] | None:
@@ -94,7 +98,9 @@ class Looker:
         mapping: Mapping | None,
         mends: Mends,
         account: Account,
+        read: Callable[[], Reader] | None = None,
     ) -> None:
+        self._read_store, self._reader = read, cast("Reader | None", None)
         self._writer, self._member, self._basis, self._opens_as = writer, member, basis, opens_as
         self._mapping, self._mends, self._account = mapping, mends, account
         opening = (OPENING, basis, writer.state.rules.get_kind(OPENING).class_)
@@ -104,7 +110,7 @@ class Looker:
         self._seen = set[int]()
         self._subjects = set[int]()
         self._read = self._ready = self._duplicate = self._faulty = 0
-        self.mended_cells = 0
+        self.mended_cells = self.doubtful = 0
         self.shown: list[ShownRow] = []
 
     @property
@@ -141,6 +147,7 @@ class Looker:
                 if row.subject in chains:
                     asked.setdefault(chains[row.subject].id, []).append(digests[id(row)])
             known = self._writer.find_sources(asked)
+            before = self._read_before(good, chains)
             for item in placed:
                 self._read += 1
                 if isinstance(item, Fault):
@@ -153,6 +160,44 @@ class Looker:
                     self._note_duplicate(item, chain, digest)
                 else:
                     self._note_ready(item, chain, digest)
+                    if chain is not None:
+                        self._compare(item, chain, before.get(chain.id, []))
+
+    def _read_before(self, rows: list[Row], chains: dict[Subject, ChainRef]) -> dict[int, list[OwnReading]]:
+        """The member's own readings of the vehicles in these rows that give one, asked for all at once."""
+        wanted = {row.subject for row in rows if find_reading(row.fields) is not None}
+        refs = [chains[subject] for subject in wanted if subject in chains]
+        if self._read_store is None or not refs:
+            return {}
+        if self._reader is None:
+            self._reader = self._read_store()
+        return read_own_readings(self._reader, self._member.id, refs)
+
+    def _compare(self, row: Row, chain: ChainRef, before: list[OwnReading]) -> None:
+        reading = find_reading(row.fields)
+        day = str(row.fields["occurred"].get("at") or "")[:10]
+        doubt = None if reading is None or len(day) < 10 else find_doubt(before, day, *reading)
+        if doubt is None:
+            return
+        self.doubtful += 1
+        if self.doubtful > SHOWN_DOUBTS:
+            return
+        # Not what was sealed before: to read that is a look into the passport, and noted where it is taken.
+        document: dict[str, object] = {
+            "code": doubt.code,
+            "line": row.line,
+            "passport": format_name(Prefix.PASSPORT, chain.chain16),
+            "row": row.row,
+            "seq": doubt.before.seq,
+            "subject": row.subject.value,
+        }
+        self._account.doubts.write(encode_trusted(document) + b"\n")
+
+    def close(self) -> None:
+        """Let go of the store; idempotent."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def _place(self, item: Item) -> Item:
         """The row under the passport that it belongs to; a fault where its plate names none."""

@@ -15,9 +15,11 @@ from carnet.services.filing.records import Counts, Format
 
 SHOWN_ROWS: Final = 12
 SHOWN_DUPLICATES: Final = 200
+SHOWN_DOUBTS: Final = 200
 
-READING, FAULTS, MENDS, MENDED, DUPLICATES, MAPPING, KNOWN = (
-    "reading.json", "faults.ndjson", "mends.json", "mended.ndjson", "duplicates.ndjson", "mapping.json", "known.json",
+READING, FAULTS, MENDS, MENDED, DUPLICATES, DOUBTS, MAPPING, KNOWN = (
+    "reading.json", "faults.ndjson", "mends.json", "mended.ndjson", "duplicates.ndjson", "doubts.ndjson",
+    "mapping.json", "known.json",
 )  # fmt: skip
 
 SIGNING, SIGNATURES = "signing.json", "signatures.json"
@@ -40,7 +42,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """`origin` says whose the mapping is, `saved` which one of the member's; `problem` is (code, sentence) where the
     file cannot be read so, `cause` the same in particular.
 
-    Counts of cells are of those that cannot be read, and of those that were mended and can."""
+    Counts of cells are of those that cannot be read, and of those that were mended and can;
+    `doubtful` counts rows whose reading goes against one that the member has sealed."""
 
     format: Format
     origin: Origin
@@ -56,6 +59,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts = Counts()
     faulty_cells: int = 0
     mended_cells: int = 0
+    doubtful: int = 0
     problem: tuple[str, str] | None = None
     cause: Remark | None = None
 

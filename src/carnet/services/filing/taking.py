@@ -37,7 +37,7 @@ from carnet.services.filing.acting import keeps_its_key
 from carnet.services.filing.deciding import Opened, decide, open_job
 from carnet.services.filing.looking import Account, CellFaults, Looker
 from carnet.services.filing.own_key import ReadyRows, prepare, seal_prepared
-from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, READING, Reading
+from carnet.services.filing.reading import DOUBTS, DUPLICATES, FAULTS, MENDED, READING, Reading
 from carnet.services.filing.records import Counts, Files, Job
 from carnet.services.founding import now_ms
 from carnet.services.giving_way import give_way
@@ -90,12 +90,12 @@ def take(
     worker_count: int | None = None,
     read: Callable[[], Reader] | None = None,
 ) -> Job:
-    """Do what a running job waits for: look at its file, prepare what is to be signed elsewhere (for which `read` opens
+    """Do what a running job waits for: look at its file, prepare what is to be signed elsewhere (for both `read` opens
     the store), or seal the good rows; the job, which waits for a person's word or has ended."""
     with ExitStack() as stack:
         try:
             if job.stage == "look":
-                counts = _look(files, writer, job, stack)
+                counts = _look(files, writer, job, stack, read)
             elif job.stage == "prepare" and read is not None:
                 counts = _prepare(files, writer, job, stack, read)
             elif job.own_key is not None:
@@ -120,18 +120,19 @@ def take(
     return files.end(job, "done", counts)
 
 
-def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
+def _look(files: Files, writer: Writing, job: Job, stack: ExitStack, read: Callable[[], Reader] | None) -> Counts:
     """Read the file as it would be certified, and write down what became of each row."""
     member = writer.state.members.get(bytes.fromhex(job.member))
     now = now_ms()
     reading = decide(files, job, now)
     try:
         opened = open_job(files, job, reading, stack)
-        others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES))
+        others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES, DOUBTS))
         account = Account(_open_faults(files, job, opened, stack, now), *others)
         importer = opened.importer
         basis = choose_basis(member, importer, writer)
-        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account)
+        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account, read)
+        stack.callback(looker.close)
         tell = _Teller(files, job, opened.source)
         chunks = _limit_bytes(opened.source.chunks(), job.wish.size)
         try:
@@ -142,6 +143,7 @@ def _look(files: Files, writer: Writing, job: Job, stack: ExitStack) -> Counts:
                 counts=looker.count(opened.source.position),
                 faulty_cells=looker.faulty_cells,
                 kinds=importer.kinds,
+                doubtful=looker.doubtful,
                 mended_cells=looker.mended_cells,
                 rows=tuple(looker.shown),
             )
@@ -191,7 +193,7 @@ def _prepare(files: Files, writer: Writing, job: Job, stack: ExitStack, read: Ca
     member, now = writer.state.members.get(bytes.fromhex(job.member)), now_ms()
     reading = files.read(job, READING, Reading) or decide(files, job, now)
     opened = open_job(files, job, reading, stack)
-    others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES))
+    others = (_create(files, job, stack, name) for name in (MENDED, DUPLICATES, DOUBTS))
     account = Account(_open_faults(files, job, opened, stack, now), *others)
     basis = choose_basis(member, opened.importer, writer)
     rows = ReadyRows(writer, member, basis, opened.importer.opens_as, opened.mapping, opened.mends, account)

@@ -14,9 +14,10 @@ import msgspec
 from carnet.formats.columns import find_meanings, list_meanings
 from carnet.formats.mapping_document import Mapping
 from carnet.services.filing.acting import find_reading
-from carnet.services.filing.reading import DUPLICATES, FAULTS, MENDED, SIGNING, Reading, Signing
+from carnet.services.filing.reading import DOUBTS, DUPLICATES, FAULTS, MENDED, SIGNING, Reading, Signing
 from carnet.services.filing.records import Files, Job, iterate_lines, read_lines
 from carnet.web.language import Language
+from carnet.web.pages.doubting import say_row_doubt
 from carnet.web.pages.filing_words import KINDS, say_cell, say_failure, say_meaning, say_state
 from carnet.web.pages.telling import say_remark
 from carnet.web.wording import get_wording
@@ -27,6 +28,7 @@ SORTED_RECEIPTS: Final = 1000
 """A file of a day's work is shown in its own order; of a larger one the first that were sealed."""
 
 SHOWN_DUPLICATES: Final = 20
+SHOWN_DOUBTS: Final = 20
 MAX_FAULTS: Final = 20_000
 
 
@@ -78,6 +80,7 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         if page <= 1:
             mended = (one for one in iterate_lines(files.path(job, MENDED)) if one["is_good"])
             rows += [_make_mended(one, columns) for one in islice(mended, PAGE)]
+    doubted, _ = read_lines(files.path(job, DOUBTS), 0, SHOWN_DOUBTS) if is_waiting else ([], 0)
     proposals = sum(cell.proposal is not None for row in rows for cell in row.cells)
     is_over = job.state == "done"
     return {
@@ -99,6 +102,7 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
         "doubts": [] if reading is None else [say_remark(language, one) for one in reading.doubts],
         "receipts": _list_receipts(files, job) if is_over else [],
+        "doubted": [(one, say_row_doubt(language, one["code"])) for one in doubted],
         "duplicates": read_lines(files.path(job, DUPLICATES), 0, SHOWN_DUPLICATES)[0],
         "left": [_make_left(one, meanings, language) for one in read_lines(faults, 0, PAGE)[0]] if is_over else [],
     }

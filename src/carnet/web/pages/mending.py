@@ -22,6 +22,7 @@ from carnet.services.declaring import CONTESTED
 from carnet.services.principals import Principal, Role
 from carnet.types import Basis, Subject
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.pages.doubting import find_own_doubt, name_doubt, say_doubt
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today, note_look
 from carnet.web.pages.own import ENTRY, WITHDRAWALS, get_own, list_entry_facts, opening_own
@@ -67,6 +68,12 @@ def correct_entry(
     if added or written.errors:
         errors = None if added else written.errors
         return _show(request, desk, principal, vehicle, one, known, values, errors=errors, added=added)
+    fields = written.filled.fields
+    doubt = find_own_doubt(desk, principal, known.member.id, subject, written.day, fields, besides=seq)
+    sure = "" if doubt is None else name_doubt(doubt, subject, written.day, fields)
+    if doubt is not None and values.get("sure") != sure:
+        told = say_doubt(language, doubt)
+        return _show(request, desk, principal, vehicle, one, known, values | {"sure": sure}, doubt=told)
     new = make_new(known, written, bytes.fromhex(one.entry.statement))
     if written.day == one.entry.day:
         # The hour that a file gave is not in the form, and stays.

@@ -29,6 +29,7 @@ from carnet.services.principals import Principal, Role
 from carnet.types import Basis, Subject
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
+from carnet.web.pages.doubting import find_own_doubt, name_doubt, say_doubt
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view
 from carnet.web.pages.own_signing import show_signing
@@ -120,6 +121,11 @@ def write_entry(
     if written.errors or written.subject is None:
         return show_form(request, desk, principal, known, values, errors=written.errors)
     new = make_new(known, written)
+    doubt = find_own_doubt(desk, principal, known.member.id, written.subject, written.day, written.filled.fields)
+    sure = "" if doubt is None else name_doubt(doubt, written.subject, written.day, written.filled.fields)
+    if doubt is not None and values.get("sure") != sure:
+        told = say_doubt(language, doubt)
+        return show_form(request, desk, principal, known, values | {"sure": sure}, doubt=told)
     if known.basis == Basis.OWN_KEY:
         return _hand_on(request, desk, principal, known, written, new)
     try:
@@ -208,6 +214,7 @@ def show_form(
     *,
     errors: dict[str, str] | None = None,
     problem: str | None = None,
+    doubt: str | None = None,
     added: str = "",
     is_opening: bool = False,
     corrects: Any = None,
@@ -223,6 +230,7 @@ def show_form(
         "action": action or f"/console/write/{make_slug(known.schema.kind)}",
         "added": f"{added}.{rows[added] - 1}" if added in rows else "",
         "corrects": corrects,
+        "doubt": doubt,
         "errors": errors or {},
         "form": known.form,
         "helps": list_helps(language),
