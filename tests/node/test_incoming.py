@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+
+from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.ownkey import OwnKey
+from carnet.node.writer import Writer
 from carnet.passport.draft import make_draft
 from carnet.passport.kinds import get_schema
 from carnet.passport.submission import write_submission
 from carnet.services.signing import sign_drafts
-from carnet.services.submitting import submit
+from carnet.services.submitting import IN_TURN_BYTES, _turn, submit
 from carnet.types import Basis, Custody, KeyRole
 from tests.node.home import TestNode, is_good, new_passport, vin_subject
 
@@ -30,15 +36,46 @@ def make_drafts(origin: str, chains: list[bytes], kms: list[int]) -> bytes:
     return b"".join(lines)
 
 
-def test_submit__is_sealed_once_and_its_receipts_are_found_again(checked: TestNode) -> None:
-    writer = checked.open()
+def enrol(node: TestNode, writer: Writer) -> tuple[OwnKey, list[bytes]]:
+    """A garage that keeps its key itself, and two passports that it may write in."""
     own = OwnKey(b"\x07" * 32).enrolled(writer.state.genesis.origin, MEMBER)
     signer, role, custody = own.signer, KeyRole.AUTHOR, Custody.OWN
     sig = signer.sign(compute_enrolment(writer.state.net, MEMBER, role, custody))
     writer.enrol_member("Garage", "garage", member_id=MEMBER, key=Key(signer.public, role, custody, sig))
-    groups = [new_passport(1, 10), new_passport(2, 10)]
-    opened = writer.append(checked.operator.id, Basis.REPORTED, groups)
-    chains = list(dict.fromkeys(receipt.chain16 for receipt in opened.receipts))
+    opened = writer.append(node.operator.id, Basis.REPORTED, [new_passport(1, 10), new_passport(2, 10)])
+    return own, list(dict.fromkeys(receipt.chain16 for receipt in opened.receipts))
+
+
+def test_submit__large_ones_are_read_one_after_the_other_and_small_ones_pass(checked: TestNode) -> None:
+    writer = checked.open()
+    own, chains = enrol(checked, writer)
+
+    def sign(first: int, count: int) -> bytes:
+        kms = list(range(first, first + count))
+        return write_submission(sign_drafts(make_drafts(own.network or "", chains, kms), own, checked.clock()))
+
+    large, small = [sign(1_000 * number, 150) for number in (1, 2, 3)], sign(9_000, 2)
+    assert all(len(data) in IN_TURN_BYTES for data in large)
+    assert len(small) not in IN_TURN_BYTES
+    with ThreadPoolExecutor(3) as pool:
+        with _turn:
+            waiting = [pool.submit(submit, writer, data) for data in large]
+            assert submit(writer, small).sealed_count == 2
+            assert not wait(waiting, timeout=0.2).done
+        assert [one.result().sealed_count for one in waiting] == [150] * 3
+    # One that is refused lets the next one go.
+    with pytest.raises(Refused) as caught:
+        submit(writer, large[0].replace(b'"odometer_km":1000,', b'"odometer_km":1001,'))
+    assert caught.value.reason is Reason.FIELDS_MISMATCH
+    assert submit(writer, large[0]).sealed_count == 0
+    writer.take_census()
+    assert is_good(checked.prove(chains[0]))
+
+
+def test_submit__is_sealed_once_and_its_receipts_are_found_again(checked: TestNode) -> None:
+    writer = checked.open()
+    own, chains = enrol(checked, writer)
+    signer = own.signer
     kms = [11, 12, 13, 14, 15]
     data = write_submission(sign_drafts(make_drafts(own.network or "", chains, kms), own, checked.clock()))
 

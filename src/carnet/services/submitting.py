@@ -6,8 +6,11 @@ to change one byte of what was signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,6 +24,11 @@ from carnet.node.writing import Writing
 from carnet.passport.submission import Submission, open_fields, read_submission
 from carnet.signing import verify
 from carnet.types import Basis, MemberId
+
+IN_TURN_BYTES: Final = range(64 * 1024, 2 * 1024 * 1024)
+"""A submission of such a size, a hundred to three thousand statements, waits for those before it: 5 to 150 ms each."""
+
+_turn = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,16 @@ class Submitted:
     turned: list[Turned]
 
 
+class _Ready(NamedTuple):
+    """A submission that was asked about everything but whether its author may say it; its statements that are sealed
+    already, by their places."""
+
+    member: Member
+    submission: Submission
+    known: dict[int, Receipt]
+    prepared: Prepared
+
+
 def submit(
     writer: Writing, data: bytes, own: MemberId | None = None, sources: Sequence[bytes] | None = None
 ) -> Submitted:
@@ -60,6 +78,28 @@ def submit(
     Raises Refused for the whole, and then nothing is sealed: UNREADABLE_FILE, WRONG_NETWORK, UNKNOWN_MEMBER,
     UNKNOWN_KEY, WRONG_CUSTODY, BAD_SIGNATURE, FIELDS_MISMATCH, NOT_PERMITTED for another member's.
     """
+    with _in_turn(len(data)):
+        ready = _make_ready(writer, data, own, sources)
+    if isinstance(ready, Submitted):
+        return ready
+    member, submission, known, prepared = ready
+    outcome = writer.commit([prepared])[0]
+    refusals = {one.place: one.to_error() for one in outcome.refusals}
+    if outcome.refused is not None:
+        refusals = dict.fromkeys(range(len(submission.statements)), outcome.refused)
+    receipts = sorted([*known.values(), *outcome.receipts], key=lambda receipt: receipt.place)
+    turned = [
+        Turned(place, submission.sids[place], refused)
+        for place, refused in sorted(refusals.items())
+        if place not in known
+    ]
+    return Submitted(member, receipts, len(outcome.receipts), turned)
+
+
+def _make_ready(
+    writer: Writing, data: bytes, own: MemberId | None, sources: Sequence[bytes] | None
+) -> Submitted | _Ready:
+    """All that is asked before the writer is: what it takes, or the answer where all of it is sealed already."""
     submission = read_submission(data)
     if own is not None and submission.author.member != own:
         raise Refused(Reason.NOT_PERMITTED, "this submission was signed by another member than the one you act for")
@@ -77,17 +117,19 @@ def submit(
         prepared = prepare_incoming(context, submission, opened, key.key, writer.get_chain_by_id)
         if sources is not None:
             prepared = _with_sources(prepared, sources)
-    outcome = writer.commit([prepared])[0]
-    refusals = {one.place: one.to_error() for one in outcome.refusals}
-    if outcome.refused is not None:
-        refusals = dict.fromkeys(range(len(submission.statements)), outcome.refused)
-    receipts = sorted([*known.values(), *outcome.receipts], key=lambda receipt: receipt.place)
-    turned = [
-        Turned(place, submission.sids[place], refused)
-        for place, refused in sorted(refusals.items())
-        if place not in known
-    ]
-    return Submitted(member, receipts, len(outcome.receipts), turned)
+    return _Ready(member, submission, known, prepared)
+
+
+@contextmanager
+def _in_turn(byte_count: int) -> Iterator[None]:
+    """Whoever has some thousand statements has the interpreter for all of them: it does one thing at a time anyway, and
+    the first is with the writer while the next is read. What is small is not held up, and what is huge holds up nobody:
+    they share the interpreter."""
+    if byte_count not in IN_TURN_BYTES:
+        yield
+        return
+    with _turn:
+        yield
 
 
 def _with_sources(prepared: Prepared, sources: Sequence[bytes]) -> Prepared:
