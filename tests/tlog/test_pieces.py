@@ -33,14 +33,23 @@ Slots = dict[bytes, bytes]
 class Kept:
     """Pieces in a dictionary, beside the leaves that they should hold."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, *, reads_children: bool = False) -> None:
         self.slots = slots
+        self.reads_children = reads_children
+        self.asked: list[int] = []
         self.pieces: dict[int, bytes] = {}
         self.top = NOTHING
         self.leaves: dict[bytes, bytes] = {}
 
+    def find(self, number: int) -> bytes | None:
+        self.asked.append(number)
+        return self.pieces.get(number)
+
     def number_slots(self, names: Sequence[bytes]) -> list[int]:
         return [int.from_bytes(self.slots[name], "big") for name in names]
+
+    def read_below(self, number: int) -> dict[int, bytes]:
+        return {at: self.pieces[at] for at in range(16 * number, 16 * number + 16) if at in self.pieces}
 
     def change(self, changes: dict[bytes, bytes | None]) -> dict[int, bytes | None]:
         """Give names a leaf, or take it away; returns the pieces written."""
@@ -48,7 +57,8 @@ class Kept:
             make_change(self.slots[name], name, None if leaf is None else census_leaf_hash(leaf))
             for name, leaf in changes.items()
         )
-        self.top, written = apply_changes(self.pieces.get, self.number_slots, self.top, records)
+        below = self.read_below if self.reads_children else None
+        self.top, written = apply_changes(self.find, self.number_slots, self.top, records, below)
         for number, content in written.items():
             if content is None:
                 self.pieces.pop(number, None)
@@ -128,6 +138,20 @@ def test_apply_changes__same_pieces_whatever_the_way() -> None:
     assert one_by_one.top == at_once.top
     assert one_by_one.pieces == at_once.pieces
     at_once.check()
+
+
+def test_apply_changes__same_pieces_however_they_are_read() -> None:
+    slots = hashed(3_000)
+    alone, together = Kept(slots), Kept(slots, reads_children=True)
+    chance = random.Random(3)
+    for leaf, count in ((b"old", 3_000), (b"new", 700), (None, 400), (b"again", 40), (None, 2_800)):
+        some = dict.fromkeys(chance.sample(list(slots), count), leaf)
+        alone.asked, together.asked = [], []
+        alone.change(dict(some))
+        together.change(dict(some))
+        assert (together.top, together.pieces) == (alone.top, alone.pieces)
+        assert len(together.asked) <= max(1, len(alone.asked) // 3)
+    together.check()
 
 
 def test_apply_changes__touches_only_the_way() -> None:

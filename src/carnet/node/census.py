@@ -7,7 +7,8 @@ know what the chains are about.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from carnet.encoding import unb64
 from carnet.errors import Unverified
 from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot, number_slots
 from carnet.ledger.state import State
-from carnet.node.heads import ChainHead, settle_changed
+from carnet.node.heads import FindHead, settle_changed
 from carnet.signing import Signer
 from carnet.tlog.pieces import NOTHING, Top, apply_changes, make_change
 from carnet.tlog.smt import SparseTree, census_leaf_hash
@@ -25,6 +26,7 @@ from carnet.vault.census import (
     find_piece,
     read_heads,
     read_last_erased,
+    read_pieces_below,
     write_pieces,
 )
 from carnet.vault.erasing import count_erased_chains
@@ -64,16 +66,16 @@ def make_census(
     state: State,
     home: bytes,
     node: Signer,
-    known: Mapping[int, ChainHead],
+    find_known: FindHead,
     *,
     most: int = MOST_AT_ONCE,
 ) -> tuple[Census, bytes]:
     """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
-    rows of chains remember the heads that it names. `known` gives some of these, by the chain's number; `most` are held
-    in memory at once."""
+    rows of chains remember the heads that it names. `find_known` gives some of these, by the chain's number; `most` are
+    held in memory at once."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    heads = settle_changed(connection, state.net, known)
+    heads = settle_changed(connection, state.net, find_known)
     top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,
@@ -122,7 +124,9 @@ def _apply_all(connection: Connection, top: Top, heads: Iterator[Head], most: in
 
 
 def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:
-    top, written = apply_changes(lambda number: find_piece(connection, number), number_slots, top, sorted(changes))
+    top, written = apply_changes(
+        partial(find_piece, connection), number_slots, top, sorted(changes), partial(read_pieces_below, connection)
+    )
     write_pieces(connection, written)
     return top
 

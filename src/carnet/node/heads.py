@@ -8,7 +8,7 @@ It refuses to know what may be linked (`placing`). Spec: 2.11.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from carnet.node.lookup import ask_many
@@ -60,6 +60,10 @@ class ChainHead(NamedTuple):
     seal: int
 
 
+FindHead = Callable[[int], ChainHead | None]
+"""The newest link of the chain of this number, if it is at hand."""
+
+
 def follow_heads(
     connection: Connection, net: bytes, stored: Mapping[int, tuple[bytes, ChainHead]]
 ) -> dict[int, ChainHead]:
@@ -91,17 +95,15 @@ def count_linked(connection: Connection) -> int:
     return int(connection.execute(_COUNT).fetchone()[0])
 
 
-def settle_changed(
-    connection: Connection, net: bytes, known: Mapping[int, ChainHead]
-) -> Iterator[tuple[bytes, int, int, bytes]]:
+def settle_changed(connection: Connection, net: bytes, find_known: FindHead) -> Iterator[tuple[bytes, int, int, bytes]]:
     """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now; their rows
-    remember these heads from here on. `known` gives some of them, which then need not be followed."""
+    remember these heads from here on. `find_known` gives some of them, which then need not be followed."""
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
         first, last = rows[0][0], rows[-1][0]
         stored = {row[0]: (row[1], ChainHead(*row[2:])) for row in rows}
-        asked = {number: row for number, row in stored.items() if number not in known}
-        heads = {number: known[number] for number in stored.keys() & known.keys()}
+        heads = {number: head for number in stored if (head := find_known(number)) is not None}
+        asked = {number: row for number, row in stored.items() if number not in heads}
         if len(asked) > len(heads):
             newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
             heads |= _follow(connection, net, asked, newer)

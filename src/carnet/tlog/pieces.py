@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from operator import itemgetter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import add, itemgetter, lt
 from typing import Final, NamedTuple
 
 from carnet.errors import InvariantBroken, Unverified
@@ -33,6 +33,11 @@ hashes that somebody searched for; 33 of them are beyond reach."""
 
 TOP_PIECE: Final = 1
 _BITS: Final = 4
+_MANY: Final = 3
+"""Pieces from which on it is quicker to read all that stand below a page."""
+
+_FEW: Final = 16
+"""Records up to which it is quicker to look at one after the other than to search among them."""
 _CHILDREN: Final = 16
 _BUCKET, _PAGE = b"\x00", b"\x01"
 _COUNTS = struct.Struct(">16I")
@@ -50,10 +55,14 @@ def _make_taker(branch: int) -> Callable[[bytes], tuple[bytes, ...]]:
     return itemgetter(*[slice((node - 2) * DIGEST_BYTES, (node - 1) * DIGEST_BYTES) for node in nodes])
 
 
+_take_children: Final = struct.Struct(f"{(_CHILDREN - 2) * DIGEST_BYTES}x" + f"{DIGEST_BYTES}s" * _CHILDREN).unpack
 _SIBLINGS_OF: Final = tuple(_make_taker(branch) for branch in range(_CHILDREN))
 
 Read = Callable[[int], bytes | None]
 """A piece by its number: 1 at the top; the children of n are 16n to 16n + 15."""
+
+ReadChildren = Callable[[int], Mapping[int, bytes]]
+"""The pieces below the one of this number that there are, by their numbers."""
 
 NumberSlots = Callable[[Sequence[bytes]], list[int]]
 """The slots of names, as integers of 256 bits."""
@@ -101,7 +110,7 @@ class Page(NamedTuple):
     @property
     def children(self) -> list[Top]:
         """The subtrees four levels down."""
-        return [Top(count, self.get_hash(_CHILDREN + at)) for at, count in enumerate(self.counts)]
+        return list(map(Top, self.counts, _take_children(self.hashes)))
 
     def get_hash(self, node: int) -> bytes:
         """The hash of a node, 2 to 31."""
@@ -115,11 +124,16 @@ def make_change(slot: bytes, name: bytes, digest: bytes | None) -> bytes:
 
 
 def apply_changes(
-    read: Read, number_slots: NumberSlots, before: Top, changes: Sequence[bytes]
+    read: Read,
+    number_slots: NumberSlots,
+    before: Top,
+    changes: Sequence[bytes],
+    read_children: ReadChildren | None = None,
 ) -> tuple[Top, dict[int, bytes | None]]:
     """The tree after the changes, which are ascending, one for each slot; and what its pieces then hold (None: the
-    piece is no more). Raises Unverified("census_pieces") if the pieces do not give `before`."""
-    update = _Update(read, number_slots)
+    piece is no more). `read_children` is asked for all pieces below a page at once where many of them change. Raises
+    Unverified("census_pieces") if the pieces do not give `before`."""
+    update = _Update(read, number_slots, read_children)
     top = update.apply(TOP_PIECE, 0, before, changes) if changes else before
     return top, update.written
 
@@ -148,8 +162,9 @@ def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
         numbers, shift = piece.numbers, SLOT_BITS - depth
         prefix = number - (1 << depth)
         is_shaped = 0 < len(numbers) <= MAX_BUCKET or depth >= MAX_DEPTH
-        is_shaped = is_shaped and all(one >> shift == prefix for one in numbers)
-        is_shaped = is_shaped and all(low < high for low, high in pairwise(numbers))
+        is_shaped = is_shaped and all(map(lt, numbers, numbers[1:]))
+        # They ascend: what stands between the first and the last has their prefix too.
+        is_shaped = is_shaped and numbers[0] >> shift == prefix == numbers[-1] >> shift
         if not is_shaped:
             raise _wrong(number, "is no bucket of this place")
         top = piece.compute_top(depth)
@@ -185,14 +200,24 @@ def list_children(number: int, page: Page) -> Iterator[tuple[int, Top]]:
 
 
 class _Update:
-    def __init__(self, read: Read, number_slots: NumberSlots) -> None:
+    """Every line below runs for each piece that is touched, some of them for each leaf: measure before adding one."""
+
+    def __init__(self, read: Read, number_slots: NumberSlots, read_children: ReadChildren | None) -> None:
         self._stored = read
+        self._read_children = read_children
         self._number_slots = number_slots
+        # Pieces that were read before they were asked for.
+        self._at_hand: dict[int, bytes] = {}
         self.written: dict[int, bytes | None] = {}
 
+    def _read(self, number: int) -> bytes | None:
+        if number in self.written:
+            return self.written[number]
+        content = self._at_hand.pop(number, None)
+        return self._stored(number) if content is None else content
+
     def _open(self, number: int, said: Top) -> Bucket | Page:
-        content = self.written[number] if number in self.written else self._stored(number)
-        piece = open_piece(number, content, self._number_slots)
+        piece = open_piece(number, self._read(number), self._number_slots)
         check_piece(number, piece, said)
         return piece
 
@@ -201,14 +226,32 @@ class _Update:
             return self._build(number, depth, [one for one in changes if len(one) > _GONE_BYTES], is_new=True)
         piece = self._open(number, said)
         if isinstance(piece, Bucket):
-            return self._build(number, depth, self._merge(piece, changes))
-        children = piece.children
-        for branch, own in _divide(changes, depth):
+            return self._change_bucket(number, depth, piece, changes)
+        children, divided = piece.children, list(_divide(changes, depth))
+        below: Mapping[int, bytes] = {}
+        if self._read_children is not None and len(divided) >= _MANY:
+            below = self._read_children(number)
+            self._at_hand |= below
+        for branch, own in divided:
             child = number << _BITS | branch
             children[branch] = self.apply(child, depth + _BITS, children[branch], own)
-        if sum(child.leaf_count for child in children) <= MAX_BUCKET:
+        for child in below:
+            self._at_hand.pop(child, None)
+        if sum([child.leaf_count for child in children]) <= MAX_BUCKET:
             return self._build(number, depth, self._gather(number, children))
         return self._write_page(number, children)
+
+    def _change_bucket(self, number: int, depth: int, bucket: Bucket, changes: Sequence[bytes]) -> Top:
+        numbers, names, digests = bucket.numbers, bucket.names, list(bucket.digests)
+        for change in changes:
+            wanted = int.from_bytes(change[:SLOT_BYTES], "big")
+            at = bisect_left(numbers, wanted)
+            if at == len(numbers) or numbers[at] != wanted or len(change) <= _GONE_BYTES:
+                # A leaf comes or goes: others may stand elsewhere then.
+                return self._build(number, depth, self._merge(bucket, changes))
+            digests[at] = change[_GONE_BYTES:]
+        self.written[number] = _BUCKET + b"".join(chain.from_iterable(zip(names, digests, strict=True)))
+        return Top(len(numbers), _join_leaves(numbers, digests, 0, len(numbers), depth))
 
     def _merge(self, bucket: Bucket, changes: Sequence[bytes]) -> list[bytes]:
         merged = {leaf[:SLOT_BYTES]: leaf for leaf in _list_leaves(bucket)}
@@ -234,11 +277,14 @@ class _Update:
             if not is_new:
                 self.written[number] = None
             return NOTHING
-        if len(leaves) <= MAX_BUCKET or depth >= MAX_DEPTH:
+        count = len(leaves)
+        if count <= MAX_BUCKET or depth >= MAX_DEPTH:
             self.written[number] = _BUCKET + b"".join([leaf[SLOT_BYTES:] for leaf in leaves])
+            if count == 1:
+                return Top(1, leaves[0][_GONE_BYTES:])
             numbers = [int.from_bytes(leaf[:SLOT_BYTES], "big") for leaf in leaves]
             digests = [leaf[_GONE_BYTES:] for leaf in leaves]
-            return Top(len(leaves), _join_leaves(numbers, digests, 0, len(leaves), depth))
+            return Top(count, _join_leaves(numbers, digests, 0, count, depth))
         children = [NOTHING] * _CHILDREN
         for branch, own in _divide(leaves, depth):
             children[branch] = self._build(number << _BITS | branch, depth + _BITS, own, is_new=True)
@@ -261,25 +307,35 @@ def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequenc
     start, count = 0, len(records)
     while start < count:
         branch = records[start][at] >> shift & _CHILDREN - 1
-        end = bisect_left(records, branch + 1, start, count, key=lambda record: record[at] >> shift & _CHILDREN - 1)
+        if count - start <= _FEW:
+            end = start + 1
+            while end < count and records[end][at] >> shift & _CHILDREN - 1 == branch:
+                end += 1
+        else:
+            end = bisect_left(records, branch + 1, start, count, key=lambda record: record[at] >> shift & _CHILDREN - 1)
         yield branch, records[start:end]
         start = end
 
 
 def _climb(children: Sequence[Top]) -> tuple[Top, bytes]:
     """The top of a page, and the hashes of its nodes 2 to 31."""
-    nodes = [NOTHING] * _CHILDREN + list(children)
-    for node in range(_CHILDREN - 1, 0, -1):
-        nodes[node] = _join_sides(nodes[2 * node], nodes[2 * node + 1])
-    return nodes[1], b"".join([node.digest for node in nodes[2:]])
-
-
-def _join_sides(zero: Top, one: Top) -> Top:
-    count = zero.leaf_count + one.leaf_count
-    if count > 1:
-        return Top(count, _sha256(b"\x01" + zero.digest + one.digest).digest())
-    # A subtree of one leaf is that leaf's hash, whatever its height; one of none is empty.
-    return zero if zero.leaf_count else one
+    counts: Sequence[int]
+    digests: Sequence[bytes]
+    counts, digests = zip(*children, strict=True)
+    levels = list[Sequence[bytes]]()
+    while len(digests) > 1:
+        levels.append(digests)
+        zeros, ones, left, right = digests[::2], digests[1::2], counts[::2], counts[1::2]
+        counts = list(map(add, left, right))
+        if min(counts) > 1:
+            digests = [_sha256(b"\x01" + zero + one).digest() for zero, one in zip(zeros, ones, strict=True)]
+            continue
+        # A subtree of one leaf is that leaf's hash, whatever its height; one of none is empty.
+        digests = [
+            _sha256(b"\x01" + zero + one).digest() if count > 1 else zero if of_zero else one
+            for zero, one, count, of_zero in zip(zeros, ones, counts, left, strict=True)
+        ]
+    return Top(counts[0], digests[0]), b"".join(chain.from_iterable(reversed(levels)))
 
 
 def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, high: int, depth: int) -> bytes:

@@ -16,6 +16,12 @@ def find_piece(connection: Connection, number: int) -> bytes | None:
     return None if row is None else row[0]
 
 
+def read_pieces_below(connection: Connection, number: int) -> dict[int, bytes]:
+    """The pieces directly below a piece (`tlog.pieces`), by their numbers, with one question."""
+    query = "SELECT id, content FROM census_piece WHERE id BETWEEN ? AND ?"
+    return dict(connection.execute(query, (16 * number, 16 * number + 15)).fetchall())
+
+
 def write_pieces(connection: Connection, written: Mapping[int, bytes | None]) -> None:
     """Put pieces in the place of older ones; None takes one away."""
     gone = [(number,) for number, content in written.items() if content is None]

@@ -28,6 +28,7 @@ from carnet.ledger.transition import Logged
 from carnet.node.census import make_census
 from carnet.node.erased import is_census_owed
 from carnet.node.found import check_member, enrol_key
+from carnet.node.heads import ChainHead
 from carnet.node.keyring import Rotation
 from carnet.node.lookup import Kinds
 from carnet.node.rotation import check_may_rotate, find_commands, find_key, settle
@@ -175,10 +176,16 @@ class Governing(Asking):
             return latest is not None and is_census_owed(self._connection, latest[1]["census"]["erased"])
 
     def _make_census(self) -> tuple[Census, bytes]:
-        heads = {number: head.current for number, head in self._heads.items()}
-        made = make_census(self._connection, self._book.state, self._node_id, self._node, heads)
-        for head in self._heads.values():
-            head.stored = head.current
+        kept = self._heads
+
+        def find_known(number: int) -> ChainHead | None:
+            head = kept.get(number)
+            return None if head is None else head.current
+
+        made = make_census(self._connection, self._book.state, self._node_id, self._node, find_known)
+        for head in kept.values():
+            if head.stored is None or head.stored.seq != head.seq:
+                head.stored = head.current
         return made
 
     def _get_seed(self, member: bytes, roles: tuple[int, ...]) -> bytes:
