@@ -16,12 +16,14 @@ from carnet.ledger.rules.members import compute_enrolment
 from carnet.node.acts import AddKey, RetireMember, RevokeKey
 from carnet.proof.verify import verify_bundle
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.appending import NewEntry, append
 from carnet.services.approving.requests import ask, list_approvals
 from carnet.services.approving.wishes import InviteOperator
+from carnet.services.calls import Calls
 from carnet.services.filing.records import Counts, Files, Wish
-from carnet.services.principals import Principal, Standing
+from carnet.services.principals import Principal, Scope, Standing
 from carnet.signing import Signer
 from carnet.tlog.policy import parse_policy
 from carnet.types import Custody, KeyRole
@@ -310,6 +312,24 @@ def test_use__says_how_much_and_gives_it_away(shop: Workshop) -> None:
     assert "no day of the calendar" in faulty
     empty = shop.client.get("/console/use/entries.csv?since=2020-01-01&until=2020-01-02", headers=HTML)
     assert len(empty.content.decode().splitlines()) == 1
+
+
+def test_use__counts_what_the_members_programs_asked(shop: Workshop) -> None:
+    office = shop.lodge.office
+    calls = shop.lodge.desk.shelf["calls"] = Calls(office.people, office.clock, flush_s=60)
+    client = add_client(office, Principal(Standing.OPERATOR), shop.members["garage"], "App", frozenset({Scope.FILES}))
+    key = issue_key(office, Principal(Standing.OPERATOR), client.public_id).secret
+    shop.client.cookies.clear()
+    for path in ("/v1/kinds", "/v1/files", "/v1/nothing", "/healthz"):
+        shop.client.get(path, headers={"Authorization": f"Bearer {key}"})
+    calls.flush()
+    shop.be("clerk")
+    page = re.sub(r"\s+", " ", shop.get("/console/use?days=7"))
+    asked = re.search(r"<dt>Requests of programs</dt><dd>(\d+)</dd>", page)
+    assert asked is not None
+    assert asked[1] == "2", "no page, and nothing that is not there"
+    shop.be("other")
+    assert "<dt>Requests of programs</dt><dd>0</dd>" in shop.get("/console/use")
 
 
 def test_use__is_noted_in_the_holders_journal(shop: Workshop) -> None:

@@ -15,6 +15,7 @@ from carnet.node.people import compute_people_key, get_people_address
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
 from carnet.services.accounts.office import Office
+from carnet.services.calls import Calls
 from carnet.services.filing.records import Files
 from carnet.services.filing.watching import Watcher
 from carnet.services.founding import now_ms
@@ -59,6 +60,8 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool, i
             is_demo=is_demo,
             shelf=make_shelf(office),
         )
+        calls = desk.shelf["calls"] = Calls(people, now_ms)
+        stack.callback(calls.flush)
         files = desk.shelf["files"] = Files(home, now_ms, os.urandom)
         stack.callback(Watcher(home.path, ring, files).start().close)
         stack.callback(HookWatcher(home.path, ring, office, settings).start().close)

@@ -8,6 +8,7 @@ from carnet.vault.people.store import PeopleStore
 
 ENDS = {
     "account": "ended_ms",
+    "api_calls": "day_ms",
     "app_view": "coalesce(ended_ms, until_ms)",
     "approval": "coalesce(decided_ms, until_ms)",
     "api_key": "coalesce(revoked_ms, until_ms)",

@@ -35,6 +35,7 @@ class PersonalField(NamedTuple):
 
 KEPT_MS: Final = {
     "account": 30 * DAY_MS,
+    "api_calls": 400 * DAY_MS,
     "api_key": 90 * DAY_MS,
     "app_view": 30 * DAY_MS,
     "approval": 365 * DAY_MS,
@@ -144,6 +145,7 @@ NOT_PERSONAL: Final[frozenset[str]] = frozenset(
     | _columns("appearance", "member name ink paper origins logo logo_type logo_width logo_height")
     | _columns("approval", "id act document state until_ms outcome")
     | _columns("member_quota", "member requests_per_minute")
+    | _columns("api_calls", "member day_ms calls")
     | _columns("upkeep_job", "id act state started_ms ended_ms outcome")
     # The node's own store: the log and what proves it name organisations, never persons or vehicles.
     | _columns("meta", "key value")

@@ -24,7 +24,7 @@ from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, Error, Store, make_engine, make_lost, migrate, open_engine
 from carnet.vault.waiting import WouldWaitError, at_end_of_turn, check_may_wait, find_loop, may_wait
 
-PEOPLE_VERSION: Final = "0003"
+PEOPLE_VERSION: Final = "0004"
 """The newest migration in `people/migrations/versions`."""
 
 FILE: Final = "people.sqlite"

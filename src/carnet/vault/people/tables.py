@@ -433,3 +433,13 @@ member_quota = Table(
     _text("changed_by"),
 )
 """How much a member's programs may ask, where it is another limit than the node's own."""
+
+api_calls = Table(
+    "api_calls",
+    people,
+    _bytes("member"),
+    _number("day_ms"),
+    _number("calls"),
+    PrimaryKeyConstraint("member", "day_ms"),
+)
+"""How many requests a member's programs sent on a day (UTC), which begins at `day_ms`."""

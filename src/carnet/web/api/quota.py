@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from carnet.errors import Reason, Refused
-from carnet.services.principals import VISITOR, Principal
+from carnet.services.calls import Calls
+from carnet.services.principals import VISITOR, Principal, Standing
 from carnet.services.quotas import Limits
 from carnet.types import MemberId, Millis
 from carnet.web.api.shared_counts import SharedCounts
@@ -100,6 +101,9 @@ def check_quota(scope: Any, desk: Desk) -> None:
             could_retry=True,
             retry_after_s=wait_s,
         )
+    calls = desk.shelf.get("calls")
+    if isinstance(calls, Calls) and principal.member is not None and principal.standing is Standing.MACHINE:
+        calls.add(principal.member)
 
 
 def list_headers(scope: Any) -> list[tuple[str, str]]:

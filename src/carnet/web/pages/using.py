@@ -11,6 +11,7 @@ from litestar import Response, get
 
 from carnet.errors import Reason, Refused
 from carnet.services.access import View
+from carnet.services.calls import count_calls
 from carnet.services.claims import list_codes
 from carnet.services.console.book import DayOfUse, begin_day, count_days, parse_day
 from carnet.services.console.taking_out import take_out, write_table
@@ -115,13 +116,16 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, problem: str | 
         {kind for day in days for kind in day.kinds}, key=lambda kind: -sum(d.kinds.get(kind, 0) for d in days)
     )
     since_ms = begin_day(first)
+    calls = count_calls(get_office(desk), principal, first, today)
     codes = [line for line in list_codes(get_office(desk), principal, limit=200) if line.created_at >= since_ms]
     facts: dict[str, Any] = {
         "bars": make_bars(days),
+        "calls": calls,
+        "calls_total": sum(calls.values()),
         "codes": len(codes),
         "codes_used": sum(line.state == "used" for line in codes),
         "count": count,
-        "days": [day for day in reversed(days) if day.total],
+        "days": [day for day in reversed(days) if day.total or day.day in calls],
         "files": sum(job.created_ms >= since_ms for job in list_jobs(desk, principal)),
         "first": first.isoformat(),
         "kinds": kinds,
