@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,11 +304,12 @@ def test_use__says_how_much_and_gives_it_away(shop: Workshop) -> None:
     assert table.status_code == 200
     assert table.headers["content-disposition"].startswith("attachment")
     rows = list(csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"))))
-    assert [row["odometer"] for row in rows] == ["51000", "51001"]
+    assert [row["odometer"] for row in rows] == ["51001", "51000"]
     assert not any(str(cell).startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
-    document = shop.client.get("/console/use/entries.json", headers=HTML).json()
-    assert [one["fields"]["establishment"] for one in document["entries"]] == ["=HYPERLINK(1)"] * 2
-    assert {one["author"]["name"] for one in document["entries"]} == {"The other"}
+    lines = shop.client.get("/console/use/entries.jsonl", headers=HTML).text.splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [one["fields"]["establishment"] for one in entries] == ["=HYPERLINK(1)"] * 2
+    assert {one["author"]["name"] for one in entries} == {"The other"}
     faulty = shop.get("/console/use/entries.csv?since=never", 422)
     assert "no day of the calendar" in faulty
     empty = shop.client.get("/console/use/entries.csv?since=2020-01-01&until=2020-01-02", headers=HTML)
@@ -345,7 +347,7 @@ def test_use__is_noted_in_the_holders_journal(shop: Workshop) -> None:
     shop.get("/console/use")
     shop.get("/console")
     assert count() == before
-    shop.client.get("/console/use/entries.json", headers=HTML)
+    shop.client.get("/console/use/entries.jsonl", headers=HTML)
     assert count() > before
 
 
@@ -470,7 +472,7 @@ def test_desk__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) ->
         (name,) = re.findall(r"/console/codes/(cod_[0-9a-f]{32})/revoke", shop.get("/console/codes"))
         assert shop.send("/console/codes", f"/console/codes/{name}/revoke").status_code == 303
         assert "3 entries sealed since" in shop.get("/console/use")
-        taken = shop.client.get("/console/use/entries.json", headers=HTML).json()["entries"]
+        taken = shop.client.get("/console/use/entries.jsonl", headers=HTML).json()["entries"]
         assert [one["seq"] for one in taken] == [2, 3, 4]
         shop.be("admin")
         assert "Code for a vehicle withdrawn" in shop.get("/organisation/audit")

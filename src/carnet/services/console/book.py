@@ -94,9 +94,11 @@ def iterate_own(
     since: Millis | None = None,
     until: Millis | None = None,
     starting_after: str | None = None,
+    before: Place | None = None,
 ) -> Iterator[Line]:
-    """The lines themselves, as many as are asked for. Raises as `list_own`."""
-    before = None if starting_after is None else _find_cursor(reader, starting_after)
+    """The lines themselves, as many as are asked for; `before` is a place, as `starting_after` is its name outside.
+    Raises as `list_own`."""
+    before = before if starting_after is None else _find_cursor(reader, starting_after)
     first = 0 if since is None else reader.find_first_record(since)
     end = None if until is None else reader.find_first_record(until)
     for line in list_lines(reader, get_own_member(principal), since=first, before=before, kinds=kinds):

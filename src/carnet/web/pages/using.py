@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from litestar import Response, get
+from litestar.response import Stream
 
-from carnet.errors import Reason, Refused
+from carnet.errors import Refused
+from carnet.node.reader import Reader
 from carnet.services.access import View
 from carnet.services.calls import count_calls
 from carnet.services.claims import list_codes
 from carnet.services.console.book import DayOfUse, begin_day, count_days, parse_day
-from carnet.services.console.taking_out import take_out, write_table
+from carnet.services.console.taking_out import take_out, write_lines, write_table
 from carnet.services.principals import Principal
-from carnet.services.timelines import EntryShown, Shape
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
-from carnet.web.language import load_translations
 from carnet.web.pages.console import list_jobs
 from carnet.web.pages.holding import get_holdings, get_today, note_look
 from carnet.web.pages.sayings import say_fault
@@ -40,14 +39,6 @@ class Bar(NamedTuple):
     height: float
 
 
-class Taken(Shape, frozen=True, kw_only=True):
-    """The file of own entries."""
-
-    since: str
-    until: str
-    entries: list[EntryShown]
-
-
 @get("/console/use", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
 def get_use(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """Entries by day and kind, files, codes; and what can be taken away."""
@@ -55,15 +46,15 @@ def get_use(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Resp
 
 
 @get("/console/use/entries.csv", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
-def get_table(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any]:
+def get_table(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any] | Stream:
     """Own entries of a period, for a spreadsheet."""
     return _take(request, desk, principal, "csv")
 
 
-@get("/console/use/entries.json", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
-def get_json(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any]:
+@get("/console/use/entries.jsonl", opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)
+def get_lines(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[Any] | Stream:
     """Own entries of a period, for a program."""
-    return _take(request, desk, principal, "json")
+    return _take(request, desk, principal, "jsonl")
 
 
 def make_bars(days: Sequence[DayOfUse]) -> list[Bar]:
@@ -72,29 +63,22 @@ def make_bars(days: Sequence[DayOfUse]) -> list[Bar]:
     return [Bar(day, at * step + step * 0.12, step * 0.76, day.total * HEIGHT / most) for at, day in enumerate(days)]
 
 
-def _take(request: AnyRequest, desk: Desk, principal: Principal, form: str) -> Response[Any]:
+def _take(request: AnyRequest, desk: Desk, principal: Principal, form: str) -> Response[Any] | Stream:
+    """As many as there are, sent while they are read; what is wrong is told before the first of them."""
+
+    def note(reader: Reader, view: View, kinds: list[str]) -> None:
+        note_look(desk, principal, reader, view, kinds, "export")
+
     try:
         first, last = _read_period(request, get_today(desk))
-        with desk.reading() as reader:
-
-            def note(view: View, kinds: list[str]) -> None:
-                note_look(desk, principal, reader, view, kinds, "export")
-
-            until = begin_day(last + timedelta(days=1))
-            entries = take_out(reader, get_holdings(desk), principal, note, since=begin_day(first), until=until)
+        since, until = begin_day(first), begin_day(last + timedelta(days=1))
+        entries = take_out(desk.reading, get_holdings(desk), principal, note, since=since, until=until)
     except Refused as refused:
-        language = find_reader_language(request, desk)
-        _ = load_translations(language).gettext
-        is_long = refused.reason is Reason.REQUEST_TOO_LARGE
-        text = _("This is more than can be taken out at once: choose a shorter period.")
-        return _show(request, desk, principal, text if is_long else say_fault(language, refused))
-    if form == "csv":
-        data, media = b"".join(write_table(entries)), "text/csv"
-    else:
-        taken = Taken(since=first.isoformat(), until=last.isoformat(), entries=entries)
-        data, media = msgspec.json.format(msgspec.json.encode(taken), indent=2), "application/json"
+        return _show(request, desk, principal, say_fault(find_reader_language(request, desk), refused))
     name = f"entries-{first.isoformat()}-{last.isoformat()}.{form}"
-    return Response(data, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    pieces = write_table(entries) if form == "csv" else write_lines(entries)
+    media_type = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    return Stream(pieces, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _read_period(request: AnyRequest, today: date) -> tuple[date, date]:
@@ -139,4 +123,4 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, problem: str | 
     return show(request, desk, principal, "console/use.html", 200 if problem is None else 422, **facts)
 
 
-ROUTES = [get_use, get_table, get_json]
+ROUTES = [get_use, get_table, get_lines]
