@@ -38,6 +38,15 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session", autouse=True)
+def everywhere(request: pytest.FixtureRequest) -> None:
+    """With CARNET_TEST_STORE=postgres every node of the tests that says nothing else keeps its store in PostgreSQL."""
+    if os.environ.get("CARNET_TEST_STORE") == "postgres":
+        from tests.node.home import Elsewhere
+
+        Elsewhere.make_url = request.getfixturevalue("postgres").make_url
+
+
 @pytest.fixture
 def plain_url(postgres: Cluster) -> Iterator[str]:
     """A schema of a user of the server who may make tables in it, and nothing else."""

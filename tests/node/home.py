@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import shake_256
 from pathlib import Path
@@ -13,6 +13,7 @@ from carnet.node.found import found_node
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
+from carnet.node.people import get_people_address
 from carnet.node.placing import Outcome
 from carnet.node.prepare import ChainRef, Group, Item, Job
 from carnet.node.reader import Reader, open_reader
@@ -23,6 +24,7 @@ from carnet.proof.verify import Verdict, verify_bundle
 from carnet.services.guarding import set_up_guard
 from carnet.tlog.policy import parse_policy
 from carnet.types import Subject
+from carnet.vault.people.store import PeopleStore, open_people_store
 from carnet.vault.store import Connection, open_store
 
 START_MS = 1_700_000_000_000
@@ -73,11 +75,18 @@ class TestNode:
 
     def open_readers(self, reader_type: type[Reader] = Reader) -> Readers:
         """As a web worker has them: a database is asked under its policies."""
-        home = Home(self.path)
-        guard = set_up_guard(home)
-        assert guard is None or guard.is_on, guard
+        home, is_guarded = Home(self.path), self._set_up_guard()
         ring = load_key_ring(home.keys, None)
-        return Readers(lambda: reader_type(home, ring, is_guarded=guard is not None))
+        return Readers(lambda: reader_type(home, ring, is_guarded=is_guarded))
+
+    def open_people(self) -> PeopleStore:
+        """As a web worker has it, too."""
+        return open_people_store(get_people_address(Home(self.path)), is_guarded=self._set_up_guard())
+
+    def _set_up_guard(self) -> bool:
+        guard = set_up_guard(Home(self.path))
+        assert guard is None or guard.is_on, guard
+        return guard is not None
 
     def prove(self, chain: bytes, selection: Selection | None = None) -> Verdict:
         """Make a proof and judge it under the node's own policy."""
@@ -109,10 +118,18 @@ def forget_constraints(connection: Connection) -> None:
     connection.execute("PRAGMA foreign_keys = OFF" if connection.is_file else "SET session_replication_role = replica")
 
 
+class Elsewhere:
+    """Where a node's store goes if a test says nothing: None for a file, or what makes the URL of an empty place."""
+
+    make_url: Callable[[], str] | None = None
+
+
 def make_node(
     path: Path, *, seed: bytes = b"carnet tests", store_url: str | None = None, network: str = "example.org"
 ) -> TestNode:
     clock, dice = Clock(), Dice(seed)
+    if store_url is None and Elsewhere.make_url is not None:
+        store_url = Elsewhere.make_url()
     operator = found_node(
         path / "home",
         name=network,

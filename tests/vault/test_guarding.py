@@ -232,6 +232,22 @@ def test_set_guard__is_for_each_version_of_a_policy(guarded: Guarded) -> None:
     assert not guarded.sees(NOBODY)
 
 
+def test_set_guard__refused_store_busy__while_others_keep_a_table(guarded: Guarded) -> None:
+    with psycopg.connect(guarded.url) as other, psycopg.connect(guarded.url, autocommit=True) as owner:
+        owner.execute(f"DROP POLICY {guarding.NAME} ON passport_key".encode())
+        other.execute("SELECT count(*) FROM passport_key")
+        with pytest.raises(Refused) as caught:
+            set_up_guard(Home(guarded.node.path))
+        assert caught.value.reason is Reason.STORE_BUSY
+    # What it did not get done, it has not done by half.
+    garage = Asker(Office.MEMBER, member=guarded.garage)
+    assert not guarded.sees(garage)
+    guard = set_up_guard(Home(guarded.node.path))
+    assert guard is not None
+    assert guard.is_on
+    assert guarded.sees(garage)
+
+
 # ---- where the node itself is asked for
 
 
@@ -245,6 +261,25 @@ def test_asking_as_node__is_said_in_these_places_alone() -> None:
         "services/claims.py": 1,
         "services/console/signing.py": 1,
         "services/journaling.py": 3,
+    }
+
+
+def test_look_up__is_said_in_these_places_alone() -> None:
+    """The same of people's rows: what decides about a caller, and is not shown to them."""
+    found = Counter[str]()
+    for path in (SOURCE / "services").rglob("*.py"):
+        found[path.relative_to(SOURCE).as_posix()] += path.read_text(encoding="utf-8").count("people.look_up()")
+    assert +found == {
+        "services/accounts/clients.py": 1,
+        "services/accounts/demo_links.py": 1,
+        "services/accounts/oauth.py": 1,
+        "services/accounts/passkeys.py": 2,
+        "services/accounts/sessions.py": 1,
+        "services/app_views.py": 1,
+        "services/claims.py": 1,
+        "services/holdings.py": 1,
+        "services/quotas.py": 1,
+        "services/webhooks/watching.py": 1,
     }
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,10 @@ def lodging(
     office = Office(opened.store, opened.key, network, node.clock, node.dice, is_demo=is_demo)
     readers = node.open_readers()
     settings = Settings(origin=origin)
+    # What the tests do themselves they do as the node; the service asks as a worker does.
+    inside = replace(office, people=node.open_people())
     desk = Desk(
-        home, readers, writer, node.clock, node.dice, settings, OfficeCallers(office), is_demo, make_shelf(office)
+        home, readers, writer, node.clock, node.dice, settings, OfficeCallers(inside), is_demo, make_shelf(inside)
     )
     with node.read() as reader:
         passports = [reader.get(str(vin_subject(n))) for n in range(3)]
@@ -69,6 +71,7 @@ def lodging(
         yield Lodge(node, office, desk, make_app(desk), passports)
     finally:
         readers.close()
+        inside.people.close()
         opened.store.close()
         node.close()
 

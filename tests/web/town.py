@@ -106,10 +106,11 @@ def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
         held = Held()
         office = replace(open_office(service.desk.home, "test.example"), clock=service.node.clock)
         service.desk.shelf["holdings"] = held
-        service.desk.shelf["office"] = office
+        service.desk.shelf["office"] = inside = replace(office, people=service.node.open_people())
         service.callers.bearers.update(make_principals(members))
         try:
             yield WebTown(service, held, members, office)
         finally:
+            inside.people.close()
             office.people.close()
     service.node.check()

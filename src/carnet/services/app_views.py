@@ -118,7 +118,7 @@ def use_view(
         " WHERE digest = ? AND ended_ms IS NULL AND until_ms > ?"
     )
     now = office.clock()
-    with office.people.read() as connection:
+    with office.people.look_up() as connection:
         row = connection.execute(query, (_digest(office, token), now)).fetchone()
         if row is None or find_account(connection, bytes(row[1])) is None:
             return None

@@ -144,7 +144,7 @@ def claim(
     count_attempt(office, Attempt.CLAIM_BY_ADDRESS, visit.address)
     count_attempt(office, Attempt.CLAIM_BY_ACCOUNT, account)
     digest, who = _digest(office, code), name_id("acc", account)
-    with office.people.read() as connection:
+    with office.people.look_up() as connection:
         # Looked at before anybody is kept waiting, and again when it is used.
         seen = _find_code(connection, office, reader, digest)
     is_right = seen is not None and (vehicle is None or _is_vehicle(reader, seen.chain, vehicle))

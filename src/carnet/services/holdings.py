@@ -33,7 +33,7 @@ class Holdings:
     def find_holder(self, chain16: ChainId, epoch: int | None = None) -> str | None:
         """The account that holds a passport, None where nobody does. With the passport's `epoch` a holding from before
         the latest change of holder counts no more, and is ended."""
-        with self._office.people.read() as connection:
+        with self._office.people.look_up() as connection:
             found = find_holding(connection, chain16)
         if found is not None and epoch is not None and found.epoch < epoch:
             end_outdated(self._office, chain16, epoch)

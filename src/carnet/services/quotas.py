@@ -78,7 +78,7 @@ class Limits:
 
     def _read(self, now: Millis) -> None:
         try:
-            with self._people.read() as connection:
+            with self._people.look_up() as connection:
                 rows = connection.execute("SELECT member, requests_per_minute FROM member_quota").fetchall()
             self._limits = {bytes(row[0]): int(row[1]) for row in rows}
         except Exception as error:

@@ -14,11 +14,15 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from carnet.vault.people.tables import people
 from carnet.vault.store import Connection, PostgresError
 from carnet.vault.tables import metadata
 
 NAME: Final = "carnet_seen"
-"""What each of our policies is called."""
+"""What each policy is called that says which rows are seen."""
+
+WRITES: Final = "carnet_written"
+"""What each policy is called by which the node alone writes."""
 
 SUFFIX: Final = "_reader"
 NAME_ROLE: Final = f"left(current_user, {63 - len(SUFFIX)}) || '{SUFFIX}'"
@@ -30,8 +34,45 @@ _PATIENCE: Final = "5s"
 _ACCOUNT: Final = "decode(current_setting('carnet.account', true), 'hex')"
 _MEMBER: Final = "decode(current_setting('carnet.member', true), 'hex')"
 _OFFICE: Final = "current_setting('carnet.office', true)"
+_IS_NODE: Final = f"{_OFFICE} = 'node'"
+_IS_STAFF: Final = f"{_OFFICE} IN ('node', 'operator')"
+_ACCOUNT_NAME: Final = "'acc_' || current_setting('carnet.account', true)"
+_MEMBER_NAME: Final = "'mem_' || current_setting('carnet.member', true)"
+
+
+def _through(table: str, column: str, other: str) -> str:
+    """Seen with the row of another table that it belongs to, under the policy of that one."""
+    return f"{_IS_NODE} OR EXISTS (SELECT 1 FROM {other} WHERE {other}.id = {table}.{column})"  # noqa: S608
+
 
 POLICIES: Final = {
+    "account": f"{_IS_STAFF} OR id = {_ACCOUNT} OR member = {_MEMBER}",
+    "passkey": f"{_IS_NODE} OR account = {_ACCOUNT}",
+    "recovery_code": f"{_IS_NODE} OR account = {_ACCOUNT}",
+    "session": _through("session", "account", "account"),
+    "ceremony": _IS_NODE,
+    "invitation": f"{_IS_STAFF} OR member = {_MEMBER}",
+    "client": f"{_IS_STAFF} OR member = {_MEMBER}",
+    "api_key": _through("api_key", "client", "client"),
+    "oauth_key": _through("oauth_key", "client", "client"),
+    "access_token": _IS_NODE,
+    "seen_once": _IS_NODE,
+    "holding": f"{_IS_NODE} OR account = {_ACCOUNT}",
+    "claim_code": f"{_IS_STAFF} OR member = {_MEMBER}",
+    "contest": f"{_IS_STAFF} OR claimant = {_ACCOUNT} OR holder = {_ACCOUNT}",
+    "throttle": _IS_NODE,
+    "event": f"{_IS_STAFF} OR who = {_ACCOUNT_NAME} OR about = {_ACCOUNT_NAME} OR member = {_MEMBER_NAME}",
+    "idempotency": _IS_NODE,
+    "attachment": f"""{_IS_NODE} OR EXISTS (
+  SELECT 1 FROM chain JOIN passport_key ON passport_key.chain = chain.id WHERE chain.chain16 = attachment.chain)""",  # noqa: S608 - our own words
+    "saved_mapping": f"{_IS_NODE} OR member = {_MEMBER}",
+    "webhook": f"{_IS_STAFF} OR member = {_MEMBER}",
+    "webhook_message": _through("webhook_message", "webhook", "webhook"),
+    "webhook_cursor": _IS_NODE,
+    "app_view": f"{_IS_NODE} OR account = {_ACCOUNT}",
+    "approval": f"{_IS_STAFF} OR asked_by = {_ACCOUNT_NAME}",
+    "upkeep_job": _IS_STAFF,
+    "member_quota": f"{_IS_STAFF} OR member = {_MEMBER}",
     "passport_key": f"""
 CASE {_OFFICE}
 WHEN 'node' THEN true
@@ -45,7 +86,11 @@ WHEN 'member' THEN EXISTS (
 ELSE false END""",  # noqa: S608 - our own words
 }
 """For each table that has one, which of its rows are seen. The key of a passport opens all of its contents: it is seen
-by the node, by the present holder, and by a member that wrote in the passport in its own name."""
+by the node, by the present holder, and by a member that wrote in the passport in its own name. People's rows are seen
+by those whom they are about or whose matter they are, and by operators where they run the service with them."""
+
+OPEN: Final = frozenset({"appearance"})
+"""Tables of people that everybody may see: how a member looks is shown to its customers."""
 
 
 class Guard(NamedTuple):
@@ -97,7 +142,7 @@ def find_guard(connection: Connection) -> Guard:
     """How far the second filter is set up in the database of this connection, which is the owner's."""
     owner, role, schema, is_there, is_given, is_open, may_make = connection.execute(_FIND_GUARD).fetchone()
     marks = dict(connection.execute(_FIND_MARKS).fetchall())
-    is_current = is_there and marks == {table: _compute_mark(table, role) for table in POLICIES}
+    is_current = is_there and marks == dict.fromkeys(POLICIES, _compute_mark(role))
     return Guard(owner, role, schema, is_there, is_given, is_open, is_current, may_make)
 
 
@@ -119,9 +164,9 @@ def set_guard(connection: Connection) -> Guard:
 def drop_guard(connection: Connection) -> None:
     """Within a transaction: remove the policies, which would keep tables from being removed. Without one, the readers'
     role sees nothing of a table that had one."""
-    query = f"SELECT tablename FROM pg_policies WHERE policyname = '{NAME}' AND schemaname = current_schema()"  # noqa: S608
-    for (table,) in connection.execute(query).fetchall():
-        connection.execute(f"DROP POLICY {NAME} ON {_quote(table)}")
+    query = "SELECT tablename, policyname FROM pg_policies WHERE policyname IN (?, ?) AND schemaname = current_schema()"
+    for table, name in connection.execute(query, (NAME, WRITES)).fetchall():
+        connection.execute(f"DROP POLICY {name} ON {_quote(table)}")
 
 
 def _list_grants(guard: Guard) -> list[str]:
@@ -129,14 +174,17 @@ def _list_grants(guard: Guard) -> list[str]:
     tables = ", ".join(_quote(name) for name in ("alembic_version", *metadata.tables))
     statements = [
         f"GRANT USAGE ON SCHEMA {_quote(guard.schema)} TO {role}",
-        f"GRANT SELECT ON {tables}, {_quote('holding')} TO {role}",
+        f"GRANT SELECT ON {tables} TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(map(_quote, people.tables))} TO {role}",
     ]
     for table, seen in POLICIES.items():
         name = _quote(table)
         statements += [
             f"DROP POLICY IF EXISTS {NAME} ON {name}",
+            f"DROP POLICY IF EXISTS {WRITES} ON {name}",
             f"CREATE POLICY {NAME} ON {name} FOR SELECT TO {role} USING ({seen})",
-            f"COMMENT ON POLICY {NAME} ON {name} IS '{_compute_mark(table, guard.role)}'",
+            f"CREATE POLICY {WRITES} ON {name} FOR ALL TO {role} USING ({_IS_NODE})",
+            f"COMMENT ON POLICY {NAME} ON {name} IS '{_compute_mark(guard.role)}'",
             f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         ]
     return statements
@@ -157,9 +205,10 @@ def _run(connection: Connection, statements: Sequence[str]) -> None:
         raise
 
 
-def _compute_mark(table: str, role: str) -> str:
-    """Names what a policy says, so that one of another version is known."""
-    return sha256(f"{role} {POLICIES[table]}".encode()).hexdigest()[:32]
+def _compute_mark(role: str) -> str:
+    """Names what all the policies and grants say, so that those of another version are known."""
+    said = (role, *metadata.tables, *people.tables, *POLICIES.items())
+    return sha256(repr(said).encode()).hexdigest()[:32]
 
 
 def _quote(name: str) -> str:

@@ -26,7 +26,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
 
 from carnet.errors import Reason, Refused
-from carnet.vault.asker import NOBODY, get_asker, write_settings
+from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
 from carnet.vault.guarding import NAME_ROLE, drop_guard
 from carnet.vault.people.tables import people
 from carnet.vault.store import PostgresError, migrate
@@ -82,6 +82,7 @@ class PostgresConnection:
         self.driver, self.is_guarded = driver, is_guarded
         self._streams = 0
         self._prefers_indexes = False
+        self.asks_as_node = False
         # For whom the server was told that is asked: in this session, and in this transaction alone.
         self._session, self._transaction = NOBODY, NOBODY
 
@@ -191,7 +192,7 @@ class PostgresConnection:
             self._execute(statement)
             return
         # In one message: to say who asks costs no other question.
-        asker = get_asker()
+        asker = self._find_asker()
         with _own_errors():
             self.driver.execute(f"{statement}; {write_settings(asker, 'LOCAL')}".encode(), prepare=False)
         self._transaction = asker
@@ -200,7 +201,7 @@ class PostgresConnection:
         """Before each statement, if it is somebody else than before. What is said in a transaction ends with it."""
         if not self.is_guarded:
             return
-        asker, is_within = get_asker(), self.in_transaction
+        asker, is_within = self._find_asker(), self.in_transaction
         if asker == (self._transaction if is_within else self._session):
             return
         with _own_errors():
@@ -210,6 +211,9 @@ class PostgresConnection:
             self._transaction = asker
         else:
             self._session = asker
+
+    def _find_asker(self) -> Asker:
+        return NODE if self.asks_as_node else get_asker()
 
     def commit(self) -> None:
         """Raises PostgresError where the server rolled back instead: it answers so without an error if one statement

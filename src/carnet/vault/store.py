@@ -75,6 +75,9 @@ class Connection(Protocol):
     is_guarded: bool
     """Whether a server shows no more than what whoever asks may see (`vault.guarding`); a file cannot."""
 
+    asks_as_node: bool
+    """Whether it asks for the node itself, whoever waits for the answer; set by who has the connection."""
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
@@ -147,6 +150,7 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
 
     is_file = True
     is_guarded = False
+    asks_as_node = False
     is_lost = False
     insert_many = sqlite.Connection.executemany
     update_many = sqlite.Connection.executemany

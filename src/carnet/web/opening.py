@@ -44,7 +44,7 @@ def open_desk(home: Home, ring: KeyRing, settings: Settings, *, is_demo: bool, i
         stack.callback(readers.close)
         door = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
         stack.callback(door.close)
-        people = open_people_store(get_people_address(home))
+        people = open_people_store(get_people_address(home), is_guarded=is_guarded)
         stack.callback(people.close)
         with readers.reading() as reader:
             network = reader.state.genesis.name

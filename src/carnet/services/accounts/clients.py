@@ -186,7 +186,7 @@ def find_by_key(office: Office, visit: Visit, secret: str) -> Principal:
             " WHERE k.digest = ? AND k.revoked_ms IS NULL AND (k.until_ms IS NULL OR k.until_ms > ?)"
             " AND c.ended_ms IS NULL"
         )
-        with office.people.read() as connection:
+        with office.people.look_up() as connection:
             row = connection.execute(query, (digest, now)).fetchone()
     if row is None:
         count_attempt(office, Attempt.TOKEN_BY_ADDRESS, visit.address)

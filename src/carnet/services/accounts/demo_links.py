@@ -76,7 +76,7 @@ def find_demo_account(office: Office, account: str, secret: str) -> Account:
         wanted = read_id("acc", account, Reason.SIGN_IN_FAILED)
     except Refused:
         raise _failed() from None
-    with office.people.read() as connection:
+    with office.people.look_up() as connection:
         found = find_account(connection, wanted)
     if found is None or not found.is_demo or not hmac.compare_digest(_make_secret(office, wanted), secret.encode()):
         raise _failed()

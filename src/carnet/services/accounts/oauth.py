@@ -147,7 +147,7 @@ def find_by_token(office: Office, visit: Visit, token: str) -> Principal:
             "SELECT c.id, c.member, t.scopes, t.created_ms FROM access_token t JOIN client c ON c.id = t.client"
             " WHERE t.digest = ? AND t.until_ms > ? AND c.ended_ms IS NULL"
         )
-        with office.people.read() as connection:
+        with office.people.look_up() as connection:
             row = connection.execute(query, (_digest(office, token), office.clock())).fetchone()
     if row is None:
         count_attempt(office, Attempt.TOKEN_BY_ADDRESS, visit.address)

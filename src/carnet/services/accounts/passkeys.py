@@ -105,7 +105,7 @@ def begin_sign_up(office: Office, site: str, visit: Visit, name: str, invitation
     if digest is None and not office.is_open:
         raise Refused(Reason.NOT_PERMITTED, "this service takes new accounts by invitation only")
     if digest is not None:
-        with office.people.read() as connection:
+        with office.people.look_up() as connection:
             if find_post(connection, office, digest) is None:
                 raise not_valid()
     challenge = _begin(office, SIGN_UP, invitation=digest, name=name)
@@ -257,7 +257,7 @@ def _read(office: Office, site: str, answer: Answer, purpose: str) -> Asserted |
     def find_credential(credential_id: bytes) -> tuple[bytes, bytes, int] | None:
         count_attempt(office, Attempt.SIGN_IN_BY_PASSKEY, credential_id)
         query = "SELECT account, credential, sign_count FROM passkey WHERE id = ?"
-        with office.people.read() as connection:
+        with office.people.look_up() as connection:
             row = connection.execute(query, (credential_id,)).fetchone()
         return None if row is None else (bytes(row[0]), bytes(row[1]), row[2])
 

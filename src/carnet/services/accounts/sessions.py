@@ -87,7 +87,7 @@ def find_principal(office: Office, token: str) -> Principal | None:
         "SELECT s.account, s.created_ms, s.seen_ms, s.confirmed_ms, s.until_ms, s.how, a.standing, a.member, a.role"
         " FROM session s JOIN account a ON a.id = s.account WHERE s.digest = ? AND a.ended_ms IS NULL"
     )
-    with office.people.read() as connection:
+    with office.people.look_up() as connection:
         row = connection.execute(query, (digest,)).fetchone()
     if row is None:
         return None

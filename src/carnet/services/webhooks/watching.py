@@ -76,7 +76,7 @@ class HookWatcher:
             self._begin()
 
     def _is_needed(self) -> bool:
-        with self._office.people.read() as connection:
+        with self._office.people.look_up() as connection:
             query = "SELECT 1 FROM webhook WHERE ended_ms IS NULL AND stopped_ms IS NULL LIMIT 1"
             return connection.execute(query).fetchone() is not None
 

@@ -41,8 +41,9 @@ class PeopleStore:
     Whoever asks for one may be refused: STORE_BUSY, or STORE_UNREACHABLE where the server is gone, also amid the work.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, *, is_guarded: bool = False) -> None:
+        """`is_guarded`: a database shows no more than whoever asks may see (`vault.guarding`)."""
+        self._address, self._is_guarded = address, is_guarded
         self._gate: Gate | None = get_gate() if isinstance(address, str) else None
         self._idle: list[Store] = []
         self._turn: _Turn | None = None
@@ -56,10 +57,18 @@ class PeopleStore:
             yield connection
 
     @contextmanager
+    def look_up(self) -> Iterator[Connection]:
+        """As `read`, asked for the node itself: for what decides about a caller and is not shown to them, as whose
+        token this is. A test lists the places."""
+        with self.read() as connection, _as_node(connection):
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction in which nobody else writes; when the block has ended it is on the disk, or undone."""
+        """A transaction in which nobody else writes; when the block has ended it is on the disk, or undone. The node
+        itself writes: what it is about is checked within."""
         check_may_wait()
-        with self._borrow() as connection:
+        with self._borrow() as connection, _as_node(connection):
             connection.begin_write()
             try:
                 if not connection.is_file:
@@ -75,7 +84,7 @@ class PeopleStore:
         """A transaction for what a crash of the machine may forget, as when a key was last used: quicker, and as safe
         against the end of a process. On PostgreSQL others write at the same time."""
         check_may_wait()
-        with self._borrow() as connection:
+        with self._borrow() as connection, _as_node(connection):
             if connection.is_file:
                 connection.execute("PRAGMA synchronous = NORMAL")
             try:
@@ -114,7 +123,7 @@ class PeopleStore:
             yield from self._lend()
 
     def _lend(self) -> Iterator[Connection]:
-        store = self._find_idle() or _connect(self._address)
+        store = self._find_idle() or _connect(self._address, is_guarded=self._is_guarded)
         try:
             yield store.connection
         except Error as error:
@@ -187,9 +196,9 @@ class _Turn:
                 self.store.connection.commit()
 
 
-def open_people_store(address: Address) -> PeopleStore:
+def open_people_store(address: Address, *, is_guarded: bool = False) -> PeopleStore:
     """The store of people at `address` (a file, or the URL of the node's database), made if it is absent and brought up
-    to date if it is older.
+    to date if it is older; with `is_guarded` a database shows no more than whoever asks may see (`vault.guarding`).
 
     Raises Refused NODE_DAMAGED for another schema or a file that is none of ours, DISK_FULL, DISK_FAILED, and for a
     database what `vault.postgres.connect` raises.
@@ -198,7 +207,7 @@ def open_people_store(address: Address) -> PeopleStore:
     if version != PEOPLE_VERSION:
         saying = f"the accounts have schema {version}, this program needs {PEOPLE_VERSION}: use a newer program"
         raise Refused(Reason.NODE_DAMAGED, saying, version=version)
-    return PeopleStore(address)
+    return PeopleStore(address, is_guarded=is_guarded)
 
 
 def has_people(connection: Connection) -> bool:
@@ -274,11 +283,20 @@ def _read_version(connection: Connection) -> str:
     return str(connection.execute(_READ_VERSION).fetchone()[0])
 
 
-def _connect(address: Address) -> Store:
+@contextmanager
+def _as_node(connection: Connection) -> Iterator[None]:
+    connection.asks_as_node = True
+    try:
+        yield
+    finally:
+        connection.asks_as_node = False
+
+
+def _connect(address: Address, *, is_guarded: bool = False) -> Store:
     if isinstance(address, str):
         from carnet.vault.postgres import connect
 
-        connection = connect(address, is_read_only=False)
+        connection = connect(address, is_read_only=False, is_guarded=is_guarded)
         return Store(connection, connection.close)
     engine: Engine = make_engine(address, "rw")
     store = open_engine(engine, address)
