@@ -199,9 +199,9 @@ def test_asker__goes_along_into_the_threads_of_a_request_and_into_no_other(guard
     assert seen[2] is False
 
 
-def test_reader__may_write_nothing(guarded: Guarded) -> None:
+def test_reader__may_write_nothing_of_the_node(guarded: Guarded) -> None:
     with closing(connect(guarded.url, is_read_only=False, is_guarded=True)) as connection, asking_for(NODE):
-        for statement in ("DELETE FROM passport_key", "UPDATE entry SET basis = 1", "DELETE FROM holding"):
+        for statement in ("DELETE FROM passport_key", "UPDATE entry SET basis = 1", "DELETE FROM submission"):
             with pytest.raises(PostgresError, match="permission denied"):
                 connection.execute(statement)
 
