@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -17,8 +17,12 @@ import pytest
 
 import carnet
 from carnet.errors import Reason, Refused
+from carnet.node.backup.envelope import Passphrase
+from carnet.node.backup.restore import restore_backup
+from carnet.node.backup.take import take_backup
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
+from carnet.node.moving import move_store
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
 from carnet.services.doctor import examine
@@ -27,8 +31,8 @@ from carnet.types import Basis
 from carnet.vault import guarding
 from carnet.vault.asker import NOBODY, NODE, Asker, Office, asking_for
 from carnet.vault.guarding import find_guard
-from carnet.vault.people.store import open_people_store
-from carnet.vault.postgres import PostgresConnection, connect
+from carnet.vault.people.store import open_people_store, remove_people
+from carnet.vault.postgres import PostgresConnection, connect, drop_tables
 from carnet.vault.store import PostgresError
 from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
 from tests.postgres import Cluster
@@ -212,6 +216,30 @@ def test_writer__is_under_no_policy_and_goes_on(guarded: Guarded) -> None:
         writer.erase(guarded.passport, None, "holder_request")
         writer.take_census()
     assert not guarded.sees(Asker(Office.MEMBER, member=guarded.garage))
+
+
+def test_guarded_store__is_backed_up_moved_and_removed_as_any_other(
+    guarded: Guarded, tmp_path: Path, postgres: Cluster
+) -> None:
+    """The policies go along nowhere: a new place gets its own when the node is served from there."""
+    node, home = guarded.node, Home(guarded.node.path)
+    guarded.hold(HOLDER)
+    take_backup(home, tmp_path / "b", Passphrase("x"), now=node.clock(), random_bytes=node.dice)
+    restore_backup(tmp_path / "b", Home(tmp_path / "copy"), Passphrase("x"), now=node.clock())
+    for target in (None, postgres.make_url()):
+        move_store(home, target, clock=node.clock, random_bytes=node.dice, command="a test")
+        node.check()
+    found = check_guard(home)
+    assert found is not None
+    assert found.level == "warning"
+    guard = set_up_guard(home)
+    assert guard is not None
+    assert guard.is_on
+    assert replace(guarded, url=str(home.address)).sees(HOLDER)
+    with closing(connect(guarded.url, is_read_only=False)) as left:
+        remove_people(guarded.url)
+        drop_tables(left)
+        assert left.execute("SELECT count(*) FROM pg_policies WHERE schemaname = current_schema()").fetchone()[0] == 0
 
 
 def test_set_guard__is_for_each_version_of_a_policy(guarded: Guarded) -> None:
