@@ -87,3 +87,8 @@ def test_claim_invite__writes_the_list_back_with_codes(tmp_path: Path) -> None:
     refused = carnet("claim", "invite", rows, "--member", "Fleet Data", "-o", out, home=made)
     assert refused.code == 1
     assert "no CSV and no XLSX" in " ".join(refused.err.split())
+    for wrong in (("claim", "invite", listed, "-o", out), (*asked, "--server", "http://127.0.0.1:9")):
+        assert carnet(*wrong, home=made).code == 2
+    refused = carnet("claim", "contests", "--server", "http://127.0.0.1:9", home=made)
+    assert refused.code == 2
+    assert "claim invite alone" in " ".join(refused.err.split())

@@ -107,6 +107,19 @@ def _take_in(served: Served, ended: threading.Event) -> None:
         time.sleep(0.05)
 
 
+def test_claim_invite__through_the_service_a_hundred_at_a_time(run: object, tmp_path: Path) -> None:
+    listed, out = tmp_path / "list.csv", tmp_path / "codes.csv"
+    rows = [f"Client {number},{OTHER_VIN[:-3]}{number:03d}" for number in range(120)]
+    listed.write_text("\n".join(["Client,VIN", *rows, f"Mme Durand,{VIN}", "Nobody,"]) + "\n", encoding="utf-8")
+    done = run("dealer", "claim", "invite", listed, "-o", out, "--json")  # type: ignore[operator]
+    assert (done.code, done.json["made"], done.json["rows"]) == (0, 1, 122), done.err
+    *others, durand, nobody = out.read_text(encoding="utf-8-sig").splitlines()[1:]
+    assert all(row.endswith(",,,,unknown_passport") for row in others)
+    assert durand.startswith(f"Mme Durand,{VIN},")
+    assert durand.endswith(",made")
+    assert nobody.endswith(",missing_field")
+
+
 def test_server__other_verbs_do_not_ask_one(run: object) -> None:
     refused = run("holder", "fsck")  # type: ignore[operator]
     assert refused.code == 2

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,15 +20,8 @@ from carnet.node.reader import Reader
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.throttling import LIMITS, Attempt, count_attempt
 from carnet.services.claims import claim
-from carnet.services.customers import (
-    MAX_BYTES,
-    MAX_ROWS,
-    Customers,
-    Invited,
-    invite_customers,
-    read_customers,
-    write_invited,
-)
+from carnet.services.customer_lists import MAX_BYTES, MAX_ROWS, Customers, read_customers
+from carnet.services.customers import PART, Invited, invite_customers, iterate_invited, write_invited
 from carnet.services.principals import Principal, Role, Scope, Standing
 from tests.formats.test_xlsx import write_xlsx
 from tests.node.home import vin_subject
@@ -190,10 +184,55 @@ def test_invite__on_a_node_by_invitation_carries_one_for_people_alone(lodge: Lod
     assert ["invitation" in parse_qs(urlsplit(link).fragment) for link in links] == [True, False]
 
 
+def test_invite__a_long_list_is_made_part_by_part(lodge: Lodge) -> None:
+    vehicles = [str(vin_subject(0))] * PART + ["histovec:HV" + "f" * 40] * PART + [str(vin_subject(1))]
+    moments = 0
+
+    @contextmanager
+    def reading() -> Iterator[Reader]:
+        nonlocal moments
+        moments += 1
+        with lodge.node.read() as reader:
+            yield reader
+
+    def count() -> int:
+        return sum(one.action is Action.CODE_ISSUED for one in list_events(lodge.office, OPERATOR))
+
+    making = iterate_invited(
+        lodge.office, reading, staff(lodge), vehicles, lambda reader, one: reader.get(one), origin="https://x.example"
+    )
+    assert (moments, count()) == (1, 1), (
+        "what is wrong with the caller is told at once, the rest is made when asked for"
+    )
+    first = [next(making) for _ in range(PART)]
+    assert (len({one.issued for one in first}), count()) == (1, 1)
+    rest = list(making)
+    assert (len(rest), moments, count()) == (PART + 1, 3, 2)
+    assert rest[-1].issued is not None
+    (event,) = [one for one in list_events(lodge.office, OPERATOR) if one.action is Action.CUSTOMERS_INVITED]
+    assert event.why == "2 of 3"
+
+
+def test_invite__a_list_that_breaks_off_stands_in_the_audit_trail(lodge: Lodge) -> None:
+    making = iterate_invited(
+        lodge.office,
+        lodge.node.read,
+        staff(lodge),
+        [str(vin_subject(0))] * (PART + 1),
+        lambda reader, one: reader.get(one),
+        origin="https://x.example",
+    )
+    next(making)
+    making.close()  # type: ignore[attr-defined]
+    (event,) = [one for one in list_events(lodge.office, OPERATOR) if one.action is Action.CUSTOMERS_INVITED]
+    assert event.why == "1 of 1"
+
+
 def test_invite__past_the_limit_loses_no_code(lodge: Lodge) -> None:
     who = staff(lodge)
-    for _ in range(LIMITS[Attempt.CODES_BY_CALLER].attempts - 1):
-        count_attempt(lodge.office, Attempt.CODES_BY_CALLER, str(who.account))
+    count_attempt(lodge.office, Attempt.CODES_BY_CALLER, str(who.account))
+    with lodge.office.people.write() as connection:
+        connection.execute("UPDATE throttle SET count = ?", (LIMITS[Attempt.CODES_BY_CALLER].attempts - 1,))
     first, second = invite(lodge, who, str(vin_subject(0)), str(vin_subject(1)))
     assert first.issued is not None
     assert second.refused is not None

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser
 
 from carnet.services.appearance.looks import remove_look
 from carnet.services.principals import Role
+from carnet.web.pages.customers import SHOWN_ROWS
 from tests.node.home import vin_subject
 from tests.services.accounts.ground import OPERATOR
 from tests.web.brand import dress as dress_street
@@ -27,6 +28,8 @@ from tests.web.test_organisation import HTML, sign_in
 from tests.web.test_with_member import dress
 from tests.web.town import VIN, serving_town
 from tests.web.visit import visiting as opening
+from tests.web.workshop import VIN as OWN_VIN
+from tests.web.workshop import opening_workshop
 
 PAGE = "/console/customers"
 
@@ -52,6 +55,22 @@ def send(client: TestClient[Litestar], data: bytes) -> Any:
 def read_file(page: str) -> list[list[str]]:
     data = b64decode(page.partition("data:text/csv;base64,")[2].partition('"')[0])
     return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def test_page__a_long_list_comes_back_as_a_file(tmp_path: Path) -> None:
+    vins = [OWN_VIN, *(f"WVWZZZ1KZ7P{200_000 + number}" for number in range(SHOWN_ROWS + 100)), OWN_VIN]
+    rows = [f"Mme Durand {number},{vin}" for number, vin in enumerate(vins)]
+    with opening_workshop(tmp_path) as shop:
+        shop.be("dealer")
+        answer = send(shop.client, "\n".join(["Client,VIN", *rows]).encode())
+    assert answer.headers["content-disposition"] == 'attachment; filename="codes.csv"'
+    assert answer.headers["cache-control"] == "no-store"
+    header, *told = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    assert header == ["Client", "VIN", "code", "link", "until", "outcome"]
+    assert [",".join(row[:2]) for row in told] == rows
+    assert told[0][5] == "made"
+    assert told[0][2:5] == told[-1][2:5]
+    assert {row[5][:44] for row in told[1:-1]} == {"Your organisation has neither opened nor ser"}
 
 
 def test_page__refuses_what_is_no_list_and_whoever_may_not(lodge: Lodge, client: TestClient[Litestar]) -> None:

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
-REMOTE = frozenset({"show", "export", "submit", "import", "watch", "webhook"})
+REMOTE = frozenset({"show", "export", "submit", "import", "watch", "webhook", "claim"})
 """The verbs that can ask a service."""
 
 

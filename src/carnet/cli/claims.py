@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ from carnet.cli.session import Session
 
 CODE = "cod_0123456789abcdef0123456789abcdef"
 CONTEST = "con_0123456789abcdef0123456789abcdef"
+SHOWN = 20
+"""Rows without a code that are told one by one."""
 
 
 @click.group(
@@ -24,8 +27,11 @@ CONTEST = "con_0123456789abcdef0123456789abcdef"
         ("Decide one", f"carnet claim decide {CONTEST} --dismiss"),
     ),
 )
-def claim() -> None:
+@click.pass_context
+def claim(context: click.Context) -> None:
     """Print a code to claim a passport; decide contested claims."""
+    if context.obj is not None and context.obj.server is not None and context.invoked_subcommand != "invite":
+        raise click.UsageError("--server goes with claim invite alone; the others are done at the node.")
 
 
 @claim.command(
@@ -120,10 +126,14 @@ def revoke(session: Session, code: str, which: str, passphrase_file: str | None)
             "For a service at another address than this machine's",
             "carnet claim invite list.xlsx --member Tilleuls --origin https://cars.example -o codes.csv",
         ),
+        (
+            "Through a service, with your member's key",
+            "carnet claim invite list.csv -o codes.csv --server https://cars.example --key-file my.key",
+        ),
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--member", "which", required=True, metavar="MEMBER", help="Who invites: a name or an id.")
+@click.option("--member", "which", metavar="MEMBER", help="Who invites: a name or an id; at the node.")
 @click.option("--valid", type=Age(), default="30d", metavar="AGE", help="How long each code is good.  [30d]")
 @click.option(
     "--origin", metavar="URL", help="The address of the service, for the links.  [$CARNET_ORIGIN, or this machine's]"
@@ -135,7 +145,7 @@ def revoke(session: Session, code: str, which: str, passphrase_file: str | None)
 def invite(
     session: Session,
     file: Path,
-    which: str,
+    which: str | None,
     valid: int,
     origin: str | None,
     output: Path,
@@ -144,48 +154,48 @@ def invite(
 ) -> None:
     """Invite a member's customers from a list: CSV or XLSX with a column of VINs or plates.
 
-    What is written is the list itself, with a code and a link for each vehicle that the member opened or serviced. Of
-    the list nothing is kept. Each link makes whoever has it the holder: the member sends it to the owner alone.
+    What is written is the list itself (10,000 rows at most), with a code and a link for each vehicle that the member
+    opened or serviced. Of the list nothing is kept. Each link makes whoever has it the holder: the member sends it to
+    the owner alone.
     """
+    from carnet.cli.inviting import check_sides, counting, invite_here, invite_there
     from carnet.cli.terminal import Terminal, write_json_line
-    from carnet.services.accounts.office import office_at
-    from carnet.services.appearance.looks import find_look
-    from carnet.services.customers import invite_customers, read_customers, write_invited
-    from carnet.services.founding import find_member
-    from carnet.services.principals import Principal, Standing
-    from carnet.services.reading import get_passport
-    from carnet.services.settings import find_settings
-    from carnet.services.timelines import format_time
+    from carnet.services.customer_lists import Given, read_customers, write_list
+    from carnet.services.founding import now_ms
 
-    settings = find_settings({} if origin is None else {"origin": origin}, os.environ)
-    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
-        customers = read_customers(file.read_bytes(), office.clock())
-        member = find_member(reader.state.members.all, which)
-        invited = invite_customers(
-            office,
-            reader,
-            Principal(Standing.OPERATOR),
-            customers.vehicles,
-            lambda vehicle: get_passport(reader, vehicle),
-            origin=settings.public_address,
-            look=find_look(office.people, reader.state, member.id),
-            member=member.id,
-            valid_ms=valid,
-        )
-    written = b"".join(write_invited(customers, invited, lambda refused: refused.message, format_time))
-    if str(output) == "-":
-        sys.stdout.buffer.write(written)
+    check_sides(session, which, origin)
+    customers = read_customers(file.read_bytes(), now_ms())
+    if session.server is not None:
+        making = invite_there(session, customers)
+    else:
+        making = invite_here(session, customers, str(which), valid, origin, passphrase_file)
+    turned: list[tuple[int, Given]] = []
+    is_piped = str(output) == "-"
+
+    def follow() -> Iterator[Given]:
+        with counting(len(customers.rows), is_quiet=is_json or is_piped) as go_on:
+            for at, one in enumerate(making, 1):
+                if one.code is None:
+                    turned.append((at, one))
+                go_on()
+                yield one
+
+    # Written while they are made: a code that was made and is not in the file would be lost.
+    with nullcontext(sys.stdout.buffer) if is_piped else output.open("wb") as out:
+        for piece in write_list(customers, follow()):
+            out.write(piece)
+    if is_piped:
         return
-    output.write_bytes(written)
-    made = sum(one.issued is not None for one in invited)
+    made = len(customers.rows) - len(turned)
     if is_json:
-        write_json_line({"file": str(output), "made": made, "rows": len(invited)})
+        write_json_line({"file": str(output), "made": made, "rows": len(customers.rows)})
         return
     terminal = Terminal()
-    terminal.say(terminal.shape("good"), f" {output}: {made} of {len(invited)} rows have a code")
-    for at, one in enumerate(invited, 1):
-        if one.refused is not None:
-            terminal.say(f"  row {at}  {one.vehicle or '(no vehicle)'}: {one.refused.message}")
+    terminal.say(terminal.shape("good"), f" {output}: {made:,} of {len(customers.rows):,} rows have a code")
+    for at, one in turned[:SHOWN]:
+        terminal.say(f"  row {at}  {customers.vehicles[at - 1] or '(no vehicle)'}: {one.outcome}")
+    if len(turned) > SHOWN:
+        terminal.say(f"  and {len(turned) - SHOWN:,} more: the column outcome says why")
 
 
 @claim.command(examples=(("Those to decide, newest first", "carnet claim contests"),))

@@ -8,20 +8,13 @@ passport has a holder already, and so cannot tell the member. Source: rules.md Â
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from carnet.errors import Reason, Refused
-from carnet.formats.delimited import read_cells
-from carnet.formats.guess import guess
-from carnet.formats.guess_columns import Column, compute_column
-from carnet.formats.mapping import write_cell
-from carnet.formats.mapping_document import Delimited
-from carnet.formats.table import name_columns
-from carnet.formats.xlsx import read_sheet
 from carnet.node.reader import Reader
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.invitations import invite
@@ -30,34 +23,14 @@ from carnet.services.accounts.registry import HOLDER
 from carnet.services.appearance.looks import Look
 from carnet.services.claims import VALID_MS, IssuedCode, issue_code
 from carnet.services.console.writing import KnownPlates
+from carnet.services.customer_lists import Customers, Given, write_list
 from carnet.services.principals import Principal, Standing
-from carnet.services.spreadsheets import write_csv
 from carnet.types import ChainId, MemberId, Millis
 
-MAX_BYTES: Final = 1_000_000
-MAX_ROWS: Final = 300
-"""What one page can show and print, and a member's daily codes allow several times."""
+PART: Final = 100
+"""Codes that are made at one moment of the store."""
 
-MAX_COLUMNS: Final = 50
-_ADDED: Final = ("code", "link", "until", "outcome")
 _UNKNOWN: Final = frozenset({Reason.UNKNOWN_PASSPORT, Reason.ERASED, Reason.NOT_ALIAS, Reason.SUBJECT_MISMATCH})
-
-
-class Customers(NamedTuple):
-    """A list as it was read: its columns, its rows of cells, and the place of the column that names the vehicle."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    vehicle: int
-
-    @property
-    def vehicles(self) -> list[str]:
-        """The VINs or plates, row by row."""
-        return [row[self.vehicle].strip() for row in self.rows]
-
-    def label(self, row: int) -> str:
-        """By which the member's people know a row again: its first other cell that says anything."""
-        return next((cell for at, cell in enumerate(self.rows[row]) if at != self.vehicle and cell.strip()), "")
 
 
 class Invited(NamedTuple):
@@ -67,23 +40,6 @@ class Invited(NamedTuple):
     issued: IssuedCode | None
     link: str | None
     refused: Refused | None
-
-
-def read_customers(data: bytes, now: Millis) -> Customers:
-    """The list in a CSV of any encoding, or the first sheet of an XLSX. Only the column that holds VINs or plates is
-    looked at.
-
-    Raises Refused REQUEST_TOO_LARGE (more than 1 MB, 300 rows or 50 columns), UNREADABLE_FILE, MISSING_FIELD where no
-    column names vehicles.
-    """
-    if len(data) > MAX_BYTES:
-        raise Refused(Reason.REQUEST_TOO_LARGE, f"a list has at most {MAX_BYTES:,} bytes", field="file")
-    columns, rows = _read_sheet(data) if data.startswith(b"PK") else _read_text(data, now)
-    if len(rows) > MAX_ROWS or len(columns) > MAX_COLUMNS:
-        saying = f"a list has at most {MAX_ROWS} rows and {MAX_COLUMNS} columns: send the rest in another one"
-        raise Refused(Reason.REQUEST_TOO_LARGE, saying, field="file")
-    looked = [compute_column(name, [row[at] for row in rows]) for at, name in enumerate(columns)]
-    return Customers(tuple(columns), tuple(map(tuple, rows)), _find_vehicle(looked))
 
 
 def invite_customers(
@@ -98,22 +54,70 @@ def invite_customers(
     member: MemberId | None = None,
     valid_ms: Millis = VALID_MS,
 ) -> list[Invited]:
-    """A code for each vehicle, in the caller's member's name (an operator names one); `find` finds a passport by VIN or
-    plate. A vehicle that stands twice gets one code.
+    """A code for each vehicle, at one moment of the store; `find` finds a passport by VIN or plate. Otherwise as
+    `iterate_invited`."""
+    return list(
+        iterate_invited(
+            office,
+            lambda: nullcontext(reader),
+            principal,
+            vehicles,
+            lambda _, vehicle: find(vehicle),
+            origin=origin,
+            look=look,
+            member=member,
+            valid_ms=valid_ms,
+        )
+    )
+
+
+def iterate_invited(
+    office: Office,
+    reading: Callable[[], AbstractContextManager[Reader]],
+    principal: Principal,
+    vehicles: Sequence[str],
+    find: Callable[[Reader, str], ChainId],
+    *,
+    origin: str,
+    look: Look | None = None,
+    member: MemberId | None = None,
+    valid_ms: Millis = VALID_MS,
+) -> Iterator[Invited]:
+    """A code for each vehicle, in the caller's member's name (an operator names one), made as they are asked for and
+    part by part, so that nothing is held open in between. A vehicle that stands twice gets one code.
 
     Where the service makes accounts by invitation only, each link carries one, if the caller may invite. A row that is
-    refused stops no other; of codes made before a limit was reached none is lost. Raises Refused NOT_PERMITTED and
-    MEMBER_RETIRED alone.
+    refused stops no other; of codes made before a limit was reached none is lost. The first part is made at once: it
+    raises Refused NOT_PERMITTED and MEMBER_RETIRED, and nothing else is raised.
     """
     done: dict[str, Invited] = {}
-    for vehicle in vehicles:
-        if vehicle not in done:
-            done[vehicle] = _invite(office, reader, principal, vehicle, find, origin, look, member, valid_ms)
-    made = sum(one.issued is not None for one in done.values())
-    with office.people.note() as connection:
-        why, whose = f"{made} of {len(done)}", member or principal.member
-        record(connection, office, Action.CUSTOMERS_INVITED, name_caller(principal), member=whose, why=why)
-    return [done[vehicle] for vehicle in vehicles]
+
+    def make(part: Sequence[str]) -> list[Invited]:
+        with reading() as reader:
+            for vehicle in part:
+                if vehicle not in done:
+                    found = partial(find, reader)
+                    done[vehicle] = _invite(office, reader, principal, vehicle, found, origin, look, member, valid_ms)
+        return [done[vehicle] for vehicle in part]
+
+    def note() -> None:
+        made = sum(one.issued is not None for one in done.values())
+        with office.people.note() as connection:
+            why, whose = f"{made} of {len(done)}", member or principal.member
+            record(connection, office, Action.CUSTOMERS_INVITED, name_caller(principal), member=whose, why=why)
+
+    first = make(vehicles[:PART])
+
+    def go_on() -> Iterator[Invited]:
+        try:
+            yield from first
+            for at in range(PART, len(vehicles), PART):
+                yield from make(vehicles[at : at + PART])
+        finally:
+            # Also of a list whose sending broke off: its codes are made.
+            note()
+
+    return go_on()
 
 
 def find_passport(plates: KnownPlates, reader: Reader, vehicle: str, day: str) -> ChainId:
@@ -134,18 +138,17 @@ def make_claim_link(origin: str, look: Look | None, vehicle: str, code: str, inv
 
 
 def write_invited(
-    customers: Customers, invited: Sequence[Invited], say: Callable[[Refused], str], tell: Callable[[Millis], str]
+    customers: Customers, invited: Iterable[Invited], say: Callable[[Refused], str], tell: Callable[[Millis], str]
 ) -> Iterator[bytes]:
-    """The member's own list with what became of each row, for its own mailing; no cell is a formula. `say` tells a
-    refusal, `tell` a time."""
+    """The member's own list with what became of each row, as `give` says it."""
+    return write_list(customers, map(partial(give, say=say, tell=tell), invited))
 
-    def list_rows() -> Iterator[list[object]]:
-        for row, one in zip(customers.rows, invited, strict=True):
-            code = None if one.issued is None else one.issued.code
-            until = None if one.issued is None else tell(one.issued.until)
-            yield [*row, code, one.link, until, "made" if one.refused is None else say(one.refused)]
 
-    return write_csv([*customers.columns, *_ADDED], list_rows())
+def give(one: Invited, say: Callable[[Refused], str], tell: Callable[[Millis], str]) -> Given:
+    """What a row is given back with. `say` tells a refusal, `tell` a time."""
+    if one.issued is None:
+        return Given(None, None, None, "made" if one.refused is None else say(one.refused))
+    return Given(one.issued.code, one.link, tell(one.issued.until), "made")
 
 
 def _invite(
@@ -182,39 +185,3 @@ def _find(find: Callable[[str], ChainId], vehicle: str) -> ChainId:
         if refused.reason not in _UNKNOWN:
             raise
         return bytes(16)
-
-
-def _find_vehicle(columns: Iterable[Column]) -> int:
-    """The column that names the vehicle: VINs before plates, the surest first."""
-    found = [(one.sort != "vin", -one.confidence, at) for at, one in enumerate(columns) if one.sort in ("vin", "plate")]
-    if not found:
-        saying = "no column of this list holds VINs or plates: it needs one"
-        raise Refused(Reason.MISSING_FIELD, saying, field="file")
-    return min(found)[2]
-
-
-def _read_text(data: bytes, now: Millis) -> tuple[list[str], list[list[str]]]:
-    looked = guess(data, "", now)
-    if not isinstance(looked.reader, Delimited):
-        raise Refused(Reason.UNREADABLE_FILE, f"this is no CSV and no XLSX: {looked.reasons[0]}", field="file")
-    reader = looked.reader
-    found = read_cells([data], encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
-    rows = []
-    for row in islice(found, MAX_ROWS + 2):
-        if row.refused is not None:
-            raise Refused(
-                Reason.UNREADABLE_FILE, f"line {row.line}: {row.refused.message}", field="file", line=row.line
-            )
-        rows.append(row.cells)
-    columns = [column.name for column in looked.columns]
-    body = rows[1:] if reader.header else rows
-    width = len(columns)
-    return columns, [(cells + [""] * width)[:width] for cells in body]
-
-
-def _read_sheet(data: bytes) -> tuple[list[str], list[list[str]]]:
-    rows = list(islice(name_columns(read_sheet(io.BytesIO(data))), MAX_ROWS + 1))
-    if not rows:
-        raise Refused(Reason.MISSING_FIELD, "there is no row in this sheet", field="file")
-    columns = list(rows[0].values)
-    return columns, [[str(write_cell(row.values[name]) or "") for name in columns] for row in rows]

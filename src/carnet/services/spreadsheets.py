@@ -16,8 +16,8 @@ BOM: Final = "\ufeff"
 """Without it a spreadsheet takes the file for the system's own encoding."""
 
 
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """The table in UTF-8, some hundred rows at a time: comma, CRLF, RFC 4180. None is an empty cell; a whole number
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], every: int = 500) -> Iterator[bytes]:
+    """The table in UTF-8, `every` so many rows: comma, CRLF, RFC 4180. None is an empty cell; a whole number
     stays one."""
     out = io.StringIO(newline="")
     out.write(BOM)
@@ -25,7 +25,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterat
     writer.writerow([make_cell(name) for name in header])
     for number, row in enumerate(rows, 1):
         writer.writerow([make_cell(value) for value in row])
-        if number % 500 == 0:
+        if number % every == 0:
             yield out.getvalue().encode()
             out.seek(0)
             out.truncate()

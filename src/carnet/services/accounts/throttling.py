@@ -54,7 +54,8 @@ LIMITS: Final = {
     Attempt.ASSERTION_BY_CLIENT: Limit(30, 10 * MINUTE_MS),
     Attempt.CLAIM_BY_ADDRESS: Limit(30, HOUR_MS),
     Attempt.CLAIM_BY_ACCOUNT: Limit(10, HOUR_MS),
-    Attempt.CODES_BY_CALLER: Limit(1000, DAY_MS),
+    # One list of customers of the largest size (`customer_lists`), and a day of single ones.
+    Attempt.CODES_BY_CALLER: Limit(12_000, DAY_MS),
     Attempt.WEBHOOK_TESTS_BY_CALLER: Limit(30, 10 * MINUTE_MS),
     Attempt.VIEW_BY_ADDRESS: Limit(120, 10 * MINUTE_MS),
     Attempt.DEMO_BY_ADDRESS: Limit(60, 10 * MINUTE_MS),

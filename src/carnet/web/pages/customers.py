@@ -10,18 +10,11 @@ from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.datastructures import UploadFile
+from litestar.response import Stream
 
 from carnet.errors import Reason, Refused
-from carnet.services.customers import (
-    MAX_BYTES,
-    MAX_ROWS,
-    Customers,
-    Invited,
-    find_passport,
-    invite_customers,
-    read_customers,
-    write_invited,
-)
+from carnet.services.customer_lists import MAX_BYTES, MAX_ROWS, Customers, read_customers
+from carnet.services.customers import Invited, find_passport, iterate_invited, write_invited
 from carnet.services.principals import Role
 from carnet.services.timelines import format_time
 from carnet.web.desk import TheDesk, ThePrincipal
@@ -36,18 +29,30 @@ from carnet.web.people import get_office
 from carnet.web.policy import staff
 
 HERE: Final = "/console/customers"
+SHOWN_ROWS: Final = 300
+"""What one page can show and print; a longer list comes back as a file alone, sent while its codes are made."""
+
 WRITERS = staff(Role.ADMIN, Role.CLERK)
+_LIMITS: Final[dict[str, Any]] = {"error": "", "limit": MAX_ROWS, "shown": SHOWN_ROWS}
 
 
 @get(HERE, opt={"policy": WRITERS}, sync_to_thread=False, include_in_schema=False)
 def ask_for_list(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The form for a list."""
-    return show(request, desk, principal, "console/customers.html", error="", limit=MAX_ROWS)
+    return show(request, desk, principal, "console/customers.html", **_LIMITS)
 
 
-@post(HERE, opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
-def invite_from_list(data: Upload, request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
-    """Codes for the vehicles of a list: as a file, and as a sheet to print."""
+@post(
+    HERE,
+    opt={"policy": WRITERS},
+    sync_to_thread=True,
+    include_in_schema=False,
+    request_max_body_size=MAX_BYTES + 100_000,
+)
+def invite_from_list(
+    data: Upload, request: AnyRequest, desk: TheDesk, principal: ThePrincipal
+) -> Response[str] | Stream:
+    """Codes for the vehicles of a list: as a file, and as a sheet to print if it is not too long."""
     language = find_reader_language(request, desk)
     upload = data.get("file")
     content = upload.file.read(MAX_BYTES + 1) if isinstance(upload, UploadFile) else b""
@@ -57,18 +62,23 @@ def invite_from_list(data: Upload, request: AnyRequest, desk: TheDesk, principal
         customers = read_customers(content, desk.clock())
     except Refused as refused:
         error = _say_of_list(language, refused)
-        return show(request, desk, principal, "console/customers.html", 422, error=error, limit=MAX_ROWS)
+        return show(request, desk, principal, "console/customers.html", 422, **_LIMITS | {"error": error})
     look, today = find_look_of_member(desk, principal.member), get_today(desk).isoformat()
+    making = iterate_invited(
+        get_office(desk),
+        desk.reading,
+        principal,
+        customers.vehicles,
+        lambda reader, vehicle: find_passport(get_plates(desk), reader, vehicle, today),
+        origin=desk.origin,
+        look=look,
+    )
+    if len(customers.rows) > SHOWN_ROWS:
+        pieces = write_invited(customers, making, lambda refused: _say(language, refused), format_time)
+        headers = {"Content-Disposition": 'attachment; filename="codes.csv"', "Cache-Control": "no-store"}
+        return Stream(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+    invited = list(making)
     with desk.reading() as reader:
-        invited = invite_customers(
-            get_office(desk),
-            reader,
-            principal,
-            customers.vehicles,
-            lambda vehicle: find_passport(get_plates(desk), reader, vehicle, today),
-            origin=desk.origin,
-            look=look,
-        )
         member = reader.state.members.get(principal.member or b"").name
     facts = _list_facts(language, customers, invited)
     return show(request, desk, principal, "console/invited.html", look=look, member=member, **facts)
@@ -106,7 +116,7 @@ def _say_of_list(language: Language, refused: Refused) -> str:
     _ = load_translations(language).gettext
     sentences = {
         Reason.MISSING_FIELD: _("This list needs a column with VINs or plates, and at least one row."),
-        Reason.REQUEST_TOO_LARGE: _("This list is too long: send at most 300 rows at a time."),
+        Reason.REQUEST_TOO_LARGE: _("This list is too long: send at most 10,000 rows at a time."),
         Reason.UNREADABLE_FILE: _("This file cannot be read: save it as CSV or XLSX, and send it again."),
     }
     return sentences.get(refused.reason) or say_refusal(language, refused)
