@@ -128,7 +128,7 @@ def revoke(session: Session, code: str, which: str, passphrase_file: str | None)
         ),
         (
             "Through a service, with your member's key",
-            "carnet claim invite list.csv -o codes.csv --server https://cars.example --key-file my.key",
+            "carnet --server https://cars.example --key-file my.key claim invite list.csv -o codes.csv",
         ),
     )
 )
