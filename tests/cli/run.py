@@ -6,11 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+from tests.cli import ready
+
 COMMAND = [sys.executable, "-m", "carnet"]
+PATIENCE_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,33 @@ def carnet(
     env: dict[str, str] | None = None,
 ) -> Ran:
     """Run one verb. Standard input is closed unless bytes are given."""
+    words, env = list(map(str, arguments)), env or make_env(home)
+    if not ready.is_like(env, make_env()):
+        return _start(words, env, cwd, stdin)
+    with ExitStack() as kept:
+        given = kept.enter_context(open(os.devnull, "rb") if stdin is None else TemporaryFile())  # noqa: SIM115
+        if stdin is not None:
+            given.write(stdin)
+            given.seek(0)
+        out, err = kept.enter_context(TemporaryFile()), kept.enter_context(TemporaryFile())
+        streams = [given.fileno(), out.fileno(), err.fileno()]
+        code = ready.run(words, env, cwd or Path.cwd(), streams, PATIENCE_S)
+        if code is None:
+            return _start(words, env, cwd, stdin)
+        out.seek(0)
+        err.seek(0)
+        return Ran(code, out.read().decode(), err.read().decode())
+
+
+def _start(words: list[str], env: dict[str, str], cwd: Path | None, stdin: bytes | None) -> Ran:
     ran = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        env=env or make_env(home),
+        [*COMMAND, *words],
+        env=env,
         cwd=cwd,
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
-        timeout=240,
+        timeout=PATIENCE_S,
     )
     return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
