@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.web.inputs import Input
 from carnet.web.policy import HARMLESS, OPEN
 from carnet.web.problems import REASONS, STATUSES
-from tests.web.desk import serving
+from tests.web.desk import TestService, serving
 
 SECRET = "WVWZZZ1JZXW000001"
 
@@ -59,10 +60,16 @@ def test_statuses__each_reason_has_one_and_a_page(tmp_path: Path) -> None:
         assert service.client.get("/problems/no_such_reason").status_code == 404
 
 
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestService]:
+    """A service that fails as it is asked to, and keeps nothing of it."""
+    with serving(tmp_path_factory.mktemp("node"), [get_fail, post_echo]) as service:
+        yield service
+
+
 @pytest.mark.parametrize("reason", list(Reason))
-def test_refusal__is_a_problem_document(tmp_path_factory: pytest.TempPathFactory, reason: Reason) -> None:
-    with serving(tmp_path_factory.mktemp("node"), [get_fail]) as service:
-        answer = service.client.get(f"/fail/{reason.value}")
+def test_refusal__is_a_problem_document(failing: TestService, reason: Reason) -> None:
+    answer = failing.client.get(f"/fail/{reason.value}")
     assert answer.status_code == STATUSES[reason]
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
@@ -88,9 +95,8 @@ def test_bug__tells_nothing_but_the_requests_id(tmp_path: Path, capsys: pytest.C
     assert "get_fail" in logged.out + logged.err
 
 
-def test_unverified__is_told_with_its_code(tmp_path: Path) -> None:
-    with serving(tmp_path, [get_fail]) as service:
-        answer = service.client.get("/fail/unverified")
+def test_unverified__is_told_with_its_code(failing: TestService) -> None:
+    answer = failing.client.get("/fail/unverified")
     assert (answer.status_code, answer.json()["code"]) == (422, "fields_mismatch")
 
 
@@ -120,9 +126,10 @@ def test_page__asked_by_a_browser_says_what_to_do_next(tmp_path: Path) -> None:
         (b'["WVWZZZ1JZXW000001"]', Reason.WRONG_TYPE, ""),
     ],
 )
-def test_body__refused_with_the_place_and_no_value(tmp_path: Path, body: bytes, code: Reason, pointer: str) -> None:
-    with serving(tmp_path, [post_echo]) as service:
-        answer = service.client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
+def test_body__refused_with_the_place_and_no_value(
+    failing: TestService, body: bytes, code: Reason, pointer: str
+) -> None:
+    answer = failing.client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert answer.json()["code"] == code.value
     assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [(pointer, code.value)]
