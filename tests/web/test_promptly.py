@@ -102,6 +102,31 @@ def test_find_caller__at_once_until_something_is_to_be_written(tmp_path: Path) -
     node.close()
 
 
+def test_find_caller__one_turn_of_the_loop_sees_one_moment(tmp_path: Path) -> None:
+    """Security 11: what a turn answers was asked before it began; the next turn knows what was revoked in it."""
+    node = make_node(tmp_path, network="test.example")
+    node.open().close()
+    with office_at(Home(node.path)) as (office, _):
+        operator = Principal(Standing.OPERATOR)
+        client = add_client(office, operator, node.operator.id, "program", frozenset({Scope.FILES}))
+        key, other = (issue_key(office, operator, client.public_id).secret for _ in range(2))
+        callers = OfficeCallers(office)
+        known = callers.find_by_bearer(key, "127.0.0.1")
+
+        async def ask() -> None:
+            for _ in range(2):
+                assert await promptly(callers.find_by_bearer, key, "127.0.0.1") == known
+                with pytest.raises(WouldWaitError), at_once():
+                    callers.find_by_bearer(other, "127.0.0.1")
+            revoke_key(office, operator, client.public_id, key[:14])
+            assert await promptly(callers.find_by_bearer, key, "127.0.0.1") == known
+            await asyncio.sleep(0)
+            assert await promptly(callers.find_by_bearer, key, "127.0.0.1") is None
+
+        asyncio.run(ask())
+    node.close()
+
+
 def test_readers__at_once_with_one_that_is_open(tmp_path: Path) -> None:
     node = make_node(tmp_path)
     node.open()

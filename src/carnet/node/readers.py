@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
 from carnet.errors import Refused, Unverified
@@ -49,15 +49,14 @@ class Readers:
         self._lock = Lock()
         self._is_closed = False
 
-    @contextmanager
-    def reading(self, *, is_glance: bool = False) -> Iterator[Reader]:
+    def reading(self, *, is_glance: bool = False) -> AbstractContextManager[Reader]:
         """A reader that sees all that was committed before this call. For a glance, rules and members may be of a
         moment ago, which is quicker beside a busy writer. Whoever may not wait gets one that is open, of a file; what
         an event loop reads in one turn is of one moment."""
-        if not may_wait():
-            with self._share_turn(is_glance) as shared:
-                yield shared
-            return
+        return self._wait_for_one(is_glance) if may_wait() else self._share_turn(is_glance)
+
+    @contextmanager
+    def _wait_for_one(self, is_glance: bool) -> Iterator[Reader]:
         latest = self._latest
         # A file is for everybody; of a server's connections there are few.
         with get_gate().entered() if latest is None or not latest.connection.is_file else nullcontext():

@@ -327,7 +327,7 @@ def describe_sealed(writer: Writing, receipt: Receipt) -> Sealed:
         entry=entry,
         passport=passport,
         seq=receipt.seq,
-        receipt=msgspec.convert(make_receipt(writer, receipt), ReceiptShown),
+        receipt=ReceiptShown(**cast("dict[str, Any]", make_receipt(writer, receipt))),
         proof=f"/v1/passports/{passport}/entries/{entry}/proof",
     )
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class WouldWaitError(Exception):
@@ -27,14 +26,17 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-@contextmanager
-def at_once() -> Iterator[None]:
+class at_once:  # noqa: N801 - a context manager, called like a function
     """Within the block this thread does not wait: what would have to raises WouldWaitError."""
-    before, _thread.may_wait = _thread.may_wait, False
-    try:
-        yield
-    finally:
-        _thread.may_wait = before
+
+    # A class, since a generator would take longer than much of what is done within.
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before, _thread.may_wait = _thread.may_wait, False
+
+    def __exit__(self, *_: object) -> None:
+        _thread.may_wait = self._before
 
 
 def may_wait() -> bool:

@@ -24,10 +24,12 @@ from carnet.services.asking import asking_as
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
+from carnet.web.headers import find_header, find_text
 from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
-from carnet.web.principal import find_principal, has_credential
+from carnet.web.principal import AUTHORIZATION, find_principal, has_credential
 from carnet.web.problems import Fault, InvalidInput
+from carnet.web.short import ShortWay
 from carnet.web.turns import Turns, find_name
 from carnet.web.waiting import in_thread, promptly
 
@@ -49,6 +51,7 @@ def prepare_guard(app: Litestar) -> None:
                 if not is_answering_options(handler):
                     handler.opt["media_types"] = _find_media_types(handler)
                     handler.opt["query"] = frozenset(one.field_alias for one in model.expected_query_params)
+                    handler.opt["short"] = ShortWay(handler) if handler.opt.get("is_short") else None
 
 
 def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:
@@ -86,13 +89,22 @@ class Guard:
             with asking_as(principal):
                 if name is not None:
                     async with self._turns.taken(name):
-                        await self._go_on(scope, receive, send, desk, LATE_S)
+                        await self._go_on(connection, receive, send, desk, principal, LATE_S)
                     return
-                await self._go_on(scope, receive, send, desk)
+                await self._go_on(connection, receive, send, desk, principal, 0.0)
             return
         await self._app(scope, receive, send)
 
-    async def _go_on(self, scope: Scope, receive: Receive, send: Send, desk: Desk, late_s: float = 0.0) -> None:
+    async def _go_on(
+        self,
+        connection: Request[Any, Any, Any],
+        receive: Receive,
+        send: Send,
+        desk: Desk,
+        principal: Principal,
+        late_s: float,
+    ) -> None:
+        scope = connection.scope
         # Counted in its turn, and told a little later: whoever sends on, though told to wait, would otherwise keep this
         # worker busy with telling.
         if scope["path"].startswith("/v1/"):
@@ -101,7 +113,9 @@ class Guard:
             except Refused:
                 await asyncio.sleep(late_s)
                 raise
-        await self._app(scope, receive, send)
+        short: ShortWay | None = scope["route_handler"].opt["short"]
+        if short is None or not await short.has_answered(connection, receive, send, desk, principal):
+            await self._app(scope, receive, send)
 
 
 async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHandler, desk: Desk) -> None:
@@ -118,24 +132,23 @@ async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHa
             await in_thread(note_denial, desk, principal, connection)
         raise
     if connection.scope["method"] not in READING:
-        media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-        await _check_own_form(connection, policy, principal, desk, media_type)
+        media_type = (find_text(connection.scope, b"content-type") or "").partition(";")[0].strip().lower()
+        # A bearer credential is never sent by itself, as a browser sends a cookie.
+        if find_header(connection.scope, AUTHORIZATION) is None and not policy.is_harmless:
+            await _check_own_form(connection, principal, desk, media_type)
         _check_media_type(connection, handler, media_type)
-    if connection.scope["path"].startswith("/v1/"):
+    if connection.scope["query_string"] and connection.scope["path"].startswith("/v1/"):
         _check_query(connection, handler)
 
 
 async def _check_own_form(
-    connection: ASGIConnection[Any, Any, Any, Any], policy: Policy, principal: Principal, desk: Desk, media_type: str
+    connection: ASGIConnection[Any, Any, Any, Any], principal: Principal, desk: Desk, media_type: str
 ) -> None:
     """Raise Refused(FORM_EXPIRED) for a write that a page of another site may have sent.
 
-    A bearer credential is never sent by itself. A type of body that a foreign page cannot send, without a session, has
-    nothing of the browser's in it.
+    A type of body that a foreign page cannot send, without a session, has nothing of the browser's in it.
     """
     headers = connection.headers
-    if "authorization" in headers or policy.is_harmless:
-        return
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     # Our pages send no referrer, and a browser then names no origin with a form either: it says `null`.
     known = {None, desk.origin, _own(connection, desk)} | ({"null"} if site == "same-origin" else set())

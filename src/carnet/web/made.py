@@ -38,8 +38,9 @@ class Made(Response[bytes]):
 
     def to_asgi_response(self, app: Any, request: Any, **more: Any) -> Any:
         """What sends it; a route adds nothing to it."""
-        return self._send
+        return self.send
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
         await send({"type": "http.response.start", "status": self._status, "headers": self._head})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})

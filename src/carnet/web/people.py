@@ -7,6 +7,7 @@ It refuses to decide anything: `services.accounts` does.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from carnet.services.holdings import Holdings
 from carnet.services.idempotency import Idempotency
 from carnet.services.principals import Principal
 from carnet.types import ChainId
+from carnet.vault.waiting import at_end_of_turn, find_loop, may_wait
 from carnet.web.desk import Desk
 
 UNKNOWN_ADDRESS: Final = "unknown"
@@ -34,6 +36,8 @@ class OfficeCallers:
 
     def __init__(self, office: Office) -> None:
         self._office = office
+        self._of_turn: dict[tuple[str, str], Principal] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def find_by_session(self, token: str) -> Principal | None:
         """Who signed in in this browser."""
@@ -42,12 +46,32 @@ class OfficeCallers:
     def find_by_bearer(self, token: str, address: str = UNKNOWN_ADDRESS) -> Principal | None:
         """Whose key or token it is. Raises Refused(TOO_MANY_REQUESTS) for an address that guesses, WRONG_NETWORK for a
         test key on a live network and the other way round."""
+        known = self._of_turn.get((token, address)) if not may_wait() else None
+        if known is not None:
+            return known
         try:
-            return find_caller(self._office, Visit(shorten_address(address)), session=None, bearer=token)
+            found = find_caller(self._office, Visit(shorten_address(address)), session=None, bearer=token)
         except Refused as refused:
             if refused.reason is not Reason.SIGN_IN_FAILED:
                 raise
             return None
+        if not may_wait():
+            self._keep_for_turn(token, address, found)
+        return found
+
+    def _keep_for_turn(self, token: str, address: str, found: Principal) -> None:
+        """All that the loop asks in one turn sees one moment of people's rows: the same key is the same caller's."""
+        loop = find_loop()
+        if loop is None:
+            return
+        if self._loop is not loop:
+            self._loop = loop
+            at_end_of_turn(loop, self._end_turn)
+        self._of_turn[token, address] = found
+
+    def _end_turn(self) -> None:
+        self._loop = None
+        self._of_turn.clear()
 
 
 def make_shelf(office: Office) -> dict[str, Any]:

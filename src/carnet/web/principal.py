@@ -6,15 +6,17 @@ key is refused; a session that has ended makes its browser a visitor.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from litestar.connection import ASGIConnection
 
 from carnet.errors import Reason, Refused
 from carnet.services.principals import VISITOR, Principal
 from carnet.web.cookies import Cookies
+from carnet.web.headers import find_header, find_text
 
 MAX_CREDENTIAL = 4096
+AUTHORIZATION: Final = (b"authorization",)
 
 
 class Callers(Protocol):
@@ -43,7 +45,7 @@ class VisitorsOnly:
 def find_principal(connection: ASGIConnection[Any, Any, Any, Any], callers: Callers, cookies: Cookies) -> Principal:
     """Who asks. Raises Refused NOT_SIGNED_IN for a bearer credential that is not in force, MALFORMED_REQUEST for one
     that is none."""
-    header = connection.headers.get("authorization")
+    header = find_text(connection.scope, *AUTHORIZATION)
     if header is not None:
         scheme, _, token = header.partition(" ")
         token = token.strip()
@@ -61,4 +63,4 @@ def find_principal(connection: ASGIConnection[Any, Any, Any, Any], callers: Call
 
 def has_credential(connection: ASGIConnection[Any, Any, Any, Any], cookies: Cookies) -> bool:
     """Whether the request brings anything that could say who asks."""
-    return "authorization" in connection.headers or cookies.session in connection.cookies
+    return find_header(connection.scope, AUTHORIZATION) is not None or cookies.session in connection.cookies

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,9 +41,12 @@ class Turns:
         self._clock, self._patience_s = clock, patience_s
         self._lines: dict[bytes, _Line] = {}
 
-    @asynccontextmanager
-    async def taken(self, name: bytes) -> AsyncIterator[None]:
+    def taken(self, name: bytes) -> _Taken:
         """Within the block a request of this name is worked on; before it, it may wait for its turn."""
+        return _Taken(self, name)
+
+    async def begin(self, name: bytes) -> _Line:
+        """The line of this name, in which a request is at work until it is given to `end`."""
         now = self._clock()
         line = self._lines.get(name)
         if line is None:
@@ -54,11 +56,13 @@ class Turns:
         if (line.waiting or line.at_work >= AT_ONCE) and self._has_others(line, now):
             await _wait(line, self._patience_s)
         line.at_work += 1
-        try:
-            yield
-        finally:
-            line.at_work -= 1
-            _call_next(line)
+        return line
+
+    @staticmethod
+    def end(line: _Line) -> None:
+        """The request was answered: whoever waits in its line is next."""
+        line.at_work -= 1
+        _call_next(line)
 
     def _has_others(self, own: _Line, now: float) -> bool:
         return any(line is not own and (line.at_work or now - line.came_s < NEAR_S) for line in self._lines.values())
@@ -69,6 +73,21 @@ class Turns:
         for name in gone:
             if not self._lines[name].waiting:
                 del self._lines[name]
+
+
+class _Taken:
+    """One turn: a class, since each of a worker's requests takes one, and a generator would take longer."""
+
+    __slots__ = ("_line", "_name", "_turns")
+
+    def __init__(self, turns: Turns, name: bytes) -> None:
+        self._turns, self._name = turns, name
+
+    async def __aenter__(self) -> None:
+        self._line = await self._turns.begin(self._name)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.end(self._line)
 
 
 async def _wait(line: _Line, patience_s: float) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,11 +50,9 @@ class PeopleStore:
         self._lock = threading.Lock()
         self._is_closed = False
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """A connection to ask, each statement at its own moment. Whoever may not wait asks a file alone."""
-        with self._borrow() if may_wait() else self._share_turn() as connection:
-            yield connection
+        return self._borrow() if may_wait() else self._share_turn()
 
     @contextmanager
     def look_up(self) -> Iterator[Connection]:

@@ -25,14 +25,14 @@ from carnet.types import Millis
 from carnet.web.api.contract import JSON
 from carnet.web.api.inputs import get_passport_id
 from carnet.web.desk import Desk
-from carnet.web.headers import get_request_id
+from carnet.web.headers import find_text, get_request_id
 from carnet.web.kept import Answer, get_kept, make_answer
 from carnet.web.made import Made
 from carnet.web.problems import make_problem
 from carnet.web.waiting import in_thread
 
 AnyRequest = Request[Any, Any, Any]
-KEY_HEADER: Final = "idempotency-key"
+KEY_HEADER: Final = b"idempotency-key"
 
 
 def get_holdings(desk: Desk) -> Holdings:
@@ -100,7 +100,7 @@ def answer_once(
 ) -> Response[bytes]:
     """The answer to a write. With an `Idempotency-Key` the work is done once, and its answer, a refusal too, is given
     again for the same key and request. `work(seed, now)` does it."""
-    key, now = request.headers.get(KEY_HEADER), desk.clock()
+    key, now = find_text(request.scope, KEY_HEADER), desk.clock()
     if key is None:
         return answer(work(None, now), status)
     records = get_records(desk)
@@ -125,7 +125,7 @@ async def answer_once_soon(
     status: int = 201,
 ) -> Response[bytes]:
     """As `answer_once`, for work that an event loop does."""
-    key, now = request.headers.get(KEY_HEADER), desk.clock()
+    key, now = find_text(request.scope, KEY_HEADER), desk.clock()
     if key is None:
         return answer(await work(None, now), status)
     together = _get_together(desk)

@@ -50,9 +50,9 @@ class Contract:
     example: Mapping[str, Any] | None = None
 
 
-def promise(policy: Any, contract: Contract) -> dict[str, Any]:
-    """The `opt` of a route."""
-    opt: dict[str, Any] = {"policy": policy, "contract": contract}
+def promise(policy: Any, contract: Contract, *, is_short: bool = False) -> dict[str, Any]:
+    """The `opt` of a route. `is_short`: a body that is plainly what it takes comes by the short way (`web.short`)."""
+    opt: dict[str, Any] = {"policy": policy, "contract": contract, "is_short": is_short}
     if contract.takes:
         opt["media_types"] = frozenset(contract.takes)
     return opt

@@ -255,6 +255,7 @@ def get_entry(
                 "fields": {"odometer_km": 61250, "odometer_state": "read", "method": "dash"},
             },
         ),
+        is_short=True,
     ),
 )
 async def append_entry(
@@ -294,6 +295,7 @@ async def append_entry(
                 "fields": {"odometer_km": 61250, "odometer_state": "read", "method": "dash"},
             },
         ),
+        is_short=True,
     ),
 )
 async def append_to_vehicle(
