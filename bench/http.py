@@ -72,6 +72,8 @@ def measure() -> list[Figure]:
                 add("bare write", []).append(_write(bare, "/bare/receipt", town))
                 with taking_cpu(served, "write", WRITES, spent):
                     add("write", []).append(_write(served.address, "/v1/entries", town))
+                with serving_idle(town, folder) as idle:
+                    add("idle write", []).append(_write(idle, "/v1/idle", town))
     figures = _tell({name: _take_middle(loads) for name, loads in found.items()})
     # On a busy machine these say more than the rates.
     return figures + [make_figure(name, middle(values), "µs") for name, values in spent.items()]
@@ -100,7 +102,7 @@ def read_cpu_s(pids: list[int]) -> float:
 def _tell(found: dict[str, Load]) -> list[Figure]:
     read, busy, bare_read = found["read"], found["read beside an import"], found["bare read"]
     page, busy_page, bare_page = found["page"], found["page beside an import"], found["bare page"]
-    write, bare_write = found["write"], found["bare write"]
+    write, bare_write, idle_write = found["write"], found["bare write"], found["idle write"]
     return [
         make_figure(
             f"timeline of {ENTRIES} entries over HTTP, {READERS} readers",
@@ -127,6 +129,14 @@ def _tell(found: dict[str, Load]) -> list[Figure]:
             at_least_ratio=0.3,
         ),
         make_figure("the same, 99th percentile", write.p99_ms, "ms", peer=("no-op", bare_write.p99_ms), at_most=50),
+        # The must may be read in two ways; this is the other one.
+        make_figure(
+            "the same beside a route of our own that does nothing",
+            write.per_second,
+            "per s",
+            peer=("the same guard, body, quota and headers", idle_write.per_second),
+            at_least_ratio=0.3,
+        ),
     ]
 
 
@@ -253,6 +263,20 @@ def serving_bare(served: Served, town: Town, folder: Path) -> Iterator[str]:
         origin = f"http://127.0.0.1:{int(process.stdout.readline())}"
         time.sleep(1)
         yield origin
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def serving_idle(town: Town, folder: Path) -> Iterator[str]:
+    """The other peer, over the same home, with the same bytes."""
+    command = [sys.executable, "-m", "bench.idle_route", str(town.home.path), str(folder / "bare" / "receipt")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        if process.stdout is None:
+            raise RuntimeError("the peer says nothing")
+        yield f"http://localhost:{int(process.stdout.readline())}"
     finally:
         process.terminate()
         process.wait()
