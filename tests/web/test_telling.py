@@ -78,7 +78,7 @@ def test_remark__facts_are_written_as_each_language_does() -> None:
         == "Chaque ligne est une entrée «\u00a0Réparation\u00a0»."
     )
     faulty = remark("faulty_in", count=3, all=20, rule="invalid_vin", column="châssis")
-    assert "dans la colonne châssis\u00a0: Ce ne peut pas être un numéro de châssis" in say_remark("fr", faulty)
+    assert "dans la colonne châssis\u00a0: Ceci ne peut pas être un VIN" in say_remark("fr", faulty)
 
 
 def test_remark__of_a_refused_file_is_found_again() -> None:
