@@ -4,7 +4,7 @@ through `--server` for the member of a key with the scope `webhooks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,6 @@ MESSAGE = "msg_0123456789abcdef0123456789abcdef"
 HOOK = "https://hooks.example.org/carnet"
 STATES = ("waiting", "delivered", "dead")
 
-which = click.argument("webhook", metavar="WEBHOOK")
-
 
 @click.group(
     cls=TeachingGroup,
@@ -36,6 +34,18 @@ which = click.argument("webhook", metavar="WEBHOOK")
 )
 def webhook() -> None:
     """Tell members' programs what happened; see how that went, and send again."""
+
+
+def about_one(*examples: tuple[str, str]) -> Callable[[Callable[..., None]], click.Command]:
+    """A verb about one webhook, which is named first; at the node or through a service, in words or as JSON."""
+
+    def make(act: Callable[..., None]) -> click.Command:
+        named = click.argument("webhook", metavar="WEBHOOK")
+        framed = named(passphrase_file(as_json(click.pass_obj(act))))
+        made: click.Command = webhook.command(examples=examples)(framed)
+        return made
+
+    return make
 
 
 @webhook.command(
@@ -98,11 +108,7 @@ def list_(session: Session, passphrase_file: str | None, is_json: bool) -> None:
     Terminal().table(("webhook", "address", "note", "state", "since"), rows, whole=(0,))
 
 
-@webhook.command(examples=(("Now, once", f"carnet webhook test {EXAMPLE}"),))
-@which
-@passphrase_file
-@as_json
-@click.pass_obj
+@about_one(("Now, once", f"carnet webhook test {EXAMPLE}"))
 def test(session: Session, webhook: str, passphrase_file: str | None, is_json: bool) -> None:
     """Send a test to an address; shows what was sent and what came back. Exit code 1 where it was not taken."""
     from carnet.cli.terminal import Terminal
@@ -120,18 +126,12 @@ def test(session: Session, webhook: str, passphrase_file: str | None, is_json: b
         raise SystemExit(1)
 
 
-@webhook.command(
-    examples=(
-        ("What it was told lately", f"carnet webhook deliveries {EXAMPLE}"),
-        ("For a program: what could not be delivered", f"carnet webhook deliveries {EXAMPLE} --state dead --json"),
-    )
+@about_one(
+    ("What it was told lately", f"carnet webhook deliveries {EXAMPLE}"),
+    ("For a program: what could not be delivered", f"carnet webhook deliveries {EXAMPLE} --state dead --json"),
 )
-@which
 @click.option("--state", type=click.Choice(STATES), help="Only those.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
-@passphrase_file
-@as_json
-@click.pass_obj
 def deliveries(
     session: Session, webhook: str, state: str | None, limit: int, passphrase_file: str | None, is_json: bool
 ) -> None:
@@ -157,18 +157,12 @@ def deliveries(
     Terminal().table(("message", "event", "when", "state", "tries", "last", ""), rows, right=(4,), whole=(0,))
 
 
-@webhook.command(
-    examples=(
-        ("One message, delivered or not", f"carnet webhook replay {EXAMPLE} {MESSAGE}"),
-        ("Whatever could not be delivered in three days", f"carnet webhook replay {EXAMPLE} --since 3d"),
-    )
+@about_one(
+    ("One message, delivered or not", f"carnet webhook replay {EXAMPLE} {MESSAGE}"),
+    ("Whatever could not be delivered in three days", f"carnet webhook replay {EXAMPLE} --since 3d"),
 )
-@which
 @click.argument("message", required=False)
 @click.option("--since", type=Age(), metavar="AGE", help="All that could not be delivered in so long: 12h, 3d.")
-@passphrase_file
-@as_json
-@click.pass_obj
 def replay(
     session: Session, webhook: str, message: str | None, since: int | None, passphrase_file: str | None, is_json: bool
 ) -> None:
@@ -189,11 +183,7 @@ def replay(
     click.echo(f"{count:,} sent again: `carnet webhook deliveries {webhook}` shows how it goes.")
 
 
-@webhook.command(examples=(("The old key signs too for a day", f"carnet webhook rotate {EXAMPLE}"),))
-@which
-@passphrase_file
-@as_json
-@click.pass_obj
+@about_one(("The old key signs too for a day", f"carnet webhook rotate {EXAMPLE}"))
 def rotate(session: Session, webhook: str, passphrase_file: str | None, is_json: bool) -> None:
     """Give an address a new key. For a day both sign: take the new one there meanwhile."""
     with managing(session, passphrase_file) as hooks:
@@ -202,11 +192,7 @@ def rotate(session: Session, webhook: str, passphrase_file: str | None, is_json:
         click.echo(f"The new public key of {webhook}:\n\n  {found.keys[0]}\n")
 
 
-@webhook.command(examples=(("After it was mended", f"carnet webhook start {EXAMPLE}"),))
-@which
-@passphrase_file
-@as_json
-@click.pass_obj
+@about_one(("After it was mended", f"carnet webhook start {EXAMPLE}"))
 def start(session: Session, webhook: str, passphrase_file: str | None, is_json: bool) -> None:
     """Tell an address again that was stopped: what happens from now on."""
     with managing(session, passphrase_file) as hooks:
@@ -215,14 +201,16 @@ def start(session: Session, webhook: str, passphrase_file: str | None, is_json: 
         click.echo(f"{webhook} is told again what happens.")
 
 
-@webhook.command(examples=(("An address that is needed no more", f"carnet webhook end {EXAMPLE}"),))
-@which
-@passphrase_file
-@click.pass_obj
-def end(session: Session, webhook: str, passphrase_file: str | None) -> None:
+@about_one(("An address that is needed no more", f"carnet webhook end {EXAMPLE}"))
+def end(session: Session, webhook: str, passphrase_file: str | None, is_json: bool) -> None:
     """End an address: it is told nothing more, and what waited is dropped."""
+    from carnet.cli.terminal import write_json_line
+
     with managing(session, passphrase_file) as hooks:
         hooks.end(webhook)
+    if is_json:
+        write_json_line({"ended": webhook})
+        return
     click.echo(f"Ended {webhook}: it is told nothing more.")
 
 

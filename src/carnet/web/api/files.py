@@ -4,7 +4,7 @@ read what became of each row."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from litestar import Response, delete, get, patch, post
@@ -15,6 +15,7 @@ from litestar.response import Stream
 from carnet.errors import Reason, Refused
 from carnet.services.access import get_member
 from carnet.services.filing.desk import announce
+from carnet.services.filing.reading import FAULTS
 from carnet.services.filing.records import (
     MAX_FILE_BYTES,
     MAX_PART_BYTES,
@@ -254,14 +255,10 @@ def list_faults(
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """The faulty rows alone, in their order, each with its rule and what to do."""
-    check_limit(limit)
-    files = get_files(desk)
-    found = files.get(get_sender(desk, principal), job)
-    start = find_start(starting_after)
-    lines, has_more = read_lines(files.path(found, "faults.ndjson"), start, limit)
+    rows = read_rows(desk, principal, job, FAULTS, limit, starting_after)
     data = [
         FaultShown(
-            id=str(start + at),
+            id=name,
             row=one["row"],
             line=one["line"],
             column=one["column"],
@@ -270,9 +267,9 @@ def list_faults(
             raw=one["raw"],
             cells=_show_cells(one),
         )
-        for at, one in enumerate(lines)
+        for name, one in rows.named
     ]
-    return answer(ListOf(data=data, has_more=has_more))
+    return answer(ListOf(data=data, has_more=rows.has_more))
 
 
 @get(
@@ -306,8 +303,24 @@ def get_outcomes(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> 
     return Stream(table, media_type=f"{CSV}; charset=utf-8", headers=headers)
 
 
-def find_start(starting_after: str | None) -> int:
-    """The place in a list of rows after this id. Raises Refused(VALUE_OUT_OF_RANGE)."""
+class Rows(NamedTuple):
+    """A page of what became of a file's rows, each with its id, and whether there are more."""
+
+    named: list[tuple[str, dict[str, Any]]]
+    has_more: bool
+
+
+def read_rows(desk: Desk, principal: Principal, job: str, name: str, limit: int, starting_after: str | None) -> Rows:
+    """A page of one of the lists of a file of the caller's. Raises Refused(NOT_FOUND, VALUE_OUT_OF_RANGE)."""
+    check_limit(limit)
+    files = get_files(desk)
+    found = files.get(get_sender(desk, principal), job)
+    start = _find_start(starting_after)
+    lines, has_more = read_lines(files.path(found, name), start, limit)
+    return Rows([(str(start + at), one) for at, one in enumerate(lines)], has_more)
+
+
+def _find_start(starting_after: str | None) -> int:
     if starting_after is None:
         return 0
     if not (starting_after.isascii() and starting_after.isdigit()):

@@ -18,9 +18,9 @@ from carnet.services.filing.acting import choose_columns, choose_mapping, get_re
 from carnet.services.filing.desk import certify_file
 from carnet.services.filing.mappings import Saved, list_saved, remove, rename
 from carnet.services.filing.reading import Reading
-from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS, read_lines
+from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS
 from carnet.services.receipts import make_receipts, read_receipt
-from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
+from carnet.services.timelines import DEFAULT_LIMIT, Shape, format_time
 from carnet.web.api.answers import answer
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.api.files import (
@@ -29,9 +29,9 @@ from carnet.web.api.files import (
     TAG,
     CountsShown,
     FileShown,
-    find_start,
     get_files,
     get_sender,
+    read_rows,
     show_file,
 )
 from carnet.web.desk import TheDesk, ThePrincipal
@@ -228,17 +228,13 @@ def list_receipts(
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """The receipts of the rows that are sealed, in the order in which they were; each is signed as it is asked for."""
-    check_limit(limit)
-    files = get_files(desk)
-    found = files.get(get_sender(desk, principal), job)
-    start = find_start(starting_after)
-    lines, has_more = read_lines(files.path(found, "receipts.ndjson"), start, limit)
-    receipts = make_receipts(desk.door, [read_receipt(one) for one in lines])
+    rows = read_rows(desk, principal, job, "receipts.ndjson", limit, starting_after)
+    receipts = make_receipts(desk.door, [read_receipt(one) for _, one in rows.named])
     data = [
-        RowReceiptShown(id=str(start + at), row=one["row"], receipt=msgspec.convert(receipt, ReceiptShown))
-        for at, (one, receipt) in enumerate(zip(lines, receipts, strict=True))
+        RowReceiptShown(id=name, row=one["row"], receipt=msgspec.convert(receipt, ReceiptShown))
+        for (name, one), receipt in zip(rows.named, receipts, strict=True)
     ]
-    return answer(ListOf(data=data, has_more=has_more))
+    return answer(ListOf(data=data, has_more=rows.has_more))
 
 
 @get("/mappings", opt=promise(SENDERS, Contract(TAG, answer=ListOf[MappingShown])), sync_to_thread=True)

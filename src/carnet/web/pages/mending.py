@@ -5,6 +5,7 @@ Nothing that is sealed is changed: each of the three is an entry of its own, wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -95,19 +96,17 @@ def withdraw_entry(
     principal: ThePrincipal,
 ) -> Response[str] | Redirect:
     """Take an own entry back, with the reason."""
-    values = read_values(data)
-    with opening_own(desk, principal, passport) as (_, _view, vehicle):
-        one = get_own(vehicle, seq)
-    reason = values.get("reason", "")
-    if reason not in WITHDRAWALS:
-        refused = Refused(Reason.NOT_IN_LIST, f"the reason is one of {', '.join(WITHDRAWALS)}")
-        return _show_entry(request, desk, principal, passport, seq, refused)
-    fields = {"reason": reason} | ({"note": " ".join(values["note"].split())} if values.get("note") else {})
-    new = NewEntry(kind=WITHDRAWN, occurred=_today(desk), fields=fields, corrects=bytes.fromhex(one.entry.statement))
-    try:
-        return _seal(request, desk, principal, vehicle, new, "withdrawn", values.get("key", ""), back=seq)
-    except Refused as refused:
-        return _show_entry(request, desk, principal, passport, seq, refused)
+
+    def make(one: OwnEntryOpened, values: dict[str, str]) -> NewEntry:
+        reason = values.get("reason", "")
+        if reason not in WITHDRAWALS:
+            raise Refused(Reason.NOT_IN_LIST, f"the reason is one of {', '.join(WITHDRAWALS)}")
+        fields = {"reason": reason} | ({"note": " ".join(values["note"].split())} if values.get("note") else {})
+        return NewEntry(
+            kind=WITHDRAWN, occurred=_today(desk), fields=fields, corrects=bytes.fromhex(one.entry.statement)
+        )
+
+    return _speak(request, desk, principal, passport, seq, data, make, "withdrawn")
 
 
 @post(f"{ENTRY}/answer", opt={"policy": WRITERS}, sync_to_thread=True, include_in_schema=False)
@@ -120,22 +119,39 @@ def answer_objection(
     principal: ThePrincipal,
 ) -> Response[str] | Redirect:
     """Contest an objection to an own entry: both stay visible, and whoever reads them judges."""
-    values = read_values(data)
+
+    def make(one: OwnEntryOpened, values: dict[str, str]) -> NewEntry:
+        objection = next((each for each in one.objections if str(each.seq) == values.get("objection")), None)
+        note = " ".join(values.get("note", "").split())
+        if objection is None or not note:
+            raise Refused(Reason.MISSING_FIELD, "say in a few words why the entry is right")
+        return NewEntry(
+            kind=CONTESTED,
+            occurred=_today(desk),
+            fields={"reason": "other", "note": note},
+            contests=bytes.fromhex(objection.statement),
+        )
+
+    return _speak(request, desk, principal, passport, seq, data, make, "answered")
+
+
+def _speak(
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    passport: str,
+    seq: int,
+    data: dict[str, Any],
+    make: Callable[[OwnEntryOpened, dict[str, str]], NewEntry],
+    done: str,
+) -> Response[str] | Redirect:
+    """Seal what a form says about an own entry, and go back to it; or its page again with what was refused."""
     with opening_own(desk, principal, passport) as (_, _view, vehicle):
         one = get_own(vehicle, seq)
-    objection = next((each for each in one.objections if str(each.seq) == values.get("objection")), None)
-    note = " ".join(values.get("note", "").split())
-    if objection is None or not note:
-        refused = Refused(Reason.MISSING_FIELD, "say in a few words why the entry is right")
-        return _show_entry(request, desk, principal, passport, seq, refused)
-    new = NewEntry(
-        kind=CONTESTED,
-        occurred=_today(desk),
-        fields={"reason": "other", "note": note},
-        contests=bytes.fromhex(objection.statement),
-    )
+    values = read_values(data)
     try:
-        return _seal(request, desk, principal, vehicle, new, "answered", values.get("key", ""), back=seq)
+        new = make(one, values)
+        return _seal(request, desk, principal, vehicle, new, done, values.get("key", ""), back=seq)
     except Refused as refused:
         return _show_entry(request, desk, principal, passport, seq, refused)
 
