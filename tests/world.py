@@ -37,7 +37,8 @@ from carnet.passport.statement import (
     compute_submission,
     parse_statement,
 )
-from carnet.proof.assemble import EVERYTHING, OpenedEntry, PlacedLink, Selection, SignedTogether, assemble_bundle
+from carnet.proof.assemble import EVERYTHING, Selection, assemble_bundle
+from carnet.proof.source import OpenedEntry, PlacedLink, SignedTogether
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import Checkpoint, log_key, sign_checkpoint
 from carnet.tlog.joint import join

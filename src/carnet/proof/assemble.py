@@ -8,111 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from operator import itemgetter
-from typing import NamedTuple, Protocol, cast
+from typing import cast
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from carnet.encoding import encode_trusted, unb64
+from carnet.encoding import encode_trusted
 from carnet.errors import InvariantBroken, Reason, Refused
-from carnet.ledger.batch import parse_batch
-from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import get_author, parse_statement
 from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
+from carnet.proof.shared import Shared
+from carnet.proof.source import Document, OpenedEntry, PlacedLink, ProofSource, SignedTogether
 from carnet.tlog.joint import join
-from carnet.tlog.tree import MerkleTree
 from carnet.types import Basis, Mark
-
-Document = dict[str, object]
-
-
-class PlacedLink(NamedTuple):
-    """One link of a chain as its home keeps it: sid 32, signed 32, mark, target 32 bytes; the seal's log index and the
-    place in its batch; the kind of the entry (never proved by it: the signed field is); whether its contents were
-    erased."""
-
-    sid: bytes
-    signed: bytes
-    mark: int
-    target: bytes
-    seal: int
-    position: int
-    kind: str
-    is_erased: bool = False
-
-
-class SignedTogether(Struct, frozen=True, gc=False):
-    """One submission: the digest of its key, its time in ms, the number of its statements and their tree (None for a
-    single one), the signature."""
-
-    key_digest: bytes
-    created_ms: int
-    count: int
-    tree: MerkleTree | None
-    signature: bytes
-
-
-class OpenedEntry(Struct, frozen=True, gc=False):
-    """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending; `index` is its place
-    in the submission."""
-
-    statement: bytes
-    fields: Mapping[str, tuple[bytes, object]]
-    submission: SignedTogether
-    index: int
-
-
-class ProofSource(Protocol):
-    """What a proof is made from. Joint paths are bytes, of ascending indices; documents are the plain objects of the
-    specification."""
-
-    def get_genesis(self) -> Document:
-        """The genesis object."""
-
-    def get_checkpoint(self) -> tuple[int, bytes]:
-        """(size, signed note) of the checkpoint to prove against."""
-
-    def get_record(self, index: int) -> Document:
-        """A log record."""
-
-    def get_records_path(self, indices: Sequence[int], size: int) -> bytes:
-        """Joint path of records in the log of this size."""
-
-    def get_consistency_path(self, old_size: int, size: int) -> list[bytes]:
-        """Consistency path between two log sizes."""
-
-    def get_census_index(self) -> int:
-        """Log index of the newest census below the checkpoint's size."""
-
-    def get_census_path(self, chain: bytes) -> list[bytes]:
-        """Siblings from the root down to the chain's head in that census."""
-
-    def get_links(self, chain: bytes) -> list[PlacedLink]:
-        """All links of the chain, from seq 0 to the tip that the census names."""
-
-    def get_batch_path(self, seal: int, positions: Sequence[int]) -> bytes:
-        """Joint path of links in the batch of the seal at this log index."""
-
-    def get_entry(self, chain: bytes, seq: int) -> OpenedEntry:
-        """The entry at this seq, contents opened; raises Refused(ERASED) when they are gone."""
-
-    def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
-        """As `get_entry`; of an erased entry without its fields."""
-
-    def get_member(self, members: int, member: bytes) -> tuple[int, Document]:
-        """(leaf index, leaf object) of a member in the members tree of the record at this log index."""
-
-    def get_members_path(self, members: int, indices: Sequence[int]) -> bytes:
-        """Joint path of leaves in that tree."""
-
-    def get_line(self, rules: int, *subject: object) -> tuple[int, Document]:
-        """(line index, line object) of `("kind", kind)` or `("class", class)` in the rules of the record at this log
-        index."""
-
-    def get_lines_path(self, rules: int, indices: Sequence[int]) -> bytes:
-        """Joint path of lines in those rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,77 +37,6 @@ class Selection:
 EVERYTHING = Selection()
 IDENTITY = "vehicle.identity/1"
 ALWAYS_SHOWN = frozenset({"kind", "subject", "occurred"})
-
-
-class SealFacts(NamedTuple):
-    """What every link in the batch of one seal needs, or every proof under one census: home, class, the records of
-    members and rules, endorsers."""
-
-    home: bytes
-    class_: int
-    members: int
-    rules: int
-    endorsers: tuple[bytes, ...]
-
-
-class Shared:
-    """What the proofs of one moment have in common, encoded once: records, leaves and lines with their paths, genesis
-    and checkpoint. It belongs to a source that does not change, and is thrown away when that does."""
-
-    def __init__(self, source: ProofSource) -> None:
-        self._source = source
-        self.checkpoint = lru_cache(1)(self._read_checkpoint)
-        self.genesis = lru_cache(1)(lambda: Raw(encode_trusted(source.get_genesis())))
-        self.seal = lru_cache(8192)(self._read_seal)
-        self.census = lru_cache(4)(self._read_census)
-        self.record = lru_cache(8192)(self._encode_record)
-        self.records_path = lru_cache(8192)(self._read_records_path)
-        self.group = lru_cache(1024)(self._encode_group)
-        self.section = lru_cache(1024)(self._encode_section)
-
-    def _read_checkpoint(self) -> tuple[int, bytes]:
-        size, note = self._source.get_checkpoint()
-        return size, note
-
-    def _read_seal(self, index: int) -> SealFacts:
-        record = self._source.get_record(index)
-        batch = parse_batch(unb64(str(record["batch"])))
-        endorsers = tuple(list_endorsers(record))
-        return SealFacts(batch.home, batch.class_, _index_of(record, "members"), _index_of(record, "rules"), endorsers)
-
-    def _read_census(self, index: int) -> SealFacts:
-        record = self._source.get_record(index)
-        home = unb64(str(cast("Document", record["census"])["home"]))
-        endorsers = tuple(list_endorsers(record))
-        return SealFacts(home, CENSUS_CLASS, _index_of(record, "members"), _index_of(record, "rules"), endorsers)
-
-    def _encode_record(self, index: int) -> Raw:
-        """Spec: 4.2."""
-        return Raw(encode_trusted({"index": index, "record": self._source.get_record(index)}))
-
-    def _read_records_path(self, indices: tuple[int, ...]) -> bytes:
-        """Spec: 4.2."""
-        return self._source.get_records_path(indices, self.checkpoint()[0])
-
-    def _encode_group(self, index: int, members: frozenset[bytes]) -> Raw:
-        """Spec: 4.3."""
-        found = sorted((self._source.get_member(index, member) for member in members), key=itemgetter(0))
-        path = self._source.get_members_path(index, [at for at, _ in found])
-        leaves = [{"index": at, "leaf": leaf} for at, leaf in found]
-        return Raw(encode_trusted({"index": index, "leaves": leaves, "path": path}))
-
-    def _encode_section(self, index: int, subjects: frozenset[tuple[object, ...]]) -> Raw:
-        """Spec: 4.4."""
-        found = sorted((self._source.get_line(index, *subject) for subject in subjects), key=itemgetter(0))
-        path = self._source.get_lines_path(index, [at for at, _ in found])
-        lines = [{"index": at, "line": line} for at, line in found]
-        return Raw(encode_trusted({"index": index, "lines": lines, "path": path}))
-
-
-def list_endorsers(record: Document) -> list[bytes]:
-    """The members that endorsed a seal or census."""
-    endorsements = cast("Sequence[Document]", record["endorsements"])
-    return [unb64(str(endorsement["member"])) for endorsement in endorsements]
 
 
 def assemble_bundle(
@@ -437,7 +274,3 @@ class _Draft:
 
 def _is_any(name: str) -> bool:
     return True
-
-
-def _index_of(record: Document, name: str) -> int:
-    return cast("int", cast("Document", record[name])["index"])

@@ -23,7 +23,8 @@ from carnet.node.lookup import HIDDEN, Kinds, find_chain_by_id, get_chain_by_num
 from carnet.node.prepare import ChainRef
 from carnet.node.reader.records import EntryRow, Submission
 from carnet.passport.statement import compute_submission
-from carnet.proof.assemble import Document, Shared, SignedTogether
+from carnet.proof.shared import Shared
+from carnet.proof.source import Document, SignedTogether
 from carnet.tlog.pieces import Bucket, Page, Top, open_piece
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
 from carnet.vault.asker import NODE, Asker, get_asker

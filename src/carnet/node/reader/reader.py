@@ -19,7 +19,8 @@ from carnet.node.lookup import Opened, open_content
 from carnet.node.reader.passports import Passports
 from carnet.passport.fields import get_sealer
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed
-from carnet.proof.assemble import Document, OpenedEntry, PlacedLink, Shared
+from carnet.proof.shared import Shared
+from carnet.proof.source import Document, OpenedEntry, PlacedLink
 from carnet.tlog.joint import compute_joint_path, join
 from carnet.tlog.pieces import find_way
 from carnet.tlog.smt import check_climb
@@ -37,7 +38,7 @@ class Reader(Passports):
             self._shared = Shared(self)
         return self._shared
 
-    # ---- what a proof is made from (carnet.proof.assemble.ProofSource)
+    # ---- what a proof is made from (carnet.proof.source.ProofSource)
 
     def get_genesis(self) -> Document:
         """The genesis object."""

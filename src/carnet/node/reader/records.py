@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from carnet.proof.assemble import SignedTogether
+from carnet.proof.source import SignedTogether
 
 
 class Passport(NamedTuple):
