@@ -213,3 +213,24 @@ def test_verify__a_second_node_with_the_same_names_and_data_is_never_genuine(tmp
     mixed.write_text(forged, encoding="utf-8")
     assert carnet("verify", proofs[0], "--policy", mixed).code != 0
     assert carnet("verify", proofs[1], "--policy", mixed).code != 0
+
+
+def test_verify__many_files_each_as_alone_and_the_gravest_exit_code(tmp_path: Path) -> None:
+    names = ["genuine", "genuine_superseded", "refused_value_changed", "unknown_version", "genuine"]
+    files, at, policy = [], "", ""
+    for name in names:
+        arguments, _ = write_vector(tmp_path, name)
+        files.append(arguments[1])
+        if name == "genuine":
+            at, policy = arguments[3], arguments[5]
+    ran = carnet("verify", *files, "--at", at, "--policy", policy, "--json")
+    alone = [carnet("verify", file, "--at", at, "--policy", policy, "--json") for file in files]
+    assert ran.json_lines == [{"file": file, **one.json} for file, one in zip(files, alone, strict=True)]
+    codes = [one.code for one in alone]
+    assert set(codes) == {0, 10, 11}
+    assert ran.code == 10
+    plain = carnet("verify", *files[:2], files[3], "--at", at, "--policy", policy)
+    assert plain.code == 11
+    assert ["✔", "GENUINE", files[0]] in [line.split() for line in plain.out.splitlines()]
+    assert "3 proofs: 1 cannot tell, 2 genuine." in plain.out
+    assert carnet("verify", *files[:2], "--at", at, "--policy", policy).code == 0

@@ -7,6 +7,7 @@ Needs no node and no network. It refuses to repeat anything that stands in an al
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from carnet.services.verifying import Verification
 
 SHAPE_OF_EXIT = {0: "good", 10: "bad", 11: "unsure", 12: "other"}
+GRAVEST_FIRST = (10, 11, 12, 0)
 SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved": "other", "not_judged": "none"}
 
 
@@ -34,10 +36,11 @@ SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved
             "Is it this vehicle, and does it continue the proof of last year?",
             "carnet verify new.carnet --subject vin:VFZZZZ000J0000000 --since old.carnet",
         ),
+        ("Judge a whole folder: a line for each, and the gravest exit code", "carnet verify proofs/*.carnet"),
         ("For a program", "carnet verify car.carnet --policy network.policy --json"),
     )
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--policy", type=click.Path(path_type=Path), help="The trust policy. Without it: those you keep (carnet trust)."
 )
@@ -55,7 +58,7 @@ SHAPE_OF_STATE = {"ok": "good", "failed": "bad", "cannot_tell": "unsure", "moved
 @click.pass_obj
 def verify(
     session: Session,
-    file: Path,
+    files: tuple[Path, ...],
     policy: Path | None,
     complete: bool,
     max_age: int | None,
@@ -67,6 +70,8 @@ def verify(
 ) -> int:
     """Judge a proof, offline, under a policy that you chose.
 
+    Of several files each is told in a line, as one JSON object with --json; the exit code is the gravest of theirs.
+
     \b
     Exit code   0  genuine, and it answers what you asked
                10  altered: at least one check failed
@@ -76,7 +81,7 @@ def verify(
     from carnet.passport.subject import parse_subject
     from carnet.proof.verify import Asked
     from carnet.services.trusting import read_policy
-    from carnet.services.verifying import read_proof, verify_proof
+    from carnet.services.verifying import read_proof, verify_proof, verify_proofs
     from carnet.types import parse_hex_id
 
     asked = Asked(
@@ -87,8 +92,11 @@ def verify(
         passport=None if passport is None else parse_hex_id(passport.lower()),
     )
     chosen = None if policy is None else (str(policy), read_policy(policy))
-    data = read_proof(None if str(file) == "-" else file)
     now = now_ms() if at is None else at
+    if len(files) > 1:
+        proofs = ((file, read_proof(file)) for file in files)
+        return _show_many(verify_proofs(proofs, now, asked=asked, policy=chosen, home=session.home), is_json)
+    data = read_proof(None if str(files[0]) == "-" else files[0])
     found = verify_proof(data, now, asked=asked, policy=chosen, home=session.home)
     if is_json:
         sys.stdout.buffer.write(found.verdict.to_json())
@@ -97,6 +105,30 @@ def verify(
 
         show_verification(Terminal(), found, now)
     return found.verdict.exit_code
+
+
+def _show_many(judged: Iterator[tuple[Path, Verification]], is_json: bool) -> int:
+    """A line for each proof as soon as it is judged; the gravest of the exit codes."""
+    from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.services.explaining import VERDICTS
+
+    terminal, counts = Terminal(), dict.fromkeys(GRAVEST_FIRST, 0)
+    for file, found in judged:
+        verdict = found.verdict
+        counts[verdict.exit_code] += 1
+        if is_json:
+            write_json_line({"file": str(file), **verdict.to_document()})
+            continue
+        codes = dict.fromkeys([*(one.code for one in verdict.findings.values() if one.code), *verdict.asked])
+        word = VERDICTS[verdict.exit_code][0].upper().ljust(20)
+        said = f"  ({', '.join(codes)})" if codes else ""
+        terminal.say(
+            terminal.shape(SHAPE_OF_EXIT[verdict.exit_code]), " ", (word, "bold"), " ", str(file), (said, "dim")
+        )
+    if not is_json:
+        told = ", ".join(f"{count:,} {VERDICTS[code][0]}" for code, count in counts.items() if count)
+        terminal.say(f"{sum(counts.values()):,} proofs: {told}.")
+    return next((code for code in GRAVEST_FIRST if counts[code]), 0)
 
 
 def show_verification(terminal: Terminal, found: Verification, now: int) -> None:

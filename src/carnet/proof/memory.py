@@ -3,7 +3,9 @@
 A part is known again by all of its bytes, and a check by all that goes into it; only what held is kept. Most of what
 bundles of one moment share is their *ground* (checkpoint, genesis, records, members, rules): it is known again as a
 whole, and what clauses 5.4.1 to 5.4.5 ask of it was then asked before. A bundle is judged as if nothing were kept: what
-is new in it, or does not hold, takes the long way. It refuses to outlive whoever made it.
+is new in it, or does not hold, takes the long way. `carnet verify` of many files is such a verifier, and so is a
+program that judges many bundles by `verify_bundle`; a node judges what strangers send it without one, since it says
+that it keeps nothing of them. It refuses to outlive whoever made it.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ proof may have, and takes no key from it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from carnet.node.home import Home
 from carnet.proof.bundle import MAX_BUNDLE_BYTES
+from carnet.proof.memory import Memory
 from carnet.proof.verify import Asked, Verdict, verify_bundle
 from carnet.services.trusting import find_trust
 from carnet.signing import SignatureCache
@@ -37,11 +39,32 @@ def read_proof(path: Path | None) -> bytes:
         return file.read(MAX_BUNDLE_BYTES + 1)
 
 
+def verify_proofs(
+    proofs: Iterable[tuple[Path, bytes]],
+    now: Millis,
+    *,
+    asked: Asked,
+    policy: tuple[str, Policy] | None = None,
+    home: Home | None = None,
+) -> Iterator[tuple[Path, Verification]]:
+    """Judge many proofs, one after the other. What proofs of one network share is checked once (`proof.memory`), and
+    each is judged as if it stood alone."""
+    memory = Memory()
+    for path, data in proofs:
+        yield path, verify_proof(data, now, asked=asked, policy=policy, home=home, cache=memory)
+
+
 def verify_proof(
-    data: bytes, now: Millis, *, asked: Asked, policy: tuple[str, Policy] | None = None, home: Home | None = None
+    data: bytes,
+    now: Millis,
+    *,
+    asked: Asked,
+    policy: tuple[str, Policy] | None = None,
+    home: Home | None = None,
+    cache: SignatureCache | None = None,
 ) -> Verification:
     """Judge a proof under the given (name, policy), or else under the one that `home` keeps for the proof's network."""
-    cache = SignatureCache(1024)
+    cache = SignatureCache(1024) if cache is None else cache
     if policy is not None:
         return Verification(verify_bundle(data, policy[1], now, asked, cache), policy[0])
     verdict = verify_bundle(data, None, now, asked, cache)
