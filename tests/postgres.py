@@ -1,7 +1,8 @@
 """A real PostgreSQL for the tests: a throw-away cluster on a Unix socket, fsync on, stopped when the run ends.
 
 Each test process starts its own, when the first test asks for it. PostgreSQL refuses to run as root: there it runs as
-the user `postgres`, or `nobody`.
+the user `postgres`, or `nobody`. Its files lie in memory where there is plenty: no test takes a disk's power away, and
+a server that is killed finds in the kernel's memory all that it has written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from urllib.parse import quote
 import pytest
 
 MISSING = "no PostgreSQL server here: initdb is not on the path, nor in /usr/lib/postgresql (Debian: postgresql)"
+ROOM_BYTES = 4 * 2**30
 
 _numbers = count(1)
 
@@ -77,6 +79,7 @@ class Cluster:
         command = [
             str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.sockets), "-p", str(self.port),
             "-c", "listen_addresses=", "-c", "max_connections=50", "-c", "shared_buffers=32MB",
+            "-c", "max_wal_size=256MB",
             *(() if fsync is None else ("-c", f"fsync={fsync}")),
         ]  # fmt: skip
         with (self.sockets / "log").open("ab") as log:
@@ -137,6 +140,13 @@ def find_server_user() -> pwd.struct_passwd | None:
     return names.get("postgres") or names["nobody"]
 
 
+def find_memory() -> Path | None:
+    """A folder whose files are kept in memory, if it has room for every store of a run."""
+    place = Path("/dev/shm")
+    is_roomy = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free >= ROOM_BYTES
+    return place if is_roomy else None
+
+
 @contextmanager
 def run_cluster() -> Iterator[Cluster]:
     """A new cluster, and its end."""
@@ -144,7 +154,7 @@ def run_cluster() -> Iterator[Cluster]:
     if binaries is None:
         pytest.skip(MISSING)
     # Directly under the folder of temporary files: the path of a Unix socket may have a hundred characters.
-    folder = Path(tempfile.mkdtemp(prefix="carnet-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="carnet-pg-", dir=find_memory()))
     cluster = Cluster(binaries, folder / "data", folder)
     user = find_server_user()
     if user is not None:
