@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from carnet.services.giving_way import NICENESS
+from carnet.services.giving_way import MOST, SOMEWHAT
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -25,39 +25,49 @@ def read():
     except OSError:
         return None
 
-give_way()
+for niceness in map(int, sys.argv[1:]):
+    give_way(niceness)
 child = subprocess.run([sys.executable, "-c", "import os; print(os.nice(0))"], capture_output=True, text=True)
 print(json.dumps({"nice": os.nice(0), "child": int(child.stdout), "session": read(), "policy": os.sched_getscheduler(0)
       if hasattr(os, "sched_getscheduler") else None, "batch": getattr(os, "SCHED_BATCH", None)}))
 """
 
 
-def tell(*, leads_session: bool) -> dict[str, Any]:
-    command = [sys.executable, "-c", TELL]
+def tell(*asked: int, leads_session: bool = True) -> dict[str, Any]:
+    command = [sys.executable, "-c", TELL, *map(str, asked)]
     found = subprocess.run(command, capture_output=True, check=True, timeout=60, start_new_session=leads_session)
     told: dict[str, Any] = json.loads(found.stdout)
     return told
 
 
-def test_give_way__the_process_and_what_it_starts_come_last() -> None:
-    told = tell(leads_session=True)
-    assert told["nice"] == told["child"] == NICENESS
-    assert told["policy"] == told["batch"]
-
-
 def is_grouped() -> bool:
     """Whether this system weighs sessions against each other."""
     try:
-        return int(AUTOGROUP.read_text(encoding="ascii").split()[-1]) != NICENESS
+        return int(AUTOGROUP.read_text(encoding="ascii").split()[-1]) != MOST
     except (OSError, ValueError, IndexError):
         return False
+
+
+def test_give_way__the_process_and_what_it_starts_come_last() -> None:
+    told = tell(MOST)
+    assert told["nice"] == told["child"] == MOST
+    assert told["policy"] == told["batch"]
+
+
+@pytest.mark.parametrize("asked", [(SOMEWHAT, MOST), (MOST, SOMEWHAT)])
+def test_give_way__further_but_never_less(asked: tuple[int, ...]) -> None:
+    told = tell(*asked)
+    assert told["nice"] == MOST
+    if is_grouped():
+        assert told["session"] == str(MOST)
+    assert tell(SOMEWHAT)["nice"] == SOMEWHAT
 
 
 @pytest.mark.parametrize("leads_session", [True, False])
 def test_give_way__its_session_does_and_another_s_does_not(leads_session: bool) -> None:
     """Without it, a session of one process weighs as much as that of those who answer, whatever its nice value."""
-    told = tell(leads_session=leads_session)
+    told = tell(MOST, leads_session=leads_session)
     if is_grouped():
-        assert (told["session"] == str(NICENESS)) is leads_session
+        assert (told["session"] == str(MOST)) is leads_session
     else:
-        assert told["nice"] == NICENESS
+        assert told["nice"] == MOST

@@ -1,4 +1,4 @@
-"""Taking in the file of one job: `python -m carnet.services.filing.taking`, started by `watching` and by nobody else.
+"""Taking in the file of one job, in a process of its own that `watching` starts and nobody else does.
 
 It is told its job in one line on its standard input, works in a process of its own with a limit on its memory, and
 seals through the node's door. It refuses to read more rows, or more unpacked bytes, than a file may have.
@@ -65,8 +65,6 @@ def main() -> int:
         # Nothing came for whoever stood ready.
         return 0
     order = json.loads(line)
-    # Nobody waits for it as others wait for an answer.
-    give_way()
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     home = Home(Path(order["home"]))
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
@@ -74,6 +72,9 @@ def main() -> int:
     job = files.find(order["job"])
     if job is None or job.state != "running":
         return 0
+    if job.stage != "look":
+        # Nobody sits before it.
+        give_way()
     writer = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
     try:
         take(files, writer, job, read=lambda: Reader(home, ring, is_one_of_many=True))
@@ -303,7 +304,3 @@ class _Teller:
         new = path.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(count(self._source.position)))
         new.replace(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,12 @@ from carnet.errors import Reason
 from carnet.node.keyring import KeyRing
 from carnet.services.filing.records import BELL, Files, Job, Stage
 
-TAKER: Final = (sys.executable, "-m", "carnet.services.filing.taking")
+# It gives way from the beginning: to load what it needs takes as long as some thousands of rows.
+_TAKE: Final = (
+    "import sys; from carnet.services.giving_way import SOMEWHAT, give_way; give_way(SOMEWHAT);"
+    " from carnet.services.filing.taking import main; sys.exit(main())"
+)
+TAKER: Final = (sys.executable, "-c", _TAKE)
 LANES: Final[tuple[Stage, ...]] = ("look", "look", "prepare", "seal", "seal")
 TICK_S: Final = 0.05
 LOOKS_EVERY_S: Final = 0.5
