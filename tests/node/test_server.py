@@ -12,7 +12,8 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.types import Basis
-from carnet.vault.postgres import describe_url, plan_copy, plan_update, translate
+from carnet.vault.bulk import plan_copy, plan_update, plan_upsert
+from carnet.vault.postgres import describe_url, translate
 from carnet.vault.store import PostgresError, open_store
 from carnet.vault.tables import metadata
 from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
@@ -176,6 +177,24 @@ def test_plan_update__reads_the_update() -> None:
     for other in ("UPDATE chain SET closed=1 WHERE id=?", "UPDATE chain SET closed=?", "DELETE FROM chain WHERE id=?"):
         with pytest.raises(ValueError, match="at once"):
             plan_update(other)
+
+
+def test_plan_upsert__reads_the_insert() -> None:
+    piece = "INSERT INTO census_piece VALUES (?,?) ON CONFLICT (id) DO UPDATE SET content = excluded.content"
+    inserting, types = plan_upsert(piece)
+    assert types == ["int8", "bytea"]
+    assert inserting == (
+        b'INSERT INTO "census_piece" SELECT * FROM unnest(%s::int8[], %s::bytea[])'
+        b" ON CONFLICT (id) DO UPDATE SET content = excluded.content"
+    )
+    for other in (
+        "INSERT INTO census_piece VALUES (?,?)",
+        "INSERT INTO census_piece VALUES (?) ON CONFLICT DO NOTHING",
+        "INSERT INTO census_piece VALUES (?,NULL) ON CONFLICT DO NOTHING",
+        "INSERT INTO census_piece (id, content) VALUES (?,?) ON CONFLICT DO NOTHING",
+    ):
+        with pytest.raises(ValueError, match="at once"):
+            plan_upsert(other)
 
 
 @pytest.mark.parametrize(

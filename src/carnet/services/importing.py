@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -48,6 +49,10 @@ of these by itself."""
 
 MAX_BATCH_ROWS = 4 * BATCH_ROWS
 """A vehicle is not split between batches, unless it alone has as many rows as this."""
+
+SWITCH_S = 0.0005
+"""How long the thread that reads the file may keep another one from going on with a commit: Python's own 5 ms, at each
+of some forty answers of a server, were more than a batch takes."""
 
 
 class Format(NamedTuple):
@@ -108,7 +113,9 @@ def import_file(
     writer.check_alive()
     with PreparePool(writer.context(), worker_count) as pool:
         run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
-        thresholds = look_for_cycles_rarely()
+        thresholds, before = look_for_cycles_rarely(), sys.getswitchinterval()
+        # A commit in another thread asks for the interpreter each time the disk or the server has answered.
+        sys.setswitchinterval(SWITCH_S)
         try:
             for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
                 run.add(batch)
@@ -117,6 +124,7 @@ def import_file(
             run.forget()
             raise
         finally:
+            sys.setswitchinterval(before)
             gc.set_threshold(*thresholds)
             gc.unfreeze()
     take_census_if_due(writer)

@@ -28,7 +28,7 @@ def write_pieces(connection: Connection, written: Mapping[int, bytes | None]) ->
     connection.executemany("DELETE FROM census_piece WHERE id = ?", gone)
     # Ascending: neighbours share a page.
     kept = sorted((number, Blob(content)) for number, content in written.items() if content is not None)
-    connection.executemany(
+    connection.upsert_many(
         "INSERT INTO census_piece VALUES (?,?) ON CONFLICT (id) DO UPDATE SET content = excluded.content", kept
     )
 
@@ -45,7 +45,7 @@ def note_new(connection: Connection, chains: Iterable[int]) -> None:
 
 def note_changed(connection: Connection, chains: Iterable[int]) -> None:
     """Note chains, by number, whose head is another than in the latest census; each may be noted again."""
-    connection.executemany(
+    connection.upsert_many(
         "INSERT INTO census_changed VALUES (?) ON CONFLICT DO NOTHING", [(number,) for number in chains]
     )
 

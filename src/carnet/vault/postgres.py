@@ -20,15 +20,15 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Table, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
 
 from carnet.errors import Reason, Refused
 from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
+from carnet.vault.bulk import plan_copy, plan_update, plan_upsert, turn_rows
 from carnet.vault.guarding import NAME_ROLE, drop_guard
-from carnet.vault.people.tables import people
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
 
@@ -66,10 +66,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin 
 """
 
 _PARAMETER: Final = re.compile(r"\?|(?<!:):([a-z_0-9]+)")
-_INSERT: Final = re.compile(r"INSERT INTO (\w+)(?: \(([^)]+)\))? VALUES ?\(([^)]+)\)")
-_UPDATE: Final = re.compile(r"UPDATE (\w+) SET (\w+ ?= ?\?(?:, ?\w+ ?= ?\?)*) WHERE (\w+) ?= ?\?")
 _TYPES: Final = {"SERIAL": "BIGINT", "INTEGER": "BIGINT", "BLOB": "BYTEA"}
-_COPY_TYPES: Final = {"INTEGER": "int8", "BLOB": "bytea", "TEXT": "text"}
 
 
 class PostgresConnection:
@@ -81,7 +78,7 @@ class PostgresConnection:
         """`is_guarded`: it asks under the policies of `vault.guarding`, for whomever `vault.asker` names."""
         self.driver, self.is_guarded = driver, is_guarded
         self._streams = 0
-        self._prefers_indexes = False
+        self._prefers_indexes = self._is_together = False
         self.asks_as_node = False
         # For whom the server was told that is asked: in this session, and in this transaction alone.
         self._session, self._transaction = NOBODY, NOBODY
@@ -140,7 +137,7 @@ class PostgresConnection:
 
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> None:
         """COPY in binary where there are many rows; what the statement says is NULL is left out of the columns."""
-        if len(rows) < COPY_ROWS:
+        if len(rows) < COPY_ROWS or self._is_together:
             self.executemany(statement, rows)
             return
         self._say_who_asks()
@@ -151,18 +148,32 @@ class PostgresConnection:
             for row in rows:
                 write_row(row)
 
+    def upsert_many(self, statement: str, rows: Sequence[Any], /) -> None:
+        """A statement for some thousands of rows, which go as one array for each column."""
+        self._say_who_asks()
+        inserting, types = plan_upsert(statement)
+        for at in range(0, len(rows), STREAM_ROWS):
+            with _own_errors():
+                self.driver.execute(inserting, turn_rows(types, rows[at : at + STREAM_ROWS]), binary=True)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """The driver's pipeline: one question to the server for all of them. COPY cannot be part of it."""
+        with _own_errors(), self.driver.pipeline():
+            self._is_together = True
+            try:
+                yield
+            finally:
+                self._is_together = False
+
     def update_many(self, statement: str, rows: Sequence[Any], /) -> None:
         """One statement for all rows, which go as one array for each column."""
         if not rows:
             return
         self._say_who_asks()
         updating, types = plan_update(statement)
-        columns = [
-            [None if value is None else bytes(value) for value in column] if type_ == "bytea" else list(column)
-            for type_, column in zip(types, zip(*rows, strict=True), strict=True)
-        ]
         with _own_errors():
-            self.driver.execute(updating, columns, binary=True)
+            self.driver.execute(updating, turn_rows(types, rows), binary=True)
 
     def stream(self, statement: str, parameters: Any = (), /) -> Iterator[Any]:
         """By a cursor of the server, a few thousand rows at once."""
@@ -425,50 +436,6 @@ def _name_types(element: CreateColumn, compiler: Any, **options: Any) -> str:
 def translate(statement: str) -> bytes:
     """A statement as psycopg takes it: `%s` for `?`, `%(name)s` for `:name`."""
     return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement.replace("%", "%%")).encode()
-
-
-def find_table(name: str) -> Table:
-    """A table of the node's store, or of the store of people, which share a database. Raises KeyError for another."""
-    table = metadata.tables.get(name)
-    return people.tables[name] if table is None else table
-
-
-@lru_cache(256)
-def plan_copy(statement: str) -> tuple[bytes, list[str]]:
-    """The COPY that does what an INSERT of ours does, and the types of its columns; raises ValueError for another
-    statement."""
-    found = _INSERT.fullmatch(statement)
-    if found is None:
-        raise ValueError(f"not an INSERT that can be copied: {statement}")
-    table = find_table(found[1])
-    names = [name.strip() for name in found[2].split(",")] if found[2] else [column.name for column in table.columns]
-    values = [value.strip() for value in found[3].split(",")]
-    if set(values) - {"?", "NULL"} or len(values) != len(names):
-        raise ValueError(f"not an INSERT that can be copied: {statement}")
-    chosen = [name for name, value in zip(names, values, strict=True) if value == "?"]
-    listed = ", ".join(f'"{name}"' for name in chosen)
-    types = [_COPY_TYPES[str(table.columns[name].type)] for name in chosen]
-    return f'COPY "{table.name}" ({listed}) FROM STDIN (FORMAT BINARY)'.encode(), types
-
-
-@lru_cache(256)
-def plan_update(statement: str) -> tuple[bytes, list[str]]:
-    """The UPDATE from arrays that does what an UPDATE of ours does for each row, and the types of its columns; raises
-    ValueError for another statement."""
-    found = _UPDATE.fullmatch(statement)
-    if found is None:
-        raise ValueError(f"not an UPDATE that can be made at once: {statement}")
-    table = find_table(found[1])
-    names = [part.partition("=")[0].strip() for part in found[2].split(",")]
-    types = [_COPY_TYPES[str(table.columns[name].type)] for name in (*names, found[3])]
-    changes = ", ".join(f'"{name}" = given."{name}"' for name in names)
-    arrays = ", ".join(f"%s::{type_}[]" for type_ in types)
-    listed = ", ".join(f'"{name}"' for name in (*names, found[3]))
-    made = (
-        f'UPDATE "{table.name}" SET {changes} FROM unnest({arrays}) AS given({listed})'  # noqa: S608 - our own words
-        f' WHERE "{table.name}"."{found[3]}" = given."{found[3]}"'
-    )
-    return made.encode(), types
 
 
 @contextmanager

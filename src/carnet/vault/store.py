@@ -8,6 +8,7 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol
@@ -99,6 +100,14 @@ class Connection(Protocol):
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `INSERT INTO table VALUES (?, NULL, …)`: COPY on PostgreSQL, where rows are many."""
 
+    def upsert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
+        """As `executemany` for `INSERT INTO table VALUES (?, …) ON CONFLICT …`, each key once: few statements on
+        PostgreSQL."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """Within the block nothing is read, and an error may show at its end only: on PostgreSQL all that is written
+        is one question."""
+
     def update_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `UPDATE table SET a=?, b=? WHERE key=?`: one statement on PostgreSQL."""
 
@@ -154,11 +163,16 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     is_lost = False
     insert_many = sqlite.Connection.executemany
     update_many = sqlite.Connection.executemany
+    upsert_many = sqlite.Connection.executemany
     stream = sqlite.Connection.execute
 
     def is_usable(self) -> bool:
         """See `Connection`: a file is not lost meanwhile."""
         return True
+
+    def together(self) -> AbstractContextManager[object]:
+        """See `Connection`."""
+        return nullcontext()
 
     def prefer_indexes(self) -> None:
         """See `Connection`."""

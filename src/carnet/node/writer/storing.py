@@ -54,13 +54,15 @@ def make_seals(
     return commands, seals
 
 
-def store_placed(
-    connection: Connection, placing: Placing, seals: Sequence[Seal], before: State, node_id: bytes
-) -> None:
-    """Write what was placed after the state `before`, whose seals are in the log already."""
+def store_signed(connection: Connection, placing: Placing, seals: Sequence[Seal]) -> None:
+    """Write the seals, which are in the log already, and the submissions: a few rows. Nothing is read."""
     connection.insert_many("INSERT INTO seal VALUES (?,?,?,?)", seals)
     connection.executemany("INSERT INTO author_key VALUES (?,?,?,?)", placing.new_keys.values())
     connection.insert_many("INSERT INTO submission VALUES (?,?,?,?,?,?,?,?,?,?)", placing.submissions)
+
+
+def store_linked(connection: Connection, placing: Placing, before: State, node_id: bytes) -> None:
+    """Write the chains and entries that were placed after the state `before`."""
     _write_chains(connection, placing.heads.values(), before, node_id)
     # In the order of the tree they go into: neighbours share a page.
     connection.insert_many(_ENTRY, sorted(placing.entries))

@@ -26,7 +26,7 @@ from carnet.node.prepare import Group, Job, Prepared, Preparer, count_random_byt
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_node_key
 from carnet.node.writer.clearing import Clearing
-from carnet.node.writer.storing import make_seals, store_placed
+from carnet.node.writer.storing import make_seals, store_linked, store_signed
 from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors
 from carnet.vault.store import move_log
@@ -235,8 +235,10 @@ class Writer(Clearing):
             return
         before = self._book.state
         commands, seals = make_seals(before, self._node_id, self._node, placing.batches)
-        self._write_block(at, commands)
-        store_placed(self._connection, placing, seals, before, self._node_id)
+        with self._connection.together():
+            self._write_block(at, commands)
+            store_signed(self._connection, placing, seals)
+        store_linked(self._connection, placing, before, self._node_id)
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
         self._keep_heads(placing.heads)
