@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from carnet.node.own_readings import MOST, read_own_readings
 from carnet.services.filing.reading import DOUBTS, READING, Reading
 from carnet.services.filing.records import Files, Job, Wish, read_lines
 from carnet.services.filing.taking import take
@@ -140,3 +141,15 @@ def test_file__the_readings_of_others_are_not_told(shop: Workshop) -> None:
     shop.be("clerk")
     files, job = look(shop, f"{VIN};2023-04-02;8000\n")
     assert read_lines(files.path(job, DOUBTS), 0, 10)[0] == []
+
+
+def test_file__of_each_vehicle_the_last_readings_are_compared(shop: Workshop) -> None:
+    for day in range(1, MOST + 2):
+        shop.seal(day=f"2023-03-{day:02d}", odometer=str(80_000 + day))
+    with shop.lodge.node.read() as reader:
+        chain = reader.get_chain(bytes.fromhex(shop.passport[4:]))
+        found = read_own_readings(reader, shop.members["garage"], [chain])
+        assert [one.value for one in found[chain.id]] == [80_000 + day for day in range(MOST + 1, 1, -1)]
+        (last,) = read_own_readings(reader, shop.members["garage"], [chain], most=1)[chain.id]
+        assert (last.value, last.day, last.unit) == (80_000 + MOST + 1, f"2023-03-{MOST + 1:02d}", "km")
+        assert read_own_readings(reader, shop.members["other"], [chain]) == {}

@@ -39,12 +39,13 @@ class OwnReading(NamedTuple):
 
 
 def read_own_readings(
-    reader: Reader, member: MemberId, chains: Iterable[ChainRef], *, besides: int | None = None
+    reader: Reader, member: MemberId, chains: Iterable[ChainRef], *, besides: int | None = None, most: int = MOST
 ) -> dict[int, list[OwnReading]]:
     """A member's standing readings in these passports, by the number of the chain: two questions for all of them.
 
     What was corrected or withdrawn is left out, and so is the entry at the place `besides`, which is being corrected,
-    and whatever was said on a holder's word. Raises Refused(UNKNOWN_MEMBER).
+    and whatever was said on a holder's word. Of each passport at most `most` are opened, those that were sealed last.
+    Raises Refused(UNKNOWN_MEMBER).
     """
     refs = {ref.id: ref for ref in chains}
     numbers, kinds = sorted(refs), _find_kinds(reader)
@@ -61,7 +62,7 @@ def read_own_readings(
     found: dict[int, list[OwnReading]] = {}
     for chain, seq, kind_id, sid, secret, content in ask_many(reader.connection, query, numbers):
         own = found.setdefault(chain, [])
-        if len(own) >= MOST or seq == besides or (chain, bytes(sid)) in gone:
+        if len(own) >= most or seq == besides or (chain, bytes(sid)) in gone:
             continue
         kind, names = reader.stored_kinds.names_of[kind_id]
         reading = _read(seq, kind, open_content(refs[chain], kind, names, sid, secret, content).fields)
