@@ -22,9 +22,11 @@ from tests.web.town import WebTown, serving_town
 CURL = re.compile(r"^curl -s (http://127\.0\.0\.1:8140)(/v1/sandbox/\S+)$", re.MULTILINE)
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[WebTown]:
-    with serving_town(tmp_path, network="test.example.org") as town:
+@pytest.fixture(params=["sqlite", "postgres"])
+def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WebTown]:
+    """A database shows a visitor no passport by itself: those of the sandbox are opened for them."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").make_url()
+    with serving_town(tmp_path, network="test.example.org", store_url=url) as town:
         open_sandbox(town.service.node.writers[0])
         yield town
 

@@ -7,6 +7,8 @@ vehicles are, and to show anything else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Refused
@@ -16,6 +18,7 @@ from carnet.node.writer import Writer
 from carnet.services.access import View, refuse_unknown
 from carnet.services.accounts.office import is_test_network
 from carnet.types import Basis, Mark, Subject
+from carnet.vault.asker import asking_as_node
 from carnet.vault.codes import HISTORY
 
 VEHICLE: Final = Subject("sandbox", "CARNET-1")
@@ -102,6 +105,15 @@ def get_view(reader: Reader, passport: bytes | None = None) -> View:
         if view is not None and passport in (None, view.passport):
             return view
     raise refuse_unknown(passport)
+
+
+@contextmanager
+def opening(reader: Reader, passport: bytes) -> Iterator[View]:
+    """What anybody sees of a vehicle of the sandbox, opened within the block, also for a visitor. Raises as
+    `get_view`."""
+    view = get_view(reader, passport)
+    with asking_as_node():
+        yield view
 
 
 def _find_view(reader: Reader, subject: Subject) -> View | None:

@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery
 from carnet.errors import Reason
 from carnet.services.names import Prefix, format_name
 from carnet.services.proving import prove
-from carnet.services.sandbox import get_view, list_views
+from carnet.services.sandbox import list_views, opening
 from carnet.services.showing import find_census_time
 from carnet.services.timelines import DEFAULT_LIMIT, EntryShown, Opened, PassportShown, Wanted
 from carnet.web.api.answers import AnyRequest, answer_fresh
@@ -43,8 +43,8 @@ def list_sandbox(desk: TheDesk, request: AnyRequest) -> Response[bytes]:
 )
 def get_sandbox(desk: TheDesk, request: AnyRequest, passport: FromPath[str]) -> Response[bytes]:
     """One of them at a glance, as `/v1/passports/…` shows a vehicle to its holder."""
-    with desk.reading() as reader:
-        opened = Opened(reader, get_view(reader, get_passport_id(passport)))
+    with desk.reading() as reader, opening(reader, get_passport_id(passport)) as view:
+        opened = Opened(reader, view)
         return answer_fresh(request, opened.describe_passport(find_census_time(reader)))
 
 
@@ -61,8 +61,8 @@ def list_sandbox_entries(
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Its timeline, newest first."""
-    with desk.reading() as reader:
-        opened = Opened(reader, get_view(reader, get_passport_id(passport)))
+    with desk.reading() as reader, opening(reader, get_passport_id(passport)) as view:
+        opened = Opened(reader, view)
         page = opened.list(Wanted(limit=limit, starting_after=starting_after))
     return answer_fresh(request, ListOf(data=page.entries, has_more=page.has_more))
 
@@ -74,8 +74,8 @@ def list_sandbox_entries(
 )
 def get_sandbox_proof(desk: TheDesk, passport: FromPath[str]) -> Response[bytes]:
     """Its proof, which verifies under this network's policy, and under no other's."""
-    with desk.reading() as reader:
-        proved = prove(desk.door, reader, get_view(reader, get_passport_id(passport)), desk.clock())
+    with desk.reading() as reader, opening(reader, get_passport_id(passport)) as view:
+        proved = prove(desk.door, reader, view, desk.clock())
     return Response(proved.data, media_type=PROOF)
 
 
