@@ -11,22 +11,24 @@ from typing import Any
 import psycopg
 import pytest
 
+from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.outbound.addresses import Reach
 from carnet.services.accounts.auditing import Action, list_events, record_alone
-from carnet.services.accounts.clients import add_client, issue_key, list_clients
+from carnet.services.accounts.clients import add_client, end_client, issue_key, list_clients
 from carnet.services.accounts.office import OPERATOR_HERE, Office, Visit, name_id, open_office
 from carnet.services.accounts.registry import Post, insert_account, list_accounts, list_last_seen, list_names
 from carnet.services.accounts.sessions import begin_session, list_sessions
 from carnet.services.asking import asking_as
-from carnet.services.claims import list_codes, list_contests
-from carnet.services.filing.mappings import list_saved
+from carnet.services.claims import list_codes, list_contests, revoke_code
+from carnet.services.filing.mappings import list_saved, remove, rename
 from carnet.services.holdings import Holdings, begin_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.services.quotas import list_quotas, set_quota
 from carnet.services.upkeep.jobs import list_jobs, queue_check
 from carnet.services.upkeep.telling import list_telling
-from carnet.services.webhooks.endpoints import add_endpoint, list_endpoints
+from carnet.services.webhooks.endpoints import add_endpoint, end, list_endpoints, rotate
+from carnet.services.webhooks.messages import replay
 from carnet.vault.guarding import NAME, POLICIES
 from tests.node.home import make_node
 from tests.postgres import Cluster
@@ -43,6 +45,8 @@ class Rows:
     office: Office
     holders: list[str]
     staff: list[str]
+    clients: list[str]
+    webhooks: list[str]
 
     def holder(self) -> Principal:
         return Principal(Standing.HOLDER, account=self.holders[0])
@@ -59,11 +63,14 @@ def rows(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     office = replace(open_office(Home(node.path), "test.example"), clock=node.clock)
     made = {name: _make_account(office, Post(Standing.HOLDER, None, None)) for name in ("mine", "other")}
     staff = [_make_account(office, Post(Standing.STAFF, member, Role.ADMIN)) for member in (MINE, OTHERS)]
+    clients, webhooks = list[str](), list[str]()
     for member, account in zip((MINE, OTHERS), made.values(), strict=True):
         client = add_client(office, OPERATOR_HERE, member, "x", frozenset({Scope.FILES}))
         issue_key(office, OPERATOR_HERE, client.public_id)
+        clients.append(client.public_id)
         set_quota(office, OPERATOR_HERE, member, 9)
-        add_endpoint(office, OPERATOR_HERE, member, "https://93.184.216.34/x", reach=Reach())
+        webhook = add_endpoint(office, OPERATOR_HERE, member, "https://93.184.216.34/x", reach=Reach())
+        webhooks.append(webhook.public_id)
         record_alone(office, Action.DENIED, Principal(Standing.STAFF, account=account, member=member))
         id_ = bytes.fromhex(account[4:])
         with office.people.write() as connection:
@@ -84,7 +91,7 @@ def rows(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 (id_, member),
             )
     queue_check(office, 1)
-    yield Rows(url, replace(office, people=inside), [*made.values()], staff)
+    yield Rows(url, replace(office, people=inside), [*made.values()], staff, clients, webhooks)
     inside.close()
     office.people.close()
 
@@ -154,3 +161,47 @@ def test_operator__is_given_what_the_service_is_run_with(rows: Rows, ask: Callab
     with asking_as(OPERATOR):
         assert ask(rows.office, OPERATOR)
     assert not ask(rows.office, OPERATOR), "nobody asks: nothing is seen"
+
+
+ACTS: dict[str, tuple[Reason, Callable[[Office, Rows], object]]] = {
+    "rename a mapping": (
+        Reason.NOT_FOUND,
+        lambda office, rows: rename(office, rows.clerk(1), OTHERS, f"map_{rows.holders[1][4:]}", "y"),
+    ),
+    "remove a mapping": (
+        Reason.NOT_FOUND,
+        lambda office, rows: remove(office, rows.clerk(1), OTHERS, f"map_{rows.holders[1][4:]}"),
+    ),
+    "revoke a code": (
+        Reason.NOT_FOUND,
+        lambda office, rows: revoke_code(office, OPERATOR, f"cod_{rows.holders[1][4:]}", member=OTHERS),
+    ),
+    "issue a key": (Reason.UNKNOWN_CLIENT, lambda office, rows: issue_key(office, OPERATOR, rows.clients[1])),
+    "end a client": (Reason.UNKNOWN_CLIENT, lambda office, rows: end_client(office, OPERATOR, rows.clients[1])),
+    "rotate a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: rotate(office, OPERATOR, rows.webhooks[1])),
+    "end a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: end(office, OPERATOR, rows.webhooks[1])),
+    "replay": (
+        Reason.UNKNOWN_WEBHOOK,
+        lambda office, rows: replay(office, OPERATOR, rows.webhooks[1], since=0),
+    ),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_act__does_nothing_to_anothers_though_the_application_lets_it(rows: Rows, act: str) -> None:
+    """The clerk of one member acts, and the service takes them for an operator or for the other member's."""
+    reason, do = ACTS[act]
+    with asking_as(rows.clerk()):
+        with pytest.raises(Refused) as caught:
+            do(rows.office, rows)
+        assert caught.value.reason is reason
+
+
+def test_act__of_whose_it_is_is_done(rows: Rows) -> None:
+    """The same acts, asked for by the other member's own clerk: so it is the asker who makes the difference."""
+    with asking_as(rows.clerk(1)):
+        for act in ACTS:
+            if act not in ("end a client", "end a webhook", "remove a mapping"):
+                ACTS[act][1](rows.office, rows)
+        for act in ("end a client", "end a webhook", "remove a mapping"):
+            ACTS[act][1](rows.office, rows)

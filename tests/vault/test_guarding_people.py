@@ -14,7 +14,7 @@ from carnet.node.home import Home
 from carnet.services.guarding import set_up_guard
 from carnet.types import Basis
 from carnet.vault.asker import NOBODY, NODE, Asker, Office, asking_for
-from carnet.vault.guarding import NAME, OPEN, POLICIES
+from carnet.vault.guarding import CHANGES, NAME, POLICIES
 from carnet.vault.people.store import PeopleStore, open_people_store
 from carnet.vault.people.tables import people
 from carnet.vault.postgres import connect
@@ -45,6 +45,7 @@ WHOSE: list[tuple[str, Asker, dict[str, Any], dict[str, Any]]] = [
     ("client", STAFF, {"id": ACCOUNT, "member": MEMBER}, {"id": OTHER, "member": OTHER}),
     ("api_key", STAFF, {"client": ACCOUNT}, {"client": OTHER}),
     ("oauth_key", STAFF, {"client": ACCOUNT}, {"client": OTHER}),
+    ("access_token", STAFF, {"client": ACCOUNT}, {"client": OTHER}),
     ("holding", HOLDER, {"account": ACCOUNT}, {"account": OTHER}),
     ("claim_code", STAFF, {"member": MEMBER}, {"member": OTHER}),
     ("contest", HOLDER, {"claimant": ACCOUNT}, {"claimant": OTHER}),
@@ -58,10 +59,11 @@ WHOSE: list[tuple[str, Asker, dict[str, Any], dict[str, Any]]] = [
     ("app_view", HOLDER, {"account": ACCOUNT}, {"account": OTHER}),
     ("approval", HOLDER, {"asked_by": ACCOUNT_NAME}, {"asked_by": OTHER_NAME}),
     ("member_quota", STAFF, {"member": MEMBER}, {"member": OTHER}),
+    ("api_calls", STAFF, {"member": MEMBER}, {"member": OTHER}),
 ]
 """For a table, who asks, a row of theirs and another's."""
 
-NODES_OWN = ["ceremony", "access_token", "seen_once", "throttle", "idempotency", "webhook_cursor"]
+NODES_OWN = ["ceremony", "seen_once", "throttle", "idempotency", "webhook_cursor"]
 """Tables of which nobody else is shown anything."""
 
 
@@ -86,7 +88,7 @@ def store(url: str) -> Iterator[PeopleStore]:
             owner.execute(f"TRUNCATE {', '.join(people.tables)}".encode())
 
 
-def insert(store: PeopleStore, table: str, **given: Any) -> None:
+def insert(store: PeopleStore, table: str, *, is_node: bool = True, **given: Any) -> None:
     """A row with these values; the others are made up, each text and each number of bytes its own."""
     chosen = CHOSEN.get(table, {}) | given
     row = {}
@@ -94,13 +96,19 @@ def insert(store: PeopleStore, table: str, **given: Any) -> None:
         made = {"BLOB": repr(sorted(given.items())).encode(), "TEXT": "x", "INTEGER": 1}[str(column.type)]
         row[column.name] = chosen.get(column.name, None if column.nullable else made)
     marks = ", ".join("?" * len(row))
-    with store.write() as connection:
+    with store.write() if is_node else store.change() as connection:
         connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
 def insert_owners(store: PeopleStore, table: str) -> None:
     """The rows that a row of this table belongs to, one of whoever asks and another's."""
-    owners = {"session": "account", "api_key": "client", "oauth_key": "client", "webhook_message": "webhook"}
+    owners = {
+        "session": "account",
+        "api_key": "client",
+        "oauth_key": "client",
+        "access_token": "client",
+        "webhook_message": "webhook",
+    }
     owner = owners.get(table)
     if owner is not None:
         _, _, mine, theirs = next(one for one in WHOSE if one[0] == owner)
@@ -119,8 +127,9 @@ def set_policy(url: str, table: str, seen: str) -> None:
 
 
 def test_policies__every_table_of_people_is_decided_and_tried_here() -> None:
-    assert set(POLICIES) | OPEN == {*people.tables, "passport_key"}
-    assert {table for table, *_ in WHOSE} | {*NODES_OWN, "upkeep_job", "attachment"} == set(POLICIES) - {"passport_key"}
+    assert set(POLICIES) == {*people.tables, "passport_key"}
+    tried = {table for table, *_ in WHOSE} | {*NODES_OWN, "upkeep_job", "attachment"}
+    assert tried == set(POLICIES) - {"passport_key", "appearance"}
 
 
 @pytest.mark.parametrize("table, asker, mine, theirs", WHOSE, ids=[f"{one[0]}-{[*one[2]][-1]}" for one in WHOSE])
@@ -178,25 +187,76 @@ def test_operator__sees_what_the_service_is_run_with_and_no_more(store: PeopleSt
         insert(store, table)
     operator = Asker(Office.OPERATOR, account=b"p" * 16)
     kept = {table for table in people.tables if not count(store, table, operator)}
-    hers = {"app_view", "attachment", "holding", "passkey", "recovery_code", "saved_mapping"}
+    hers = {"api_calls", "app_view", "attachment", "holding", "passkey", "recovery_code", "saved_mapping"}
     # Made up here without the rows that they belong to.
-    through = {"api_key", "oauth_key", "session", "webhook_message"}
+    through = {"access_token", "api_key", "oauth_key", "session", "webhook_message"}
     assert kept - through == hers | set(NODES_OWN)
 
 
-def test_row__is_written_by_the_node_alone(store: PeopleStore) -> None:
-    """What reads for a caller changes nothing, not even a row of theirs."""
-    insert(store, "saved_mapping", member=MEMBER)
-    with asking_for(STAFF), store.read() as connection:
-        assert connection.execute("UPDATE saved_mapping SET name = 'y'").rowcount == 0
-        assert connection.execute("DELETE FROM saved_mapping").rowcount == 0
+def run_as(store: PeopleStore, asker: Asker, statement: str, values: tuple[Any, ...] = ()) -> int:
+    """Change rows for somebody, who may read all of them; how many there were."""
+    with asking_for(asker), store.change() as connection:
+        return int(connection.execute(statement, values).rowcount)
+
+
+@pytest.mark.parametrize("table", sorted(set(people.tables) - set(CHANGES)))
+def test_row__of_these_tables_is_changed_by_the_node_alone(store: PeopleStore, url: str, table: str) -> None:
+    insert(store, table)
+    set_policy(url, table, "true")
+    column = next(iter(people.tables[table].columns)).name
+    try:
+        for asker in (HOLDER, STAFF, Asker(Office.OPERATOR, account=ACCOUNT), NOBODY):
+            assert run_as(store, asker, f"UPDATE {table} SET {column} = {column}") == 0
+            assert run_as(store, asker, f"DELETE FROM {table}") == 0
+        assert run_as(store, NODE, f"DELETE FROM {table}") == 1
+    finally:
+        set_policy(url, table, POLICIES[table])
+
+
+CHANGED = [one for one in WHOSE if one[0] in CHANGES and one[0] != "event"]
+LOOK = ("appearance", STAFF, {"member": MEMBER}, {"member": OTHER})
+
+
+@pytest.mark.parametrize("table, asker, mine, theirs", [*CHANGED, LOOK], ids=[one[0] for one in [*CHANGED, LOOK]])
+def test_row__is_changed_by_whose_it_is_and_by_no_other(
+    store: PeopleStore, url: str, table: str, asker: Asker, mine: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    """Also where all of them are seen; and nobody makes one of another's, or hands theirs over."""
+    insert_owners(store, table)
+    insert(store, table, **mine)
+    insert(store, table, **theirs)
+    column = [*mine][-1]
+    set_policy(url, table, "true")
+    try:
+        assert count(store, table, asker) == 2
+        assert run_as(store, asker, f"UPDATE {table} SET {column} = {column}") == 1
         with pytest.raises(PostgresError, match="row-level security"):
-            connection.execute(
-                "INSERT INTO saved_mapping (id, member, name, columns, document, made_by, created_ms)"
-                " VALUES (?, ?, 'x', 'x', 'x', 'x', 1)",
-                (b"n" * 16, MEMBER),
-            )
-    assert count(store, "saved_mapping", NODE) == 1
+            run_as(store, asker, f"UPDATE {table} SET {column} = ?", (theirs[column],))
+        assert run_as(store, asker, f"DELETE FROM {table}") == 1
+        with pytest.raises(PostgresError, match="row-level security"), asking_for(asker):
+            insert(store, table, is_node=False, **{**theirs, **_other_key(table)})
+    finally:
+        set_policy(url, table, POLICIES[table])
+    assert count(store, table, NODE) == 1
+
+
+def _other_key(table: str) -> dict[str, Any]:
+    """Values by which one more row of the same owner is no duplicate."""
+    keys = [column.name for column in people.tables[table].primary_key.columns]
+    return {
+        key: b"k" * 16 for key in keys if key in ("id", "digest") and str(people.tables[table].c[key].type) == "BLOB"
+    }
+
+
+def test_trail__is_added_to_and_never_changed(store: PeopleStore) -> None:
+    insert(store, "event", who=ACCOUNT_NAME)
+    with asking_for(HOLDER):
+        insert(store, "event", is_node=False, id=b"e" * 16, who=ACCOUNT_NAME)
+        with pytest.raises(PostgresError, match="row-level security"):
+            insert(store, "event", is_node=False, id=b"f" * 16, who=OTHER_NAME)
+    assert run_as(store, HOLDER, "UPDATE event SET why = 'y'") == 0
+    assert run_as(store, HOLDER, "DELETE FROM event") == 0
+    assert count(store, "event", HOLDER) == 2
 
 
 def test_store__asks_as_the_node_no_longer_than_it_was_told(store: PeopleStore) -> None:

@@ -85,7 +85,7 @@ def grant_view(
         raise Refused(Reason.NOT_PERMITTED, f"{look.name} has not registered this origin", origin=origin[:255])
     account, token = get_account(principal), office.make_token(PREFIX)
     id_, now = office.random_bytes(16), office.clock()
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         query = (
             "SELECT id FROM app_view WHERE account = ? AND chain = ? AND ended_ms IS NULL AND until_ms > ?"
             " ORDER BY created_ms DESC, id"
@@ -152,7 +152,7 @@ def list_views(office: Office, principal: Principal, passport: ChainId) -> Seque
 def end_view(office: Office, principal: Principal, view: str) -> None:
     """End a view that the caller has granted, at once. Raises Refused(NOT_FOUND) if it is none of theirs."""
     account, wanted = get_account(principal), read_id("vie", view, Reason.NOT_FOUND)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         query = "SELECT chain, member FROM app_view WHERE id = ? AND account = ? AND ended_ms IS NULL"
         row = connection.execute(query, (wanted, account)).fetchone()
         if row is None:

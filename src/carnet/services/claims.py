@@ -117,7 +117,7 @@ def issue_code(
             passport=name_id("pas", passport),
         )
     code, code_id, now = office.make_paper_code(GROUPS, GROUP_SIZE), office.random_bytes(16), office.clock()
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         connection.execute(
             "INSERT INTO claim_code"
             " (digest, id, chain, epoch, member, made_by, created_ms, until_ms, used_ms, account, revoked_ms)"
@@ -234,7 +234,7 @@ def revoke_code(office: Office, principal: Principal, code: str, *, member: Memb
     """
     member, who = _get_issuer(principal, member), name_caller(principal)
     id_, now = read_id("cod", code, Reason.NOT_FOUND), office.clock()
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         query = "SELECT chain, used_ms, until_ms FROM claim_code WHERE id = ? AND member = ?"
         row = connection.execute(query, (id_, member)).fetchone()
         if row is None:

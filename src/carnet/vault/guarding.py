@@ -22,7 +22,10 @@ NAME: Final = "carnet_seen"
 """What each policy is called that says which rows are seen."""
 
 WRITES: Final = "carnet_written"
-"""What each policy is called by which the node alone writes."""
+"""What each policy is called by which the node writes."""
+
+CHANGED: Final = "carnet_changed"
+"""What each policy is called that says which rows others change."""
 
 SUFFIX: Final = "_reader"
 NAME_ROLE: Final = f"left(current_user, {63 - len(SUFFIX)}) || '{SUFFIX}'"
@@ -55,7 +58,7 @@ POLICIES: Final = {
     "client": f"{_IS_STAFF} OR member = {_MEMBER}",
     "api_key": _through("api_key", "client", "client"),
     "oauth_key": _through("oauth_key", "client", "client"),
-    "access_token": _IS_NODE,
+    "access_token": _through("access_token", "client", "client"),
     "seen_once": _IS_NODE,
     "holding": f"{_IS_NODE} OR account = {_ACCOUNT}",
     "claim_code": f"{_IS_STAFF} OR member = {_MEMBER}",
@@ -69,10 +72,12 @@ POLICIES: Final = {
     "webhook": f"{_IS_STAFF} OR member = {_MEMBER}",
     "webhook_message": _through("webhook_message", "webhook", "webhook"),
     "webhook_cursor": _IS_NODE,
+    "appearance": "true",
     "app_view": f"{_IS_NODE} OR account = {_ACCOUNT}",
     "approval": f"{_IS_STAFF} OR asked_by = {_ACCOUNT_NAME}",
     "upkeep_job": _IS_STAFF,
     "member_quota": f"{_IS_STAFF} OR member = {_MEMBER}",
+    "api_calls": f"{_IS_NODE} OR member = {_MEMBER}",
     "passport_key": f"""
 CASE {_OFFICE}
 WHEN 'node' THEN true
@@ -87,10 +92,20 @@ ELSE false END""",  # noqa: S608 - our own words
 }
 """For each table that has one, which of its rows are seen. The key of a passport opens all of its contents: it is seen
 by the node, by the present holder, and by a member that wrote in the passport in its own name. People's rows are seen
-by those whom they are about or whose matter they are, and by operators where they run the service with them."""
+by those whom they are about or whose matter they are, and by operators where they run the service with them. How a
+member looks is shown to its customers, and so to everybody."""
 
-OPEN: Final = frozenset({"appearance"})
-"""Tables of people that everybody may see: how a member looks is shown to its customers."""
+CHANGES: Final = {
+    **dict.fromkeys(("passkey", "recovery_code", "session", "app_view"), f"account = {_ACCOUNT}"),
+    **dict.fromkeys(("client", "claim_code", "webhook", "appearance"), f"{_IS_STAFF} OR member = {_MEMBER}"),
+    "saved_mapping": f"member = {_MEMBER}",
+    **{table: POLICIES[table] for table in ("api_key", "oauth_key", "access_token", "webhook_message", "event")},
+}
+"""For each table in which others than the node change rows, which ones: what is theirs alone, and what they add to the
+audit trail."""
+
+APPENDED: Final = frozenset({"event"})
+"""Of these, the tables to which rows are added and nothing else."""
 
 
 class Guard(NamedTuple):
@@ -164,8 +179,10 @@ def set_guard(connection: Connection) -> Guard:
 def drop_guard(connection: Connection) -> None:
     """Within a transaction: remove the policies, which would keep tables from being removed. Without one, the readers'
     role sees nothing of a table that had one."""
-    query = "SELECT tablename, policyname FROM pg_policies WHERE policyname IN (?, ?) AND schemaname = current_schema()"
-    for table, name in connection.execute(query, (NAME, WRITES)).fetchall():
+    query = (
+        "SELECT tablename, policyname FROM pg_policies WHERE policyname IN (?, ?, ?) AND schemaname = current_schema()"
+    )
+    for table, name in connection.execute(query, (NAME, WRITES, CHANGED)).fetchall():
         connection.execute(f"DROP POLICY {name} ON {_quote(table)}")
 
 
@@ -180,13 +197,15 @@ def _list_grants(guard: Guard) -> list[str]:
     for table, seen in POLICIES.items():
         name = _quote(table)
         statements += [
-            f"DROP POLICY IF EXISTS {NAME} ON {name}",
-            f"DROP POLICY IF EXISTS {WRITES} ON {name}",
+            *(f"DROP POLICY IF EXISTS {policy} ON {name}" for policy in (NAME, WRITES, CHANGED)),
             f"CREATE POLICY {NAME} ON {name} FOR SELECT TO {role} USING ({seen})",
             f"CREATE POLICY {WRITES} ON {name} FOR ALL TO {role} USING ({_IS_NODE})",
             f"COMMENT ON POLICY {NAME} ON {name} IS '{_compute_mark(guard.role)}'",
             f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         ]
+    for table, changed in CHANGES.items():
+        said = f"FOR INSERT TO {role} WITH CHECK" if table in APPENDED else f"FOR ALL TO {role} USING"
+        statements.append(f"CREATE POLICY {CHANGED} ON {_quote(table)} {said} ({changed})")
     return statements
 
 
@@ -207,7 +226,7 @@ def _run(connection: Connection, statements: Sequence[str]) -> None:
 
 def _compute_mark(role: str) -> str:
     """Names what all the policies and grants say, so that those of another version are known."""
-    said = (role, *metadata.tables, *people.tables, *POLICIES.items())
+    said = (role, *metadata.tables, *people.tables, *POLICIES.items(), *CHANGES.items(), *sorted(APPENDED))
     return sha256(repr(said).encode()).hexdigest()[:32]
 
 

@@ -92,7 +92,7 @@ def add_client(
     client = Client(
         office.random_bytes(16), kind, member, check_name(name), scopes, name_caller(principal), office.clock(), None
     )
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         connection.execute(
             f"INSERT INTO client ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - our own words
             (client.id, kind, member, client.name, _join(scopes), client.made_by, client.created_at),
@@ -104,7 +104,7 @@ def add_client(
 
 def issue_key(office: Office, principal: Principal, client: str, *, valid_ms: Millis | None = None) -> Issued:
     """A key for a client. Raises Refused(UNKNOWN_CLIENT, TOO_MANY_KEYS, NOT_PERMITTED)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         return _issue(connection, office, principal, get_client(connection, principal, client, KEY), valid_ms)
 
 
@@ -117,7 +117,7 @@ def rotate_key(
     overlap_ms: Millis = OVERLAP_MS,
 ) -> Issued:
     """A new key beside the one in force, which ends after the overlap. Raises as `issue_key`."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found, now = get_client(connection, principal, client, KEY), office.clock()
         issued = _issue(connection, office, principal, found, valid_ms)
         ends, newest = now + overlap_ms, _digest(office, issued.secret)
@@ -131,7 +131,7 @@ def rotate_key(
 
 def revoke_key(office: Office, principal: Principal, client: str, hint: str) -> None:
     """End one key of a client at once. Raises Refused(UNKNOWN_CLIENT)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found = get_client(connection, principal, client, KEY)
         changed = connection.execute(
             "UPDATE api_key SET revoked_ms = ? WHERE client = ? AND hint = ? AND revoked_ms IS NULL",
@@ -145,7 +145,7 @@ def revoke_key(office: Office, principal: Principal, client: str, hint: str) -> 
 
 def end_client(office: Office, principal: Principal, client: str) -> None:
     """End a client with all its keys and tokens, at once. Raises Refused(UNKNOWN_CLIENT, NOT_PERMITTED)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found, now = get_client(connection, principal, client), office.clock()
         connection.execute("UPDATE client SET ended_ms = ? WHERE id = ?", (now, found.id))
         for table in ("api_key", "oauth_key"):

@@ -165,7 +165,7 @@ def finish_add(office: Office, site: str, principal: Principal, answer: Answer, 
     attested = None if ceremony is None else read_attestation(site, challenge, answer)
     if ceremony is None or attested is None or ceremony.account != account:
         raise _failed()
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         if len(_read_passkeys(connection, account)) >= MAX_PASSKEYS:
             raise Refused(Reason.TOO_MANY_KEYS, f"an account has at most {MAX_PASSKEYS} passkeys: remove one first")
         _insert_passkey(connection, office, account, attested.credential, attested.sign_count, name)
@@ -183,7 +183,7 @@ def remove_passkey(office: Office, principal: Principal, passkey: str) -> None:
     """Remove one of the caller's passkeys, and end what others are signed in with. Raises Refused(LAST_PASSKEY),
     UNKNOWN_ACCOUNT if it is none of theirs. The route asks for a confirmation first."""
     account = get_account(principal)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         rows = _read_passkeys(connection, account)
         wanted = [bytes(row[0]) for row in rows if _name(office, bytes(row[0])) == passkey]
         if not wanted:

@@ -43,7 +43,7 @@ def renew_codes(office: Office, principal: Principal) -> Sequence[str]:
     """New codes for the caller's account, to be shown now and never again. A dangerous act: the route asks for a
     confirmation."""
     account = get_account(principal)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         codes = make_codes(connection, office, account)
         record(connection, office, Action.CODES_RENEWED, name_id("acc", account))
     return codes

@@ -154,7 +154,7 @@ def list_sessions(office: Office, principal: Principal, token: str) -> Sequence[
 def end_session(office: Office, principal: Principal, session: str) -> None:
     """End one of the caller's sessions, by its public id. Raises Refused(UNKNOWN_ACCOUNT) if it is none of theirs."""
     account = get_account(principal)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         rows = connection.execute("SELECT digest FROM session WHERE account = ?", (account,)).fetchall()
         wanted = [bytes(digest) for (digest,) in rows if _name(bytes(digest)) == session]
         if not wanted:
@@ -166,7 +166,7 @@ def end_session(office: Office, principal: Principal, session: str) -> None:
 def end_other_sessions(office: Office, principal: Principal, token: str) -> int:
     """End all sessions of the caller's account but this one; how many there were."""
     account = get_account(principal)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         ended = int(
             connection.execute(
                 "DELETE FROM session WHERE account = ? AND digest <> ?", (account, _digest(office, token))

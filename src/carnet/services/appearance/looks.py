@@ -97,7 +97,7 @@ def set_look(
     colours = Colours(parse_colour(ink, "ink"), parse_colour(paper, "paper"))
     check_colours(colours)
     kept = parse_origins(origins, is_secure=is_secure)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         connection.execute(
             "INSERT INTO appearance (member, name, ink, paper, origins, changed_by, changed_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member) DO UPDATE SET name = excluded.name, ink = excluded.ink,"
@@ -115,7 +115,7 @@ def set_logo(office: Office, principal: Principal, member: MemberId, data: bytes
     yet, and as `read_logo`."""
     check_administers(principal, member)
     logo: Logo | None = None if data is None else read_logo(data)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         changed = connection.execute(
             "UPDATE appearance SET logo = ?, logo_type = ?, logo_width = ?, logo_height = ?,"
             " changed_by = ?, changed_ms = ? WHERE member = ?",
@@ -137,7 +137,7 @@ def remove_look(office: Office, principal: Principal, member: MemberId) -> None:
     """Look like Carnet again; nothing where there was no look. Whoever was shown a passport in a frame of the member
     sees it there no more. Raises Refused(NOT_PERMITTED)."""
     check_administers(principal, member)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         if connection.execute("DELETE FROM appearance WHERE member = ?", (member,)).rowcount:
             record(connection, office, Action.APPEARANCE_REMOVED, name_caller(principal), member=member)
 

@@ -74,7 +74,7 @@ def keep_mapping(office: Office, principal: Principal, member: MemberId, reading
     now, names = office.clock(), [column.name for column in reading.columns]
     columns = json.dumps({"names": names, "type": reading.reader["type"]}, ensure_ascii=False, sort_keys=True)
     document = json.dumps(reading.mapping, ensure_ascii=False, sort_keys=True)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found = connection.execute(f"{_SELECT} AND columns = ?", (member, columns)).fetchone()
         if found is not None:
             connection.execute(
@@ -102,7 +102,7 @@ def rename(office: Office, principal: Principal, member: MemberId, id_: str, nam
         raise Refused(Reason.VALUE_OUT_OF_RANGE, "a mapping has a name", field="name")
     if len(name) > MAX_NAME:
         raise Refused(Reason.TEXT_TOO_LONG, f"a name has at most {MAX_NAME} characters", field="name")
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         query = "UPDATE saved_mapping SET name = ? WHERE id = ? AND member = ?"
         if connection.execute(query, (name, find_id(Prefix.MAPPING, id_) or b"", member)).rowcount != 1:
             raise _unknown()
@@ -111,7 +111,7 @@ def rename(office: Office, principal: Principal, member: MemberId, id_: str, nam
 
 def remove(office: Office, principal: Principal, member: MemberId, id_: str) -> None:
     """Forget a mapping: the next such file is looked at anew. Raises Refused(NOT_FOUND), for another's too."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         query = "DELETE FROM saved_mapping WHERE id = ? AND member = ?"
         if connection.execute(query, (find_id(Prefix.MAPPING, id_) or b"", member)).rowcount != 1:
             raise _unknown()

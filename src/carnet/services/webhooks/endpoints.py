@@ -104,7 +104,7 @@ def add_endpoint(
     now, who = office.clock(), name_caller(principal)
     id_ = office.random_bytes(16) if seed is None else seed[:16]
     endpoint = Endpoint(id_, member, url, named, note, who, 1, now, now, None, None, None, None, None)
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         known = find_by_id(connection, id_)
         if known is not None and known.member == member:
             return known
@@ -157,7 +157,7 @@ def get_endpoint(connection: Connection, principal: Principal, webhook: str) -> 
 
 def rotate(office: Office, principal: Principal, webhook: str) -> Endpoint:
     """A new key; the one before it signs beside it for one day more. Raises Refused(UNKNOWN_WEBHOOK)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found, now = get_endpoint(connection, principal, webhook), office.clock()
         changed = found._replace(generation=found.generation + 1, rotated_at=now)
         query = "UPDATE webhook SET generation = ?, rotated_ms = ? WHERE id = ?"
@@ -169,7 +169,7 @@ def rotate(office: Office, principal: Principal, webhook: str) -> Endpoint:
 
 def start_again(office: Office, principal: Principal, webhook: str) -> Endpoint:
     """Tell an address again that was stopped: what happens from now on. Raises Refused(UNKNOWN_WEBHOOK)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         found, now = get_endpoint(connection, principal, webhook), office.clock()
         if found.stopped_at is None:
             return found
@@ -192,14 +192,14 @@ def stop(connection: Connection, office: Office, endpoint: Endpoint, why: str) -
 
 def end(office: Office, principal: Principal, webhook: str) -> None:
     """End an address: it is told nothing more, and what still waited goes. Raises Refused(UNKNOWN_WEBHOOK)."""
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         _end(connection, office, principal, get_endpoint(connection, principal, webhook))
 
 
 def end_all_of(office: Office, principal: Principal, member: MemberId) -> None:
     """End every address of a member that has left."""
     for endpoint in list_endpoints(office, principal, member):
-        with office.people.write() as connection:
+        with office.people.change() as connection:
             _end(connection, office, principal, endpoint)
 
 

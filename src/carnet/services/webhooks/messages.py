@@ -219,7 +219,7 @@ def replay(
     """
     if (message is None) == (since is None):
         raise Refused(Reason.MISSING_FIELD, "name one message, or since when", field="message")
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         endpoint, now = get_endpoint(connection, principal, webhook), office.clock()
         if endpoint.stopped_at is not None:
             raise Refused(Reason.FIELDS_CONFLICT, "this address is stopped: start it again first", field="webhook")

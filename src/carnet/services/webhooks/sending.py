@@ -211,7 +211,7 @@ def send_test(office: Office, principal: Principal, webhook: str, poster: Poster
     count_attempt(office, Attempt.WEBHOOK_TESTS_BY_CALLER, who)
     id_, now = office.random_bytes(16), office.clock()
     payload = events.make_payload(events.TEST, now, events.Tested(webhook=endpoint.public_id))
-    with office.people.write() as connection:
+    with office.people.change() as connection:
         insert_message(connection, id_, endpoint, events.TEST, payload, now, next_ms=None)
         record(connection, office, Action.WEBHOOK_TESTED, who, about=endpoint.public_id, member=endpoint.member)
         message = find_message(connection, id_)

@@ -67,15 +67,15 @@ class PeopleStore:
         itself writes: what it is about is checked within."""
         check_may_wait()
         with self._borrow() as connection, _as_node(connection):
-            connection.begin_write()
-            try:
-                if not connection.is_file:
-                    connection.execute("SELECT pg_advisory_xact_lock(?)", (_WRITE_LOCK,))
-                yield connection
-                connection.commit()
-            except BaseException:
-                _undo(connection)
-                raise
+            yield from _write(connection)
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """As `write`, for whoever the request is from: a database lets only rows of theirs be seen and changed. What
+        touches others' rows as well, or is done before it is known who asks, is for `write`."""
+        check_may_wait()
+        with self._borrow() as connection:
+            yield from _write(connection)
 
     @contextmanager
     def note(self) -> Iterator[Connection]:
@@ -279,6 +279,18 @@ def _upgrade_database(url: str) -> str:
 
 def _read_version(connection: Connection) -> str:
     return str(connection.execute(_READ_VERSION).fetchone()[0])
+
+
+def _write(connection: Connection) -> Iterator[Connection]:
+    connection.begin_write()
+    try:
+        if not connection.is_file:
+            connection.execute("SELECT pg_advisory_xact_lock(?)", (_WRITE_LOCK,))
+        yield connection
+        connection.commit()
+    except BaseException:
+        _undo(connection)
+        raise
 
 
 @contextmanager
