@@ -6,6 +6,7 @@ This module knows nothing of Carnet itself.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -52,6 +53,12 @@ def plain_url(postgres: Cluster) -> Iterator[str]:
     """A schema of a user of the server who may make tables in it, and nothing else."""
     with postgres.owned_by("plain") as url:
         yield url
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is loaded stays: without this, each search for garbage goes through all modules and tests again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
