@@ -19,9 +19,9 @@ from carnet.web.policy import FRESH_MS, HARMLESS, OPEN, Policy, holder, machine,
 from tests.node.home import START_MS
 from tests.web.desk import ORIGIN, TestService, serving
 
-HOLDER = Principal(Standing.HOLDER, "acc_1", confirmed_at=START_MS)
-OPERATOR = Principal(Standing.OPERATOR, "acc_2", confirmed_at=START_MS)
-STAFF = {role: Principal(Standing.STAFF, f"acc_{role}", role=role, confirmed_at=START_MS) for role in Role}
+HOLDER = Principal(Standing.HOLDER, f"acc_{1:032x}", confirmed_at=START_MS)
+OPERATOR = Principal(Standing.OPERATOR, f"acc_{2:032x}", confirmed_at=START_MS)
+STAFF = {role: Principal(Standing.STAFF, f"acc_{3:032x}", role=role, confirmed_at=START_MS) for role in Role}
 MACHINES = {scope: Principal(Standing.MACHINE, client="key_1", scopes=frozenset({scope})) for scope in Scope}
 EVERYBODY = (VISITOR, HOLDER, OPERATOR, *STAFF.values(), *MACHINES.values())
 
