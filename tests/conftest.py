@@ -55,10 +55,16 @@ def plain_url(postgres: Cluster) -> Iterator[str]:
         yield url
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Nothing that is loaded or collected is garbage: it is not searched for any."""
+    gc.disable()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is loaded stays: without this, each search for garbage goes through all modules and tests again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
