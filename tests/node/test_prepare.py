@@ -76,6 +76,22 @@ def test_map__workers_give_the_same_bytes_in_order(node: TestNode) -> None:
     node.check()
 
 
+def test_submit__before_there_are_workers(node: TestNode) -> None:
+    writer = node.open()
+    job = make_jobs(node, writer)[0]
+    pool = PreparePool(writer.context(), 1)
+    # Whoever made the pool does not wait for it to start: this one is sent later, or not at all.
+    early, dropped = pool.submit(job), pool.submit(job)
+    dropped.cancel()
+    assert early.result() == writer.prepare(job)
+    late = pool.submit(job)
+    late.cancel()
+    assert pool.submit(job).result() == early.result()
+    pool.close()
+    with PreparePool(writer.context(), 2) as unused:
+        unused.submit(job).cancel()
+
+
 def test_prepare__holds_no_secret_but_wrapped(node: TestNode) -> None:
     writer = node.open()
     job = make_jobs(node, writer)[0]

@@ -10,7 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
 from types import TracebackType
 from typing import NamedTuple, cast
@@ -19,6 +19,8 @@ import msgspec
 
 from carnet.errors import InvariantBroken
 from carnet.node.prepare import ChainRef, Context, Job, Prepared, Preparer, Refusal
+
+_Answer = tuple[bytes, list[Refusal]]
 
 _worker: Preparer | None = None
 _encoder = msgspec.msgpack.Encoder()
@@ -80,7 +82,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(sent: bytes) -> tuple[bytes, list[Refusal]]:
+def _prepare(sent: bytes) -> _Answer:
     if _worker is None:
         raise RuntimeError("this process was not started as a worker")
     prepared = _worker.prepare(cast("Job", _job_decoder.decode(sent)))
@@ -91,18 +93,37 @@ def _prepare(sent: bytes) -> tuple[bytes, list[Refusal]]:
 class Preparing:
     """A job on its way."""
 
-    def __init__(self, sent: Future[tuple[bytes, list[Refusal]]]) -> None:
+    def __init__(self, sent: Future[_Answer]) -> None:
         self._sent = sent
 
     def result(self) -> Prepared:
         """What it became; waits for it, and raises what preparing it raised."""
-        data, refusals = self._sent.result()
+        return self._read(self._sent.result())
+
+    def _read(self, answer: _Answer) -> Prepared:
+        data, refusals = answer
         prepared: Prepared = _decoder.decode(data)
         return prepared._replace(refusals=refusals)
 
     def cancel(self) -> None:
         """Forget it, if it has not begun."""
         self._sent.cancel()
+
+
+class Waiting(Preparing):
+    """A job that waits until there are workers."""
+
+    def __init__(self, sending: Future[Future[_Answer]]) -> None:
+        self._sending = sending
+
+    def result(self) -> Prepared:
+        """What it became; raises also what kept the workers from starting."""
+        return self._read(self._sending.result().result())
+
+    def cancel(self) -> None:
+        """Forget it, if it has not begun."""
+        if not self._sending.cancel() and self._sending.exception() is None:
+            self._sending.result().cancel()
 
 
 class Ready(Preparing):
@@ -119,9 +140,14 @@ class Ready(Preparing):
         """Nothing is left to cancel."""
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class PreparePool:
     """`worker_count` processes, or with 0 the caller's own. Processes are started from a clean server, never by
-    forking a process that has threads, locks and an open database."""
+    forking a process that has threads, locks and an open database; and beside the caller, who need not wait for them
+    before the first of its jobs are made."""
 
     def __init__(self, context: Context, worker_count: int = 1) -> None:
         self._window = 2 * worker_count + 1
@@ -135,6 +161,8 @@ class PreparePool:
             self._executor = ProcessPoolExecutor(
                 worker_count, mp_context=server, initializer=_start, initargs=(context,)
             )
+            self._starter = ThreadPoolExecutor(1, "carnet-start")
+            self._started = self._starter.submit(self._executor.submit, _do_nothing)
 
     def submit(self, job: Job) -> Preparing:
         """Prepare one job."""
@@ -142,7 +170,10 @@ class PreparePool:
             return Ready(self._inline.prepare(job))
         if self._executor is None:
             raise InvariantBroken("a pool without workers prepares in its own process")
-        return Preparing(self._executor.submit(_prepare, _encoder.encode(job)))
+        sent = _encoder.encode(job)
+        if not self._started.done():
+            return Waiting(self._starter.submit(self._executor.submit, _prepare, sent))
+        return Preparing(self._executor.submit(_prepare, sent))
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
         """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's
@@ -158,6 +189,7 @@ class PreparePool:
     def close(self) -> None:
         """Stop the workers; what is in flight is finished first."""
         if self._executor is not None:
+            self._starter.shutdown(cancel_futures=True)
             self._executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> PreparePool:
