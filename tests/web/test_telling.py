@@ -112,7 +112,7 @@ def test_finding__that_could_not_be_made_tells_why_in_the_readers_language() -> 
 def test_finding__has_no_mark_of_a_terminal() -> None:
     assert say_finding("fr", find("census.owed", "warning")) == (
         "Il en faut un après un effacement. Le dernier nomme un carnet effacé depuis\u00a0: jusqu’au prochain, aucune "
-        "preuve ne peut être faite. Carnet census."
+        "preuve ne peut être faite. Que faire\u00a0: carnet census."
     )
 
 

@@ -40,8 +40,12 @@ def say_finding(language: Language, found: Found) -> str:
     facts = dict(found.facts)
     if facts.get("reason"):
         facts["error"] = say_reason(language, Reason(str(facts["reason"]))).rstrip(".")
-    texts = (_fill(language, text, facts) for text in WORDS[found.code] if text)
-    return " ".join(f"{sentence(text.replace('`', ''))}." for text in texts)
+    _ = load_translations(language).gettext
+    said, why, todo = (_fill(language, text, facts).replace("`", "") if text else "" for text in WORDS[found.code])
+    told = " ".join(f"{sentence(text)}." for text in (said, why) if text)
+    # A command begins as it is typed, so what to do has words before it.
+    before = _("What to do") + get_wording(language).colon
+    return f"{told} {before}{todo}." if todo else told
 
 
 def say_remark(language: Language, remark: Remark) -> str:
