@@ -12,11 +12,14 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.formats.guess import guess
 from carnet.formats.remarks import SENTENCES, Remark, find_cause, refuse_file, remark
+from carnet.services.accounts.sessions import find_principal
 from carnet.services.filing.records import Files, Wish
 from carnet.services.filing.taking import take
 from carnet.services.findings import WORDS, cannot_check, find
+from carnet.services.settings import Settings
+from carnet.services.upkeep.jobs import CHECK, ask_job, end_job
 from carnet.web.language import load_translations
-from carnet.web.pages.telling import PLAIN, list_told, say_finding, say_reason, say_remark, say_what
+from carnet.web.pages.telling import PLAIN, list_told, say_code, say_finding, say_reason, say_remark, say_what
 from tests.web.messages import WEB
 from tests.web.workshop import HTML, Workshop, opening_workshop
 
@@ -114,6 +117,24 @@ def test_finding__has_no_mark_of_a_terminal() -> None:
         "Il en faut un après un effacement. Le dernier nomme un carnet effacé depuis\u00a0: jusqu’au prochain, aucune "
         "preuve ne peut être faite. Que faire\u00a0: carnet census."
     )
+
+
+def test_code__of_a_refusal_or_of_the_verifier_is_said_and_another_is_not() -> None:
+    assert say_code("fr", "wrong_passphrase") == "Cette phrase de passe n’ouvre pas les clés."
+    assert say_code("fr", "fields_mismatch") != say_code("en", "fields_mismatch")
+    assert say_code("fr", "batch_path_mismatch").startswith("Une entrée")
+    assert say_code("fr", "interrupted") == ""
+
+
+def test_pages__of_the_operator_say_why_a_job_failed_in_french(shop: Workshop) -> None:
+    office = shop.lodge.office
+    operator = find_principal(office, shop.sessions["operator"])
+    assert operator is not None
+    job = ask_job(office, operator, Settings(), CHECK)
+    end_job(office, job, {"problem": "wrong_passphrase"}, is_good=False)
+    shop.be("operator")
+    page = shop.client.get("/operator/upkeep", headers=HTML | {"Accept-Language": "fr"}).text
+    assert "Cette phrase de passe n’ouvre pas les clés." in page
 
 
 def test_pages__of_the_operator_tell_findings_in_french(shop: Workshop) -> None:

@@ -14,6 +14,7 @@ from carnet.formats.remarks import SENTENCES, Remark
 from carnet.services.findings import WORDS, Found
 from carnet.types import Fact, fill_in
 from carnet.web.language import Language, load_translations
+from carnet.web.verify_page import make_texts
 from carnet.web.wording import get_wording, sentence
 
 
@@ -28,6 +29,14 @@ def list_told() -> Iterator[str]:
 def say_reason(language: Language, reason: Reason) -> str:
     """What a reason of a refusal means, and what to do next, in a sentence or two."""
     return load_translations(language).gettext(PLAIN[reason])
+
+
+def say_code(language: Language, code: str) -> str:
+    """The same for a code as it was kept: of a refusal, or of the verifier; "" for what is neither."""
+    reason = next((reason for reason in Reason if reason.value == code), None)
+    if reason is not None:
+        return say_reason(language, reason)
+    return str(make_texts()[language]["codes"].get(code, ""))
 
 
 def say_what(language: Language, refused: Refused) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from litestar import Response
@@ -14,6 +15,7 @@ from carnet.web.desk import Desk
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.pages.signing_in import is_fresh
+from carnet.web.pages.telling import say_code
 from carnet.web.policy import FRESH_MS, operator
 
 LOOK: Final = {"policy": operator()}
@@ -30,8 +32,14 @@ def show_page(
     **facts: Any,
 ) -> Response[str]:
     """A page of the operator's: with what was refused, if something was, and whether acts are offered."""
-    problem = None if refused is None else say_refusal(find_reader_language(request, desk), refused)
-    told = {"problem": problem, "is_fresh": is_fresh(principal, desk, FRESH_MS), "own": principal.account, **facts}
+    language = find_reader_language(request, desk)
+    told = {
+        "problem": None if refused is None else say_refusal(language, refused),
+        "is_fresh": is_fresh(principal, desk, FRESH_MS),
+        "own": principal.account,
+        "say_code": partial(say_code, language),
+        **facts,
+    }
     return show(request, desk, principal, f"operator/{template}", 200 if refused is None else 422, **told)
 
 
