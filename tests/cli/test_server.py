@@ -144,6 +144,10 @@ def test_server__needs_no_package_of_a_node(served: Served, tmp_path: Path) -> N
     for verb in (("show", VIN), ("export", VIN, "-o", tmp_path / "x.carnet")):
         refused = carnet(*asking, *verb, "--json", env=env)
         assert refused.json_error["error"] == "unknown_passport", refused.err
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"VIN\n{OTHER_VIN}\n")
+    invited = carnet(*asking, "claim", "invite", listed, "-o", tmp_path / "codes.csv", "--json", env=env)
+    assert (invited.code, invited.json["made"]) == (0, 0), invited.err
     # A file of a member that may not say it: it was sent and taken in, and all of it failed.
     ended = threading.Event()
     taker = threading.Thread(target=_take_in, args=(served, ended))

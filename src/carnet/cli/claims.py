@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from carnet.cli.group import Age, TeachingGroup, as_json, output_file, passphrase_file
-from carnet.cli.session import Session
+from carnet.cli.session import Session, now_ms
 
 CODE = "cod_0123456789abcdef0123456789abcdef"
 CONTEST = "con_0123456789abcdef0123456789abcdef"
@@ -161,7 +161,6 @@ def invite(
     from carnet.cli.inviting import check_sides, counting, invite_here, invite_there
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.services.customer_lists import Given, read_customers, write_list
-    from carnet.services.founding import now_ms
 
     check_sides(session, which, origin)
     customers = read_customers(file.read_bytes(), now_ms())
