@@ -25,8 +25,11 @@ from carnet.node.keyring import load_key_ring
 from carnet.node.moving import move_store
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
+from carnet.services.asking import asking_as
+from carnet.services.console.book import list_own
 from carnet.services.doctor import examine
 from carnet.services.guarding import check_guard, set_up_guard
+from carnet.services.principals import Principal, Role, Standing
 from carnet.types import Basis
 from carnet.vault import guarding
 from carnet.vault.asker import NOBODY, NODE, Asker, Office, asking_for
@@ -133,8 +136,13 @@ def test_key__of_what_was_written_for_the_holder_alone_is_not_its_writers(tmp_pa
     """Basis 4 is the holder's own word, whoever's name stands under it."""
     with psycopg.connect(guarded.url, autocommit=True) as owner:
         owner.execute("UPDATE entry SET basis = 4 WHERE seq = 2")
+    garage = Principal(Standing.STAFF, member=guarded.garage, role=Role.CLERK)
     try:
         assert not guarded.sees(Asker(Office.MEMBER, member=guarded.garage))
+        # The page of the member's own entries is shown without it.
+        with guarded.read() as reader, asking_as(garage):
+            reader.refresh()
+            assert list_own(reader, garage).entries == []
     finally:
         with psycopg.connect(guarded.url, autocommit=True) as owner:
             owner.execute("UPDATE entry SET basis = 2 WHERE seq = 2")

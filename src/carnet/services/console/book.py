@@ -107,12 +107,14 @@ def iterate_own(
 
 
 def describe_lines(reader: Reader, lines: Sequence[Line]) -> list[OwnEntry]:
-    """Lines as they are shown; without those whose passport was erased a moment ago."""
+    """Lines as they are shown; without those whose passport was erased a moment ago, or is not shown to the member: it
+    wrote there for a holder alone."""
     names = name_lines(reader, lines)
     found = []
     for line in lines:
         named = names.get(line.place)
-        if named is None:
+        subject = None if named is None else _find_subject(reader, named.passport)
+        if named is None or subject is None:
             continue
         passport, entry = format_name(Prefix.PASSPORT, named.passport), format_name(Prefix.ENTRY, named.sid)
         found.append(
@@ -120,7 +122,7 @@ def describe_lines(reader: Reader, lines: Sequence[Line]) -> list[OwnEntry]:
                 id=entry,
                 kind=line.kind,
                 passport=passport,
-                subject=reader.get_subject(named.passport),
+                subject=subject,
                 seq=named.seq,
                 sealed_at=format_time(reader.get_record(line.seal)["at"]),  # type: ignore[arg-type]
                 cursor=f"{passport}.{named.seq}",
@@ -129,6 +131,15 @@ def describe_lines(reader: Reader, lines: Sequence[Line]) -> list[OwnEntry]:
             )
         )
     return found
+
+
+def _find_subject(reader: Reader, passport: bytes) -> dict[str, object] | None:
+    try:
+        return reader.get_subject(passport)
+    except Refused as refused:
+        if refused.reason not in (Reason.UNKNOWN_PASSPORT, Reason.ERASED):
+            raise
+        return None
 
 
 def count_days(reader: Reader, principal: Principal, first: date, last: date) -> list[DayOfUse]:
