@@ -22,6 +22,7 @@ from carnet.node.pool import PreparePool, Preparing
 from carnet.node.prepare import ChainRef, Group, find_day
 from carnet.node.prepare import Item as Statement
 from carnet.node.writing import Writing
+from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
@@ -30,6 +31,8 @@ from carnet.types import Millis, Subject
 from carnet.vault.sealing import compute_source_digest
 
 OPENING = "passport.opened/1"
+
+_make = tuple.__new__
 
 KNOWN_CHAINS = 32_768
 """Passports whose key is kept at hand: some 20 MB."""
@@ -222,7 +225,8 @@ class Run:
                 self.summary.duplicate += 1
                 continue
             known.add(source)
-            items.append(Statement(row.kind, row.fields, source=source))
+            # A tuple made as one, without a call of ours: there is one for each row.
+            items.append(_make(Statement, (row.kind, row.fields, 0, NO_TARGET, source, False)))
             places.append(row)
         if items:
             groups.append(Group(items, chain))
