@@ -10,10 +10,12 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.node.authored import find_first_submission, list_newer
+from carnet.services.appending import NewEntry
 from carnet.services.console.book import count_days, list_own, parse_day
 from carnet.services.principals import VISITOR, Principal, Role, Standing
 from carnet.types import Basis
-from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
+from tests.node.home import TestNode, make_node, more, new_passport, occurred, reading, vin_subject
+from tests.services.town import HOLDER, make_town
 
 DAY_MS = 86_400_000
 COUNT = 1 + 1 + 300
@@ -70,6 +72,21 @@ def test_list_own__gives_each_own_entry_once_page_by_page(node: TestNode) -> Non
     assert len(seen) == COUNT
     assert set(seen) == own
     assert sealed == sorted(sealed, reverse=True)
+
+
+def test_list_own__leaves_out_what_a_holder_said_through_the_member(tmp_path: Path) -> None:
+    """Staff of whoever signs for holders would else read there whose vehicle it is."""
+    town = make_town(tmp_path)
+    try:
+        passport = town.open()
+        town.held.holders[passport] = "acc_holder"
+        note = NewEntry(kind="vehicle.declared/1", occurred=occurred(), fields={"type": "note", "note": "x"})
+        town.append(HOLDER, note, passport=passport)
+        with town.read() as reader:
+            (signer,) = {one.member for one in reader.read_entries(passport) if one.kind == note.kind}
+            assert list_own(reader, staff_of(signer)).entries == []
+    finally:
+        town.close()
 
 
 def test_list_own__of_a_period_and_of_kinds(node: TestNode) -> None:
