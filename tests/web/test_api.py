@@ -31,9 +31,23 @@ def town(tmp_path: Path) -> Iterator[WebTown]:
         yield town
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebTown, str]]:
+    """A town with one passport, for what is refused: none of it changes the log."""
+    with serving_town(tmp_path_factory.mktemp("town")) as town:
+        passport = settle(town)
+        size = town.service.node.writers[0].state.size
+        yield town, passport
+        assert town.service.node.writers[0].state.size == size
+
+
 @pytest.fixture
 def passport(town: WebTown) -> str:
-    """Opened by the dealer, read by the garage and the centre, held by the holder."""
+    return settle(town)
+
+
+def settle(town: WebTown) -> str:
+    """A passport: opened by the dealer, read by the garage and the centre, held by the holder."""
     passport = town.open()
     assert town.record("garage", 41_000).status_code == 201
     assert town.record("centre", 42_000).status_code == 201
@@ -157,7 +171,8 @@ def test_read__tagged_so_that_nobody_fetches_the_same_twice(town: WebTown, passp
         ("?starting_after=ent_00", "/starting_after", "value_out_of_range"),
     ],
 )
-def test_list__refuses_a_slip_in_a_filter(town: WebTown, passport: str, query: str, pointer: str, code: str) -> None:
+def test_list__refuses_a_slip_in_a_filter(standing: tuple[WebTown, str], query: str, pointer: str, code: str) -> None:
+    town, passport = standing
     answer = town.call("holder", "GET", f"/v1/passports/{passport}/entries{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
@@ -202,8 +217,9 @@ def test_append__by_a_holder_is_marked_so(town: WebTown, passport: str) -> None:
     ],
 )
 def test_append__refused(
-    town: WebTown, passport: str, change: dict[str, Any], status: int, code: str, pointer: str | None
+    standing: tuple[WebTown, str], change: dict[str, Any], status: int, code: str, pointer: str | None
 ) -> None:
+    town, _ = standing
     answer = town.call("garage", "POST", "/v1/entries", make_reading(1) | change)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == PROBLEM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,22 @@ ROWS = make_line("HV0abc", make_inspection(), make_inspection(date="2016-03-04",
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[WebTown]:
-    with serving_town(tmp_path) as town:
+    with opening_town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
+    """A town for what is refused: none of it leaves a file."""
+    with opening_town(tmp_path_factory.mktemp("town")) as town:
+        yield town
+        assert town.call("data", "GET", "/v1/files").json()["data"] == []
+
+
+@contextmanager
+def opening_town(path: Path) -> Iterator[WebTown]:
+    """A town with a member that sends files of the field."""
+    with serving_town(path) as town:
         writer = town.service.node.writers[0]
         service: Member = writer.enrol_member("The data service", "data_service")
         town.add("data", service.id)
@@ -174,9 +190,9 @@ def test_file__a_bomb_or_a_broken_file_fails_and_nothing_else(town: WebTown, kin
         ({"path": "/etc/passwd"}, "unknown_field"),
     ],
 )
-def test_announce__refused(town: WebTown, change: dict[str, Any], code: str) -> None:
+def test_announce__refused(standing: WebTown, change: dict[str, Any], code: str) -> None:
     body = {"name": "x", "format": "histovec", "size": 10} | change
-    answer = town.call("data", "POST", "/v1/files", body)
+    answer = standing.call("data", "POST", "/v1/files", body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,24 @@ DAY = (HEADER + "".join(GOOD) + "".join(BAD) + UNKNOWN).encode("cp1252")
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[WebTown]:
-    with serving_town(tmp_path) as town:
+    with opening_town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebTown, str]]:
+    """A town and a file of its garage, for what is refused: none of it changes how the file is read."""
+    with opening_town(tmp_path_factory.mktemp("town")) as town:
+        job = send(town, DAY)
+        before = read(town, job)
+        yield town, job
+        assert read(town, job) == before
+
+
+@contextmanager
+def opening_town(path: Path) -> Iterator[WebTown]:
+    """A town with one vehicle of a known plate."""
+    with serving_town(path) as town:
         town.open()
         alias = {"from": "2020-01-01", "subject": {"scheme": "plate", "country": "FR", "value": "AB-123-CD"}}
         body = {
@@ -213,8 +231,9 @@ def test_file__of_vehicles_that_no_passport_knows(town: WebTown) -> None:
         ({"rows": [{"row": 28, "cells": {"Km cpt": "5" * 3000}}]}, "text_too_long"),
     ],
 )
-def test_mend__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
-    answer = town.call("garage", "POST", f"/v1/files/{send(town, DAY)}/mends", body)
+def test_mend__refused(standing: tuple[WebTown, str], body: dict[str, Any], code: str) -> None:
+    town, job = standing
+    answer = town.call("garage", "POST", f"/v1/files/{job}/mends", body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
@@ -229,8 +248,9 @@ def test_mend__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
         ({"mapping": {"kind": "x"}}, "wrong_type"),
     ],
 )
-def test_choose__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
-    answer = town.call("garage", "PUT", f"/v1/files/{send(town, DAY)}/reading", body)
+def test_choose__refused(standing: tuple[WebTown, str], body: dict[str, Any], code: str) -> None:
+    town, job = standing
+    answer = town.call("garage", "PUT", f"/v1/files/{job}/reading", body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 

@@ -28,6 +28,16 @@ def town(tmp_path: Path) -> Iterator[WebTown]:
         yield town
 
 
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
+    """A town of a live network, from which this machine is not reached either; for what is refused."""
+    with serving_town(tmp_path_factory.mktemp("live"), origin="http://127.0.0.1:8140") as town:
+        town.service.desk.shelf["office"] = type(town.office)(
+            town.office.people, town.office.key, "example.org", town.office.clock, town.office.random_bytes
+        )
+        yield town
+
+
 def add(town: WebTown, who: str = "garage", url: str = URL, **more: Any) -> Any:
     answer = town.call(who, "POST", "/v1/webhooks", {"url": url, **more})
     assert answer.status_code == 201, answer.text
@@ -103,12 +113,8 @@ def test_webhook__changed_by_programs_with_the_scope_and_in_the_page(town: WebTo
         ({"events": []}, "missing_field"),
     ],
 )
-def test_add__refused(town: WebTown, body: dict[str, Any], code: str) -> None:
-    """In a live network this machine is not reached either."""
-    town.service.desk.shelf["office"] = type(town.office)(
-        town.office.people, town.office.key, "example.org", town.office.clock, town.office.random_bytes
-    )
-    answer = town.call("garage", "POST", "/v1/webhooks", body)
+def test_add__refused(live: WebTown, body: dict[str, Any], code: str) -> None:
+    answer = live.call("garage", "POST", "/v1/webhooks", body)
     assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
 
 
