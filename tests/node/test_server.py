@@ -97,12 +97,8 @@ def test_open_writer__refused_server_without_fsync(tmp_path: Path) -> None:
         node.check()
 
 
-def test_writer__needs_no_right_but_on_its_schema(tmp_path: Path, postgres: Cluster) -> None:
-    with psycopg.connect(postgres.admin_url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE plain LOGIN")
-        connection.execute("CREATE SCHEMA plain AUTHORIZATION plain")
-    url = f"{postgres.admin_url}&options=-csearch_path%3Dplain".replace("carnet@", "plain@")
-    node: TestNode = make_node(tmp_path, store_url=url)
+def test_writer__needs_no_right_but_on_its_schema(tmp_path: Path, plain_url: str) -> None:
+    node: TestNode = make_node(tmp_path, store_url=plain_url)
     with node.open() as writer:
         chains = fill(node, writer)
         _, found = writer.erase(chains[1], None, "other")
