@@ -19,6 +19,7 @@ DESK_PAGES = (
     "/console", "/console/write", "/console/write/vehicle.odometer-1", "/console/write/vehicle.service-1",
     "/console/vehicles", "/console/codes", "/console/use", "/organisation/keys",
 )  # fmt: skip
+PEOPLE = ("holder", "newcomer", "operator", "clerk", None)
 FORMS = ("/add", *(f"/add?type={type_}" for type_ in ("reading", "own_work", "invoice", "document", "note")))
 
 
@@ -57,30 +58,31 @@ def list_examples(street: Street) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("who", PEOPLE, ids=str)
 @pytest.mark.parametrize(
     "language, scheme, size", [("fr-FR", "light", DESK), ("en-GB", "dark", NARROW)], ids=["desk", "phone"]
 )
 def test_page__is_light_still_and_readable(
-    browser: Browser, street: Street, language: str, scheme: str, size: tuple[int, int]
+    browser: Browser, street: Street, language: str, scheme: str, size: tuple[int, int], who: str | None
 ) -> None:
     barriers = {}
     pages = list_pages(street)
-    for who in dict.fromkeys(who for who, _ in pages):
-        with visiting(browser, street, who, language=language, scheme=scheme, size=size) as visit:
-            for path in [path for its, path in pages if its == who]:
-                answer = visit.go(path)
-                assert answer.status in (200, 401, 404), path
-                assert visit.page.evaluate("document.documentElement.lang") == language[:2]
-                visit.check_shape()
-                # The same markup in the other theme: colours are what can differ, and one page of each kind shows them.
-                is_asked = size == DESK or path in list_examples(street)
-                found = visit.list_barriers() if is_asked else []
-                if found:
-                    barriers[path] = found
-                assert visit.page.locator("h1").count() == 1, path
-                # Chromium itself complains of an answer that is no 200.
-                visit.complaints = [said for said in visit.complaints if "Failed to load resource" not in said]
-            visit.check()
+    assert {its for its, _ in pages} == set(PEOPLE)
+    with visiting(browser, street, who, language=language, scheme=scheme, size=size) as visit:
+        for path in [path for its, path in pages if its == who]:
+            answer = visit.go(path)
+            assert answer.status in (200, 401, 404), path
+            assert visit.page.evaluate("document.documentElement.lang") == language[:2]
+            visit.check_shape()
+            # The same markup in the other theme: colours are what can differ, and one page of each kind shows them.
+            is_asked = size == DESK or path in list_examples(street)
+            found = visit.list_barriers() if is_asked else []
+            if found:
+                barriers[path] = found
+            assert visit.page.locator("h1").count() == 1, path
+            # Chromium itself complains of an answer that is no 200.
+            visit.complaints = [said for said in visit.complaints if "Failed to load resource" not in said]
+        visit.check()
     assert barriers == {}
 
 
