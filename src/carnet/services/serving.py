@@ -51,7 +51,7 @@ WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
 BACKLOG: Final = 2048
 TICK_S: Final = 0.5
 PURGE_EVERY_S: Final = 3600
-RESUME_EVERY_S: Final = 60
+RESUME_EVERY_S: Final = 15
 UPKEEP_EVERY_S: Final = 2
 FIRST_CHECK_S: Final = 600
 """A node that was just started has other things to do than to read all that it keeps."""
@@ -350,7 +350,7 @@ class _Service:
     # ---- what two operators have approved
 
     def _keep_approvals(self) -> None:
-        """Carry out, once a minute, what was granted and not done: a worker died in between, or this was away."""
+        """Carry out what was granted and not done: a worker died in between, or this was away."""
         now = time.monotonic()
         if now < self._next_resume:
             return
