@@ -237,9 +237,8 @@ class Proxy:
                 if is_question and self.lose == "question" and b"COMMIT\0" in data:
                     break
                 if is_question and self.lose == "answer" and b"COMMIT\0" in data:
-                    target.sendall(data)
+                    # Before it is sent on: a quick server answers before the next line.
                     self.lose = "now"
-                    continue
                 if not is_question and self.lose == "now":
                     break
                 target.sendall(data)
