@@ -130,7 +130,8 @@ def open_street(folder: Path) -> Iterator[Street]:
             epochs = {story: reader.find_head(chain)[1] for story, chain in found.items()}
         held = {found[story]: epochs[story] for story in (*HELD, "histovec")}
         garage = next(member.id for member in built.members if member.name == GARAGES[0].name)
-        posts = POSTS | {"clerk": Post(Standing.STAFF, garage, Role.CLERK)}
+        staff = {"clerk": Role.CLERK, "admin": Role.ADMIN}
+        posts = POSTS | {name: Post(Standing.STAFF, garage, role) for name, role in staff.items()}
         sessions = _let_in(office, posts, {"holder": held, "parting": {found[PARTING]: epochs[PARTING]}})
         samples = write_sample_files(folder / "samples", built.fleet, now_ms())
         port = find_port()

@@ -108,3 +108,11 @@ def test_bar_and_dock__stand_still_also_where_a_browser_shows_what_has_come(brow
             visit.go(path)
             moved = visit.page.evaluate("self.shifts")
             assert [one for one in moved if any(part in one for part in ("bar", "dock", "stages"))] == []
+
+
+def test_dock__of_five_places_fits_the_narrowest_phone(browser: Browser, street: Street) -> None:
+    """An admin's has the longest words, in French."""
+    with visiting(browser, street, "admin", language="fr-FR", size=NARROW) as visit:
+        visit.go("/console")
+        assert visit.page.locator(".dock--5 a").count() == 5
+        visit.check_shape()
