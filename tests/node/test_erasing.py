@@ -22,13 +22,17 @@ import pytest
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.erasing import ErasureJournal
 from carnet.node.fsck import check_home
+from carnet.node.home import Home
+from carnet.node.people import open_people
 from carnet.node.prepare import Group, Item
+from carnet.node.searching import find_files_with
 from carnet.node.writer import Writer
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import Verdict, verify_bundle
 from carnet.tlog.policy import parse_policy
 from carnet.types import Basis, Mark, Subject
 from carnet.vault.erasing import read_traces
+from carnet.vault.people.store import FILE
 from carnet.vault.sealing import unwrap
 from tests.node.conftest import ON_FILE
 from tests.node.home import (
@@ -527,3 +531,58 @@ def test_check_home__holes_that_no_erasure_explains(node: TestNode, change: str,
     node.check()
     assert change_behind(node, change) > 0
     assert table in {finding.table for finding in check_home(node.path)}
+
+
+WRITE_BESIDE = """
+import sys
+from pysqlite3 import dbapi2 as sqlite
+connection = sqlite.connect(sys.argv[1])
+connection.execute("INSERT INTO beside VALUES ('theirs')")
+connection.commit()
+print([row[0] for row in connection.execute("SELECT who FROM beside")])
+connection.close()
+"""
+
+
+def test_erase__keeps_the_locks_of_the_process_that_searches(tmp_path: Path) -> None:
+    """A process that opened its own store's files to search them would lose its locks on them with that: the next one
+    that closes them would remove the write-ahead log, and what either writes afterwards would be lost."""
+    node = make_node(tmp_path)
+
+    def write_beside(people: Path) -> str:
+        command = [sys.executable, "-c", WRITE_BESIDE, str(people)]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    with node.open() as writer, open_people(Home(node.path)).store as store:
+        passports = fill(node, writer)
+        with store.write() as connection:
+            connection.execute("CREATE TABLE beside (who TEXT)")
+        before = list_locks()
+        assert len(before) >= 2
+        writer.erase(passports[0], None, "holder_request")
+        assert before <= list_locks()
+        assert write_beside(node.path / FILE) == "['theirs']"
+        with store.write() as connection:
+            connection.execute("INSERT INTO beside VALUES ('ours')")
+        with store.read() as connection:
+            found = [row[0] for row in connection.execute("SELECT who FROM beside").fetchall()]
+        assert found == ["theirs", "ours"]
+        assert write_beside(node.path / FILE) == "['theirs', 'ours', 'theirs']"
+
+
+def list_locks() -> set[str]:
+    """The files on which this process has POSIX locks, as the kernel lists them."""
+    lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    return {line[5] for line in lines if line[1] == "POSIX" and line[4] == str(os.getpid())}
+
+
+def test_find_files_with__finds_across_pieces_and_passes_over_what_has_gone(tmp_path: Path) -> None:
+    trace = b"what was erased"
+    inside, outside, empty = tmp_path / "inside", tmp_path / "outside", tmp_path / "empty"
+    inside.write_bytes(b"\0" * (16 * 1024 * 1024 - 5) + trace)
+    outside.write_bytes(b"\0" * 100)
+    empty.write_bytes(b"")
+    assert find_files_with([inside, outside, empty, tmp_path / "gone"], [trace]) == {inside}
+    assert find_files_with([inside, outside], []) == set()
+    with pytest.raises(IsADirectoryError):
+        find_files_with([tmp_path, inside], [trace])

@@ -125,7 +125,9 @@ def test_approval__is_carried_out_by_another_process_through_the_door(served: Se
         with office.people.write() as connection:
             query = "UPDATE approval SET state = 'granted', decided_by = ?, decided_ms = 1 WHERE id = ?"
             connection.execute(query, (second.account, asked.id))
-        wait_for(lambda: get_approval(office, first, asked.public_id).state == "done", "it was not carried out", 90)
+        wait_for(lambda: get_approval(office, first, asked.public_id).state != "granted", "it was not carried out", 90)
+        ended = get_approval(office, first, asked.public_id)
+        assert (ended.state, ended.outcome) == ("done", None)
         assert remote.state.members.get(member.id).retired is not None
 
 

@@ -8,7 +8,6 @@ the store that is put back meets it there again. It refuses to know who may ask 
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, get_chain_by_number, open_content
 from carnet.node.prepare import ChainRef
 from carnet.node.reader import compute_opened_root
+from carnet.node.searching import find_files_with
 from carnet.signing import Signer, verify
 from carnet.types import KeyRole
 from carnet.vault.disk import sync_directory
@@ -56,7 +56,6 @@ MAX_JOURNAL_LINE: Final = 64 * 1024 * 1024
 WAIT_FOR_READERS_S: Final = 5.0
 
 _TAG: Final = b"carnet/erasure/1\n"
-_PIECE_BYTES: Final = 16 * 1024 * 1024
 
 Document = dict[str, Any]
 
@@ -296,19 +295,19 @@ def clear_traces(
     """Cut the write-ahead log, then search the bytes that were erased in the files of the home, as one would who wants
     them back; where a page split has left a copy, write the store anew."""
     is_empty = _clear(connection, patience_s)
-    found = _search(list_files(home), traces)
-    is_rewritten = connection.is_file and home.store.name in found
+    found = find_files_with(list_files(home), traces)
+    is_rewritten = connection.is_file and home.store in found
     if is_rewritten:
         rewrite_store(connection)
         is_empty = _empty_log(connection, patience_s)
-        found = _search(list_files(home), traces)
+        found = find_files_with(list_files(home), traces)
     files = list_files(home)
     return Traces(
-        byte_count=sum(file.stat().st_size for file in files),
+        byte_count=sum(_measure(file) for file in files),
         files=tuple(file.name for file in files),
         is_log_empty=is_empty,
         is_rewritten=is_rewritten or (not connection.is_file and is_empty),
-        found_in=tuple(sorted(found)),
+        found_in=tuple(sorted(file.name for file in found)),
         is_on_server=not connection.is_file,
     )
 
@@ -353,16 +352,9 @@ def _empty_log(connection: Connection, patience_s: float) -> bool:
         connection.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
-def _search(files: Iterable[Path], traces: Sequence[bytes]) -> set[str]:
-    found = set()
-    for file in files:
-        if file.stat().st_size == 0:
-            continue
-        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            # Piece by piece, so that a file larger than the memory is read once and not once for each trace.
-            for start in range(0, len(data), _PIECE_BYTES):
-                end = start + _PIECE_BYTES
-                if any(data.find(trace, start, end + len(trace) - 1) >= 0 for trace in traces):
-                    found.add(file.name)
-                    break
-    return found
+def _measure(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        # SQLite removes what it keeps beside a store when the last one who had it open closes it.
+        return 0
