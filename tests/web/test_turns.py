@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from carnet.services.principals import VISITOR, Principal, Standing
-from carnet.web.turns import AT_ONCE, NEAR_S, Turns, find_name
+from carnet.web.turns import FEW, HASTE_S, LINGER_S, NEAR_S, SLICE_S, Turns, find_name
 
 pytestmark = pytest.mark.apart
 
@@ -68,17 +68,107 @@ def test_turns__a_member_alone_waits_for_nothing() -> None:
     run(walk)
 
 
-def test_turns__beside_another_a_member_has_few_at_work_and_the_other_goes_ahead() -> None:
+def test_turns__beside_another_a_member_with_many_goes_one_at_a_time_and_who_has_few_does_not_wait() -> None:
     async def walk() -> None:
         street = Street()
         street.send(b"b")
+        await street.settle()
+        street.now += HASTE_S
         street.send(b"a", 50)
         await street.settle()
-        assert street.at_work.count(b"a") == AT_ONCE
-        street.send(b"b")
+        assert street.at_work.count(b"a") == FEW
+        street.send(b"b", FEW - 1)
         await street.settle()
-        assert street.at_work.count(b"b") == 2
+        assert street.at_work.count(b"b") == FEW
         # All of them come to their turn.
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__up_to_a_few_in_flight_nobody_waits_and_one_more_waits_for_one_of_them() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"b")
+        first = street.send(b"a", FEW)
+        (late,) = street.send(b"a")
+        await street.settle()
+        assert street.at_work.count(b"a") == FEW
+        first[0].cancel()
+        await street.settle()
+        assert street.at_work.count(b"a") == FEW
+        assert not late.done()
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__nothing_of_many_begins_while_who_has_few_is_at_work_or_was_a_moment_ago() -> None:
+    async def walk() -> None:
+        street = Street()
+        (other,) = street.send(b"b")
+        many = street.send(b"a", FEW + 3)
+        await street.settle()
+        for one in many[:FEW]:
+            one.cancel()
+        await street.settle()
+        # What was left of many is few: it goes on.
+        assert street.at_work.count(b"a") == 3
+        await street.end()
+
+        street.may_go[b"a"].clear()
+        street.may_go[b"b"].clear()
+        many = street.send(b"a", 20)
+        (other,) = street.send(b"b")
+        await street.settle()
+        for one in many[:FEW]:
+            one.cancel()
+        await street.settle()
+        assert street.at_work.count(b"a") == 0
+        street.may_go[b"b"].set()
+        await other
+        await street.settle()
+        assert street.at_work.count(b"a") == 0
+        await asyncio.sleep(3 * LINGER_S)
+        assert street.at_work.count(b"a") == 1
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__many_go_on_now_and_then_however_much_those_with_few_have_to_do() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"b")
+        many = street.send(b"a", 20)
+        await street.settle()
+        for one in many[:FEW]:
+            one.cancel()
+        await street.settle()
+        assert street.at_work.count(b"a") == 0
+        street.now += 2 * SLICE_S
+        await asyncio.sleep(3 * SLICE_S)
+        assert street.at_work.count(b"a") == 1
+        await street.end()
+
+    run(walk)
+
+
+def test_turns__what_takes_long_keeps_nobody_waiting() -> None:
+    async def walk() -> None:
+        street = Street()
+        street.send(b"b")
+        many = street.send(b"a", 20)
+        await street.settle()
+        for one in many[:FEW]:
+            one.cancel()
+        await street.settle()
+        assert street.at_work == [b"b"]
+        street.now += 2 * HASTE_S
+        street.may_go[b"a"].set()
+        # The clock stands still: none of them goes because a slice is over.
+        await asyncio.wait_for(asyncio.gather(*many[FEW:]), 10)
+        assert street.at_work == [b"b"]
         await street.end()
 
     run(walk)
@@ -91,15 +181,15 @@ def test_turns__another_who_asked_a_moment_ago_is_still_there_and_later_no_more(
         await street.settle()
         street.may_go[b"b"].set()
         await other
-        street.send(b"a", AT_ONCE + 1)
+        street.send(b"a", FEW + 1)
         await street.settle()
-        assert len(street.at_work) == AT_ONCE
+        assert len(street.at_work) == FEW
         await street.end()
         street.now += NEAR_S
         street.may_go[b"a"].clear()
-        street.send(b"a", AT_ONCE + 1)
+        street.send(b"a", FEW + 1)
         await street.settle()
-        assert len(street.at_work) == AT_ONCE + 1
+        assert len(street.at_work) == FEW + 1
         await street.end()
 
     run(walk)
@@ -109,9 +199,9 @@ def test_turns__one_that_leaves_while_it_waits_takes_no_turn_along() -> None:
     async def walk() -> None:
         street = Street()
         street.send(b"b")
-        waiting = street.send(b"a", AT_ONCE + 3)
+        waiting = street.send(b"a", FEW + 3)
         await street.settle()
-        for gone in waiting[AT_ONCE : AT_ONCE + 2]:
+        for gone in waiting[FEW : FEW + 2]:
             gone.cancel()
         await street.settle()
         street.may_go[b"a"].set()
@@ -125,11 +215,11 @@ def test_turns__nobody_waits_for_ever_behind_what_does_not_end() -> None:
     async def walk() -> None:
         street = Street(patience_s=0.05)
         street.send(b"b")
-        street.send(b"a", AT_ONCE + 1)
+        street.send(b"a", FEW + 1)
         await street.settle()
-        assert street.at_work.count(b"a") == AT_ONCE
+        assert street.at_work.count(b"a") == FEW
         await asyncio.sleep(0.3)
-        assert street.at_work.count(b"a") == AT_ONCE + 1
+        assert street.at_work.count(b"a") == FEW + 1
         await street.end()
 
     run(walk)

@@ -43,9 +43,9 @@ __all__ = [
 INSPECTION = "vehicle.inspection/1"
 
 BATCH_ROWS = 1_000
-SHARED_BATCH_ROWS = 64
-"""Rows of a batch while others wait for the writer too: some 3 ms of it, where a thousand take 20. A batch costs it one
-of these by itself."""
+SHARED_BATCH_ROWS = 16
+"""Rows of a batch while others wait for the writer too: 1.3 ms of it, where a thousand take 20. A batch costs it one of
+these by itself."""
 
 MAX_BATCH_ROWS = 4 * BATCH_ROWS
 """A vehicle is not split between batches, unless it alone has as many rows as this."""

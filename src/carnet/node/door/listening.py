@@ -2,8 +2,9 @@
 
 There is no lock: whatever arrives while a commit is on its way to the disk waits in the sockets, and is the next group.
 One alone is committed at once; many at once share one transaction and one flush. What takes long (the parts of a file,
-a census) goes by itself, one between two looks at the door, so that nobody with a single entry stands behind more than
-one of them, and it behind no more than one group. It refuses to know what is in a submission. Design: security 34.
+a census) goes by itself, one between two looks at the door and a moment after the last group, so that nobody with a
+single entry stands behind more than one of them, and it behind no more than a few groups. It refuses to know what is in
+a submission. Design: security 34.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ MAX_QUICK: Final = 64
 NEAR_S: Final = 5.0
 """Others are there if one of them had something sealed within this time."""
 
+REST_S: Final = 0.003
+"""So long after something quick nothing that takes long is begun,"""
+
+HOLD_S: Final = 0.005
+"""but what takes long waits no longer than this for its turn."""
+
 MAX_UNSENT: Final = 64 * 1024 * 1024
 """Bytes of answers that one connection may leave unread before it is closed: others must not wait for it."""
 
@@ -93,6 +100,7 @@ class Door:
         self._seconds = 0.0
         self._quick, self._long = deque[_Waiting](), deque[_Waiting]()
         self._hasty_s = -NEAR_S
+        self._quick_s = self._long_s = 0.0
 
     def watch(self, descriptor: int, notice: Callable[[], None]) -> None:
         """Call `notice` whenever this descriptor can be read (signals, children)."""
@@ -100,17 +108,26 @@ class Door:
 
     def serve_once(self, timeout_s: float) -> None:
         """Wait for something to come in, at most so long; answer all of it, but of what takes long one request."""
-        for key, events in self._selector.select(0 if self._long else timeout_s):
+        pause_s = min(timeout_s, self._find_pause()) if self._long else timeout_s
+        for key, events in self._selector.select(pause_s):
             if key.data is None:
                 self._accept()
             elif isinstance(key.data, _Connection):
                 self._serve_connection(key.data, events)
             else:
                 key.data()
-        while self._quick:
-            self._answer_some()
-        if self._long:
+        if self._quick:
+            while self._quick:
+                self._answer_some()
+            self._quick_s = time.monotonic()
+        if self._long and not self._find_pause():
             self._answer_one(self._long.popleft())
+            self._long_s = time.monotonic()
+
+    def _find_pause(self) -> float:
+        """How long what takes long still waits: whoever had an entry sealed mostly asks for something else at once, and
+        would come in the middle of it."""
+        return max(0.0, min(self._quick_s + REST_S, self._long_s + HOLD_S) - time.monotonic())
 
     def close(self) -> None:
         """Stop listening and say goodbye; whoever waits for an answer looks for it in the store. Idempotent."""
@@ -205,6 +222,8 @@ class Door:
     def _take(self, waiting: _Waiting) -> None:
         ask = waiting.request.ask
         if _takes_long(ask):
+            if not self._long:
+                self._long_s = max(self._long_s, time.monotonic())
             self._long.append(waiting)
             return
         if isinstance(ask, Commit):
