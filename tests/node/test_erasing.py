@@ -558,7 +558,6 @@ def test_erase__keeps_the_locks_of_the_process_that_searches(tmp_path: Path) -> 
         with store.write() as connection:
             connection.execute("CREATE TABLE beside (who TEXT)")
         before = list_locks()
-        assert len(before) >= 2
         writer.erase(passports[0], None, "holder_request")
         assert before <= list_locks()
         assert write_beside(node.path / FILE) == "['theirs']"

@@ -130,6 +130,7 @@ def test_turns__nothing_of_many_begins_while_who_has_few_is_at_work_or_was_a_mom
         await street.settle()
         assert street.at_work.count(b"a") == 0
         await asyncio.sleep(3 * LINGER_S)
+        await street.settle()
         assert street.at_work.count(b"a") == 1
         await street.end()
 
@@ -148,6 +149,7 @@ def test_turns__many_go_on_now_and_then_however_much_those_with_few_have_to_do()
         assert street.at_work.count(b"a") == 0
         street.now += 2 * SLICE_S
         await asyncio.sleep(3 * SLICE_S)
+        await street.settle()
         assert street.at_work.count(b"a") == 1
         await street.end()
 
