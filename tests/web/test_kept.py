@@ -15,7 +15,7 @@ from carnet.node.reader import Fingerprint
 from carnet.services.access import View
 from carnet.services.names import Prefix, parse_name
 from carnet.web.kept import Answer, Kept, get_kept, make_answer
-from tests.web.town import WebTown, serving_town
+from tests.web.town import WebTown, make_reading, serving_town
 
 
 @pytest.fixture
@@ -75,6 +75,31 @@ def test_kept__what_was_written_since_is_seen(town: WebTown, passport: str) -> N
     # A census changes nothing of it but could: it is made again.
     town.service.node.writers[0].take_census()
     assert read(town, "holder", passport) == after
+
+
+def test_kept__another_s_word_about_the_vehicle_is_no_news_to_a_member_but_one_about_its_own_is(
+    town: WebTown, passport: str
+) -> None:
+    first = read(town, "garage", passport)
+
+    def get_made() -> Answer:
+        (found,) = [one for (view, _), (_, one) in get_kept(town.service.desk)._answers.items() if view.author]
+        return found
+
+    made = get_made()
+    assert town.record("centre", 43_000).status_code == 201
+    assert read(town, "garage", passport) == first
+    assert get_made() is made
+    body = make_reading(0, None) | {"kind": "passport.contested/1", "fields": {"reason": "wrong_value"}}
+    body["contests"] = first[0]["id"]
+    said = town.call("centre", "POST", f"/v1/passports/{passport}/entries", body)
+    assert said.status_code == 201, said.text
+    (contested,) = read(town, "garage", passport)
+    assert (first[0]["state"], contested["state"]) == ("stands", "contested")
+    assert get_made() is not made
+    # And its own is, which stands first in the list.
+    assert town.record("garage", 44_000).status_code == 201
+    assert len(read(town, "garage", passport)) == 2
 
 
 def test_kept__an_erasure_is_seen_and_leaves_nothing_behind(town: WebTown, passport: str) -> None:

@@ -74,6 +74,11 @@ class View:
         """Every link of the chain in order; the contents of those alone that are in the view."""
         return list(reader.read_entries(self.passport, self.is_open))
 
+    def has_news(self, reader: Reader, seq: int) -> bool:
+        """Whether any entry after `seq` may change what this view shows. Another member's word about the vehicle does
+        not: it supersedes, contests and ends nothing."""
+        return self.author is None or reader.has_written_since(self.passport, seq, self.author)
+
     def read_objections(self, reader: Reader, links: Sequence[ShownEntry]) -> list[ShownEntry]:
         """The entries that contest one in the view, opened: an objection is shown wherever the entry is shown, and to
         its author first of all. `links` are those of the chain."""

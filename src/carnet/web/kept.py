@@ -1,9 +1,9 @@
 """Answers that one worker keeps, because making one again takes fifty times as long as seeing that it still holds.
 
 Whoever asks is let in or not as always; only then is a kept answer looked for. It holds for one view of one passport,
-and as long as nothing is different of what it was made from: the passport's last entry, the members, the rules, the
-census, and everything that was ever erased. After an erasure nothing is kept of any passport. It refuses to be larger
-than `MAX_BYTES`.
+and as long as nothing is different of what it was made from: the passport's last entry that concerns the view, the
+members, the rules, the census, and everything that was ever erased. After an erasure nothing is kept of any passport.
+It refuses to be larger than `MAX_BYTES`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,21 @@ class Kept:
         self._erasure = 0
         self._lock = Lock()
 
-    def get(self, view: View, address: str, fingerprint: Fingerprint | None, make: Callable[[], Answer]) -> Answer:
-        """What was answered to this view at this address, if it still holds; else what `make` gives: made by one, while
-        all others who ask for the same wait for it. An event loop makes none itself."""
-        found = None if fingerprint is None else self.find(view, address, fingerprint)
-        if found is not None:
-            return found
+    def get(
+        self,
+        view: View,
+        address: str,
+        fingerprint: Fingerprint | None,
+        make: Callable[[], Answer],
+        has_news: Callable[[int], bool] = lambda seq: True,
+    ) -> Answer:
+        """What was answered to this view at this address, if it still holds, also where `has_news(seq)` says that no
+        entry since changes it; else what `make` gives: made by one, while all others who ask for the same wait for it.
+        An event loop makes none itself."""
+        if fingerprint is not None:
+            found = self.find(view, address, fingerprint) or self._renew(view, address, fingerprint, has_news)
+            if found is not None:
+                return found
         check_may_wait()
         if fingerprint is None:
             return make()
@@ -77,6 +86,15 @@ class Kept:
                 return None
             self._answers.move_to_end((view, address))
             return found[1]
+
+    def _renew(self, view: View, address: str, mark: Fingerprint, has_news: Callable[[int], bool]) -> Answer | None:
+        """An answer that was made before others wrote about the vehicle, and still holds."""
+        with self._lock:
+            before = self._answers.get((view, address))
+        if before is None or before[0]._replace(seq=mark.seq) != mark or has_news(before[0].seq):
+            return None
+        self.keep(view, address, mark, before[1])
+        return before[1]
 
     def keep(self, view: View, address: str, mark: Fingerprint, answer: Answer) -> None:
         """Keep an answer that was made from what `mark` says."""

@@ -207,6 +207,16 @@ class Passports(Moment):
         )
         return self._connection.execute(query, (chain, member)).fetchone() is not None
 
+    def has_written_since(self, chain: bytes, seq: int, member: bytes) -> bool:
+        """Whether an entry after `seq` is a member's, or says something about another entry: it bears a mark."""
+        query = (
+            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"
+            " JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key"
+            " WHERE chain16 = ? AND seq > ? AND (member = ? OR mark <> 0) LIMIT 1"
+        )
+        return self._connection.execute(query, (chain, seq, member)).fetchone() is not None
+
     def read_entries(
         self, chain: bytes, is_open: Callable[[bytes, int], bool] = lambda member, basis: True
     ) -> Iterator[ShownEntry]:

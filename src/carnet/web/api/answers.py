@@ -87,7 +87,9 @@ def answer_kept(
         value, kinds = make()
         return make_answer(msgspec.json.encode(value), tuple(kinds))
 
-    return get_kept(desk).get(view, address, reader.find_fingerprint(view.passport), make_now)
+    return get_kept(desk).get(
+        view, address, reader.find_fingerprint(view.passport), make_now, lambda seq: view.has_news(reader, seq)
+    )
 
 
 def answer_once(
