@@ -13,15 +13,17 @@ import pytest
 from carnet.encoding import b64
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup import envelope
-from carnet.node.backup.contents import read_parts, write_end, write_part
+from carnet.node.backup.contents import PEOPLE, read_parts, write_end, write_part
 from carnet.node.backup.envelope import Opener, Passphrase, Recipient, Sealer, SealingWriter, SecretKey
 from carnet.node.backup.restore import Restored, Wish, read_about, restore_backup
+from carnet.node.backup.staging import KEYS_WAITING
 from carnet.node.backup.take import Taken, get_journal_beside, read_last_backup, take_backup
 from carnet.node.erasing import ErasureJournal
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring, save_key_ring
 from carnet.node.lock import WriterLock
+from carnet.node.people import open_people
 from carnet.node.reader import open_reader
 from carnet.node.restored import find_mark, show_head
 from carnet.node.writer import open_writer
@@ -426,6 +428,20 @@ def test_restore__refused_node_exists(checked: TestNode, tmp_path: Path) -> None
     assert (tmp_path / "full" / "mine").read_text() == (tmp_path / "copy.restoring" / "mine").read_text() == "mine"
     (tmp_path / "empty").mkdir()
     bring_back(tmp_path / "b", tmp_path / "empty")
+
+
+def test_restore__goes_on_where_another_was_killed(checked: TestNode, tmp_path: Path) -> None:
+    """What it had written by then is all its own, the store of people too, and may go."""
+    open_people(Home(checked.path)).store.close()
+    back_up(checked, tmp_path / "b")
+    bring_back(tmp_path / "b", tmp_path / "whole")
+    assert (tmp_path / "whole" / PEOPLE).exists()
+    (tmp_path / "whole").rename(tmp_path / "copy.restoring")
+    (tmp_path / "copy.restoring" / "keys.json").rename(tmp_path / "copy.restoring" / KEYS_WAITING)
+    (tmp_path / "copy.restoring" / f"{PEOPLE}-wal").touch()
+    bring_back(tmp_path / "b", tmp_path / "copy")
+    assert (tmp_path / "copy" / PEOPLE).exists()
+    assert not (tmp_path / "copy.restoring").exists()
 
 
 # ---- old

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +15,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from carnet.encoding import b64
+from carnet.errors import Reason, Refused
 from carnet.node.door.remote import without_signing_keys
 from carnet.node.home import Home
 from carnet.services.filing.acting import certify
-from carnet.services.filing.records import KEPT_MS, WAITS_MS, Counts, Files, Job, Wish, read_lines
-from carnet.services.filing.watching import MAX_TRIES, Watcher
+from carnet.services.filing.records import KEPT_MS, WAITS_MS, Counts, Files, Job, Wish, cut_torn_line, read_lines
+from carnet.services.filing.taking import take
+from carnet.services.filing.watching import MAX_TRIES, TAKER, Watcher
 from tests.cli.run import make_inspection, make_line
 from tests.node.door import open_door
 from tests.node.home import TestNode, make_node
@@ -235,4 +242,176 @@ def test_purge__removes_what_waited_a_month(tmp_path: Path) -> None:
     assert files.purge() == 0
     node.clock.now += WAITS_MS
     assert files.purge() == 1
+    node.close()
+
+
+# ---- a kill between any two steps
+
+
+def test_taker__whose_watcher_was_killed_is_left_to_end_its_file(tmp_path: Path) -> None:
+    """The next watcher begins a job that runs again. Whoever was at it lives on: two must not be."""
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        ring = without_signing_keys(served.writer.ring)
+        job = send(files, node, make_rows(800))
+        order = {"home": str(node.path), "index": b64(ring.index), "job": job.id, "kek": b64(ring.kek)}
+        processes = []
+        for _ in range(2):
+            assert files.begin(job) is not None
+            process = subprocess.Popen(TAKER, stdin=subprocess.PIPE)
+            processes.append(process)
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.close()
+        assert [process.wait(PATIENCE_S) for process in processes] == [0, 0]
+        found = files.get(node.operator.id, job.id)
+        assert (found.state, found.failure) == ("done", None)
+        assert (found.counts.sealed, found.counts.duplicate) == (800, 0)
+        assert len(read_lines(files.path(job, "receipts.ndjson"), 0, 2_000)[0]) == 800
+    node.close()
+
+
+def test_end__of_a_job_that_has_ended_stays_as_it_was(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send(files, node, make_rows(1))
+    files.cancel(node.operator.id, job.id)
+    assert files.begin(job) is None
+    assert files.end(job, "done", Counts(sealed=1)).state == "cancelled"
+    files.put_back(job)
+    assert state_of(files, job) == "cancelled"
+    node.close()
+
+
+def test_records__are_whole_while_several_change_them(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send(files, node, make_rows(1))
+    failures: list[BaseException] = []
+
+    def change() -> None:
+        try:
+            for _ in range(40):
+                assert files.begin(job) is not None
+                files.put_back(job)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert state_of(files, job) in ("running", "queued")
+    node.close()
+
+
+def test_create__goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    wish, seed = Wish(name="x", format="histovec", size=5), bytes(range(16))
+    job = files.create(node.operator.id, "operator", wish, seed)
+    (files.root / job.id / "job.json").unlink()
+    again = files.create(node.operator.id, "operator", wish, seed)
+    assert (again.id, again.state) == (job.id, "uploading")
+    node.close()
+
+
+def test_watcher__goes_on_with_a_file_whose_last_part_came_before_a_kill(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        job = send(files, node, make_rows(3))
+        # As it stood before it was queued.
+        files.save(msgspec.structs.replace(job, state="uploading"))
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            wait_for(lambda: state_of(files, job) == "done", "nobody took it in")
+        finally:
+            watcher.close()
+    node.close()
+
+
+def test_watcher__lives_on_when_the_disk_was_full_and_a_record_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carnet.services.filing.watching.PAUSES_S", 0.05)
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with open_door(node) as served:
+        job, damaged = send(files, node, make_rows(3)), send(files, node, make_rows(1))
+        files.path(damaged, "job.json").write_bytes(b"")
+        # Nothing can be written into this place, as on a full disk.
+        files.path(job, "job.json.new").mkdir()
+        watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
+        try:
+            wait_for(lambda: watcher._spare is not None, "it did not try")
+            time.sleep(0.2)
+            assert watcher._thread.is_alive()
+            files.path(job, "job.json.new").rmdir()
+            wait_for(lambda: state_of(files, job) == "done", "nobody took it in any more")
+        finally:
+            watcher.close()
+    node.close()
+
+
+def test_purge__removes_what_a_kill_has_left_without_a_record(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send(files, node, make_rows(1))
+    (files.root / job.id / "job.json").unlink()
+    files.purge()
+    assert (files.root / job.id / "content").exists()
+    old = (node.clock.now - KEPT_MS) / 1000 - 60
+    os.utime(files.root / job.id, (old, old))
+    files.purge()
+    assert not (files.root / job.id).exists()
+    node.close()
+
+
+def test_job__that_was_removed_meanwhile_is_not_found(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    job = send(files, node, make_rows(1))
+    shutil.rmtree(files.root / job.id)
+    with pytest.raises(Refused) as caught:
+        files.end(job, "done")
+    assert caught.value.reason is Reason.NOT_FOUND
+    with files.taking(job.id) as running:
+        assert running is None
+    node.close()
+
+
+@pytest.mark.parametrize(
+    "data, left",
+    [
+        (b"", b""),
+        (b'{"a":1}\n', b'{"a":1}\n'),
+        (b'{"a":1}\n{"a"', b'{"a":1}\n'),
+        (b"a" * 9_000, b""),
+        (b"\n" + b"a" * 20_000, b"\n"),
+        (b"a" * 8_191 + b"\n" + b"b" * 8_192, b"a" * 8_191 + b"\n"),
+    ],
+)
+def test_cut_torn_line__leaves_whole_lines(tmp_path: Path, data: bytes, left: bytes) -> None:
+    """What a killed process has half written must not run into the first line of the next."""
+    path = tmp_path / "lines"
+    cut_torn_line(path)
+    path.write_bytes(data)
+    cut_torn_line(path)
+    assert path.read_bytes() == left
+
+
+def test_taker__writes_its_receipts_behind_whole_lines(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with node.open() as writer:
+        job = files.begin(send(files, node, make_rows(3)))
+        assert job is not None
+        files.path(job, "receipts.ndjson").write_bytes(b'{"row":0}\n{"pass')
+        assert take(files, writer, job, worker_count=0).state == "done"
+        lines = read_lines(files.path(job, "receipts.ndjson"), 0, 9)[0]
+        assert sorted(line["row"] for line in lines) == [0, 1, 2, 3]
     node.close()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from carnet.errors import Reason, Refused
+from carnet.node.backup.contents import PEOPLE
 from carnet.node.home import Home
 from carnet.node.lock import WriterLock
 from carnet.vault.disk import sync_directory
@@ -56,7 +57,7 @@ def _check_ours(staging: Home) -> None:
     if not staging.path.exists():
         return
     ours = {file.name for file in (staging.store, staging.keys, staging.erasures, staging.lock, staging.trust)}
-    ours |= {staging.restored.name, staging.building.name, KEYS_WAITING}
+    ours |= {staging.restored.name, staging.building.name, KEYS_WAITING, PEOPLE}
     ours |= {name + suffix for name in ours for suffix in ("-wal", "-shm", ".new")}
     names = {entry.name for entry in staging.path.iterdir()}
     if not names <= ours or (names and staging.lock.name not in names):

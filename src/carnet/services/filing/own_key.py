@@ -20,6 +20,7 @@ from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault
 from carnet.formats.rows import Row
 from carnet.ledger.rules.members import Member
+from carnet.node.home import write_private
 from carnet.node.prepare import ChainRef
 from carnet.node.reader import Reader
 from carnet.node.writing import Writing
@@ -84,9 +85,7 @@ def prepare(
     for number, at in enumerate(range(0, len(rows.ready), BATCH_ROWS)):
         batch = rows.ready[at : at + BATCH_ROWS]
         unsigned = make_unsigned(reader, member, key, [one.wanted for one in batch], now, random_bytes)
-        path = files.path(job, f"unsigned-{number}.json")
-        path.touch(mode=0o600)
-        path.write_bytes(write_unsigned(unsigned))
+        write_private(files.path(job, f"unsigned-{number}.json"), write_unsigned(unsigned))
         messages.append(b64(unsigned.message))
         places.append(tuple(one.place for one in batch))
     files.path(job, SIGNATURES).unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from carnet.formats.remarks import Remark
 from carnet.node.home import Home, write_private
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.types import MemberId, Millis
+from carnet.vault.disk import sync_directory
 
 State = Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
 Stage = Literal["look", "prepare", "seal"]
@@ -137,7 +138,7 @@ class Files:
         """
         _check_wish(wish)
         id_ = format_name(Prefix.JOB, self._random_bytes(16) if seed is None else seed[:16])
-        if (self.root / id_).exists():
+        if self.find(id_) is not None:
             return self.get(member, id_)
         if sum(job.state not in ENDED for job in self.list(member)) >= MAX_OPEN_JOBS:
             raise Refused(
@@ -157,11 +158,17 @@ class Files:
             stage="look" if wish.is_looked_at else "seal",
         )
         folder = self.root / id_
-        folder.mkdir(mode=0o700, parents=True)
-        if known:
-            write_private(folder / "known.json", msgspec.json.encode(list(known)))
-        os.close(os.open(folder / "content", os.O_WRONLY | os.O_CREAT, 0o600))
-        self.save(job)
+        # A folder without a record is what a kill has left of the same call.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock(id_):
+            if self.find(id_) is not None:
+                return self.get(member, id_)
+            if known:
+                write_private(folder / "known.json", msgspec.json.encode(list(known)))
+            os.close(os.open(folder / "content", os.O_WRONLY | os.O_CREAT, 0o600))
+            self.save(job)
+        for parent in (self.root, self.root.parent):
+            sync_directory(parent)
         (self.root / BELL).touch(mode=0o600)
         return job
 
@@ -173,7 +180,7 @@ class Files:
         """A job of this member, with its progress. Raises Refused(NOT_FOUND), for another's too."""
         job = self.find(id_)
         if job is None or job.member != member.hex():
-            raise Refused(Reason.NOT_FOUND, "there is no such file job here, or you may not see it")
+            raise _not_found()
         return job
 
     def find(self, id_: str) -> Job | None:
@@ -182,7 +189,8 @@ class Files:
             return None
         try:
             job = msgspec.json.decode((self.root / id_ / "job.json").read_bytes(), type=Job)
-        except OSError:
+        except (OSError, msgspec.DecodeError):
+            # One record that cannot be read keeps nobody from the others.
             return None
         if job.state != "running":
             # What is left of how far it was is no more true.
@@ -194,9 +202,7 @@ class Files:
 
     def list(self, member: MemberId | None = None) -> list[Job]:
         """The jobs of a member, or of all, the oldest first."""
-        names = [entry.name for entry in os.scandir(self.root)] if self.root.is_dir() else []
-        names = [name for name in names if name.startswith(Prefix.JOB)]
-        found = [job for job in map(self.find, names) if job is not None]
+        found = [job for job in map(self.find, self._list_names()) if job is not None]
         mine = [job for job in found if member is None or job.member == member.hex()]
         return sorted(mine, key=lambda job: (job.created_ms, job.id))
 
@@ -240,6 +246,14 @@ class Files:
                 job = self.queue(job, job.stage)
             return job
 
+    def finish_upload(self, job: Job) -> None:
+        """Let a job whose file is whole wait for its turn: a kill came between its last part and that."""
+        if job.state != "uploading" or self.count_received(job) != job.wish.size:
+            return
+        with self._locked(job) as now:
+            if now.state == "uploading" and self.count_received(now) == now.wish.size:
+                self.queue(now, now.stage)
+
     def queue(self, job: Job, stage: Stage, certified_by: str | None = None, own_key: str | None = None) -> Job:
         """Let it wait for its turn, and wake whoever watches. For whoever holds its lock."""
         queued = msgspec.structs.replace(
@@ -257,8 +271,7 @@ class Files:
 
     def cancel(self, member: MemberId, id_: str) -> Job:
         """End a job that has not ended; its file goes. What is sealed stays."""
-        with self._locked(self.get(member, id_)) as job:
-            return job if job.state in ENDED else self.end(job, "cancelled")
+        return self.end(self.get(member, id_), "cancelled")
 
     # ---- waiting for somebody's word
 
@@ -267,6 +280,37 @@ class Files:
         """A job of this member, which nobody else changes meanwhile. Raises Refused(NOT_FOUND)."""
         with self._locked(self.get(member, id_)) as job:
             yield job
+
+    # ---- at work
+
+    @contextmanager
+    def taking(self, id_: str) -> Iterator[Job | None]:
+        """A running job, at which nobody else works meanwhile; None where it runs no more. What another is at, whose
+        watcher died before it, is waited for."""
+        try:
+            lock = (self.root / id_ / "taker").open("ab")
+        except FileNotFoundError:
+            yield None
+            return
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            job = self.find(id_)
+            yield job if job is not None and job.state == "running" else None
+
+    def begin(self, job: Job) -> Job | None:
+        """It runs from now on, and this try counts; None where it ended meanwhile."""
+        with self._locked(job) as now:
+            if now.state not in ("queued", "running"):
+                return None
+            running = msgspec.structs.replace(now, state="running", tries=now.tries + 1)
+            self.save(running)
+            return running
+
+    def put_back(self, job: Job) -> None:
+        """Whoever was at it was told to stop: it waits for its turn again, and the try does not count."""
+        with self._locked(job) as now:
+            if now.state == "running":
+                self.save(msgspec.structs.replace(now, state="queued", tries=job.tries - 1))
 
     def wait(self, job: Job, counts: Counts) -> Job:
         """It has been read: now somebody decides. One that was cancelled meanwhile stays so."""
@@ -299,19 +343,27 @@ class Files:
         failure: tuple[str, str] | None = None,
         cause: Remark | None = None,
     ) -> Job:
-        """The job is over: its record says so, then its file goes."""
-        told = job.counts if counts is None else counts
-        ended = msgspec.structs.replace(
-            job, state=state, counts=told, failure=failure, cause=cause, ended_ms=self._clock()
-        )
-        self.save(ended)
-        for name in ("content", "progress.json", "known.json"):
-            self.path(job, name).unlink(missing_ok=True)
-        return ended
+        """The job is over: its record says so, then its file goes. One that ended before stays as it ended."""
+        with self._locked(job) as now:
+            if now.state in ENDED:
+                return now
+            told = job.counts if counts is None else counts
+            ended = msgspec.structs.replace(
+                now, state=state, counts=told, failure=failure, cause=cause, ended_ms=self._clock()
+            )
+            self.save(ended)
+            for name in ("content", "progress.json", "known.json"):
+                self.path(job, name).unlink(missing_ok=True)
+            return ended
 
     def purge(self) -> int:
-        """Remove jobs that ended, or were left half uploaded, a week ago, or that waited a month; how many."""
+        """Remove jobs that ended, or were left half uploaded, a week ago, or that waited a month; how many. What a kill
+        has left without a record goes after a week too."""
         now, count = self._clock(), 0
+        for name in self._list_names():
+            with suppress(FileNotFoundError):
+                if self.find(name) is None and (self.root / name).stat().st_mtime * 1000 < now - KEPT_MS:
+                    shutil.rmtree(self.root / name, ignore_errors=True)
         for job in self.list():
             is_over = job.ended_ms is not None and job.ended_ms < now - KEPT_MS
             is_left = job.state == "uploading" and job.created_ms < now - KEPT_MS
@@ -322,10 +374,27 @@ class Files:
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[Job]:
-        """The job as it is now, which nobody else changes meanwhile."""
-        with (self.root / job.id / "lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """The job as it is now, which nobody else changes meanwhile. Raises Refused(NOT_FOUND) where it is gone."""
+        with self._lock(job.id):
             yield self.get(bytes.fromhex(job.member), job.id)
+
+    @contextmanager
+    def _lock(self, id_: str) -> Iterator[None]:
+        try:
+            lock = (self.root / id_ / "lock").open("ab")
+        except FileNotFoundError:
+            raise _not_found() from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _list_names(self) -> Sequence[str]:
+        names = [entry.name for entry in os.scandir(self.root)] if self.root.is_dir() else []
+        return [name for name in names if name.startswith(Prefix.JOB)]
+
+
+def _not_found() -> Refused:
+    return Refused(Reason.NOT_FOUND, "there is no such file job here, or you may not see it")
 
 
 def _check_wish(wish: Wish) -> None:
@@ -353,3 +422,18 @@ def iterate_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.endswith(b"\n"):
                 yield msgspec.json.decode(line)
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove what a kill has left behind the last whole line, so that the next line begins where one begins."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        at = file.seek(0, os.SEEK_END)
+        while at:
+            begun = max(0, at - 8192)
+            file.seek(begun)
+            found = file.read(at - begun).rfind(b"\n")
+            if found >= 0:
+                file.truncate(begun + found + 1)
+                return
+            at = begun
+        file.truncate(0)

@@ -38,7 +38,7 @@ from carnet.services.filing.deciding import Opened, decide, open_job
 from carnet.services.filing.looking import Account, CellFaults, Looker
 from carnet.services.filing.own_key import ReadyRows, prepare, seal_prepared
 from carnet.services.filing.reading import DOUBTS, DUPLICATES, FAULTS, MENDED, READING, Reading
-from carnet.services.filing.records import Counts, Files, Job
+from carnet.services.filing.records import Counts, Files, Job, cut_torn_line
 from carnet.services.founding import now_ms
 from carnet.services.giving_way import give_way
 from carnet.services.importing import Format, Sinks, Summary, choose_worker_count, import_file
@@ -69,17 +69,17 @@ def main() -> int:
     home = Home(Path(order["home"]))
     ring = KeyRing(b"", b"", unb64(order["kek"], 32), unb64(order["index"], 32))
     files = Files(home, now_ms, os.urandom)
-    job = files.find(order["job"])
-    if job is None or job.state != "running":
-        return 0
-    if job.stage != "look":
-        # Nobody sits before it.
-        give_way()
-    writer = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
-    try:
-        take(files, writer, job, read=lambda: Reader(home, ring, is_one_of_many=True))
-    finally:
-        writer.close()
+    with files.taking(order["job"]) as job:
+        if job is None:
+            return 0
+        if job.stage != "look":
+            # Nobody sits before it.
+            give_way()
+        writer = RemoteWriter(home, ring, clock=now_ms, random_bytes=os.urandom)
+        try:
+            take(files, writer, job, read=lambda: Reader(home, ring, is_one_of_many=True))
+        finally:
+            writer.close()
     return 0
 
 
@@ -253,8 +253,20 @@ def choose_basis(member: Member, format_: Format, writer: Writing) -> int:
 
 
 def _create(files: Files, job: Job, stack: ExitStack, name: str, *, is_new: bool = True) -> IO[bytes]:
+    path = files.path(job, name)
+    if not is_new and name.endswith(".ndjson"):
+        cut_torn_line(path)
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if is_new else os.O_APPEND)
-    return stack.enter_context(os.fdopen(os.open(files.path(job, name), flags, 0o600), "wb"))
+    file = stack.enter_context(os.fdopen(os.open(path, flags, 0o600), "wb"))
+    stack.callback(_flush, file)
+    return file
+
+
+def _flush(file: IO[bytes]) -> None:
+    """The record of a job that has ended is on the disk: so is what it speaks of."""
+    file.flush()
+    if os.fstat(file.fileno()).st_size:
+        os.fsync(file.fileno())
 
 
 def _open_faults(files: Files, job: Job, opened: Opened, stack: ExitStack, now: Millis) -> CellFaults:

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from carnet.encoding import b64
-from carnet.errors import Reason
+from carnet.errors import Reason, Refused
 from carnet.node.keyring import KeyRing
 from carnet.services.filing.records import BELL, Files, Job, Stage
+from carnet.services.logs import find_places, get_log
 
 # It gives way from the beginning: to load what it needs takes as long as some thousands of rows.
 _TAKE: Final = (
@@ -35,6 +34,8 @@ _TAKE: Final = (
 TAKER: Final = (sys.executable, "-c", _TAKE)
 LANES: Final[tuple[Stage, ...]] = ("look", "look", "prepare", "seal", "seal")
 TICK_S: Final = 0.05
+PAUSES_S: Final = 5.0
+"""Until it is tried again after something went wrong that was not of one job."""
 LOOKS_EVERY_S: Final = 0.5
 PURGES_EVERY: Final = 2_000
 MAX_TRIES: Final = 3
@@ -92,10 +93,15 @@ class Watcher:
             if bell == rung and now < due and not is_free:
                 continue
             rung, due = bell, now + LOOKS_EVERY_S
-            if looks % PURGES_EVERY == 0:
-                self._files.purge()
-            looks += 1
-            self._look(self._files.list())
+            try:
+                if looks % PURGES_EVERY == 0:
+                    self._files.purge()
+                looks += 1
+                self._look(self._files.list())
+            except Exception as error:
+                # A full disk above all: nobody else would take files in when there is room again.
+                due = now + PAUSES_S
+                get_log("carnet.files").error("files wait", kind=type(error).__name__, at=find_places(error))
 
     def _hear(self) -> int:
         try:
@@ -111,6 +117,9 @@ class Watcher:
         return bool(ended)
 
     def _look(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            with suppress(FileNotFoundError, Refused):
+                self._files.finish_upload(job)
         at_work = {lane.job.id for lane in self.lanes if lane.job is not None}
         waiting = [job for job in jobs if job.state in ("queued", "running") and job.id not in at_work]
         for lane in self.lanes:
@@ -134,10 +143,13 @@ class Watcher:
             saying = "taking it in has failed three times: send it in smaller parts, or ask the operator"
             self._files.end(now, "failed", failure=(Reason.SERVICE_FAULT.value, saying))
             return
-        running = msgspec.structs.replace(now, state="running", tries=now.tries + 1)
-        self._files.save(running)
+        if self._spare is None:
+            self._spare = _start()
+        running = self._files.begin(now)
+        if running is None:
+            return
         self._served[job.member, job.stage] = time.monotonic()
-        lane.process, self._spare = self._spare or _start(), None
+        lane.process, self._spare = self._spare, None
         lane.job = running
         order = {"home": str(self._home), "index": b64(self._ring.index), "job": job.id, "kek": b64(self._ring.kek)}
         if lane.process.stdin is not None:
@@ -165,10 +177,9 @@ class Watcher:
             if lane.process is None or lane.job is None:
                 continue
             _stop(lane.process)
-            # Not its own fault: the try does not count.
-            found = self._files.find(lane.job.id)
-            if found is not None and found.state == "running":
-                self._files.save(msgspec.structs.replace(found, state="queued", tries=lane.job.tries - 1))
+            # Not its own fault. What cannot be written down is begun again all the same, and counted.
+            with suppress(OSError, Refused):
+                self._files.put_back(lane.job)
 
 
 def _start() -> subprocess.Popen[bytes]:
