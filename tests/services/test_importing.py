@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from carnet.errors import Reason, Refused
+from carnet.formats.rows import Row
 from carnet.node.home import Home
+from carnet.node.pool import PreparePool
 from carnet.node.prepare import Group, Item
 from carnet.node.writer import Writer
 from carnet.services.exporting import is_census_due
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.import_run import Run
 from carnet.services.importing import HISTOVEC, Sinks, Summary, import_file
 from carnet.services.reading import open_reader
+from carnet.services.regrouping import Batch, Regrouping
 from carnet.types import Basis, Subject
 from tests.cli.run import make_inspection, make_line
 
@@ -123,3 +127,27 @@ def test_get_operator__refused_unknown_member(home: Home) -> None:
     with open_writer_at(home, None, "test") as writer, pytest.raises(Refused) as refused:
         get_operator(writer, "nobody")
     assert refused.value.reason is Reason.UNKNOWN_MEMBER
+
+
+@pytest.mark.parametrize("is_sorted", [False, True])
+def test_import__goes_into_a_passport_that_another_opened_meanwhile(home: Home, is_sorted: bool) -> None:
+    """Two members' files at once, about the same new vehicles: no good row is told as faulty."""
+    lines = [make_line(f"HV{number:04x}", make_inspection(pv="mine")) for number in range(20)]
+    others = [make_line(f"HV{number:04x}", make_inspection(pv="theirs")) for number in range(20)]
+    items = [item for item in HISTOVEC.read(lines, now_ms()) if isinstance(item, Row)]
+    with open_writer_at(home, None, "test") as writer, PreparePool(writer.context(), 0) as pool:
+        other = writer.enrol_member("The centre", "inspection_centre")
+        mine = Run(writer, get_operator(writer), pool, now_ms(), Sinks(), lambda _: None, None, 3, window=5)
+        batch = Batch(items, {}, {})
+        if is_sorted:
+            regrouping = Regrouping(mine.find_numbers, writer.index_key, lambda: 100)
+            (batch,) = [*regrouping.add(items), *regrouping.drain()]
+        mine.add(batch)
+        # It has found no passports, and is on its way.
+        theirs = import_file(writer, other, HISTOVEC, others[:15], now_ms(), basis=Basis.HOSTED)
+        mine.drain()
+        assert (theirs.sealed, theirs.opened) == (15, 15)
+        assert (mine.summary.sealed, mine.summary.faulty, mine.summary.duplicate) == (20, 0, 0)
+        assert (mine.summary.opened, mine.summary.passports) == (5, 20)
+    with open_reader(home) as reader:
+        assert (reader.count_passports(), reader.count_entries()) == (20, 20 + 35)

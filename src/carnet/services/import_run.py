@@ -121,11 +121,15 @@ class Run:
         # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
         self._looks_first = True
         self._first_opened: int | None = None
+        # Rows of vehicles whose passport another opened while ours was on its way, and those that were sent again.
+        self._overtaken: list[Row | Held] = []
+        self._sent_again = set[Subject]()
         self.sinks = sinks
         self.summary = Summary()
 
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
+        self._send_again()
         by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject or self._group(batch.rows)
         if not self._opening.isdisjoint(by_subject):
             # A vehicle whose passport is being opened: its chain is known only after that commit.
@@ -190,10 +194,26 @@ class Run:
 
     def drain(self) -> None:
         """Commit all that is in flight."""
-        while self._flights:
-            self._touch_down()
-        self._land()
+        while self._flights or self._landing or self._overtaken:
+            while self._flights:
+                self._touch_down()
+            self._land()
+            self._send_again()
         self._progress(self.summary)
+
+    def _send_again(self) -> None:
+        """Rows that were to open a passport which another has opened meanwhile go into that one."""
+        if not self._overtaken:
+            return
+        rows, self._overtaken = self._overtaken, []
+        held: dict[Subject, list[Held]] = {}
+        for row in rows:
+            self._sent_again.add(row.subject)
+            if isinstance(row, Held):
+                held.setdefault(row.subject, []).append(row)
+        for batch in (Batch([row for row in rows if isinstance(row, Row)], {}, {}), Batch((), held, {})):
+            if batch.rows or batch.by_subject:
+                self.add(batch)
 
     def forget(self) -> None:
         """Drop what is in flight: it was not acknowledged, and the next run will find it in the file again."""
@@ -217,7 +237,7 @@ class Run:
         if chain is None:
             items.append(Statement(OPENING, self._make_opening(subject)))
             places.append(None)
-        elif self._is_older(chain):
+        elif self._is_older(chain) or subject in self._sent_again:
             known = known_of.get(chain.id, known)
             self._touch(chain.id)
         for row, source in zip(rows, digests, strict=True):
@@ -309,6 +329,9 @@ class Run:
             if refusal.reason == Reason.ALREADY_SEALED:
                 summary.duplicate += 1
                 self._looks_first = True
+                continue
+            if refusal.reason == Reason.SUBJECT_TAKEN and row.subject not in self._sent_again:
+                self._overtaken.append(row)
                 continue
             note_fault(summary, _make_fault(row, refusal.reason, refusal.message), self.sinks)
 
