@@ -444,6 +444,18 @@ def test_restore__goes_on_where_another_was_killed(checked: TestNode, tmp_path: 
     assert not (tmp_path / "copy.restoring").exists()
 
 
+def test_restore__has_no_name_before_its_last_step(checked: TestNode, tmp_path: Path) -> None:
+    back_up(checked, tmp_path / "b")
+
+    def die(copy: Home) -> None:
+        assert copy.is_founded()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_backup(tmp_path / "b", Home(tmp_path / "copy"), SEALER, now=START_MS, finish=die)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("copy")] == []
+
+
 # ---- old
 
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from carnet.encoding import encode
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.erasing import ErasureJournal
 from carnet.node.fsck import check_home
@@ -31,7 +33,7 @@ from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import Verdict, verify_bundle
 from carnet.tlog.policy import parse_policy
 from carnet.types import Basis, Mark, Subject
-from carnet.vault.erasing import read_traces
+from carnet.vault.erasing import SignedErasure, read_traces
 from carnet.vault.people.store import FILE
 from carnet.vault.sealing import unwrap
 from tests.node.conftest import ON_FILE
@@ -585,3 +587,24 @@ def test_find_files_with__finds_across_pieces_and_passes_over_what_has_gone(tmp_
     assert find_files_with([inside, outside], []) == set()
     with pytest.raises(IsADirectoryError):
         find_files_with([tmp_path, inside], [trace])
+
+
+def test_journal__of_two_writers_has_the_lines_of_both(tmp_path: Path) -> None:
+    """The journal beside the backups is written by a backup and by an erasure, which know nothing of each other."""
+    path = tmp_path / "erasures.journal"
+    sets = [
+        [SignedErasure(encode({"number": number * 1_000 + at}), bytes(64)) for at in range(25)] for number in range(4)
+    ]
+    barrier = threading.Barrier(len(sets))
+
+    def write(own: list[SignedErasure]) -> None:
+        barrier.wait()
+        for one in own:
+            ErasureJournal(path).append([one])
+
+    threads = [threading.Thread(target=write, args=(own,)) for own in sets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {one.document for one in ErasureJournal(path).read()} == {one.document for own in sets for one in own}

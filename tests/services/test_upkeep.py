@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from http.client import HTTPException
 from pathlib import Path
 
@@ -134,6 +135,20 @@ def test_jobs__are_done_one_at_a_time_and_noted(node: TestNode, tmp_path: Path) 
         assert list_jobs(office, OPERATOR_HERE)[0].state == "failed"
         actions = [event.action for event in list_events(office, OPERATOR_HERE)]
     assert {Action.BACKUP_TAKEN, Action.BACKUP_DRILLED, Action.BACKUP_FAILED} <= set(actions)
+
+
+def test_jobs__for_which_no_process_can_be_had_keep_no_other_waiting(
+    node: TestNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with office_at(Home(node.path)) as (office, _):
+        runner = Runner(Home(node.path), office, Settings(), None, make_env())
+        ask_job(office, OPERATOR_HERE, Settings(), CHECK)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+        ended = runner.look()
+        assert ended is not None
+        assert (ended.state, ended.outcome) == ("failed", {"problem": Reason.SERVICE_FAULT.value})
+        assert ask_job(office, OPERATOR_HERE, Settings(), CHECK).state == "waiting"
+        runner.close()
 
 
 def test_serve__does_them_in_the_background(node: TestNode, tmp_path: Path) -> None:

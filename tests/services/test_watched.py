@@ -164,6 +164,69 @@ def test_watch__refused_request_at_work__while_another_process_watches(shop: Sho
     assert refused.value.reason is Reason.REQUEST_AT_WORK
 
 
+class BusyDesk(HereDesk):
+    """A desk beside which the workshop's software writes its file anew, at one of these steps."""
+
+    rows: tuple[str, ...] = ()
+    path: Path
+    step = ""
+
+    def send(self, path: Path, digest: bytes, job: str | None) -> str:
+        if self.step == "send":
+            # Announced as it was, and shorter when it is read.
+            self._announce(path, digest)
+            self.write()
+        return super().send(path, digest, job)
+
+    def follow(self, job: str) -> Any:
+        if self.step == "follow":
+            self.write()
+        return super().follow(job)
+
+    def write(self) -> None:
+        self.step = ""
+        self.path.write_text("vin,day,km\n" + "".join(f"{row}\n" for row in self.rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize("step", ["send", "follow"])
+def test_watch__a_file_written_anew_while_it_is_at_work_is_taken_in_next(shop: Shop, step: str) -> None:
+    path = shop.drop("export.csv", row(1), row(2))
+    desk = BusyDesk(shop.files, shop.office, shop.node.operator, MAPPING)
+    desk.path, desk.rows, desk.step = path, (row(3),), step
+    folder = Folder(shop.folder, desk, settle_s=0)
+    with shop.open().watching():
+        if step == "send":
+            with pytest.raises(Refused) as caught:
+                folder.take(path)
+            assert caught.value.could_retry
+            assert shop.files.list() == []
+        else:
+            taken = folder.take(path)
+            assert taken.counts["sealed"] == 2
+            assert "another file has its name now" in taken.said
+    assert path.exists(), "it moved on, and nobody had read it"
+    (taken,) = shop.run()
+    assert (taken.outcome, taken.counts["sealed"]) == ("done", 1)
+    assert shop.count() == {"send": 1, "follow": 3}[step]
+
+
+def test_watch__a_file_that_is_taken_away_meanwhile_ends_nothing(shop: Shop) -> None:
+    class Hasty(Folder):
+        def list_whole(self) -> list[Path]:
+            found = super().list_whole()
+            for path in found:
+                if path.name == "a.csv":
+                    path.unlink()
+            return found
+
+    shop.drop("a.csv", row(1))
+    shop.drop("b.csv", row(2))
+    taken: list[Taken] = []
+    folder = Hasty(shop.folder, HereDesk(shop.files, shop.office, shop.node.operator, MAPPING), settle_s=0.0)
+    assert watch(folder, taken.append, lambda path, refused: None, every_s=0.01, is_once=True) == 0
+    assert [one.name for one in taken] == ["b.csv"]
+
+
 class Killed(Exception):
     """The process ends here."""
 

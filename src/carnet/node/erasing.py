@@ -8,6 +8,7 @@ the store that is put back meets it there again. It refuses to know who may ask 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -198,10 +199,12 @@ class ErasureJournal:
         return found
 
     def append(self, signed: Sequence[SignedErasure]) -> None:
-        """Add erasures; when it returns they are on the disk, and have begun."""
-        whole = b"".join(_write_line(one) for one in self.read())
+        """Add erasures; when it returns they are on the disk, and have begun. The journal beside a backup is written by
+        whoever backs up and whoever erases: one after the other."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            whole = b"".join(_write_line(one) for one in self.read())
             os.fchmod(descriptor, 0o600)
             # What a kill has left behind the last whole line goes; whole lines are never touched.
             os.ftruncate(descriptor, len(whole))

@@ -67,9 +67,12 @@ def restore(
     about = read_about(file)
     if wish.head is not None:
         check_is_not_behind(wish.head, about.log_size)
-    restored = restore_backup(file, home, opener(about), now=now_ms(), wish=wish, progress=progress)
-    # What was erased since the backup is erased again; so are the files that only it named.
-    attachments.sweep(home, wish.ring_passphrase)
+
+    def finish(copy: Home) -> None:
+        # What was erased since the backup is erased again; so are the files that only it named.
+        attachments.sweep(copy, wish.ring_passphrase)
+
+    restored = restore_backup(file, home, opener(about), now=now_ms(), wish=wish, progress=progress, finish=finish)
     if restored.shown is not None:
         _pay_census(home, wish.ring_passphrase)
     return restored

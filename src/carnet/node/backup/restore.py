@@ -93,9 +93,10 @@ def restore_backup(
     now: int,
     wish: Wish | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    finish: Callable[[Home], object] = lambda _: None,
 ) -> Restored:
     """Make `home` (absent, or an empty folder) a copy of what is in the backup; `now` is in ms. Without the newest head
-    it only reads.
+    it only reads. `finish` is given the copy before it has its name: a kill leaves none that it did not end with.
 
     The journal of erasures beside the backup is applied if it is there. Raises Refused: NODE_EXISTS for a home that
     is not empty; UNREADABLE_FILE, BACKUP_ALTERED, WRONG_PASSPHRASE (fact `of`: backup or keys), NODE_DAMAGED for a
@@ -120,6 +121,7 @@ def restore_backup(
             (staging.path / KEYS_WAITING).replace(staging.keys)
             if wish.is_checked:
                 _check_all(staging, wish.ring_passphrase)
+            finish(staging)
     return Restored(about, home.path, tuple(journals), erased, is_gone, shown)
 
 

@@ -254,6 +254,12 @@ class Files:
             if now.state == "uploading" and self.count_received(now) == now.wish.size:
                 self.queue(now, now.stage)
 
+    def give_up(self, job: Job) -> None:
+        """Forget a job whose file did not come whole, as if it had not been announced."""
+        with self._locked(job) as now:
+            if now.state == "uploading":
+                shutil.rmtree(self.root / job.id)
+
     def queue(self, job: Job, stage: Stage, certified_by: str | None = None, own_key: str | None = None) -> Job:
         """Let it wait for its turn, and wake whoever watches. For whoever holds its lock."""
         queued = msgspec.structs.replace(

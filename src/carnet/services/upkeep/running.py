@@ -7,6 +7,7 @@ secret is in its arguments: files are named, and the passphrase of the node's ke
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -60,15 +61,14 @@ class Runner:
         running = self._running
         if running is None:
             job = take_next(self._office)
-            if job is not None:
-                self._running = self._start(job)
-            return None
+            return None if job is None else self._begin(job)
         code = running.process.poll()
         if code is None:
             return None
-        self._running = None
         outcome = _read_outcome(running, code)
+        # What cannot be noted now is noted at the next look: a job that ran for ever would let no other begin.
         end_job(self._office, running.job, outcome, is_good=code == 0)
+        self._running = None
         _close(running)
         return running.job._replace(state="done" if code == 0 else "failed", outcome=outcome)
 
@@ -81,17 +81,32 @@ class Runner:
             end_job(self._office, running.job, {"problem": "interrupted"}, is_good=False)
             _close(running)
 
+    def _begin(self, job: Job) -> Job | None:
+        """Start it; the job where no process can be had for it, which has failed."""
+        try:
+            self._running = self._start(job)
+        except OSError as error:
+            outcome = {"problem": Reason.DISK_FULL.value if error.errno == errno.ENOSPC else Reason.SERVICE_FAULT.value}
+            end_job(self._office, job, outcome, is_good=False)
+            return job._replace(state="failed", outcome=outcome)
+        return None
+
     def _start(self, job: Job) -> _Running:
         # Open until the job has ended (`_close`).
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
-        process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, "--home", str(self._home.path), *self._make_arguments(job), "--json"],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=err,
-            env=self._environment,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _RUN, "--home", str(self._home.path), *self._make_arguments(job), "--json"],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                env=self._environment,
+                start_new_session=True,
+            )
+        except BaseException:
+            out.close()
+            err.close()
+            raise
         if process.stdin is not None:
             try:
                 process.stdin.write(f"{self._passphrase or ''}\n".encode())

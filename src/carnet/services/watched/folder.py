@@ -207,6 +207,10 @@ class Folder:
     # ---- what is written down
 
     def _move(self, path: Path, digest: bytes, note: Note, taken: Taken) -> Taken:
+        if _digest(path) != digest:
+            # Written anew while it was at work: what is there now is another file, for the next look.
+            self._keep(digest, Note(name=note.name, job=note.job, outcome=taken.outcome))
+            return taken._replace(said=f"{taken.said}; another file has its name now, and is taken in next")
         to = self._path / taken.outcome / path.name
         if to.exists() and _digest(to) != digest:
             # Another file of this name: both stay.
@@ -262,6 +266,11 @@ def watch(
             for path in found:
                 try:
                     taken = folder.take(path)
+                except FileNotFoundError:
+                    if path.exists():
+                        raise
+                    # Somebody has taken it away meanwhile.
+                    continue
                 except Refused as refused:
                     if not refused.could_retry or is_once:
                         raise

@@ -48,6 +48,12 @@ class HereDesk:
                 while part := file.read(MAX_PART_BYTES):
                     self._files.add_part(self._member.id, found.id, at, part)
                     at += len(part)
+            found = self._files.find(found.id) or found
+            if found.state == "uploading":
+                # It would wait for ever for what is not there any more.
+                self._files.give_up(found)
+                saying = f"{path.name} became shorter while it was read: it is looked at again"
+                raise Refused(Reason.UNREADABLE_FILE, saying, could_retry=True)
         return found.id
 
     def _announce(self, path: Path, digest: bytes) -> Job:
