@@ -60,9 +60,32 @@ def test_own_entries__of_days(served: Served) -> None:
         ("entries?limit=0", "value_out_of_range"),
         (f"use?since={today}&until=2020-01-01", "ends_before_start"),
         ("use?since=2020-01-01", "value_out_of_range"),
+        ("use?until=0001-01-01", "invalid_time"),
+        ("use?until=9999-12-31", "invalid_time"),
+        ("entries?since=0001-01-01", "invalid_time"),
+        ("entries?until=9999-12-31", "invalid_time"),
     ):
         answer = town.call("garage", "GET", f"/v1/{query}")
         assert (answer.status_code, answer.json()["code"]) == (422, code), query
+
+
+def test_own_entries__a_cursor_tells_nothing_of_what_others_wrote(served: Served) -> None:
+    """Seq 0 of the passport is the dealer's, 1 to 4 are the garage's, 9 is nobody's."""
+    town = served.town
+    with Client(served.address, "dealer") as dealer:
+        passport = str(dealer.passports.find(VIN))
+
+    def ask(who: str, passport: str, seq: int) -> str:
+        answer = town.call(who, "GET", f"/v1/entries?starting_after={passport}.{seq}")
+        assert answer.status_code in (200, 422)
+        return "taken" if answer.status_code == 200 else str(answer.json()["code"])
+
+    assert [ask("garage", passport, seq) for seq in (1, 4)] == ["taken", "taken"]
+    assert ask("dealer", passport, 0) == "taken"
+    nothing = ask("insurer", f"pas_{'0' * 32}", 0)
+    assert nothing == "value_out_of_range"
+    for who, seqs in (("insurer", (0, 1, 4, 9)), ("garage", (0, 9)), ("dealer", (1, 4, 9))):
+        assert {ask(who, passport, seq) for seq in seqs} == {nothing}, who
 
 
 def test_codes__listed_and_withdrawn_by_their_member_alone(served: Served) -> None:

@@ -227,7 +227,7 @@ def test_file__of_vehicles_that_no_passport_knows(town: WebTown) -> None:
         ({"rows": [{"row": 1, "cells": {"Km cpt": "5"}}]}, "value_out_of_range"),
         ({"rows": [{"row": 28, "cells": {"Prix": "5"}}]}, "unknown_field"),
         ({"rows": [{"row": 0, "cells": {}}]}, "value_out_of_range"),
-        ({"rows": []}, "text_too_long"),
+        ({"rows": []}, "value_out_of_range"),
         ({"rows": [{"row": 28, "cells": {"Km cpt": "5" * 3000}}]}, "text_too_long"),
     ],
 )

@@ -169,10 +169,15 @@ def test_messages__are_paged_filtered_and_sent_again(town: WebTown) -> None:
     assert town.call("garage", "POST", replay, {"since": "2023-01-01T00:00:00Z"}).json()["count"] == 0
     for body, code in (
         ({}, "missing_field"), ({"since": "yesterday"}, "invalid_time"), ({"since": "2023-01-01"}, "invalid_time"),
-        ({"message": "msg_1"}, "value_out_of_range"),
+        ({"message": "msg_1"}, "value_out_of_range"), ({"since": "0001-01-01T00:00:00+23:59"}, "invalid_time"),
+        ({"since": "9999-12-31T23:59:59-23:59"}, "invalid_time"),
     ):  # fmt: skip
         answer = town.call("garage", "POST", replay, body)
         assert answer.json()["code"] == code, answer.text
+    # A list that cannot go on is no webhook that is gone.
+    for cursor in ("msg_1", f"msg_{'0' * 32}", made["id"]):
+        answer = town.call("garage", "GET", f"{path}?starting_after={cursor}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "value_out_of_range")
 
 
 def test_openapi__has_every_event_with_an_example(town: WebTown) -> None:

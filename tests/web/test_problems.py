@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -28,6 +29,7 @@ class Sent(Input):
     age: int
     where: Address | None = None
     any: Any = None
+    tags: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=2)] = ("a",)
 
 
 @post("/v1/echo", opt={"policy": HARMLESS}, sync_to_thread=False)
@@ -136,6 +138,43 @@ def test_body__refused_with_the_place_and_no_value(
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize("body, what", [(b"", "empty"), (b"null", "no JSON object"), (b"[]", "no JSON object")])
+def test_body__that_is_no_object_is_told_which_one_is_wanted(failing: TestService, body: bytes, what: str) -> None:
+    answer = failing.client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
+    wanted = "send a JSON object in UTF-8 with name and age; where, any and tags may be left out"
+    assert (answer.status_code, answer.json()["code"]) == (422, Reason.WRONG_TYPE.value)
+    assert answer.json()["detail"] == f"the body is {what}: {wanted}"
+    assert wanted in failing.client.post("/v1/echo").json()["detail"]
+    no_json = failing.client.post("/v1/echo", content=b"name=a", headers={"Content-Type": "application/json"})
+    assert no_json.json()["detail"] == f"the body is not JSON: {wanted}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name":"a","age":1,"age":2}',
+        b'{"name":"a","age":1,"any":[{"b":{"k":1,"\\u006b":1}}]}',
+        b'{"name":"a","age":1,"tags":["' + b"a" * 20_000 + b'"],"tags":[]}',
+    ],
+)
+def test_body__refused_duplicate_key(failing: TestService, body: bytes) -> None:
+    answer = failing.client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, Reason.DUPLICATE_KEY.value)
+
+
+@pytest.mark.parametrize(
+    "tags, code, saying",
+    [("[]", Reason.VALUE_OUT_OF_RANGE, "write at least 1 item"), ('["a","b","c"]', Reason.TEXT_TOO_LONG, "at most 2")],
+)
+def test_body__of_another_length_is_told_which(failing: TestService, tags: str, code: Reason, saying: str) -> None:
+    body = f'{{"name":"a","age":1,"tags":{tags}}}'
+    (fault,) = failing.client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"}).json()[
+        "errors"
+    ]
+    assert (fault["pointer"], fault["code"]) == ("/tags", code.value)
+    assert saying in fault["detail"]
+
+
 @pytest.mark.parametrize(
     "body, code",
     [
@@ -190,3 +229,14 @@ def test_query__refused_unknown_field(tmp_path: Path) -> None:
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "#limit")
     assert SECRET not in wrong.text
     assert good.json() == {"name": "a", "limit": 2}
+
+
+def test_query__refused_duplicate_key(failing: TestService) -> None:
+    answer = failing.client.post("/v1/echo?limit=2&limit=3", json={"name": "a", "age": 1})
+    assert (answer.status_code, answer.json()["code"]) == (400, Reason.DUPLICATE_KEY.value)
+    assert answer.json()["errors"][0]["pointer"] == "#limit"
+
+
+def test_options__names_every_method_of_an_address(failing: TestService) -> None:
+    answer = failing.client.options("/v1/clients")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, OPTIONS, POST")

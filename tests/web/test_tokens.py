@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ def test_token__lets_a_program_in_and_errors_are_both_kinds_of_document(
         assert (answer.status_code, document["error"], document["code"]) == (status, error, code.value)
 
 
+def test_token__of_half_a_character_is_refused_as_any_other(lodge: Lodge, client: TestClient[Litestar]) -> None:
+    payload = urlsafe_b64encode(rb'{"iss":"\ud800"}').decode().rstrip("=")
+    answer = ask(client, client_assertion=f"e30.{payload}.AA")
+    assert (answer.status_code, answer.json()["code"]) == (401, Reason.SIGN_IN_FAILED.value)
+
+
 def test_token__guessing_is_throttled(lodge: Lodge, client: TestClient[Litestar]) -> None:
     answers = [ask(client, client_assertion="a.b.c") for _ in range(LIMITS[Attempt.ASSERTION_BY_ADDRESS].attempts + 1)]
     assert answers[-1].status_code == 429
@@ -135,6 +142,19 @@ def test_clients__are_managed_by_the_members_admin(lodge: Lodge, client: TestCli
     public = {name: value for name, value in private.items() if name != "d"}
     made = client.post("/v1/clients", json={"name": "X", "scopes": ["files"], "public_key": public}, headers=headers)
     assert (made.status_code, made.json()["kind"], made.json()["key"]) == (201, "oauth", None)
+
+
+@pytest.mark.parametrize("key", [{"kty": []}, {"kty": {}}, {"kty": "OKP", "crv": ["Ed25519"]}, {}])
+def test_clients__with_what_is_no_key_are_not_made(
+    lodge: Lodge, client: TestClient[Litestar], key: dict[str, Any]
+) -> None:
+    headers = sign_in(lodge, client, Role.ADMIN, lodge.node.operator.id)
+    body = {"name": "No key", "scopes": ["files"], "public_key": key}
+    answer = client.post("/v1/clients", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, Reason.WRONG_TYPE.value)
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/public_key"]
+    left = [one["ended"] for one in client.get("/v1/clients").json()["data"] if one["name"] == "No key"]
+    assert None not in left
 
 
 def test_clients__are_nothing_to_a_clerk_or_another_member(lodge: Lodge, client: TestClient[Litestar]) -> None:

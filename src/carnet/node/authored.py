@@ -114,13 +114,15 @@ def name_lines(reader: Reader, lines: Sequence[Line]) -> Mapping[Place, Named]:
     return found
 
 
-def find_place(reader: Reader, passport: bytes, seq: int) -> Place | None:
-    """Where an entry of a passport stands; None for one that is not there."""
+def find_place(reader: Reader, member: MemberId, passport: bytes, seq: int) -> Place | None:
+    """Where a member's own entry of a passport stands; None for one that is not there, or is another's: whoever tries
+    numbers must not learn how many entries a passport has."""
     query = (
-        "SELECT submission, chain, seq FROM entry JOIN chain ON chain.id = entry.chain WHERE chain16 = ? AND seq = ?"
+        "SELECT submission, chain, seq, author_key FROM entry JOIN chain ON chain.id = entry.chain"
+        " JOIN submission ON submission.id = entry.submission WHERE chain16 = ? AND seq = ?"
     )
     row = reader.connection.execute(query, (passport, seq)).fetchone()
-    return None if row is None else Place(*row)
+    return None if row is None or row[3] not in find_keys(reader, member) else Place(*row[:3])
 
 
 def find_target(reader: Reader, line: Line) -> tuple[bytes, int, MemberId] | None:

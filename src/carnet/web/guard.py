@@ -22,9 +22,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from carnet.errors import Reason, Refused
 from carnet.services.asking import asking_as
 from carnet.services.principals import VISITOR, Principal
+from carnet.web.bodies import LARGE, check_names_once, describe_body, find_body_type
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
 from carnet.web.headers import find_header, find_text
+from carnet.web.made import Made
 from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
 from carnet.web.principal import AUTHORIZATION, find_principal, has_credential
@@ -41,6 +43,7 @@ LATE_S: Final = 0.2
 """So much later somebody known is told of too many requests."""
 
 MAX_QUERY_VALUE: Final = 2_000
+_JSON: Final = "application/json"
 
 
 def prepare_guard(app: Litestar) -> None:
@@ -48,9 +51,13 @@ def prepare_guard(app: Litestar) -> None:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, model in route.route_handler_map.values():
-                if not is_answering_options(handler):
-                    handler.opt["media_types"] = _find_media_types(handler)
-                    handler.opt["query"] = frozenset(one.field_alias for one in model.expected_query_params)
+                if is_answering_options(handler):
+                    handler.opt["allow"] = ", ".join(sorted(route.methods))
+                else:
+                    handler.opt["media_types"] = takes = _find_media_types(handler)
+                    handler.opt["is_record"] = find_body_type(handler) is not None and _JSON in takes
+                    handler.opt["wants"] = describe_body(handler)
+                    handler.opt["query"] = {one.field_alias: one.is_sequence for one in model.expected_query_params}
                     handler.opt["short"] = ShortWay(handler) if handler.opt.get("is_short") else None
 
 
@@ -63,7 +70,7 @@ def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:
     if data is None:
         return frozenset()
     kwarg = data.kwarg_definition
-    media_type = kwarg.media_type if isinstance(kwarg, BodyKwarg) else "application/json"
+    media_type = kwarg.media_type if isinstance(kwarg, BodyKwarg) else _JSON
     return frozenset({str(getattr(media_type, "value", media_type))})
 
 
@@ -93,7 +100,8 @@ class Guard:
                     return
                 await self._go_on(connection, receive, send, desk, principal, 0.0)
             return
-        await self._app(scope, receive, send)
+        # Litestar's own answer names the methods of one handler, and an address may have several.
+        await Made(b"", 204, headers={"Allow": handler.opt["allow"]}).send(scope, receive, send)
 
     async def _go_on(
         self,
@@ -113,6 +121,12 @@ class Guard:
             except Refused:
                 await asyncio.sleep(late_s)
                 raise
+        if scope["route_handler"].opt["is_record"]:
+            body = await connection.body()
+            if len(body) < LARGE:
+                check_names_once(body)
+            else:
+                await in_thread(check_names_once, body)
         short: ShortWay | None = scope["route_handler"].opt["short"]
         if short is None or not await short.has_answered(connection, receive, send, desk, principal):
             await self._app(scope, receive, send)
@@ -186,15 +200,21 @@ def _check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: B
     if not takes:
         raise Refused(Reason.WRONG_MEDIA_TYPE, "this address takes no body", takes=[])
     if is_empty and not given:
-        raise Refused(Reason.MISSING_FIELD, f"a body is missing: send {', '.join(sorted(takes))}")
-    raise Refused(Reason.WRONG_MEDIA_TYPE, f"send {' or '.join(sorted(takes))}", takes=sorted(takes))
+        told = handler.opt["wants"] or f"send {' or '.join(sorted(takes))}"
+        raise Refused(Reason.MISSING_FIELD, f"a body is missing: {told}")
+    saying = f"send {' or '.join(sorted(takes))}, and say so in Content-Type"
+    raise Refused(Reason.WRONG_MEDIA_TYPE, saying, takes=sorted(takes))
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A slip in the name of a filter must not look like a list without it."""
-    known: frozenset[str] = handler.opt["query"]
-    faults = []
+    known: dict[str, bool] = handler.opt["query"]
+    faults, seen = [], set()
     for name, value in connection.query_params.multi_items():
+        if name in seen and not known[name]:
+            faults.append(Fault(f"#{name}", Reason.DUPLICATE_KEY.value, "it stands twice: leave one of the two out"))
+        elif name in known:
+            seen.add(name)
         if name not in known:
             faults.append(Fault(f"#{name[:80]}", Reason.UNKNOWN_FIELD.value, "this parameter is not known here"))
         elif len(str(value)) > MAX_QUERY_VALUE:

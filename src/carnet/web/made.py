@@ -32,7 +32,7 @@ class Made(Response[bytes]):
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
         ]
         self._head += [cookie.to_encoded_header() for cookie in cookies]
-        if status != 304:
+        if status not in (204, 304):
             kind = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
             self._head += [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
 

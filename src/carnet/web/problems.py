@@ -161,8 +161,9 @@ class InvalidInput(Refused):
         self.faults = faults
 
 
-def make_problem(error: Exception, request_id: str) -> Problem:
-    """What is told of an error. It looks at the error's family; an unknown one is a fault of ours."""
+def make_problem(error: Exception, request_id: str, wanted: str = "") -> Problem:
+    """What is told of an error. It looks at the error's family; an unknown one is a fault of ours. `wanted` says what
+    body the route takes (`bodies.describe_body`)."""
     if isinstance(error, Refused):
         status = STATUSES[error.reason]
         # What a node says of its own house (paths, other processes) is for its operator, who finds it in the log.
@@ -174,7 +175,7 @@ def make_problem(error: Exception, request_id: str) -> Problem:
         advice = "These bytes do not hold: ask whoever gave them to you."
         return Problem(UNVERIFIED_STATUS, error.code, title, str(error), request_id, advice)
     if isinstance(error, ValidationException):
-        faults = read_faults(error)
+        faults = read_faults(error, wanted)
         reason = Reason(faults[0].code) if faults else Reason.MALFORMED_REQUEST
         detail = faults[0].detail if faults else _SAYINGS[Reason.MALFORMED_REQUEST]
         return _make(reason, STATUSES[reason], detail, request_id, False, faults)
@@ -185,7 +186,8 @@ def make_problem(error: Exception, request_id: str) -> Problem:
     reason = _LITESTAR.get(status, Reason.MALFORMED_REQUEST if status < 500 else Reason.SERVICE_FAULT)
     if isinstance(error.__cause__, SerializationException):
         reason = Reason.NOT_JSON
-        return _make(reason, STATUSES[reason], "the body is not JSON", request_id)
+        detail = "the body is not JSON" + (f": {wanted}" if wanted else "")
+        return _make(reason, STATUSES[reason], detail, request_id)
     return _make(reason, STATUSES[reason], _SAYINGS[reason], request_id)
 
 
@@ -212,12 +214,14 @@ def _find_fault(refused: Refused) -> tuple[Fault, ...]:
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`|Missing required (?:\w+ )?parameter '([^']*)'")
 _PATH = re.compile(r" - at `([^`]*)`")
+_LENGTH = re.compile(r"Expected `([^`]*)` of length ([<>]=) (\d+)")
 
 
-def read_faults(error: ValidationException) -> tuple[Fault, ...]:
-    """What Litestar and msgspec found wrong, as pointers and our codes. No value that was sent is repeated."""
+def read_faults(error: ValidationException, wanted: str = "") -> tuple[Fault, ...]:
+    """What Litestar and msgspec found wrong, as pointers and our codes. No value that was sent is repeated. `wanted` as
+    in `make_problem`."""
     extra = error.extra if isinstance(error.extra, list) else []
-    return tuple(_read_fault(item) for item in extra if isinstance(item, dict)) or _read_detail(error.detail)
+    return tuple(_read_fault(item, wanted) for item in extra if isinstance(item, dict)) or _read_detail(error.detail)
 
 
 def _read_detail(detail: str) -> tuple[Fault, ...]:
@@ -225,7 +229,7 @@ def _read_detail(detail: str) -> tuple[Fault, ...]:
     return (Fault(f"#{found[1] or found[2]}", Reason.MISSING_FIELD.value, "it must be there"),) if found else ()
 
 
-def _read_fault(item: Mapping[str, Any]) -> Fault:
+def _read_fault(item: Mapping[str, Any], wanted: str) -> Fault:
     message, source = str(item.get("message", "")), item.get("source")
     path = _PATH.search(message)
     pointer = _to_pointer(path[1] if path else "", str(item.get("key", "")), source)
@@ -235,19 +239,31 @@ def _read_fault(item: Mapping[str, Any]) -> Fault:
         name = missing[1] or missing[2]
         pointer = pointer if pointer.endswith(f"/{name}") else f"{pointer}/{name}"
         return Fault(pointer, Reason.MISSING_FIELD.value, f"{name} must be there")
+    if not pointer and source == "body" and wanted:
+        # Of an empty body Litestar says no more than the name of the parameter that it looked for.
+        what = "empty" if message == "'data'" else "no JSON object"
+        return Fault(pointer, Reason.WRONG_TYPE.value, f"the body is {what}: {wanted}")
     saying = _PATH.sub("", message).split(", got ")[0]
     if saying.startswith("Invalid enum value"):
         return Fault(pointer, Reason.NOT_IN_LIST.value, "it is not one of the values that there are")
-    if "length" in saying:
-        return Fault(pointer, Reason.TEXT_TOO_LONG.value, saying)
+    if length := _LENGTH.match(saying):
+        return _read_length(pointer, *length.groups())
     if re.search(r"[<>]=?|matching regex|multiple of", saying):
         return Fault(pointer, Reason.VALUE_OUT_OF_RANGE.value, saying)
     return Fault(pointer, Reason.WRONG_TYPE.value, saying if saying.startswith("Expected") else "it is of another type")
 
 
+def _read_length(pointer: str, type_: str, sign: str, number: str) -> Fault:
+    unit = "character" if "str" in type_ else "item"
+    is_short = sign == ">="
+    saying = f"write at {'least' if is_short else 'most'} {number} {unit}{'' if number == '1' else 's'}"
+    return Fault(pointer, (Reason.VALUE_OUT_OF_RANGE if is_short else Reason.TEXT_TOO_LONG).value, saying)
+
+
 def _to_pointer(path: str, key: str, source: object) -> str:
     if source not in (None, "body"):
-        return f"#{key}"
+        # Litestar knows a header by the name that it has in the code.
+        return f"#{key.replace('_', '-').title() if source == 'header' else key}"
     # msgspec writes `$.a.b[0]`; Litestar cuts off the `$.` into `key` at times.
     plain = re.sub(
         r"\[(\d+|\.\.\.)\]", r".\1", path.removeprefix("$") or (f".{key}" if key not in ("", "data") else "")
@@ -264,7 +280,9 @@ def _escape(name: str) -> str:
 
 def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The response to an error: a page for a browser that asks for one, a problem document for everyone else."""
-    problem = make_problem(error, get_request_id(request.scope))
+    # An address that is none has no handler.
+    opt: Mapping[str, Any] = getattr(request.scope.get("route_handler"), "opt", {})
+    problem = make_problem(error, get_request_id(request.scope), opt.get("wants", ""))
     if problem.status >= 500:
         note_failure(request.scope, error)
     headers = {}

@@ -75,13 +75,15 @@ def add_public_key(office: Office, principal: Principal, client: str, document: 
     if "d" in document:
         raise Refused(Reason.NOT_PRIVATE, "that is the private key: send the public one, and make a new pair")
     kind = document.get("kty")
-    if kind not in CURVES or document.get("crv") != CURVES[kind]:
-        raise Refused(Reason.WRONG_TYPE, "a client's key is a public JWK: OKP on Ed25519, or EC on P-256", field="jwk")
+    if not isinstance(kind, str) or kind not in CURVES or document.get("crv") != CURVES[kind]:
+        raise Refused(
+            Reason.WRONG_TYPE, "a client's key is a public JWK: OKP on Ed25519, or EC on P-256", field="public_key"
+        )
     public = {name: document.get(name) for name in _PUBLIC[kind]}
     try:
         kid = _load(public).thumbprint()
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        raise Refused(Reason.WRONG_TYPE, "this JWK is no key", field="jwk") from None
+        raise Refused(Reason.WRONG_TYPE, "this JWK is no key", field="public_key") from None
     with office.people.write() as connection:
         found = get_client(connection, principal, client, OAUTH)
         rows = connection.execute("SELECT kid, revoked_ms FROM oauth_key WHERE client = ?", (found.id,)).fetchall()

@@ -75,7 +75,8 @@ def count_attempt(office: Office, attempt: Attempt, by: bytes | str) -> None:
     there were too many; the first of those leaves an entry in the audit trail."""
     now = office.clock()
     limit = LIMITS[attempt]
-    name = by.encode() if isinstance(by, str) else by
+    # What a caller wrote may hold half a character, which no encoding knows.
+    name = by.encode("utf-8", "surrogatepass") if isinstance(by, str) else by
     digest = office.digest("throttle", attempt.value.encode(), name)
     with office.people.note() as connection:
         values = {"digest": digest, "until": now + limit.window_ms, "now": now}

@@ -98,10 +98,11 @@ def iterate_own(
 ) -> Iterator[Line]:
     """The lines themselves, as many as are asked for; `before` is a place, as `starting_after` is its name outside.
     Raises as `list_own`."""
-    before = before if starting_after is None else _find_cursor(reader, starting_after)
+    member = get_own_member(principal)
+    before = before if starting_after is None else _find_cursor(reader, member, starting_after)
     first = 0 if since is None else reader.find_first_record(since)
     end = None if until is None else reader.find_first_record(until)
-    for line in list_lines(reader, get_own_member(principal), since=first, before=before, kinds=kinds):
+    for line in list_lines(reader, member, since=first, before=before, kinds=kinds):
         if (end is None or line.seal < end) and not line.kind.startswith(JOURNALS):
             yield line
 
@@ -166,11 +167,13 @@ def begin_day(day: date) -> Millis:
 
 
 def parse_day(text: str, field: str) -> date:
-    """`YYYY-MM-DD`. Raises Refused(INVALID_TIME)."""
+    """`YYYY-MM-DD`, from 1970 on, with a day after it. Raises Refused(INVALID_TIME)."""
     try:
-        if _DAY.fullmatch(text) is None:
+        found = date.fromisoformat(text)
+        # Before and after days at the ends of the calendar there are none to count.
+        if _DAY.fullmatch(text) is None or not 1970 <= found.year <= 9998:
             raise ValueError
-        return date.fromisoformat(text)
+        return found
     except ValueError:
         saying = f"{field} is a day such as 2026-11-26, not {show(text)}"
         raise Refused(Reason.INVALID_TIME, saying, field=field, value=brief(text)) from None
@@ -183,10 +186,10 @@ def get_own_member(principal: Principal) -> MemberId:
     return principal.member
 
 
-def _find_cursor(reader: Reader, text: str) -> Place:
+def _find_cursor(reader: Reader, member: MemberId, text: str) -> Place:
     found = _CURSOR.fullmatch(text)
     passport = None if found is None else find_id(Prefix.PASSPORT, found[1])
-    place = None if found is None or passport is None else find_place(reader, passport, int(found[2]))
+    place = None if found is None or passport is None else find_place(reader, member, passport, int(found[2]))
     if place is None:
         saying = f"starting_after is the `cursor` of an entry of this list, not {show(text)}"
         raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="starting_after", value=brief(text))

@@ -195,12 +195,20 @@ def list_messages(
         if state is not None:
             where, values = f"{where} AND state = ?", [*values, state]
         if starting_after is not None:
-            last = _get_message(connection, endpoint, starting_after)
+            last = _find_cursor(connection, endpoint, starting_after)
             where += " AND (created_ms < ? OR (created_ms = ? AND id < ?))"
             values += [last.created_at, last.created_at, last.id]
         query = f"SELECT {_COLUMNS} FROM webhook_message WHERE {where} ORDER BY created_ms DESC, id DESC LIMIT ?"  # noqa: S608
         rows = connection.execute(query, (*values, limit + 1)).fetchall()
     return [_to_message(row) for row in rows[:limit]], len(rows) > limit
+
+
+def _find_cursor(connection: Connection, endpoint: Endpoint, text: str) -> Message:
+    try:
+        return _get_message(connection, endpoint, text)
+    except Refused:
+        saying = "starting_after is the id of a message of this list: begin without it"
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field="starting_after") from None
 
 
 def get_message(office: Office, principal: Principal, webhook: str, message: str) -> Message:

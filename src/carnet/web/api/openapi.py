@@ -203,7 +203,7 @@ def _make_parameters(path: str, handler: HTTPRouteHandler, contract: Contract) -
         schema = {"type": "string"} if prefix is None else {"type": "string", "pattern": pattern(prefix)}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     places = set(_PLACE.findall(path))
-    known: frozenset[str] = handler.opt.get("query", frozenset())
+    known: Mapping[str, bool] = handler.opt.get("query", {})
     for name, field in handler.parsed_fn_signature.parameters.items():
         kwarg = field.kwarg_definition
         alias = getattr(kwarg, "name", None) or name
@@ -285,6 +285,8 @@ def list_refusals(contract: Contract, policy: Policy, *, has_path: bool) -> list
         reasons.append(Reason.CONFIRMATION_NEEDED)
     if contract.body is not None or contract.takes:
         reasons += [Reason.REQUEST_TOO_LARGE, Reason.WRONG_MEDIA_TYPE, Reason.NOT_JSON]
+    if contract.body is not None:
+        reasons += [Reason.DUPLICATE_KEY, Reason.NESTED_TOO_DEEP]
     if contract.is_idempotent:
         reasons += [Reason.IDEMPOTENCY_KEY_REUSED, Reason.REQUEST_AT_WORK]
     if has_path:

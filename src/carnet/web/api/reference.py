@@ -12,9 +12,9 @@ BEGIN: Final = "<!-- generated: the reference -->"
 END: Final = "<!-- end of the reference -->"
 _COMMON: Final = frozenset(
     {
-        "idempotency_key_reused", "malformed_request", "node_damaged", "not_found", "not_json", "not_permitted",
-        "not_signed_in", "request_at_work", "request_too_large", "service_fault", "too_many_requests", "unknown_field",
-        "wrong_media_type", "wrong_type",
+        "duplicate_key", "idempotency_key_reused", "malformed_request", "nested_too_deep", "node_damaged", "not_found",
+        "not_json", "not_permitted", "not_signed_in", "request_at_work", "request_too_large", "service_fault",
+        "too_many_requests", "unknown_field", "wrong_media_type", "wrong_type",
     }
 )  # fmt: skip
 """What almost every route may answer; said once, in the page itself."""

@@ -345,10 +345,12 @@ def find_text(body: bytes) -> str | None:
 def read_time(text: str) -> int:
     """A moment in ms. Raises Refused(INVALID_TIME)."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        given = datetime.fromisoformat(text)
+        # At either end of the calendar another zone has no such day.
+        found = None if given.tzinfo is None else given.astimezone(UTC)
+    except (ValueError, OverflowError):
         found = None
-    if found is None or found.tzinfo is None or not 1970 <= found.astimezone(UTC).year <= 9998:
+    if found is None or not 1970 <= found.year <= 9998:
         saying = "a moment is written 2026-11-25T08:30:00Z, with its zone"
         raise Refused(Reason.INVALID_TIME, saying, field="since")
     return int(found.timestamp() * 1000)
