@@ -90,10 +90,11 @@ def test_numbers_and_dates__of_both_languages() -> None:
         "5 novembre 2026",
         "5 November 2026",
     )
+    assert (FRENCH.day("2026-11-01"), FRENCH.day("2026-11-11", "day")) == ("1er nov. 2026", "11 novembre")
     assert (FRENCH.day("2026-11"), FRENCH.day("2026"), FRENCH.day("someday")) == ("novembre 2026", "2026", "someday")
     assert (FRENCH.clock("07:05:10"), ENGLISH.clock("07:05")) == ("7\u00a0h\u00a005", "07:05")
     assert (FRENCH.money(18_990, "EUR"), ENGLISH.money(1_840_000, "EUR")) == ("189,90\u00a0€", "€18,400")
-    assert FRENCH.moment(1_795_646_691_810) == "25 novembre 2026 à 22:44 UTC"
+    assert FRENCH.moment(1_795_646_691_810) == "25 novembre 2026 à 22\u00a0h\u00a044 UTC"
 
 
 def test_entry__in_words() -> None:

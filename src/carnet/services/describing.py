@@ -32,6 +32,7 @@ TELLING: Final[dict[str, tuple[str, ...]]] = {
     "vehicle.assistance/1": ("symptom", "cause", "outcome", "towed_to"),
     "vehicle.accident/1": ("severity", "damage", "procedure", "place"),
     "vehicle.contract/1": ("type", "state", "cover", "price_cents"),
+    "vehicle.declared/1": ("type", "title", "activities", "parts", "establishment", "price_cents", "note"),
     "vehicle.title/1": ("type", "price_cents", "country", "note"),
 }
 """The fields of each kind that tell its story at a glance, in the order in which one would say them."""

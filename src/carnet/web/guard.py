@@ -34,11 +34,13 @@ from carnet.web.problems import Fault, InvalidInput
 from carnet.web.short import ShortWay
 from carnet.web.turns import Turns, find_name
 from carnet.web.waiting import in_thread, promptly
+from carnet.web.written import keep_written
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 # Types that a page of another site can send without being asked first (the Fetch standard's safelist).
 _FORGEABLE: Final = FORMS | {"text/plain", ""}
+_MENDED_AND_SENT_AGAIN: Final = frozenset({Reason.NOT_SIGNED_IN, Reason.CONFIRMATION_NEEDED})
 LATE_S: Final = 0.2
 """So much later somebody known is told of too many requests."""
 
@@ -55,6 +57,7 @@ def prepare_guard(app: Litestar) -> None:
                     handler.opt["allow"] = ", ".join(sorted(route.methods))
                 else:
                     handler.opt["media_types"] = takes = _find_media_types(handler)
+                    handler.opt["has_page"] = "GET" in route.route_handler_map
                     handler.opt["is_record"] = find_body_type(handler) is not None and _JSON in takes
                     handler.opt["wants"] = describe_body(handler)
                     handler.opt["query"] = {one.field_alias: one.is_sequence for one in model.expected_query_params}
@@ -144,6 +147,8 @@ async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHa
     except Refused as refused:
         if refused.reason is Reason.NOT_PERMITTED:
             await in_thread(note_denial, desk, principal, connection)
+        if refused.reason in _MENDED_AND_SENT_AGAIN:
+            await keep_written(connection, desk)
         raise
     if connection.scope["method"] not in READING:
         media_type = (find_text(connection.scope, b"content-type") or "").partition(";")[0].strip().lower()
@@ -174,6 +179,7 @@ async def _check_own_form(
     if token is None and media_type in FORMS and isinstance(connection, Request) and not is_foreign:
         token = (await connection.form()).get(FORM_FIELD)
     if is_foreign or not isinstance(token, str) or not _is_token(token, connection, desk, session):
+        await keep_written(connection, desk)
         raise Refused(
             Reason.FORM_EXPIRED, "this form is too old, or is not ours: open its page again", could_retry=True
         )

@@ -36,14 +36,15 @@ class Frame:
     """What every page knows of its reader: language, theme, the path asked for, who has signed in, and the token that
     its forms carry.
 
-    `standing` is the value of `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no
-    form may write. `look` is the member's whose name and colours the page wears, and `back` where the reader goes on
-    after signing in.
+    `query` is what stands behind the path's question mark, without the choice of a language. `standing` is the value
+    of `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no form may write. `look` is
+    the member's whose name and colours the page wears, and `back` where the reader goes on after signing in.
     """
 
     language: Language = "fr"
     theme: Theme = "auto"
     path: str = "/"
+    query: str = ""
     standing: str = "visitor"
     role: str = ""
     name: str | None = None
@@ -56,6 +57,11 @@ class Frame:
     def is_signed_in(self) -> bool:
         """Whether somebody has signed in."""
         return self.standing != "visitor"
+
+    @property
+    def address(self) -> str:
+        """The path asked for, with its query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
     def home(self) -> str:

@@ -31,6 +31,8 @@ KEPT: Final = 4096
 """How many numbers and dates are kept as text: most pages say the same ones again."""
 
 NARROW: Final = "\u202f"
+_CLOCK: Final = "H'\u00a0h\u00a0'mm"
+"""A time of day in French: `9 h 05`."""
 
 _NAMED = ("valid_until", "next_due", "first_registration", "alias", "centre", "towed_to")
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?\Z")
@@ -62,6 +64,14 @@ class Wording:
     def reading(self, value: int, unit: str) -> str:
         """An odometer's reading with its unit, which is never converted."""
         return f"{self.number(value)}{NARROW}{unit}"
+
+    def megabytes(self, byte_count: int) -> str:
+        """The size of a file at most, in whole megabytes rounded down: `5 MB`, in French `5 Mo`."""
+        return f"{byte_count // 1_000_000}\u00a0{'Mo' if self.language == 'fr' else 'MB'}"
+
+    def device(self, text: str) -> str:
+        """A browser and its system (`services.accounts.devices`): `Firefox on Linux`, in French `Firefox sur Linux`."""
+        return text.replace(" on ", " sur ", 1) if self.language == "fr" else text
 
     def shown_reading(self, fields: Fields) -> str:
         """What an entry says of the odometer: a reading, or old and new of a replacement; "" if nothing."""
@@ -98,14 +108,15 @@ class Wording:
             return text
         if match[3] is None:
             return str(format_date(on, "LLLL y", locale=self._locale))
-        return str(format_date(on, {"day": "d MMMM", "long": "d MMMM y"}.get(length, "d MMM y"), locale=self._locale))
+        pattern = {"day": "d MMMM", "long": "d MMMM y"}.get(length, "d MMM y")
+        return str(format_date(on, self._first(pattern, on), locale=self._locale))
 
     @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def moment(self, ms: int) -> str:
         """A moment of the machine, in UTC, to the minute."""
         at = datetime.fromtimestamp(ms / 1000, UTC)
-        pattern = "d MMMM y 'à' H:mm 'UTC'" if self.language == "fr" else "d MMMM y 'at' HH:mm 'UTC'"
-        return str(format_datetime(at, pattern, locale=self._locale))
+        pattern = f"d MMMM y 'à' {_CLOCK} 'UTC'" if self.language == "fr" else "d MMMM y 'at' HH:mm 'UTC'"
+        return str(format_datetime(at, self._first(pattern, at), locale=self._locale))
 
     def moment_of(self, text: str) -> str:
         """The same for a moment in RFC 3339, as the API writes it."""
@@ -123,7 +134,11 @@ class Wording:
         if match is None:
             return ""
         at = datetime(2000, 1, 1, int(match[1]), int(match[2]), tzinfo=UTC)
-        return str(format_time(at, "H'\u00a0h\u00a0'mm" if self.language == "fr" else "HH:mm", locale=self._locale))
+        return str(format_time(at, _CLOCK if self.language == "fr" else "HH:mm", locale=self._locale))
+
+    def _first(self, pattern: str, on: date) -> str:
+        """The pattern of a date; in French the first of a month is `1er`, which the tables of locales do not know."""
+        return pattern.replace("d ", "d'er' ", 1) if self.language == "fr" and on.day == 1 else pattern
 
     # ---- entries
 

@@ -34,7 +34,8 @@ from carnet.web.policy import holder
 from carnet.web.wording import get_wording
 
 MAX_FORM_BYTES: Final = attachments.MAX_FILE_BYTES + 100_000
-FILE_LIMIT: Final = "5 MB"
+MAX_WORK: Final = 100
+MAX_LINE: Final = 400
 BLANK: Final = dict.fromkeys(("day", "title", "odometer", "work", "establishment", "price", "note"), "") | {
     "unit": "km"
 }
@@ -237,9 +238,13 @@ def read_addition(
         errors["price"] = _("Write the amount in euros, such as 189.90.")
     if type_ in ("invoice", "document") and not values["title"]:
         errors["title"] = _("This is needed.")
-    work = [line.strip()[:400] for line in values["work"].splitlines() if line.strip()][:100]
+    work = [line.strip() for line in values["work"].splitlines() if line.strip()]
     if type_ == "own_work" and not work:
         errors["work"] = _("Say what you did.")
+    if len(work) > MAX_WORK or any(len(line) > MAX_LINE for line in work):
+        errors["work"] = _("At most %(lines)s lines of %(length)s characters: shorten it, or make two entries.") % {
+            "lines": MAX_WORK, "length": MAX_LINE,
+        }  # fmt: skip
     if type_ == "note" and not values["note"]:
         errors["note"] = _("Write something.")
     if errors or day is None or type_ not in TYPES:
@@ -311,7 +316,7 @@ def _show(
         "action": f"{base}/add" if corrects is None else f"{base}/entries/{corrects.seq}/correct",
         "back": base if corrects is None else f"{base}/entries/{corrects.seq}",
         "errors": errors or {},
-        "file_limit": FILE_LIMIT,
+        "file_limit": get_wording(language).megabytes(attachments.MAX_FILE_BYTES),
         "heading": _name(language, type_, corrects),
         "problem": problem,
         "type": type_,

@@ -11,7 +11,8 @@ from carnet.services.principals import VISITOR, Principal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.showing import make_frame
 from carnet.web.pages.telling import say_reason
-from carnet.web.rendering import render
+from carnet.web.rendering import Frame, render
+from carnet.web.written import find_written
 
 if TYPE_CHECKING:
     from carnet.web.problems import Problem
@@ -34,6 +35,8 @@ def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
     }
     if problem.code == Reason.CONFIRMATION_NEEDED:
         titles[403] = say("Is it still you?")
+    elif problem.code == Reason.FORM_EXPIRED:
+        titles[403] = say("Send it once more")
     title = titles.get(problem.status) or (
         say("Something failed here") if problem.status >= 500 else say("Not like this")
     )
@@ -47,8 +50,18 @@ def render_failure(request: Request[Any, Any, Any], problem: Problem) -> bytes:
         advice=_close(problem.advice) if is_told and frame.language == "en" else None,
         code=problem.code,
         request_id=problem.request_id,
+        written=find_written(request),
+        address=frame.address,
+        onward=_find_onward(request, frame),
     )
     return page.encode()
+
+
+def _find_onward(request: Request[Any, Any, Any], frame: Frame) -> str:
+    """Where one goes on after signing in or confirming: back to this page, if what was refused has one."""
+    handler: Any = request.scope.get("route_handler")
+    is_page = request.method in ("GET", "HEAD") or bool(handler is not None and handler.opt.get("has_page"))
+    return frame.address if is_page else frame.home
 
 
 def _say_detail(language: Language, problem: Problem) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
@@ -32,6 +33,7 @@ _KEEPS_OPENER: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
 
 LANGUAGE_COOKIE: Final = "carnet_language"
 THEME_COOKIE: Final = "carnet_theme"
+MAX_QUERY: Final = 300
 CHOICE_AGE_S: Final = 365 * 86_400
 
 
@@ -86,6 +88,7 @@ def make_frame(
         language=language,
         theme=find_theme(kept),
         path=request.scope["path"],
+        query=_read_query(request),
         standing=principal.standing.value,
         role="" if principal.role is None else principal.role.value,
         form_token=compute_form_token(secret, begins or request.cookies.get(desk.cookies.session)),
@@ -94,6 +97,13 @@ def make_frame(
         back=onward,
     )
     return frame, cookies
+
+
+def _read_query(request: AnyRequest) -> str:
+    """The query of a page, to stand in a link back to it: the language is chosen anew there."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in ("lang", "back")]
+    text = urlencode(kept)
+    return text if len(text) < MAX_QUERY else ""
 
 
 def find_look_of(desk: Desk, path: str) -> Look | None:

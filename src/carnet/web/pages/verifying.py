@@ -19,16 +19,17 @@ from carnet.errors import Unverified
 from carnet.proof.verify import CANNOT_TELL, FAILED, Verdict, verify_bundle
 from carnet.services.entries import Entry, read_entry
 from carnet.services.explaining import FINDINGS, SENTENCES
+from carnet.services.principals import Principal
 from carnet.tlog.policy import Policy, parse_policy
-from carnet.web.desk import TheDesk, ThePrincipal
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.policy import HARMLESS, OPEN
 from carnet.web.verify_page import make_texts
+from carnet.web.wording import get_wording
 
 MAX_PROOF_BYTES: Final = 8_000_000
 MAX_POLICY_BYTES: Final = 100_000
-PROOF_LIMIT: Final = "8 MB"
 
 Upload = Annotated[dict[str, Any], Body(media_type=RequestEncodingType.MULTI_PART)]
 
@@ -55,8 +56,7 @@ class VerdictShown:
 @get("/verify/here", opt={"policy": OPEN}, sync_to_thread=False, include_in_schema=False)
 def ask_for_proof(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The form."""
-    facts: dict[str, Any] = {"verdict": None, "problem": None, "file_limit": PROOF_LIMIT}
-    return show(request, desk, principal, "verify_here.html", **facts)
+    return _show(request, desk, principal, None, None)
 
 
 @post(
@@ -81,7 +81,14 @@ def verify_here(data: Upload, request: AnyRequest, desk: TheDesk, principal: The
             verdict = judge(proof, policy, desk.clock(), language)
         except Unverified:
             problem = _("This is no trust policy: give the file that the network publishes.")
-    facts: dict[str, Any] = {"verdict": verdict, "problem": problem, "file_limit": PROOF_LIMIT}
+    return _show(request, desk, principal, verdict, problem)
+
+
+def _show(
+    request: AnyRequest, desk: Desk, principal: Principal, verdict: VerdictShown | None, problem: str | None
+) -> Response[str]:
+    limit = get_wording(find_reader_language(request, desk)).megabytes(MAX_PROOF_BYTES)
+    facts: dict[str, Any] = {"verdict": verdict, "problem": problem, "file_limit": limit}
     return show(request, desk, principal, "verify_here.html", 422 if problem else 200, **facts)
 
 

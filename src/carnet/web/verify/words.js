@@ -27,7 +27,11 @@ function t(name, facts = {}) {
 
 const sentenceOf = (code) => look(TEXTS[language].codes, code) ?? code;
 const formatNumber = (n, options = {}) => new Intl.NumberFormat(LOCALES[language], options).format(n);
-const formatDate = (ms, options) => new Intl.DateTimeFormat(LOCALES[language], options).format(ms);
+/** In French the first of a month is "1er", which the tables of locales do not know. */
+const formatDate = (ms, options) => {
+  const text = new Intl.DateTimeFormat(LOCALES[language], options).format(ms);
+  return language === "fr" ? text.replace(/^1(?=\s\D)/, "1er") : text;
+};
 const DAY = { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" };
 
 /** A moment of the machine, in the reader's own zone. */
