@@ -44,8 +44,7 @@ def check_names_once(body: bytes) -> None:
     """Raise Refused(DUPLICATE_KEY) for JSON in which a name stands twice in one object. What is no JSON passes: its
     reader says so."""
     try:
-        # Numbers are left as they are written: only names are looked at.
-        json.loads(body, object_pairs_hook=_check_pairs, parse_int=str, parse_float=str)
+        _names.decode(body.decode())
     except (ValueError, RecursionError):
         return
 
@@ -59,6 +58,10 @@ def _check_pairs(pairs: list[tuple[str, object]]) -> None:
             saying = f"{brief(name)} stands twice in one object: leave one of the two out"
             raise Refused(Reason.DUPLICATE_KEY, saying, key=brief(name))
         names.remove(name)
+
+
+# Numbers are left as they are written: only names are looked at. Made once: each append asks it.
+_names = json.JSONDecoder(object_pairs_hook=_check_pairs, parse_int=str, parse_float=str)
 
 
 def _join(names: list[str]) -> str:
