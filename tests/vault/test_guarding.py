@@ -37,7 +37,8 @@ from carnet.vault.guarding import find_guard
 from carnet.vault.people.store import open_people_store, remove_people
 from carnet.vault.postgres import PostgresConnection, connect, drop_tables
 from carnet.vault.store import PostgresError
-from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
+from carnet.vault.tables import metadata
+from tests.node.home import TestNode, make_item, make_node, more, new_passport, reading, vin_subject
 from tests.postgres import Cluster
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -62,12 +63,15 @@ class Guarded:
         return connect(self.url, is_read_only=True, is_guarded=True)
 
     def sees(self, asker: Asker) -> bool:
-        """Whether the database gives out the passport's key, and the reader its contents: both, or neither."""
+        """Whether the database gives out the passport's key, and the reader contents: both, or neither; to a member
+        those of its own entries."""
         with closing(self.connect()) as connection, self.read() as reader, asking_for(asker):
             keys = connection.execute("SELECT count(*) FROM passport_key").fetchone()[0]
             reader.refresh()
             if keys:
-                assert all(entry.fields for entry in reader.read_entries(self.passport))
+                is_member = asker.office is Office.MEMBER
+                for entry in reader.read_entries(self.passport):
+                    assert bool(entry.fields) is (not is_member or entry.seq == 0 or entry.member == asker.member)
             else:
                 with pytest.raises(Refused) as caught:
                     list(reader.read_entries(self.passport))
@@ -146,6 +150,40 @@ def test_key__of_what_was_written_for_the_holder_alone_is_not_its_writers(tmp_pa
     finally:
         with psycopg.connect(guarded.url, autocommit=True) as owner:
             owner.execute("UPDATE entry SET basis = 2 WHERE seq = 2")
+
+
+def test_contents__are_of_whoever_wrote_them_of_whom_they_contest_and_of_the_holder(guarded: Guarded) -> None:
+    """The opening, one reading of the operator's, one of the garage's, and the operator's objection to that."""
+    node, operator = guarded.node, guarded.node.operator.id
+    with node.open() as writer, node.read() as reader:
+        chain = writer.find_chain(vin_subject(1))
+        aimed = list(reader.read_entries(guarded.passport))[2].sid
+        objection = make_item("passport.contested/1", vin_subject(1), mark=2, target=aimed, reason="wrong_value")
+        assert writer.append(operator, Basis.HOSTED, [more(chain, objection)]).receipts
+        writer.append(operator, Basis.REPORTED, [more(chain, reading(vin_subject(1), 30))])
+    guarded.hold(HOLDER)
+
+    def list_open(asker: Asker, reader: Reader) -> list[int]:
+        with asking_for(asker):
+            reader.refresh()
+            # What stands in the rows, whatever the application asks to be opened; a proof is made from the same rows.
+            rows = [at for at, row in enumerate(reader._rows(guarded.passport)) if row.content is not None]
+            assert [one.seq for one in reader.read_entries(guarded.passport) if one.fields] == rows
+            return rows
+
+    garage = Asker(Office.MEMBER, member=guarded.garage)
+    wanted = {HOLDER: [0, 1, 2, 3, 4], garage: [0, 2, 3], Asker(Office.MEMBER, member=operator): [0, 1, 3, 4]}
+    with guarded.read() as reader:
+        for _ in range(2):
+            assert {asker: list_open(asker, reader) for asker in wanted} == wanted
+    refused = pytest.raises(PostgresError, match="permission denied")
+    with closing(guarded.connect()) as connection, asking_for(garage), refused:
+        connection.execute("SELECT content FROM (TABLE entry) AS entries")
+    with psycopg.connect(guarded.url, autocommit=True) as owner:
+        columns = ", ".join(f'entry."{one.name}"' for one in metadata.tables["entry"].columns)
+        owner.execute(f"CREATE OR REPLACE VIEW {guarding.ENTRIES} AS SELECT {columns} FROM entry".encode())
+    with guarded.read() as reader:
+        assert list_open(garage, reader) == [0, 1, 2, 3, 4], "it is the view that keeps them back"
 
 
 def test_reader__of_one_caller_keeps_nothing_for_the_next(guarded: Guarded) -> None:
@@ -247,7 +285,9 @@ def test_guarded_store__is_backed_up_moved_and_removed_as_any_other(
     with closing(connect(guarded.url, is_read_only=False)) as left:
         remove_people(guarded.url)
         drop_tables(left)
-        assert left.execute("SELECT count(*) FROM pg_policies WHERE schemaname = current_schema()").fetchone()[0] == 0
+        for what in ("policies", "views"):
+            query = f"SELECT count(*) FROM pg_{what} WHERE schemaname = current_schema()"
+            assert left.execute(query).fetchone()[0] == 0
 
 
 def test_set_guard__is_for_each_version_of_a_policy(guarded: Guarded) -> None:

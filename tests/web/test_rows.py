@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from carnet.node.home import Home
+from carnet.services.access import View
 from carnet.vault.guarding import NAME, POLICIES
 from tests.postgres import Cluster
 from tests.web.test_matrix import (
@@ -83,3 +84,24 @@ def test_policy__that_forgets_one_office_keeps_it_out(town: WebTown, own: dict[s
         assert town.call(who, "GET", path).status_code == 200
         with changed(town, "false"):
             assert town.call(who, "GET", path).status_code == 404, who
+
+
+def test_contents__of_others_entries_are_kept_back_though_the_application_shows_them(
+    town: WebTown, own: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a passport too: a garage that wrote in it once sees what it wrote, and the opening."""
+    path = f"/v1/passports/{own['passport']}/entries"
+    assert town.record("dealer", 42_000).status_code == 201
+    own_ids = {one["id"] for one in town.call("garage", "GET", path).json()["data"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(View, "is_open", lambda self, member, basis: True)
+        town.service.desk.shelf.pop("kept", None)
+        found = town.call("garage", "GET", path).json()["data"]
+        others = [one for one in found if one["id"] not in own_ids and one["seq"]]
+        assert others
+        assert [one["fields"] for one in others] == [None] * len(others)
+        assert all(one["fields"] for one in found if one["id"] in own_ids)
+        town.service.desk.shelf.pop("kept", None)
+        whole = town.call("holder", "GET", path).json()["data"]
+        assert all(one["fields"] for one in whole)
+    town.service.desk.shelf.pop("kept", None)

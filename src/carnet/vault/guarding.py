@@ -95,6 +95,27 @@ by the node, by the present holder, and by a member that wrote in the passport i
 by those whom they are about or whose matter they are, and by operators where they run the service with them. How a
 member looks is shown to its customers, and so to everybody."""
 
+_BY_MEMBER: Final = f"""EXISTS (
+    SELECT 1 FROM submission JOIN author_key ON author_key.id = submission.author_key
+    WHERE submission.id = {{0}}.submission AND author_key.member = {_MEMBER}) AND {{0}}.basis <> 4"""  # noqa: S608
+_ENTRY: Final = metadata.tables["entry"].columns.keys()
+
+ENTRIES: Final = "entry_seen"
+"""The entries as readers see them: a view, since a policy hides rows and never columns. A proof needs the links of
+others' entries, and none of their contents."""
+
+CONTENTS: Final = f"""
+CASE {_OFFICE}
+WHEN 'node' THEN true
+WHEN 'holder' THEN true
+WHEN 'member' THEN entry.seq = 0 OR {_BY_MEMBER.format("entry")}
+  OR entry.mark = 2 AND EXISTS (
+    SELECT 1 FROM entry AS aimed
+    WHERE aimed.chain = entry.chain AND aimed.sid = entry.target AND {_BY_MEMBER.format("aimed")})
+ELSE false END"""  # noqa: S608 - our own words
+"""Of a passport whose key is seen, the entries whose contents are: all by its holder; by a member those that it wrote
+in its own name, those that contest one of them, and the opening, whose digests each proof shows."""
+
 CHANGES: Final = {
     **dict.fromkeys(("passkey", "recovery_code", "session", "app_view"), f"account = {_ACCOUNT}"),
     **dict.fromkeys(("client", "claim_code", "webhook", "appearance"), f"{_IS_STAFF} OR member = {_MEMBER}"),
@@ -184,14 +205,21 @@ def drop_guard(connection: Connection) -> None:
     )
     for table, name in connection.execute(query, (NAME, WRITES, CHANGED)).fetchall():
         connection.execute(f"DROP POLICY {name} ON {_quote(table)}")
+    connection.execute(f"DROP VIEW IF EXISTS {ENTRIES}")
 
 
 def _list_grants(guard: Guard) -> list[str]:
     role = _quote(guard.role)
-    tables = ", ".join(_quote(name) for name in ("alembic_version", *metadata.tables))
+    tables = ", ".join(_quote(name) for name in ("alembic_version", *metadata.tables) if name != "entry")
+    plain = ", ".join(f"entry.{_quote(name)}" for name in _ENTRY if name != "content")
     statements = [
         f"GRANT USAGE ON SCHEMA {_quote(guard.schema)} TO {role}",
         f"GRANT SELECT ON {tables} TO {role}",
+        f"REVOKE SELECT ON entry FROM {role}",  # noqa: S608 - our own words
+        f"GRANT SELECT ({', '.join(_quote(name) for name in _ENTRY if name != 'content')}) ON entry TO {role}",
+        f"DROP VIEW IF EXISTS {ENTRIES}",
+        f"CREATE VIEW {ENTRIES} AS SELECT {plain}, CASE WHEN {CONTENTS} THEN entry.content END AS content FROM entry",  # noqa: S608
+        f"GRANT SELECT ON {ENTRIES} TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(map(_quote, people.tables))} TO {role}",
     ]
     for table, seen in POLICIES.items():
@@ -226,7 +254,7 @@ def _run(connection: Connection, statements: Sequence[str]) -> None:
 
 def _compute_mark(role: str) -> str:
     """Names what all the policies and grants say, so that those of another version are known."""
-    said = (role, *metadata.tables, *people.tables, *POLICIES.items(), *CHANGES.items(), *sorted(APPENDED))
+    said = (role, *metadata.tables, *people.tables, *POLICIES.items(), *CHANGES.items(), *sorted(APPENDED), CONTENTS)
     return sha256(repr(said).encode()).hexdigest()[:32]
 
 

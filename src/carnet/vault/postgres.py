@@ -28,7 +28,7 @@ from sqlalchemy.schema import CreateColumn
 from carnet.errors import Reason, Refused
 from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
 from carnet.vault.bulk import plan_copy, plan_update, plan_upsert, turn_rows
-from carnet.vault.guarding import NAME_ROLE, drop_guard
+from carnet.vault.guarding import ENTRIES, NAME_ROLE, drop_guard
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
 
@@ -66,6 +66,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin 
 """
 
 _PARAMETER: Final = re.compile(r"\?|(?<!:):([a-z_0-9]+)")
+_ENTRIES: Final = re.compile(r"\b(FROM|JOIN) entry\b( AS \w+)?")
 _TYPES: Final = {"SERIAL": "BIGINT", "INTEGER": "BIGINT", "BLOB": "BYTEA"}
 
 
@@ -121,11 +122,14 @@ class PostgresConnection:
         # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
         is_kept = None if self._prefers_indexes or all(type(one) is not list for one in parameters) else False
         try:
-            return self.driver.execute(translate(statement), parameters, prepare=is_kept, binary=True)
+            return self.driver.execute(self._translate(statement), parameters, prepare=is_kept, binary=True)
         except psycopg.Error as error:
             if self.driver.closed:
                 raise PostgresError(f"{LOST}: {_first_line(error)}") from error
             raise PostgresError(_first_line(error)) from error
+
+    def _translate(self, statement: str) -> bytes:
+        return translate(statement, is_guarded=self.is_guarded)
 
     def executemany(self, statement: str, rows: Iterable[Any], /) -> None:
         """Sent together, answered together."""
@@ -133,7 +137,7 @@ class PostgresConnection:
         rows = list(rows)
         if rows:
             with _own_errors(), self.driver.cursor(binary=True) as cursor:
-                cursor.executemany(translate(statement), rows)
+                cursor.executemany(self._translate(statement), rows)
 
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> None:
         """COPY in binary where there are many rows; what the statement says is NULL is left out of the columns."""
@@ -181,7 +185,7 @@ class PostgresConnection:
         self._streams += 1
         with _own_errors(), self.driver.cursor(f"carnet_{self._streams}", binary=True) as cursor:
             cursor.itersize = STREAM_ROWS
-            cursor.execute(translate(statement), parameters)
+            cursor.execute(self._translate(statement), parameters)
             yield from cursor
 
     def prefer_indexes(self) -> None:
@@ -433,8 +437,11 @@ def _name_types(element: CreateColumn, compiler: Any, **options: Any) -> str:
 
 
 @lru_cache(1024)
-def translate(statement: str) -> bytes:
-    """A statement as psycopg takes it: `%s` for `?`, `%(name)s` for `:name`."""
+def translate(statement: str, *, is_guarded: bool = False) -> bytes:
+    """A statement as psycopg takes it: `%s` for `?`, `%(name)s` for `:name`; with `is_guarded` it asks for entries as
+    readers see them. Where one is missed the server refuses, since they may not read the contents in the table."""
+    if is_guarded:
+        statement = _ENTRIES.sub(lambda found: f"{found[1]} {ENTRIES}{found[2] or ' AS entry'}", statement)
     return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement.replace("%", "%%")).encode()
 
 

@@ -256,9 +256,9 @@ class Moment:
 
     def _rows(self, chain: bytes) -> list[EntryRow]:
         """All entries of a chain as they are stored, from seq 0."""
-        return self._rows_of(self._ref(chain).id)
+        return self._rows_of(self._ref(chain).id, self._find_asker())
 
-    def _read_rows(self, number: int) -> list[EntryRow]:
+    def _read_rows(self, number: int, _asker: Asker) -> list[EntryRow]:
         query = (
             "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
             " FROM entry WHERE chain = ? ORDER BY seq"
@@ -266,8 +266,11 @@ class Moment:
         return [EntryRow(*row) for row in self._connection.execute(query, (number,))]
 
     def _ref(self, chain: bytes) -> ChainRef:
-        # What was opened for one caller is not kept for another one.
-        return self._refs(chain, get_asker() if self._connection.is_guarded else NODE)
+        return self._refs(chain, self._find_asker())
+
+    def _find_asker(self) -> Asker:
+        """For whom something is kept: what was read for one caller is not for another one."""
+        return get_asker() if self._connection.is_guarded else NODE
 
     def _read_ref(self, chain: bytes, _asker: Asker) -> ChainRef:
         ref = find_chain_by_id(self._connection, self._ring, chain)
