@@ -118,6 +118,61 @@ def test_erasure__takes_the_files_of_its_entries_and_no_others(tmp_path: Path) -
         assert not any(content in stored for content in gone)
 
 
+def test_erasure__killed_before_its_files_went_is_finished_by_the_next(tmp_path: Path) -> None:
+    node, chain, _ = make_serviced(tmp_path / "home")
+    home = Home(node.path)
+    with open_people(home).store as people:
+        for data in (PHOTO, OTHER):
+            keep(people, data, chain)
+    ids = [attachments.compute_file_id(chain.key, sha256(data).hexdigest()) for data in (PHOTO, OTHER)]
+    # Refused, or killed before: everything stays.
+    attachments.begin_erasing(home, chain.chain16, ids)
+    attachments.begin_erasing(home, chain.chain16, None)
+    assert attachments.finish_erasing(home, None) == 0
+    # Carried out: what the erased entries named goes, unless another names it.
+    attachments.begin_erasing(home, chain.chain16, ids)
+    with node.open() as writer:
+        writer.erase(chain.chain16, (1, 2), "holder_request")
+    assert attachments.finish_erasing(home, None) == 1
+    with open_people(home).store as people:
+        assert attachments.find(people, chain, sha256(OTHER).hexdigest()) == (OTHER, "image/png")
+    attachments.begin_erasing(home, chain.chain16, None)
+    with node.open() as writer:
+        writer.erase(chain.chain16, None, "holder_request")
+    assert attachments.finish_erasing(home, None) == 1
+    assert list(node.path.glob("files-to-erase-*")) == []
+    node.close()
+
+
+def test_erase__killed_between_the_entries_and_their_files_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for again it is refused, since the entry is gone: the next erasure, or the service, must end it."""
+    node, chain, _ = make_serviced(tmp_path / "home")
+    home = Home(node.path)
+    with open_people(home).store as people:
+        keep(people, PHOTO, chain)
+        keep(people, OTHER, chain)
+    node.close()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for seq in (1, 2):
+        with open_reader(home.path) as reader:
+            plan = plan_erasure(reader, chain.chain16.hex(), [seq])
+        with monkeypatch.context() as patching:
+            if seq == 1:
+                patching.setattr(attachments, "finish_erasing", die)
+                with pytest.raises(KeyboardInterrupt):
+                    erase(home, plan, "holder_request", None, "a test")
+            else:
+                erase(home, plan, "holder_request", None, "a test")
+    with open_people(home).store as people:
+        assert attachments.find(people, chain, sha256(PHOTO).hexdigest()) is None
+        assert attachments.find(people, chain, sha256(OTHER).hexdigest()) == (OTHER, "image/png")
+
+
 def test_sweep__deletes_what_no_entry_names_any_more(tmp_path: Path) -> None:
     node, chain, _ = make_serviced(tmp_path / "home")
     home = Home(node.path)

@@ -5,11 +5,15 @@ What a file is, is read from its first bytes, never from its name. It refuses to
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from carnet.errors import Reason, Refused
-from carnet.node.home import Home
+from carnet.node.home import Home, write_private
 from carnet.node.people import get_people_address, open_people
 from carnet.node.prepare import ChainRef
 from carnet.node.reader import Reader
@@ -32,6 +36,8 @@ from carnet.vault.store import open_store
 MAX_FILE_BYTES: Final = 5_000_000
 MAX_PASSPORT_BYTES: Final = 200_000_000
 """What one passport may keep: some hundred photos."""
+
+_BEGUN: Final = "files-to-erase-"
 
 _STARTS: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -84,17 +90,50 @@ def list_file_ids(chain: ChainRef, fields: Sequence[dict[str, object]]) -> list[
     return [compute_file_id(chain.key, digest) for one in fields for digest in list_digests(one)]
 
 
-def erase(home: Home, passport: bytes, ids: Sequence[bytes] | None, passphrase: str | None) -> int:
-    """Delete the files of entries (by their ids), or all of a passport; returns how many. On SQLite what is deleted is
-    overwritten, and the store's write-ahead log cut."""
-    if not _has_files(home):
+class _Begun(msgspec.Struct, frozen=True):
+    """An erasure whose files are still to go: of which passport, and which files (None: all). Ids in hexadecimal."""
+
+    passport: str
+    ids: tuple[str, ...] | None
+
+
+def begin_erasing(home: Home, passport: bytes, ids: Sequence[bytes] | None) -> None:
+    """Note, durably, that the files of entries (by their ids), or all of a passport, go when these are erased: whoever
+    is killed in between leaves it to `finish_erasing`."""
+    begun = _Begun(passport.hex(), None if ids is None else tuple(own.hex() for own in ids))
+    write_private(home.path / f"{_BEGUN}{os.urandom(8).hex()}", msgspec.json.encode(begun))
+
+
+def finish_erasing(home: Home, passphrase: str | None) -> int:
+    """Delete the files whose erasure was begun and that no entry names any more; returns how many. Of an erasure that
+    was refused, or killed before it was carried out, all stay. On SQLite what is deleted is overwritten, and the
+    store's write-ahead log cut."""
+    notes = [path for path in home.path.glob(f"{_BEGUN}*") if path.suffix != ".new"]
+    if not notes:
         return 0
-    with open_people(home, passphrase).store as people:
-        with people.write() as connection:
-            count = drop_files(connection, passport, ids)
-        if count:
-            _cut_log(home, people)
+    count = 0
+    if _has_files(home):
+        with open_people(home, passphrase).store as people, open_reader(home, passphrase) as reader:
+            for path in notes:
+                # Absent: whoever finishes the same beside us was quicker.
+                with suppress(FileNotFoundError):
+                    count += _drop_begun(people, reader, msgspec.json.decode(path.read_bytes(), type=_Begun))
+            if count:
+                _cut_log(home, people)
+    for path in notes:
+        path.unlink(missing_ok=True)
     return count
+
+
+def _drop_begun(people: PeopleStore, reader: Reader, begun: _Begun) -> int:
+    passport = bytes.fromhex(begun.passport)
+    is_gone = reader.find_head(passport) is None
+    if begun.ids is None and not is_gone:
+        return 0
+    named = _list_named(reader, passport)
+    ids = None if begun.ids is None else [own for own in map(bytes.fromhex, begun.ids) if own not in named]
+    with people.write() as connection:
+        return drop_files(connection, passport, ids)
 
 
 def sweep(home: Home, passphrase: str | None) -> int:

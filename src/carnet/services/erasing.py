@@ -162,25 +162,23 @@ def erase(home: Home, plan: Plan, reason: str, passphrase: str | None, command: 
     and what `plan_erasure` raises."""
     passport = bytes.fromhex(plan.passport)
     files = None if plan.seqs is None else _list_file_ids(home, passport, plan.seqs, passphrase)
+    attachments.begin_erasing(home, passport, files)
     with acting_at(home, passphrase, command) as (writer, office):
         done = carry_out(writer, office, OPERATOR_HERE, Erase(passport, plan.seqs, reason))
         size = writer.state.size
     if done.erasure is None or done.traces is None:
         raise InvariantBroken("an erasure ended without its record")
-    attachments.erase(home, passport, files, passphrase)
+    attachments.finish_erasing(home, passphrase)
     journal = keep_journal_with_backups(home)
     with open_reader(home, passphrase) as reader:
         return Certificate(done.erasure, done.traces, size, _find_census(reader), plan.stays, journal)
 
 
 def _list_file_ids(home: Home, passport: bytes, seqs: Sequence[int], passphrase: str | None) -> list[bytes]:
-    """The files that these entries name, unless another entry names them too."""
+    """The files that these entries name."""
     with open_reader(home, passphrase) as reader:
-        entries = [(entry.seq, dict(entry.fields or {})) for entry in reader.read_entries(passport)]
-        chain = reader.get_chain(passport)
-    gone = attachments.list_file_ids(chain, [fields for seq, fields in entries if seq in seqs])
-    kept = set(attachments.list_file_ids(chain, [fields for seq, fields in entries if seq not in seqs]))
-    return [own for own in gone if own not in kept]
+        fields = [dict(entry.fields or {}) for entry in reader.read_entries(passport) if entry.seq in seqs]
+        return attachments.list_file_ids(reader.get_chain(passport), fields)
 
 
 def _find_census(reader: Reader) -> dict[str, Any] | None:

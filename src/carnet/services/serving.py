@@ -31,6 +31,7 @@ from carnet.node.door import Door
 from carnet.node.home import Home
 from carnet.node.people import compute_people_key, get_people_address
 from carnet.node.writer import Writer
+from carnet.services import attachments
 from carnet.services.accounts.office import Office
 from carnet.services.accounts.purging import purge
 from carnet.services.appending import enrol_speaker
@@ -343,6 +344,7 @@ class _Service:
             if deleted:
                 self._log.info("purged", rows=sum(deleted.values()))
             self._writer.finish_erasures()
+            attachments.finish_erasing(self._home, self._passphrase)
         except Exception as error:
             # It is tried again in an hour; nobody has to wait for it.
             self._log.error("purge failed", kind=type(error).__name__, at=find_places(error))
