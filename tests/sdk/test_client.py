@@ -115,7 +115,9 @@ def test_client__says_where_a_request_is_wrong(served: Served, passport: str) ->
     with client(served, "garage") as carnet:
         with pytest.raises(Invalid) as caught:
             carnet.entries.append_to(VIN, "vehicle.odometer/1", {**READING, "odometer_km": -1}, at="2023-05-04")
-        assert [(one.pointer, one.code) for one in caught.value.errors] == [("/odometer_km", "value_out_of_range")]
+        assert [(one.pointer, one.code) for one in caught.value.errors] == [
+            ("/fields/odometer_km", "value_out_of_range")
+        ]
         with pytest.raises(NotFound):
             carnet.entries.append_to(OTHER_VIN, "vehicle.odometer/1", READING, at="2023-05-04")
     with client(served, "centre") as carnet, pytest.raises(Conflict) as taken:
@@ -265,6 +267,17 @@ def test_shapes__are_those_of_the_published_contract(served: Served) -> None:
 
 
 # ---- files
+
+
+def test_files__that_became_shorter_are_refused_and_not_asked_for_without_end(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"x" * 10)
+    with Client(served.address, "garage") as carnet:
+        body = {"name": "x", "format": "histovec", "size": 20}
+        file = carnet.transport.post("/v1/files", shapes.File, body)
+        with pytest.raises(Invalid, match=f"cancel {file.id}"):
+            carnet.files.resume(file.id, path)
+        assert carnet.files.cancel(file.id).received == 0
 
 
 def test_files__sent_resumed_and_accounted_for(served: Served, tmp_path: Path) -> None:

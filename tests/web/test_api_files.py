@@ -77,6 +77,39 @@ def run(town: WebTown, job: str) -> Any:
     return take(files, town.service.node.writers[0], running, worker_count=0)
 
 
+def test_file__cancelled_amid_its_parts_says_so(town: WebTown) -> None:
+    job = announce(town, "data", ROWS)["id"]
+    assert send(town, "data", job, ROWS[:20]).json()["received"] == 20
+    cancelled = town.call("data", "DELETE", f"/v1/files/{job}").json()
+    assert (cancelled["state"], cancelled["received"]) == ("cancelled", 0)
+    refused = send(town, "data", job, ROWS[20:], 20)
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_offset")
+    assert "cancelled" in refused.json()["detail"]
+    # One that was whole keeps its size.
+    whole = announce(town, "data", ROWS)["id"]
+    send(town, "data", whole, ROWS)
+    assert town.call("data", "DELETE", f"/v1/files/{whole}").json()["received"] == len(ROWS)
+
+
+def test_file__cancelled_while_it_is_looked_at_is_no_fault(town: WebTown) -> None:
+    files, job = files_of(town), announce(town, "data", ROWS)["id"]
+    seen = files.get(town.members["data"], job)
+    files.cancel(town.members["data"], job)
+    assert files.count_received(seen) == 0
+
+
+def test_announce__refused_text_not_allowed(standing: WebTown) -> None:
+    body = {"name": "rows\x00.jsonl", "format": "histovec", "size": 1}
+    answer = standing.call("data", "POST", "/v1/files", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "text_not_allowed")
+
+
+def test_part__names_the_header_as_it_is_written(standing: WebTown) -> None:
+    path, headers = f"/v1/files/job_{'0' * 32}/content", {"Content-Type": PART, "Upload-Offset": "many"}
+    answer = standing.call("data", "PATCH", path, content=b"x", headers=headers)
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["#Upload-Offset"]
+
+
 def test_file__sent_in_parts_taken_in_and_accounted_for_row_by_row(town: WebTown) -> None:
     job = announce(town, "data", ROWS)["id"]
     assert send(town, "data", job, ROWS[:100]).json()["received"] == 100

@@ -126,6 +126,8 @@ def test_request__refused_wrong_host(tmp_path: Path) -> None:
             answer = service.client.get("/healthz", headers={"Host": host})
             assert (answer.status_code, answer.json()["code"]) == (400, Reason.WRONG_HOST.value), host
             assert "evil" not in answer.text
+        two = [("Host", "carnet.example"), ("Host", "evil.example")]
+        assert service.client.get("/healthz", headers=two).status_code == 400
 
 
 def test_static__is_kept_for_ever_under_its_contents_hash(tmp_path: Path) -> None:

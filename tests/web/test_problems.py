@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -240,3 +242,33 @@ def test_query__refused_duplicate_key(failing: TestService) -> None:
 def test_options__names_every_method_of_an_address(failing: TestService) -> None:
     answer = failing.client.options("/v1/clients")
     assert (answer.status_code, answer.headers["allow"]) == (204, "GET, OPTIONS, POST")
+
+
+@pytest.mark.parametrize("path", ["/v1/echo", "/v1/verifications", "/sign-in"])
+def test_body__cut_off_by_its_sender_is_no_fault_of_ours(
+    failing: TestService, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Any] = []
+    parts = [
+        {"type": "http.request", "body": b'{"name":', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    media_type = b"application/x-www-form-urlencoded" if path == "/sign-in" else b"application/json"
+    scope: dict[str, Any] = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "https",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("192.0.2.1", 1),
+        "server": ("carnet.example", 443), "state": {}, "extensions": {},
+        "headers": [(b"host", b"carnet.example"), (b"content-type", media_type), (b"content-length", b"100")],
+    }  # fmt: skip
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(failing.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["code"] == Reason.MALFORMED_REQUEST.value
+    told = capsys.readouterr()
+    assert "failure" not in told.out + told.err

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -413,11 +413,21 @@ class _Submission:
         self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
 
 
+_DEEDS: Final[dict[int, str]] = {
+    Mark.NONE: "says nothing of another one",
+    Mark.SUPERSEDES: "corrects another one",
+    Mark.CONTESTS: "contests another one",
+    Mark.TRANSFER: "transfers the passport",
+    Mark.MOVE: "moves the passport",
+}
+
+
 def check_mark(item: Item, marks: Collection[int], *, has_source: bool) -> None:
     """Mark, target and place of the contents, as far as they can be judged without the chain. Raises
     Refused(WRONG_MARK, ELSEWHERE_NOT_ALLOWED)."""
     if item.mark not in marks:
-        raise Refused(Reason.WRONG_MARK, f"{item.kind} does not bear mark {item.mark}", mark=item.mark)
+        deed = _DEEDS.get(item.mark, f"bears mark {item.mark}")
+        raise Refused(Reason.WRONG_MARK, f"the rules let no {item.kind} be an entry that {deed}", mark=item.mark)
     if len(item.target) != 32 or (item.mark in (0, 3) and item.target != NO_TARGET):
         raise Refused(Reason.WRONG_MARK, "this mark has no such target")
     if item.mark == Mark.MOVE and item.target[16:] != bytes(16):

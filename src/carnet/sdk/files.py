@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from carnet.sdk import shapes
-from carnet.sdk.errors import Conflict
+from carnet.sdk.errors import Conflict, Invalid
 from carnet.sdk.pages import walk
 from carnet.sdk.transport import Transport
 
@@ -135,6 +135,12 @@ class Files:
         data.seek(file.received)
         headers = {"Content-Type": PART, "Upload-Offset": str(file.received)}
         part = data.read(part_bytes)
+        if not part:
+            # Nothing would ever be the rest of it.
+            saying = (
+                f"{file.size:,} bytes were announced, and the file has fewer now: cancel {file.id}, and send it anew"
+            )
+            raise Invalid(400, "unreadable_file", saying)
         try:
             answered = self._transport.send("PATCH", file.content, content=part, headers=headers)
         except Conflict as conflict:

@@ -335,12 +335,11 @@ def describe_sealed(writer: Writing, receipt: Receipt) -> Sealed:
 def read_subject(value: object, field: str = "subject") -> Subject:
     """The vehicle that a caller names, in its normal writing. Raises as `check_subject` does, and
     Refused(SUBJECT_MISMATCH) for a plate, which names no passport."""
-    subject = check_subject(value, field=field)
-    if subject.scheme == "plate":
+    if isinstance(value, Mapping) and value.get("scheme") == "plate":
         raise Refused(
             Reason.SUBJECT_MISMATCH, "a plate names no passport: vehicles change them. Give the VIN", field=field
         )
-    return subject
+    return check_subject(value, field=field)
 
 
 def resolve_chain(

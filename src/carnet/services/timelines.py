@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -260,9 +260,15 @@ def check_limit(limit: int) -> None:
 
 
 def _check_period(name: str, text: str | None) -> None:
-    if text is not None and _PERIOD.fullmatch(text) is None:
+    if text is None:
+        return
+    try:
+        if _PERIOD.fullmatch(text) is None:
+            raise ValueError
+        date.fromisoformat((text + "-01-01")[:10])
+    except ValueError:
         saying = f"{name} is a year, a month or a day (2023, 2023-05, 2023-05-04), not {show(text)}"
-        raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field=name, value=brief(text))
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, saying, field=name, value=brief(text)) from None
 
 
 def _get_at(link: ShownEntry) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from carnet.encoding import encode_trusted
@@ -95,6 +95,8 @@ STATUSES: Final[Mapping[Reason, int]] = {
 """The status of every reason."""
 
 UNVERIFIED_STATUS: Final = 422
+# So Litestar says that whoever sent a body hung up amid it, which is no fault of ours, and anybody can do.
+_CUT_OFF: Final = "client disconnected prematurely"
 _SECRET_FREE: Final = frozenset({503, 507})
 _LITESTAR: Final = {
     401: Reason.NOT_SIGNED_IN,
@@ -182,6 +184,9 @@ def make_problem(error: Exception, request_id: str, wanted: str = "") -> Problem
     if isinstance(error, RecursionError):
         reason = Reason.NESTED_TOO_DEEP
         return _make(reason, STATUSES[reason], "containers stand deeper in each other than is read", request_id)
+    if isinstance(error, InternalServerException) and error.detail == _CUT_OFF:
+        reason = Reason.MALFORMED_REQUEST
+        return _make(reason, STATUSES[reason], "the connection ended before all of the body had come", request_id)
     status = error.status_code if isinstance(error, HTTPException) else 500
     reason = _LITESTAR.get(status, Reason.MALFORMED_REQUEST if status < 500 else Reason.SERVICE_FAULT)
     if isinstance(error.__cause__, SerializationException):
@@ -283,6 +288,8 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
     # An address that is none has no handler.
     opt: Mapping[str, Any] = getattr(request.scope.get("route_handler"), "opt", {})
     problem = make_problem(error, get_request_id(request.scope), opt.get("wants", ""))
+    if not opt.get("is_record"):
+        problem = _point_to_query(problem, opt.get("query", {}))
     if problem.status >= 500:
         note_failure(request.scope, error)
     headers = {}
@@ -299,6 +306,17 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
         return Response(page, status_code=problem.status, media_type="text/html", headers=headers)
     body = encode_trusted(problem.to_document())
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _point_to_query(problem: Problem, known: Mapping[str, bool]) -> Problem:
+    """A service names a field without knowing where it stands: without a body, a parameter is meant."""
+    placed = tuple(
+        Fault(f"#{one.pointer[1:]}", one.code, one.detail)
+        if one.pointer[1:] in known and one.pointer[0] == "/"
+        else one
+        for one in problem.errors
+    )
+    return problem if placed == problem.errors else replace(problem, errors=placed)
 
 
 def is_for_a_person(request: AnyRequest) -> bool:

@@ -217,10 +217,14 @@ class Files:
     # ---- uploading
 
     def count_received(self, job: Job) -> int:
-        """How many bytes of the file are on the disk."""
+        """How many bytes of the file are on the disk; of one that is over, how many there were when it was whole."""
         if job.state != "uploading":
-            return job.wish.size
-        return self.path(job, "content").stat().st_size
+            return 0 if _was_given_up(job) else job.wish.size
+        try:
+            return self.path(job, "content").stat().st_size
+        except FileNotFoundError:
+            # It was cancelled since its record was read.
+            return 0
 
     def add_part(self, member: MemberId, id_: str, offset: int, part: bytes) -> Job:
         """Add a part at this offset; when it returns, the part is on the disk. With the last one the job waits its
@@ -229,6 +233,8 @@ class Files:
         Raises Refused NOT_FOUND, UPLOAD_OFFSET (with where to go on), REQUEST_TOO_LARGE for more than was announced.
         """
         with self._locked(self.get(member, id_)) as job:
+            if _was_given_up(job):
+                raise Refused(Reason.UPLOAD_OFFSET, "this file was cancelled: announce it anew", offset=0)
             if job.state != "uploading":
                 raise Refused(Reason.UPLOAD_OFFSET, "this file is complete already", offset=job.wish.size)
             received = self.count_received(job)
@@ -401,6 +407,11 @@ class Files:
 
 def _not_found() -> Refused:
     return Refused(Reason.NOT_FOUND, "there is no such file job here, or you may not see it")
+
+
+def _was_given_up(job: Job) -> bool:
+    """Whether it was cancelled before all of it had come."""
+    return job.state == "cancelled" and not job.queued_ms
 
 
 def _check_wish(wish: Wish) -> None:

@@ -67,7 +67,7 @@ def answer_tagged(request: AnyRequest, made: Answer) -> Response[bytes]:
     """An answer that is made already; 304 for whoever has the very same."""
     headers = {"ETag": made.tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     wanted = request.headers.get("if-none-match", "")
-    if made.tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}:
+    if not {"*", made.tag}.isdisjoint(one.strip().removeprefix("W/") for one in wanted.split(",")):
         return Made(b"", 304, JSON, headers)
     return Made(made.body, 200, JSON, headers)
 

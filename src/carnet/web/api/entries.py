@@ -63,6 +63,7 @@ from carnet.web.api.inputs import (
     get_new_entry,
     get_passport_id,
     get_subject,
+    point_out,
 )
 from carnet.web.api.passports import READERS
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
@@ -325,9 +326,13 @@ async def _append(
     *,
     proof: bool,
 ) -> SealedWithProof:
-    ready, prepared = await promptly(_prepare, desk, principal, new, passport, subject, seed, now)
-    member, basis, group = ready.member, ready.basis, ready.group
-    sealed = await seal_soon(desk.door, prepared, lambda: seal_one(desk.door, member, basis, group, seed))
+    try:
+        ready, prepared = await promptly(_prepare, desk, principal, new, passport, subject, seed, now)
+        member, basis, group = ready.member, ready.basis, ready.group
+        sealed = await seal_soon(desk.door, prepared, lambda: seal_one(desk.door, member, basis, group, seed))
+    except Refused as refused:
+        point_out(refused, new)
+        raise
     if proof:
         return await in_thread(_with_proof, desk, principal, sealed)
     return SealedWithProof(**msgspec.structs.asdict(sealed))

@@ -31,7 +31,7 @@ from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal, Role, Scope
 from carnet.services.spreadsheets import write_csv
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
-from carnet.types import MemberId, parse_hex_id
+from carnet.types import MemberId, is_plain_text, parse_hex_id
 from carnet.web.api.answers import AnyRequest, answer, answer_once
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
@@ -154,17 +154,23 @@ def get_sender(desk: Desk, principal: Principal) -> MemberId:
             body=FileIn,
             status=201,
             is_idempotent=True,
-            refusals=(Reason.MISSING_FIELD, Reason.VALUE_OUT_OF_RANGE, Reason.NOT_IN_LIST, Reason.MEMBER_RETIRED),
+            refusals=(
+                Reason.MISSING_FIELD, Reason.VALUE_OUT_OF_RANGE, Reason.NOT_IN_LIST, Reason.MEMBER_RETIRED,
+                Reason.TEXT_NOT_ALLOWED,
+            ),
             example={"name": "inspections-2026-11.jsonl", "format": "histovec", "size": 5275, "validate_only": True},
         ),
     ),
     sync_to_thread=True,
-)
+)  # fmt: skip
 def announce_file(
     desk: TheDesk, principal: ThePrincipal, request: AnyRequest, data: JSONBody[FileIn]
 ) -> Response[bytes]:
     """Announce a file. Then send its bytes to `content`, in parts of at most 8 MiB."""
     member = get_sender(desk, principal)
+
+    if not is_plain_text(data.name):
+        raise Refused(Reason.TEXT_NOT_ALLOWED, "a file's name has no control characters", field="name")
 
     def work(seed: bytes | None, now: int) -> FileShown:
         wish = Wish(**{name: getattr(data, name) for name in Wish.__struct_fields__})

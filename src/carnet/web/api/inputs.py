@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -81,6 +81,22 @@ def get_new_entry(given: EntryIn | VehicleEntryIn) -> NewEntry:
         corrects=None if given.corrects is None else parse_name(Prefix.ENTRY, given.corrects, "corrects"),
         contests=None if given.contests is None else parse_name(Prefix.ENTRY, given.contests, "contests"),
     )
+
+
+_OF_BODY: Final = frozenset({"kind", "occurred", "subject", "fields", "corrects", "contests"})
+_OF_KIND: Final = frozenset({Reason.UNKNOWN_KIND, Reason.WRONG_CHAIN, Reason.MAY_NOT_WRITE, Reason.NOT_ACCREDITED})
+_OF_TARGET: Final = frozenset({Reason.UNKNOWN_TARGET, Reason.TARGET_IS_OPENING, Reason.WRONG_MARK})
+
+
+def point_out(refused: Refused, new: NewEntry) -> None:
+    """Say of a refused entry where in its body the fault is: a kind's own fields stand in `fields` there."""
+    place = refused.facts.get("field")
+    if isinstance(place, str):
+        refused.facts["field"] = place if place.split(".")[0] in _OF_BODY else f"fields.{place}"
+    elif refused.reason in _OF_KIND:
+        refused.facts["field"] = "kind"
+    elif refused.reason in _OF_TARGET and (new.corrects or new.contests):
+        refused.facts["field"] = "contests" if new.contests else "corrects"
 
 
 def get_passport_id(name: str) -> bytes:
