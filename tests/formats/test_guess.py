@@ -242,3 +242,27 @@ def test_guess__names_of_models_are_no_plates() -> None:
     found = guess(b"model,year,mileage\nA4,2017,25952\nA3,2019,1998\nQ3,2016,36203\n", "audi.csv", NOW)
     assert found.mapping is None
     assert "no column says which vehicle" in str(found.doubts[0])
+
+
+def look(text: str) -> Guess:
+    return guess(text.encode(), "travaux.csv", NOW)
+
+
+def test_guess__one_slip_in_a_short_file_is_a_cell_to_mend_not_a_column_to_ignore() -> None:
+    rows = ["29/02/2023;12 345", "30/03/2025;2O 100", "29/02/2024;23 456"]
+    told = look("VIN;Date;Km\n" + "".join(f"VFZZZZ000J0000000;{row}\n" for row in rows))
+    assert told.mapping is not None
+    assert (told.mapping.occurred.column, told.mapping.odometer and told.mapping.odometer.column) == ("Date", "Km")
+    assert "no_day" not in {one.code for one in told.doubts}
+    # Where nothing agrees, nothing is made of it, and that is said.
+    lost = look("VIN;Date;Km\n" + "VFZZZZ000J0000000;hier;12 345\nVFZZZZ000J0000000;lundi;12 400\n")
+    assert "no_day" in {one.code for one in lost.doubts}
+
+
+def test_guess__one_day_above_12_in_a_long_file_tells_the_order() -> None:
+    days = [f"0{day % 9 + 1}/0{day % 8 + 1}/2025" for day in range(20)]
+    for added, order_is_told in (["25/11/2025"], True), (["11/25/2025"], False), ([], False):
+        told = look("VIN;Date;Km\n" + "".join(f"VFZZZZ000J0000000;{day};12345\n" for day in days + added))
+        assert told.mapping is not None
+        assert told.mapping.occurred.form == "dd/mm/yyyy"
+        assert ("either_order" not in {one.code for one in told.doubts}) is order_is_told, added

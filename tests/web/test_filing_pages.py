@@ -165,6 +165,17 @@ def test_clerk__is_told_that_a_file_is_empty_and_may_choose_another(clerk: Visit
     clerk.complaints[:] = [one for one in clerk.complaints if "422" not in one]
 
 
+def test_clerk__is_told_before_sealing_that_no_column_is_the_day(browser: Browser, street: Street) -> None:
+    vin = street.get_vin("hero")
+    with visiting(browser, street, "clerk", javascript=False) as visit:
+        visit.go(HERE)
+        rows = f"VIN;Date;Km\n{vin};lundi;912 345\n{vin};mardi;912 400\n"
+        visit.page.set_input_files("#file", {"name": "jours.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+        visit.find("Envoyer", "button").click()
+        expect(visit.page.get_by_role("button", name=re.compile("^Sceller"))).to_be_visible(timeout=PATIENCE_MS)
+        expect(visit.page.locator(".banner--wait")).to_contain_text("Aucune colonne ne donne le jour des faits")
+
+
 @pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_template__is_downloaded(browser: Browser, street: Street, name: str) -> None:
     with visiting(browser, street, "clerk", language="fr-FR") as visit:

@@ -39,7 +39,8 @@ _SUREST_FIRST = (
 )
 _PLATE_COUNTRIES = ("FR", "GB", "NL", "BE", "ES", "IT")
 _ENOUGH = 0.9
-"""Of the values of a column, so many must agree for it to be of a sort."""
+"""Of the values of a column, so many must agree for it to be of a sort; in a short file all but one, so that one slip
+does not make nothing of a whole column: it is a cell to mend."""
 
 
 class Column(NamedTuple):
@@ -78,6 +79,11 @@ def compute_column(name: str, values: Sequence[str]) -> Column:
     return Column(name, "text", 80, empty=empty)
 
 
+def _is_enough(share: float, said: Sequence[str]) -> bool:
+    odd = round((1 - share) * len(said))
+    return share >= _ENOUGH or (odd == 1 and len(said) >= 3)
+
+
 def _share(said: Sequence[str], is_one: Callable[[str], object]) -> float:
     return sum(bool(is_one(value)) for value in said) / len(said)
 
@@ -90,11 +96,11 @@ def _look_for_vins(name: str, said: Sequence[str]) -> Column | None:
             return False
 
     share = _share(said, is_vin)
-    return Column(name, "vin", round(100 * share)) if share >= _ENOUGH else None
+    return Column(name, "vin", round(100 * share)) if _is_enough(share, said) else None
 
 
 def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
-    fits: list[str] = []
+    fits: dict[str, float] = {}
     for form in (f"{day}{clock}" for clock in _CLOCKS for day in _SUREST_FIRST):
         read = get_date_reader(form)
 
@@ -106,8 +112,8 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
 
         if is_day(said[0]) or (len(said) > 1 and is_day(said[1])):
             share = _share(said, is_day)
-            if share >= _ENOUGH:
-                fits.append(form)
+            if _is_enough(share, said):
+                fits[form] = share
     if not fits:
         iso = get_date_reader("iso")
 
@@ -117,22 +123,24 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
             except Refused:
                 return False
 
-        return Column(name, "day", 95, form="iso") if _share(said, is_moment) >= _ENOUGH else None
+        return Column(name, "day", 95, form="iso") if _is_enough(_share(said, is_moment), said) else None
+    # A day above 12 tells the order, also where one cell more does not fit.
+    fits = {form: share for form, share in fits.items() if fits.get(form.replace("mm/dd", "dd/mm"), 0.0) <= share}
     if len(fits) == 1:
-        return Column(name, "day", 98, form=fits[0])
+        return Column(name, "day", 98, form=next(iter(fits)))
     if all(form.startswith(("dd/mm/yyyy", "mm/dd/yyyy")) for form in fits):
         doubt = remark("either_order", column=name)
         return Column(name, "day", 60, form=next(f for f in fits if f.startswith("dd")), doubt=doubt)
-    return Column(name, "day", 90, form=fits[0])
+    return Column(name, "day", 90, form=next(iter(fits)))
 
 
 def _look_for_clocks(name: str, said: Sequence[str]) -> Column | None:
-    return Column(name, "clock", 95) if _share(said, _CLOCK.fullmatch) >= _ENOUGH else None
+    return Column(name, "clock", 95) if _is_enough(_share(said, _CLOCK.fullmatch), said) else None
 
 
 def _look_for_numbers(name: str, said: Sequence[str]) -> Column | None:
     found = [match for value in said if (match := _NUMBER.fullmatch(value)) is not None]
-    if len(found) < _ENOUGH * len(said):
+    if not _is_enough(len(found) / len(said), said):
         return None
     suffixes = Counter(match["suffix"].lower() for match in found if match["suffix"])
     suffix = suffixes.most_common(1)[0][0] if suffixes else None
@@ -176,7 +184,7 @@ def _look_for_plates(name: str, said: Sequence[str]) -> Column | None:
 
         best = max(best, (_share(said, is_plate), country), key=lambda pair: pair[0])
     share, country = best
-    if share < _ENOUGH:
+    if not _is_enough(share, said):
         return None
     doubt = None if country == "FR" else remark("plate_country", column=name, country=country)
     return Column(name, "plate", round(90 * share), country=country, doubt=doubt)

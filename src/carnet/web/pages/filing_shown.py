@@ -20,7 +20,7 @@ from carnet.web.language import Language
 from carnet.web.pages.doubting import say_row_doubt
 from carnet.web.pages.filing_words import KINDS, say_cell, say_failure, say_meaning, say_state
 from carnet.web.pages.telling import say_remark
-from carnet.web.wording import get_wording
+from carnet.web.wording import get_wording, sentence
 
 PAGE: Final = 25
 SHOWN_RECEIPTS: Final = 12
@@ -30,6 +30,11 @@ SORTED_RECEIPTS: Final = 1000
 SHOWN_DUPLICATES: Final = 20
 SHOWN_DOUBTS: Final = 20
 MAX_FAULTS: Final = 20_000
+GRAVE: Final = (
+    "either_mark", "either_order", "either_unit", "no_day", "no_kind", "no_row", "no_vehicle", "own_id",
+    "plate_country",
+)  # fmt: skip
+"""What is told before a file can be sealed: a day, a reading or a vehicle would be another, or missing."""
 
 
 class CellToMend(NamedTuple):
@@ -100,12 +105,24 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "signing": files.read(job, SIGNING, Signing) if is_waiting and job.stage == "prepare" else None,
         "failure": say_failure(language, job),
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
+        "grave": _list_grave(reading, language),
         "doubts": [] if reading is None else [say_remark(language, one) for one in reading.doubts],
         "receipts": _list_receipts(files, job) if is_over else [],
         "doubted": [(one, say_row_doubt(language, one["code"])) for one in doubted],
         "duplicates": read_lines(files.path(job, DUPLICATES), 0, SHOWN_DUPLICATES)[0],
         "left": [_make_left(one, meanings, language) for one in read_lines(faults, 0, PAGE)[0]] if is_over else [],
     }
+
+
+def _list_grave(reading: Reading | None, language: Language) -> list[str]:
+    """Of what was doubtful in a file that nobody had said how to read: what would be sealed wrong, or not at all."""
+    if reading is None or reading.origin != "guessed":
+        return []
+    return [_close(say_remark(language, one)) for one in reading.doubts if one.code in GRAVE]
+
+
+def _close(text: str) -> str:
+    return sentence(text) + ("" if text.endswith(".") else ".")
 
 
 def _list_receipts(files: Files, job: Job) -> list[Any]:
