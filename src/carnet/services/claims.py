@@ -23,6 +23,7 @@ from carnet.services.accounts.office import (
     read_id,
     read_paper_code,
 )
+from carnet.services.accounts.registry import find_account
 from carnet.services.accounts.throttling import Attempt, count_attempt
 from carnet.services.holdings import begin_holding, end_holding, find_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
@@ -149,6 +150,8 @@ def claim(
         seen = _find_code(connection, office, reader, digest)
     is_right = seen is not None and (vehicle is None or _is_vehicle(reader, seen.chain, vehicle))
     with office.people.write() as connection:
+        if find_account(connection, account) is None:
+            raise Refused(Reason.NOT_SIGNED_IN, "this account was ended")
         found = _find_code(connection, office, reader, digest) if is_right else None
         if found is not None:
             connection.execute(
@@ -292,17 +295,15 @@ def object_to(office: Office, principal: Principal, contest: str) -> None:
 def decide(office: Office, reader: Reader, principal: Principal, contest: str, *, is_granted: bool) -> None:
     """An operator decides: the claimant holds the passport from now on, or all stays as it is.
 
-    Raises Refused(NOT_PERMITTED, UNKNOWN_CONTEST, CONTEST_DECIDED); a contest from before a change of holder is
-    decided already.
+    Raises Refused(NOT_PERMITTED, UNKNOWN_CONTEST, CONTEST_DECIDED). What cannot be granted any more can still be
+    dismissed: CONTEST_DECIDED for one from before a change of holder, UNKNOWN_PASSPORT or ERASED for a passport that
+    is gone, UNKNOWN_ACCOUNT for a claimant who is gone.
     """
     if principal.standing is not Standing.OPERATOR:
         raise Refused(Reason.NOT_PERMITTED, "only an operator decides a contest")
     with office.people.write() as connection:
         found = _get_contest(connection, contest, "1 = 1")
-        epoch, _ = reader.read_authors(found.passport)
-        query = "SELECT epoch FROM contest WHERE id = ?"
-        if connection.execute(query, (read_contest_id(contest),)).fetchone()[0] < epoch:
-            raise Refused(Reason.CONTEST_DECIDED, "the vehicle has changed hands since: a new code is needed")
+        epoch = _get_epoch(connection, reader, found) if is_granted else 0
         connection.execute(
             "UPDATE contest SET state = ?, decided_by = ?, decided_ms = ? WHERE id = ?",
             (
@@ -321,6 +322,17 @@ def decide(office: Office, reader: Reader, principal: Principal, contest: str, *
 
 
 # ---- within
+
+
+def _get_epoch(connection: Connection, reader: Reader, contest: Contest) -> int:
+    """The passport's changes of holder, if the contest can be granted still; else as `decide` raises."""
+    epoch, _ = reader.read_authors(contest.passport)
+    query = "SELECT epoch FROM contest WHERE id = ?"
+    if connection.execute(query, (read_contest_id(contest.id),)).fetchone()[0] < epoch:
+        raise Refused(Reason.CONTEST_DECIDED, "the vehicle has changed hands since: a new code is needed")
+    if find_account(connection, read_id("acc", contest.claimant, Reason.UNKNOWN_ACCOUNT)) is None:
+        raise Refused(Reason.UNKNOWN_ACCOUNT, "whoever claimed this has ended their account: dismiss the claim")
+    return epoch
 
 
 class _Code(NamedTuple):

@@ -62,6 +62,7 @@ class Ground:
 
     office: Office
     clock: Clock
+    address: Path | str
     people: list[Person] = field(default_factory=list)
 
     def with_network(self, name: str) -> Office:
@@ -92,4 +93,4 @@ def open_ground(address: Path | str) -> Iterator[Ground]:
     clock, dice = Clock(), Dice()
     key = compute_people_key(KeyRing.of(dice))
     with open_people_store(address) as store:
-        yield Ground(Office(store, key, "example.org", clock, dice), clock)
+        yield Ground(Office(store, key, "example.org", clock, dice), clock, address)

@@ -281,6 +281,44 @@ def test_contest__granted_changes_the_holder_and_closes_the_others(claims: Claim
     refuse(Reason.CONTEST_DECIDED, decide, office, claims.reader, OPERATOR, contests[1] or "", is_granted=True)
 
 
+def test_contest__refused_unknown_account__when_the_claimant_is_gone(claims: Claims) -> None:
+    """Granted to nobody, a passport would be out of everybody's reach."""
+    holder, claimant = claims.ground.join(), claims.ground.join()
+    office, principal = claims.ground.office, claimant.principal
+    claims.claim(holder, claims.issue())
+    contest, code = claims.claim(claimant, claims.issue()).contest or "", claims.issue()
+    end_account(office, OPERATOR, claimant.account)
+    refuse(Reason.CONTEST_DECIDED, decide, office, claims.reader, OPERATOR, contest, is_granted=True)
+    # As a version before this left it: open.
+    with office.people.write() as connection:
+        connection.execute("UPDATE contest SET state = 'open', decided_ms = NULL")
+    refuse(Reason.UNKNOWN_ACCOUNT, decide, office, claims.reader, OPERATOR, contest, is_granted=True)
+    assert claims.find_holder() == holder.account
+    decide(office, claims.reader, OPERATOR, contest, is_granted=False)
+    # Nor does a request that was let in a moment before take anything for it.
+    give_up(office, holder.principal, claims.passports[0])
+    refuse(Reason.NOT_SIGNED_IN, claim, office, claims.reader, principal, HERE, code)
+    assert claims.find_holder() is None
+    assert claims.claim(holder, code).is_held
+
+
+@pytest.mark.parametrize("end", ["sold", "erased"])
+def test_contest__that_cannot_be_granted_can_be_dismissed(claims: Claims, end: str) -> None:
+    holder, claimant = claims.ground.join(), claims.ground.join()
+    claims.claim(holder, claims.issue())
+    contest = claims.claim(claimant, claims.issue()).contest or ""
+    if end == "sold":
+        claims.sell()
+    else:
+        with claims.node.open() as writer:
+            writer.erase(claims.passports[0], None, "holder_request")
+        claims.reader.refresh()
+    with pytest.raises(Refused):
+        decide(claims.ground.office, claims.reader, OPERATOR, contest, is_granted=True)
+    decide(claims.ground.office, claims.reader, OPERATOR, contest, is_granted=False)
+    assert [one.state for one in list_contests(claims.ground.office, OPERATOR)] == ["dismissed"]
+
+
 # ---- the end of holding
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.callers import find_caller
 from carnet.services.accounts.invitations import VALID_MS, invite
+from carnet.services.accounts.leaving import end_staff_of
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.passkeys import (
     CEREMONY_MS,
@@ -28,7 +31,7 @@ from carnet.services.accounts.passkeys import (
     remove_passkey,
 )
 from carnet.services.accounts.recovery import CODES, count_codes, recover, renew_codes
-from carnet.services.accounts.registry import HOLDER, Post, end_account, list_accounts
+from carnet.services.accounts.registry import HOLDER, Post, change_role, end_account, list_accounts
 from carnet.services.accounts.registry import OPERATOR as OPERATOR_POST
 from carnet.services.accounts.sessions import (
     LIMITS,
@@ -40,6 +43,8 @@ from carnet.services.accounts.sessions import (
     sign_out,
 )
 from carnet.services.principals import VISITOR, Role, Standing
+from carnet.vault.people.store import PeopleStore
+from carnet.vault.store import Connection
 from tests.services.accounts.authenticator import Authenticator
 from tests.services.accounts.ground import GARAGE, INSURER, OPERATOR, SITE, VISIT, Ground, Person
 
@@ -427,3 +432,60 @@ def test_end_account__ends_everything_at_once(ground: Ground) -> None:
     end_account(ground.office, person.principal, person.account)
     assert find_principal(ground.office, person.token) is None
     assert len(ground.read_events(Action.ACCOUNT_ENDED)) == 2
+
+
+def test_end_account__ends_the_invitations_to_staff_that_it_made(ground: Ground) -> None:
+    """Whoever is sent away has no way back by a link that they kept."""
+    admin, other = ground.join_staff(Role.ADMIN), ground.join_staff(Role.ADMIN)
+    post, kept = Post(Standing.STAFF, GARAGE, Role.ADMIN), admin.principal
+    theirs, customers = invite(ground.office, kept, post).code, invite(ground.office, kept, HOLDER).code
+    others = invite(ground.office, other.principal, post).code
+    begun = begin_sign_up(ground.office, SITE, VISIT, "Back again", theirs)
+    end_account(ground.office, other.principal, admin.account)
+    refuse(Reason.CODE_NOT_VALID, begin_sign_up, ground.office, SITE, VISIT, "Back again", theirs)
+    refuse(Reason.CODE_NOT_VALID, finish_sign_up, ground.office, SITE, VISIT, Authenticator(SITE).create(begun))
+    refuse(Reason.NOT_SIGNED_IN, invite, ground.office, kept, post)
+    for code in (customers, others):
+        assert begin_sign_up(ground.office, SITE, VISIT, "New", code)
+
+
+def test_retirement__ends_the_invitations_of_the_member(ground: Ground) -> None:
+    clerk = ground.join_staff(Role.CLERK)
+    codes = [invite(ground.office, OPERATOR, Post(Standing.STAFF, own, Role.ADMIN)).code for own in (GARAGE, INSURER)]
+    assert end_staff_of(ground.office, OPERATOR, GARAGE) == 1
+    assert find_principal(ground.office, clerk.token) is None
+    refuse(Reason.CODE_NOT_VALID, begin_sign_up, ground.office, SITE, VISIT, "Late", codes[0])
+    assert begin_sign_up(ground.office, SITE, VISIT, "Other", codes[1])
+
+
+def test_sign_in__refused_sign_in_failed__with_a_passkey_that_is_removed_meanwhile(ground: Ground) -> None:
+    """Between the look at the signature and the session its owner has removed it: nobody is signed in by it."""
+    person, phone = ground.join(), Authenticator(SITE)
+    principal, stolen = person.principal, list_passkeys(ground.office, person.principal)[0].id
+    finish_add(ground.office, SITE, principal, phone.create(begin_add(ground.office, SITE, principal)), "My phone")
+    answer = person.authenticator.get(begin_sign_in(ground.office, SITE, VISIT))
+    before = len(list_sessions(ground.office, principal, person.token))
+
+    class Removing(PeopleStore):
+        """The owner's own request, between the two transactions of the other."""
+
+        @contextmanager
+        def look_up(self) -> Iterator[Connection]:
+            with super().look_up() as connection:
+                yield connection
+            remove_passkey(ground.office, principal, stolen)
+
+    with Removing(ground.address) as people:
+        refuse(Reason.SIGN_IN_FAILED, finish_sign_in, replace(ground.office, people=people), SITE, VISIT, answer)
+    assert len(list_sessions(ground.office, principal, person.token)) == before
+
+
+def test_change_role__two_admins_at_the_same_instant_leave_one(ground: Ground) -> None:
+    """Both requests were let in; whoever comes second is an admin no more."""
+    first, second = ground.join_staff(Role.ADMIN), ground.join_staff(Role.ADMIN)
+    both = [(first.principal, second.account), (second.principal, first.account)]
+    change_role(ground.office, *both[0], Role.READER)
+    refuse(Reason.UNKNOWN_ACCOUNT, change_role, ground.office, *both[1], Role.READER)
+    refuse(Reason.UNKNOWN_ACCOUNT, end_account, ground.office, *both[1])
+    refuse(Reason.NOT_PERMITTED, invite, ground.office, both[1][0], Post(Standing.STAFF, GARAGE, Role.ADMIN))
+    assert first.principal.role is Role.ADMIN

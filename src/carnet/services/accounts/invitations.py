@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import DAY_MS, Office, name_caller, name_id, read_paper_code
-from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, check_administers
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, check_administers, with_present_role
 from carnet.services.principals import Principal, Role, Standing
 from carnet.types import Millis
 from carnet.vault.store import Connection
@@ -34,10 +34,11 @@ class Invitation(NamedTuple):
 
 
 def invite(office: Office, principal: Principal, post: Post, *, valid_ms: Millis = VALID_MS) -> Invitation:
-    """An invitation to make one account of this office. Raises Refused(NOT_PERMITTED), and MISSING_FIELD for a
-    member's staff without a member or a role."""
+    """An invitation to make one account of this office. Raises Refused(NOT_PERMITTED), NOT_SIGNED_IN for
+    an account that was ended, and MISSING_FIELD for a member's staff without a member or a role."""
     _check_may_invite(principal, post)
     with office.people.write() as connection:
+        _check_may_invite(with_present_role(connection, principal), post)
         return _insert(connection, office, principal, post, valid_ms)
 
 

@@ -266,16 +266,17 @@ def _read(office: Office, site: str, answer: Answer, purpose: str) -> Asserted |
 
 
 def _note_use(connection: Connection, office: Office, asserted: Asserted) -> bool:
-    """Note that a passkey was used; False, and an entry, if its counter shows that there are two of it."""
+    """Note that a passkey was used; False if it was removed meanwhile, or, with an entry, if its counter shows that
+    there are two of it."""
     if asserted.is_copied:
         who = name_id("acc", asserted.account)
         record(connection, office, Action.PASSKEY_COPIED, who, about=who)
         return False
-    connection.execute(
+    changed = connection.execute(
         "UPDATE passkey SET sign_count = ?, used_ms = ? WHERE id = ?",
         (asserted.sign_count, office.clock(), asserted.credential_id),
-    )
-    return True
+    ).rowcount
+    return bool(changed == 1)
 
 
 def _insert_passkey(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action, record
-from carnet.services.accounts.office import Office, name_caller, name_id, read_id
+from carnet.services.accounts.office import Office, get_account, name_caller, name_id, read_id
 from carnet.services.principals import Principal, Role, Standing
 from carnet.types import MemberId, Millis, is_plain_text
 from carnet.vault.store import Connection
@@ -135,25 +136,35 @@ def list_names(office: Office, principal: Principal) -> dict[str, str]:
 
 
 def end_account(office: Office, principal: Principal, account: str) -> None:
-    """End an account, with its sessions, passkeys, codes and holdings, at once.
+    """End an account, with its sessions, passkeys, codes, holdings and open claims, at once, and the invitations of
+    staff and operators that it has made: whoever is sent away opens no door that they left ajar.
 
     One ends one's own, a member's admin those of the member, an operator any. Raises Refused(UNKNOWN_ACCOUNT), also
     for one that the caller may not see.
     """
     wanted = read_id("acc", account, Reason.UNKNOWN_ACCOUNT)
     with office.people.write() as connection:
+        principal = with_present_role(connection, principal)
         found = find_account(connection, wanted)
         if found is None or not _may_end(principal, found):
             raise Refused(Reason.UNKNOWN_ACCOUNT, "there is no such account, or it is not yours to end")
+        _end(connection, office, principal, found)
+
+
+def end_accounts_of(office: Office, principal: Principal, member: MemberId) -> int:
+    """End every account of a member that has left, and the invitations to its staff, at one moment, so that nobody
+    comes in between; how many accounts there were."""
+    query = f"SELECT {_COLUMNS} FROM account WHERE member = ? AND ended_ms IS NULL"  # noqa: S608 - our own words
+    with office.people.write() as connection:
         now = office.clock()
-        connection.execute("UPDATE account SET ended_ms = ? WHERE id = ?", (now, found.id))
-        connection.execute("UPDATE holding SET until_ms = ? WHERE account = ? AND until_ms IS NULL", (now, found.id))
-        connection.execute("UPDATE app_view SET ended_ms = ? WHERE account = ? AND ended_ms IS NULL", (now, found.id))
-        for table in ("session", "passkey", "recovery_code", "ceremony"):
-            connection.execute(f"DELETE FROM {table} WHERE account = ?", (found.id,))  # noqa: S608 - our own words
-        record(
-            connection, office, Action.ACCOUNT_ENDED, name_caller(principal), about=found.public_id, member=found.member
+        connection.execute(
+            "UPDATE invitation SET until_ms = ? WHERE member = ? AND used_ms IS NULL AND until_ms > ?",
+            (now, member, now),
         )
+        found = [_to_account(row) for row in connection.execute(query, (member,)).fetchall()]
+        for account in found:
+            _end(connection, office, principal, account)
+    return len(found)
 
 
 def change_role(office: Office, principal: Principal, account: str, role: Role) -> None:
@@ -164,6 +175,7 @@ def change_role(office: Office, principal: Principal, account: str, role: Role) 
     """
     wanted = read_id("acc", account, Reason.UNKNOWN_ACCOUNT)
     with office.people.write() as connection:
+        principal = with_present_role(connection, principal)
         found = find_account(connection, wanted)
         if found is None or found.standing is not Standing.STAFF or not _may_end(principal, found):
             raise Refused(Reason.UNKNOWN_ACCOUNT, "there is no such account, or it is not yours to change")
@@ -188,11 +200,40 @@ def list_last_seen(office: Office, principal: Principal) -> dict[str, Millis]:
     return {name_id("acc", name): seen[name] for name in names if name in seen}
 
 
+def with_present_role(connection: Connection, principal: Principal) -> Principal:
+    """The caller as they are now, within the transaction of what they do: another may have ended their account, or
+    changed their role, since their request was let in. Raises Refused(NOT_SIGNED_IN) for an account that was ended."""
+    if principal.account is None:
+        return principal
+    found = find_account(connection, get_account(principal))
+    if found is None:
+        raise Refused(Reason.NOT_SIGNED_IN, "this account was ended")
+    return replace(principal, role=found.role)
+
+
 def check_administers(principal: Principal, member: MemberId | None) -> None:
     """Raise Refused(NOT_PERMITTED) unless the caller is an operator or an admin of this member."""
     is_admin = principal.standing is Standing.STAFF and principal.role is Role.ADMIN and principal.member == member
     if principal.standing is not Standing.OPERATOR and not is_admin:
         raise Refused(Reason.NOT_PERMITTED, "only an operator, or an admin of that member, may do this")
+
+
+def _end(connection: Connection, office: Office, principal: Principal, found: Account) -> None:
+    now = office.clock()
+    connection.execute("UPDATE account SET ended_ms = ? WHERE id = ?", (now, found.id))
+    connection.execute("UPDATE holding SET until_ms = ? WHERE account = ? AND until_ms IS NULL", (now, found.id))
+    connection.execute("UPDATE app_view SET ended_ms = ? WHERE account = ? AND ended_ms IS NULL", (now, found.id))
+    # Whoever is gone can be given nothing, and what they could still open with a link of their own is nobody's.
+    query = "UPDATE contest SET state = 'dismissed', decided_ms = ? WHERE claimant = ? AND decided_ms IS NULL"
+    connection.execute(query, (now, found.id))
+    # A holder's invitation gives no right of others: the customer who has the paper goes on.
+    query = (
+        "UPDATE invitation SET until_ms = ? WHERE made_by = ? AND standing <> ? AND used_ms IS NULL AND until_ms > ?"
+    )
+    connection.execute(query, (now, found.public_id, Standing.HOLDER.value, now))
+    for table in ("session", "passkey", "recovery_code", "ceremony"):
+        connection.execute(f"DELETE FROM {table} WHERE account = ?", (found.id,))  # noqa: S608 - our own words
+    record(connection, office, Action.ACCOUNT_ENDED, name_caller(principal), about=found.public_id, member=found.member)
 
 
 def _may_end(principal: Principal, account: Account) -> bool:
