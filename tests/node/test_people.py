@@ -114,6 +114,28 @@ def test_backup__of_what_waits_to_be_told_a_restored_copy_tells_nothing(node: Te
         office.people.close()
 
 
+def test_backup__of_accounts_that_an_older_program_left_restores(node: TestNode, tmp_path: Path) -> None:
+    """Who backs up before a newer program is first started gets what is there."""
+    code, _ = fill(node, 3)
+    with open_people(Home(node.path)).store as people, people.write() as connection:
+        connection.execute("DROP TABLE api_calls")
+        connection.execute("UPDATE people_version SET version_num = '0003'")
+    (tmp_path / "backups").mkdir()
+    file = tmp_path / "backups" / "b"
+    if isinstance(Home(node.path).address, str):
+        with pytest.raises(Refused, match="schema 0003") as caught:
+            take_backup(Home(node.path), file, SEALER, now=START_MS, random_bytes=node.dice)
+        assert caught.value.reason is Reason.NODE_DAMAGED
+        return
+    take_backup(Home(node.path), file, SEALER, now=START_MS, random_bytes=node.dice)
+    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=START_MS)
+    office = open_test_office(tmp_path / "copy")
+    assert recover(office, VISIT, code).account.name == "Person 2"
+    with office.people.read() as connection:
+        assert connection.execute("SELECT count(*) FROM api_calls").fetchone()[0] == 0
+    office.people.close()
+
+
 def test_backup__of_a_home_without_accounts_restores(node: TestNode, tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     file = tmp_path / "backups" / "b"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
 import sys
 from http.client import HTTPException
 from pathlib import Path
@@ -135,6 +137,32 @@ def test_jobs__are_done_one_at_a_time_and_noted(node: TestNode, tmp_path: Path) 
         assert list_jobs(office, OPERATOR_HERE)[0].state == "failed"
         actions = [event.action for event in list_events(office, OPERATOR_HERE)]
     assert {Action.BACKUP_TAKEN, Action.BACKUP_DRILLED, Action.BACKUP_FAILED} <= set(actions)
+
+
+def test_drill__removes_what_a_killed_one_left_and_no_other(node: TestNode, tmp_path: Path) -> None:
+    file, scratch = take(node, tmp_path / "backups"), tmp_path / "scratch"
+    for name in ("carnet-drill-left", "carnet-drill-atwork", "carnet-drill-other"):
+        (scratch / name / "home").mkdir(parents=True)
+    for name in ("left", "atwork"):
+        (scratch / f"carnet-drill-{name}" / "at-work").touch()
+    with (scratch / "carnet-drill-atwork" / "at-work").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        drill(Home(node.path), file, lambda _: OPENER, scratch=scratch)
+    assert sorted(path.name for path in scratch.iterdir()) == ["carnet-drill-atwork", "carnet-drill-other"]
+
+
+def test_cli__a_drill_that_is_told_to_end_leaves_no_copy(node: TestNode, tmp_path: Path) -> None:
+    """As the service does that is stopped meanwhile."""
+    file, secret, scratch = take(node, tmp_path / "backups"), tmp_path / "secret", tmp_path / "scratch"
+    secret.write_text("correct horse\n")
+    scratch.mkdir()
+    given = ["drill", str(file), "--passphrase-file", str(secret), "--scratch", str(scratch)]
+    command = [sys.executable, "-m", "carnet", "--home", str(node.path), *given]
+    process = subprocess.Popen(command, env=make_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: any(scratch.iterdir()) or process.poll() is not None, "it did not begin")
+    process.terminate()
+    process.communicate(timeout=20)
+    assert list(scratch.iterdir()) == []
 
 
 def test_jobs__for_which_no_process_can_be_had_keep_no_other_waiting(

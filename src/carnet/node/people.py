@@ -15,8 +15,16 @@ from typing import IO, Final, NamedTuple
 
 from carnet.node.home import Home
 from carnet.node.keyring import KeyRing, load_key_ring
+from carnet.vault.copying import copy_store
 from carnet.vault.disk import sync_directory
-from carnet.vault.people.store import FILE, PeopleStore, has_people, open_people_store, remove_people
+from carnet.vault.people.store import (
+    FILE,
+    PeopleStore,
+    check_is_current,
+    has_people,
+    open_people_store,
+    remove_people,
+)
 from carnet.vault.people.tables import people
 from carnet.vault.store import Address, Connection, open_address
 from carnet.vault.transfer import copy_rows
@@ -56,13 +64,20 @@ def compute_people_key(ring: KeyRing) -> bytes:
 
 
 def copy_people(home: Home, scratch: Path) -> IO[bytes] | None:
-    """The store of people as it is at one moment, in a SQLite file without a name; None where there is none yet."""
+    """The store of people as it is at one moment, in a SQLite file without a name; None where there is none yet. A file
+    is copied as it stands, whatever its schema: whoever opens the copy brings it up to date. Raises
+    Refused(NODE_DAMAGED) for a database of another schema."""
     address = get_people_address(home)
     if isinstance(address, Path) and not address.exists():
         return None
     with closing(open_address(address)) as source:
+        if source.connection.is_file:
+            source.connection.begin_read()
         if not has_people(source.connection):
             return None
+        if source.connection.is_file:
+            return copy_store(source.connection, scratch)
+        check_is_current(source.connection)
         with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
             path = Path(folder) / FILE
             _copy(source.connection, path)
@@ -97,6 +112,8 @@ def copy_people_to(home: Home, new: Address) -> None:
         _unlink(target)
     if isinstance(address, Path) and not address.exists():
         return
+    # Brought up to date first: rows are copied between tables of one schema.
+    open_people_store(address).close()
     with closing(open_address(address)) as source:
         if has_people(source.connection):
             _copy(source.connection, target)

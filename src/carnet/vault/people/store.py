@@ -216,6 +216,17 @@ def has_people(connection: Connection) -> bool:
     return not connection.execute("SELECT to_regclass('people_version') IS NULL").fetchone()[0]
 
 
+def check_is_current(connection: Connection) -> None:
+    """Raise Refused(NODE_DAMAGED) for tables of an older or newer schema: their rows cannot be told by name."""
+    version = _read_version(connection)
+    if version != PEOPLE_VERSION:
+        saying = (
+            f"the accounts in this database have schema {version}, this program needs {PEOPLE_VERSION}: back up with"
+            " the program that wrote them, or start `carnet serve` once, which brings them up to date"
+        )
+        raise Refused(Reason.NODE_DAMAGED, saying, version=version, wanted=PEOPLE_VERSION)
+
+
 def remove_people(url: str) -> None:
     """Remove from a database what a move that was killed left of a store of people."""
     from carnet.vault.guarding import drop_guard
