@@ -150,6 +150,12 @@ def test_move__takes_accounts_there_and_back(tmp_path: Path, postgres: Cluster) 
     node = make_node(tmp_path)
     # More rows than are inserted one by one: they are copied in bulk.
     code, token = fill(node, 12)
+    with open_people(Home(node.path)).store as store, store.write() as connection:
+        connection.execute(
+            "INSERT INTO app_view (id, digest, account, chain, epoch, member, origin, created_ms, until_ms)"
+            " VALUES (?, ?, ?, ?, 7, ?, 'https://app.example', 1, ?)",
+            (bytes(16), bytes(32), bytes(16), bytes(16), b"m" * 16, START_MS * 2),
+        )
     before = read_rows(node.path)
     home = Home(node.path)
     move_store(home, postgres.make_url(), clock=node.clock, random_bytes=node.dice, command="a test")

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import MetaData
 
 from carnet.errors import Reason, Refused
 from carnet.vault.people.catalogue import KEPT_MS, NOT_PERSONAL, PERSONAL
@@ -157,3 +158,20 @@ def test_holding__has_one_present_holder_at_most(people_store: PeopleStore) -> N
 
     with pytest.raises(Error):
         hold_again()
+
+
+def test_tables__have_their_columns_in_the_order_in_which_they_are_stored(tmp_path: Path) -> None:
+    """Rows are copied by their places where a store moves: another order would mix them."""
+    with open_people_store(tmp_path / "people") as store, store.read() as connection:
+        assert _list_stored(connection, people) == _list_named(people)
+    with create_store(tmp_path / "node") as made:
+        assert _list_stored(made.connection, metadata) == _list_named(metadata)
+
+
+def _list_stored(connection: Connection, tables: MetaData) -> dict[str, list[str]]:
+    query = 'PRAGMA table_info("{}")'
+    return {name: [row[1] for row in connection.execute(query.format(name)).fetchall()] for name in tables.tables}
+
+
+def _list_named(tables: MetaData) -> dict[str, list[str]]:
+    return {name: [column.name for column in table.columns] for name, table in tables.tables.items()}

@@ -1,6 +1,7 @@
 """The tables of people. Secrets are kept as keyed digests only; times are ms since 1970.
 
 Every column stands in `vault.people.catalogue` too, which says whether it holds personal data, why, and for how long.
+Columns have the order in which the migrations made them: a move copies rows by their places.
 """
 
 from __future__ import annotations
@@ -375,9 +376,9 @@ app_view = Table(
     _bytes("digest"),
     _bytes("account"),
     _bytes("chain"),
-    _number("epoch"),
     _bytes("member"),
     _text("origin"),
+    _number("epoch"),
     _number("created_ms"),
     _number("until_ms"),
     _number("used_ms", may_miss=True),
