@@ -237,6 +237,30 @@ def test_append__of_a_vehicle_without_passport_says_what_of_a_hidden_one_is_said
     assert (absent.status_code, absent.json()["code"]) == (404, "unknown_passport")
 
 
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        ({"fields": {"odometer_km": -1, "odometer_state": "read"}}, "value_out_of_range"),
+        ({"occurred": {"at": "2099-01-01", "precision": "day"}}, "time_in_future"),
+        ({"occurred": {"at": "2023-02-30", "precision": "day"}}, "invalid_time"),
+        ({"corrects": "ent_" + "0" * 64}, "unknown_target"),
+        ({"contests": "ent_" + "0" * 64}, "wrong_mark"),
+        ({"kind": "vehicle.declared/1"}, "may_not_write"),
+    ],
+)
+def test_append__that_nobody_would_take_tells_nobody_whether_there_is_a_passport(
+    standing: tuple[WebTown, str], change: dict[str, Any], code: str
+) -> None:
+    """Who learns that there is one leaves a signature in it."""
+    town, _ = standing
+    answers = []
+    for vin in (VIN, OTHER_VIN):
+        answer = town.call("garage", "POST", "/v1/entries", make_reading(1, vin) | change)
+        answers.append((answer.status_code, answer.json() | {"request_id": ""}))
+    assert answers[0] == answers[1]
+    assert answers[0][1]["code"] == code
+
+
 def test_append__sees_a_member_and_a_right_of_a_moment_ago(town: WebTown, passport: str) -> None:
     """A glance may know neither; whatever it would refuse is looked at again."""
     writer = town.service.node.writers[0]

@@ -104,6 +104,16 @@ def test_announce__refused_text_not_allowed(standing: WebTown) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "text_not_allowed")
 
 
+@pytest.mark.parametrize("document", [{}, {"kind": 5}, {"reader": {"type": "delimited"}, "kind": "vehicle.nothing/1"}])
+def test_announce__refused_for_a_mapping_by_which_nothing_can_be_read(
+    standing: WebTown, document: dict[str, Any]
+) -> None:
+    body = {"name": "rows.csv", "format": "mapping", "size": 1, "mapping": document}
+    answer = standing.call("data", "POST", "/v1/files", body)
+    assert answer.status_code == 422, answer.text
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/mapping"]
+
+
 def test_part__names_the_header_as_it_is_written(standing: WebTown) -> None:
     path, headers = f"/v1/files/job_{'0' * 32}/content", {"Content-Type": PART, "Upload-Offset": "many"}
     answer = standing.call("data", "PATCH", path, content=b"x", headers=headers)

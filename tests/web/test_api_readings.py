@@ -221,6 +221,12 @@ def test_file__of_vehicles_that_no_passport_knows(town: WebTown) -> None:
     assert read(town, send(town, rows, "dealer"), "dealer")["counts"]["ready"] == 2
 
 
+def test_mend__points_to_the_cells(standing: tuple[WebTown, str]) -> None:
+    town, job = standing
+    answer = town.call("garage", "POST", f"/v1/files/{job}/mends", {"rows": [{"row": 28, "cells": {"Km cpt": 5}}]})
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/rows/0/cells"]
+
+
 @pytest.mark.parametrize(
     "body, code",
     [

@@ -24,7 +24,7 @@ from carnet.ledger.rules.document import WriterLine
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import OPENINGS, ChainRef, Group, Item, Prepared
+from carnet.node.prepare import OPENINGS, ChainRef, Group, Item, Prepared, check_mark
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing
@@ -130,7 +130,12 @@ def make_ready(
     NOT_ACCREDITED, MAY_NOT_WRITE, WRONG_CHAIN, TIME_IN_FUTURE, WRONG_MARK.
     """
     member, basis = find_author(reader.state, principal, new.kind)
-    chain = resolve_chain(reader, holdings, principal, passport, subject)
+    try:
+        chain = resolve_chain(reader, holdings, principal, passport, subject)
+    except Refused as refused:
+        if refused.reason is Reason.UNKNOWN_PASSPORT and subject is not None:
+            _check_as_if_there(reader, new, subject, now)
+        raise
     check_not_future(check_occurred(new.occurred), now)
     return Ready(member.id, basis, Group([make_item(new, chain.subject)], chain))
 
@@ -252,6 +257,17 @@ def check_new(reader: Reader, new: NewEntry, subject: Subject) -> None:
     if document is None:
         raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {new.kind[:80]!a}", kind=new.kind[:80])
     read_schema(document).validate(cast("Mapping[str, Any]", make_item(new, subject.to_json()).fields))
+
+
+def _check_as_if_there(reader: Reader, new: NewEntry, subject: Subject, now: Millis) -> None:
+    """Raise what would be refused if the vehicle had a passport. An entry that nobody would take must not tell whether
+    there is one: who is told that leaves a signature there."""
+    check_not_future(check_occurred(new.occurred), now)
+    item, schema = make_item(new, subject.to_json()), read_schema(reader.kinds[new.kind])
+    schema.validate(cast("Mapping[str, Any]", item.fields))
+    check_mark(item, schema.marks, has_source=False)
+    if item.mark != Mark.NONE:
+        raise Refused(Reason.UNKNOWN_TARGET, "no earlier entry of this passport has this id", target=item.target.hex())
 
 
 def seal_one(writer: Writing, member: MemberId, basis: int, group: Group, seed: bytes | None = None) -> Sealed:

@@ -270,9 +270,9 @@ def _to_pointer(path: str, key: str, source: object) -> str:
         # Litestar knows a header by the name that it has in the code.
         return f"#{key.replace('_', '-').title() if source == 'header' else key}"
     # msgspec writes `$.a.b[0]`; Litestar cuts off the `$.` into `key` at times.
-    plain = re.sub(
-        r"\[(\d+|\.\.\.)\]", r".\1", path.removeprefix("$") or (f".{key}" if key not in ("", "data") else "")
-    )
+    plain = path.removeprefix("$") or (f".{key}" if key not in ("", "data") else "")
+    # Of a mapping msgspec says no more than that it is one of its values.
+    plain = re.sub(r"\[(\d+)\]", r".\1", plain.replace("[...]", ""))
     return plain.replace(".", "/")
 
 

@@ -5,6 +5,11 @@ Both the pages and the API come here, so that a file is one job whoever sends it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from carnet.errors import Refused
+from carnet.formats.mapping_document import read_mapping
 from carnet.ledger.rules.members import Member
 from carnet.services.accounts.office import Office, name_caller
 from carnet.services.filing.acting import certify, get_reading
@@ -17,9 +22,21 @@ from carnet.types import MemberId
 def announce(
     files: Files, office: Office | None, member: MemberId, principal: Principal, wish: Wish, seed: bytes | None = None
 ) -> Job:
-    """A job that waits for its file, and knows how the member's files are read. Raises Refused as `Files.create`."""
+    """A job that waits for its file, and knows how the member's files are read. Raises Refused as `Files.create` and
+    `read_mapping`."""
+    if wish.format == "mapping" and wish.mapping is not None:
+        _check_mapping(wish.mapping)
     known = list_known(office, member) if office is not None and wish.format == "guess" else ()
     return files.create(member, name_caller(principal), wish, seed, known)
+
+
+def _check_mapping(document: Mapping[str, Any]) -> None:
+    """Raise what is wrong with a mapping document before a file is sent that nobody could read by it."""
+    try:
+        read_mapping(document)
+    except Refused as refused:
+        refused.facts["field"] = "mapping"
+        raise
 
 
 def certify_file(

@@ -156,7 +156,7 @@ def get_sender(desk: Desk, principal: Principal) -> MemberId:
             is_idempotent=True,
             refusals=(
                 Reason.MISSING_FIELD, Reason.VALUE_OUT_OF_RANGE, Reason.NOT_IN_LIST, Reason.MEMBER_RETIRED,
-                Reason.TEXT_NOT_ALLOWED,
+                Reason.TEXT_NOT_ALLOWED, Reason.UNKNOWN_KIND, Reason.FIELDS_CONFLICT, Reason.INVALID_TIME,
             ),
             example={"name": "inspections-2026-11.jsonl", "format": "histovec", "size": 5275, "validate_only": True},
         ),
