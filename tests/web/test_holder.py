@@ -105,6 +105,10 @@ def test_holder__a_form_sent_twice_adds_once(browser: Browser, street: Street) -
             addresses.append(visit.page.url)
         assert addresses[0] == addresses[1]
         assert addresses[0].endswith("?added")
+        # The node signs it for the holder; it is the holder who says so, and the node's operator reads no word of it.
+        expect(visit.page.get_by_text("Le titulaire", exact=True)).to_be_visible()
+        visit.go(street.path("miles_import"))
+        assert "Carnet demonstration" not in visit.page.locator("main").inner_text()
 
 
 def test_holder__corrects_a_declaration_and_both_stay(browser: Browser, street: Street) -> None:
@@ -228,6 +232,12 @@ def test_holder__adds_a_vehicle_with_a_code(browser: Browser, street: Street) ->
         expect(page.get_by_role("status")).to_contain_text("est à vous")
         visit.go("/vehicles")
         assert page.get_by_role("article").count() == 1
+        # The same form once more, as after two clicks: it is theirs, and not a code that is worth nothing.
+        visit.go("/vehicles/add")
+        page.fill("#f-vehicle", vin)
+        page.fill("#f-code", code)
+        visit.find("Ajouter ce véhicule", "button").click()
+        expect(page.get_by_role("status")).to_contain_text("est à vous")
         # The passport of somebody else is not taken over: an operator decides, and nothing changes meanwhile.
         visit.go("/vehicles/add")
         page.fill("#f-vehicle", street.get_vin("contested"))

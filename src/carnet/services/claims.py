@@ -148,7 +148,7 @@ def claim(
     with office.people.look_up() as connection:
         # Looked at before anybody is kept waiting, and again when it is used.
         seen = _find_code(connection, office, reader, digest)
-    is_right = seen is not None and (vehicle is None or _is_vehicle(reader, seen.chain, vehicle))
+    is_right = seen is not None and (vehicle is None or is_vehicle(reader, seen.chain, vehicle))
     with office.people.write() as connection:
         if find_account(connection, account) is None:
             raise Refused(Reason.NOT_SIGNED_IN, "this account was ended")
@@ -384,7 +384,7 @@ def _find_code(connection: Connection, office: Office, reader: Reader, digest: b
     return found if epoch == found.epoch else None
 
 
-def _is_vehicle(reader: Reader, chain: ChainId, vehicle: str) -> bool:
+def is_vehicle(reader: Reader, chain: ChainId, vehicle: str) -> bool:
     """Whether a VIN, plate or subject is that of this passport; no other passport is looked at."""
     try:
         subject = parse_subject(vehicle.strip())

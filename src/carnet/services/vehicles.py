@@ -17,7 +17,7 @@ from typing import Any, Final
 from carnet.node.reader import Reader
 from carnet.services.access import View, refuse_unknown
 from carnet.services.contracts import Contract, ContractState, list_contracts
-from carnet.services.entries import TRANSFER, Author, Entry, read_entry, sort_by_time
+from carnet.services.entries import TRANSFER, Author, Entry, Ground, read_entry, sort_by_time
 from carnet.services.odometer import Reading, find_last_certified, find_last_reading
 from carnet.services.showing import Standing
 from carnet.services.titles import list_measures
@@ -314,4 +314,4 @@ def _find_last(entries: Sequence[Entry], kind: str) -> Entry | None:
 
 
 def _list_authors(entries: Sequence[Entry]) -> tuple[Author, ...]:
-    return tuple({entry.by.id: entry.by for entry in entries}.values())
+    return tuple({entry.by.id: entry.by for entry in entries if entry.ground is not Ground.DECLARED}.values())

@@ -11,8 +11,9 @@ from litestar.response import Redirect
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.passport.subject import parse_subject
+from carnet.services.access import get_view
 from carnet.services.accounts.office import Office
-from carnet.services.claims import list_contests
+from carnet.services.claims import is_vehicle, list_contests
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
 from carnet.services.vehicles import Vehicle
@@ -91,6 +92,10 @@ def take_form(
         try:
             return _claim(request, desk, principal, values, base)
         except Refused as refused:
+            held = _find_held(desk, principal, values["vehicle"]) if refused.reason is Reason.CODE_NOT_VALID else None
+            if held is not None:
+                # The form was sent twice: the first has used the code up.
+                return go(f"{base}/vehicles/{format_name(Prefix.PASSPORT, held)}?new")
             if refused.reason is Reason.CODE_NOT_VALID:
                 errors["code"] = _("This code is not in force for this vehicle: compare both with your paper.")
             elif refused.reason is Reason.TOO_MANY_REQUESTS:
@@ -111,6 +116,19 @@ def _claim(request: AnyRequest, desk: Desk, principal: Principal, values: dict[s
         passport, is_held = claim(reader, principal, address, values["code"], values["vehicle"])
     place = f"{format_name(Prefix.PASSPORT, passport)}?new" if is_held else ""
     return go(f"{base}/vehicles/{place}" if is_held else f"{base}/vehicles?contested")
+
+
+def _find_held(desk: Desk, principal: Principal, vehicle: str) -> bytes | None:
+    """The passport of a VIN or plate among those that the caller holds."""
+    with desk.reading() as reader:
+        for passport in get_holdings(desk).list_held(principal.account or ""):
+            try:
+                view = get_view(reader, get_holdings(desk), principal, passport)
+            except Refused:
+                continue
+            if is_vehicle(reader, view.passport, vehicle):
+                return view.passport
+    return None
 
 
 def _list_claimed(desk: Desk, principal: Principal) -> frozenset[str]:
