@@ -98,3 +98,17 @@ def test_page__asked_for_by_a_visitor_is_come_back_to_with_its_query(browser: Br
         visit.go(street.path(STORY, "/add?type=note"))
         visit.find("English").click()
         expect(visit.page.get_by_role("heading", name="Add a note")).to_be_visible()
+
+
+def test_words__without_a_space_stay_within_the_narrowest_phone(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, size=NARROW) as visit:
+        visit.go(street.path(STORY, "/add?type=invoice"))
+        visit.page.fill("[name=title]", "<b>" + "É" * 110)
+        visit.page.fill("[name=establishment]", "W" * 120)
+        visit.page.fill("[name=work]", "W" * 400)
+        visit.page.fill("[name=note]", "n" * 1000)
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        entry = visit.page.url.removeprefix(street.address)
+        for path in (entry, street.path(STORY), street.path(STORY, "/history"), street.path(STORY, "/documents")):
+            visit.go(path)
+            assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
