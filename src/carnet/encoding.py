@@ -415,7 +415,10 @@ def u64(number: int) -> bytes:
     """Eight bytes, big-endian; raises `ValueError` outside 0..2^53-1, the range that every reader keeps exactly."""
     if not 0 <= number <= MAX_INTEGER:
         raise ValueError("not a u64 within 2^53-1")
-    return _U64(number)
+    try:
+        return _U64(number)
+    except struct.error:
+        raise ValueError("not a u64: no whole number") from None
 
 
 def lp(data: bytes) -> bytes:

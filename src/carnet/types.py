@@ -29,6 +29,9 @@ Fact: TypeAlias = str | int
 """What a sentence is filled in with: a text as it stands, or a whole number, which each language writes its own way."""
 
 ID_BYTES = 16
+LAST_MOMENT_MS: Millis = 253_402_300_799_999
+"""The last millisecond of the year 9999: no calendar writes a later one. A proof may hold any moment up to 2^53-1."""
+
 INT_MAX = 2**53 - 1
 """The largest integer that the canonical encoding carries. Source: format.md, Bytes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -180,6 +181,29 @@ def test_check_home__names_the_table_of_every_changed_value(
     assert check_home(home) == []
 
 
+@pytest.mark.parametrize(
+    "change,table",
+    [
+        ("UPDATE submission SET created_ms = created_ms + 0.5 WHERE id = 1", "submission"),
+        ("UPDATE chain SET head_seq = head_seq + 0.5 WHERE id = 3", "chain"),
+        ("UPDATE chain SET head_seq = 'none' WHERE id = 3", "chain"),
+        ("UPDATE member_leaf SET member = member + 0.5 WHERE member = 0", "member_leaf"),
+        ("UPDATE submission SET seal = seal + 0.5 WHERE id = 1", "submission"),
+    ],
+)
+def test_check_home__names_the_table_where_a_number_is_none(tmp_path: Path, change: str, table: str) -> None:
+    """A file's columns take any value, whatever they were made for: no such one ends the check itself."""
+    node = make_node(tmp_path)
+    with node.open() as writer:
+        sealed = writer.append(node.operator.id, Basis.REPORTED, [new_passport(number, 1) for number in (1, 2, 3)])
+        # The part that is gone may have been the one that was sealed last.
+        writer.erase(sealed.receipts[0].chain16, None, "retention_over")
+    node.check()
+    with changing(node.path) as connection:
+        assert connection.execute(change).rowcount == 1
+        assert table in {finding.table for finding in check_home(node.path, worker_count=0)}
+
+
 @pytest.mark.parametrize("table", [table.name for table in metadata.sorted_tables], ids=lambda name: name)
 def test_check_home__notices_a_missing_row(full: TestNode, tmp_path: Path, table: str) -> None:
     home = tmp_path / "home"
@@ -194,6 +218,23 @@ def test_check_home__notices_a_missing_row(full: TestNode, tmp_path: Path, table
             # An older checkpoint is as good: nothing signed is contradicted.
             assert found != []
     assert check_home(home) == []
+
+
+def test_check_home__tells_where_a_block_holds_more_than_the_ledger_makes(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    with node.open() as writer:
+        writer.append(node.operator.id, Basis.REPORTED, [new_passport(1, 1)])
+    with changing(node.path) as connection:
+        # Moved into the first block, the seal would not be looked at, nor anything after it.
+        ((index, leaf),) = connection.execute("SELECT idx, leaf FROM log_record WHERE type = 'seal'").fetchall()
+        ((_, first),) = connection.execute("SELECT idx, leaf FROM log_record WHERE idx = 2").fetchall()
+        height, own = (re.search(rb'"height":[0-9]+', one) for one in (first, leaf))
+        assert height is not None
+        assert own is not None
+        connection.execute(
+            "UPDATE log_record SET leaf = ? WHERE idx = ?", (leaf.replace(own.group(), height.group()), index)
+        )
+        assert any("the ledger would log" in finding.what for finding in check_home(node.path, worker_count=0))
 
 
 def test_check_home__entries_swapped_between_chains(full: TestNode, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.ownkey import OwnKey
+from carnet.node.placing.placing import MAX_AHEAD_MS
 from carnet.node.writer import Writer
 from carnet.passport.draft import make_draft
 from carnet.passport.kinds import get_schema
@@ -103,3 +104,22 @@ def test_submit__is_sealed_once_and_its_receipts_are_found_again(checked: TestNo
         assert reader.find_first_record(checked.clock() + 10**6) == reader.state.size
         entries = list(reader.read_entries(chains[0]))
         assert [(entry.basis, entry.key_digest == signer.digest) for entry in entries[2:]] == [(1, True)] * 3
+
+
+def test_submit__refused_value_out_of_range__for_a_time_that_is_more_than_a_day_ahead(node: TestNode) -> None:
+    """It would be sealed for ever, and a passport whose entries say a time that no calendar has could not be shown."""
+    writer = node.open()
+    own, chains = enrol(node, writer)
+
+    def hand_in(km: int, created_ms: int) -> list[Reason]:
+        drafts = make_drafts(own.network or "", chains, [km])
+        done = submit(writer, write_submission(sign_drafts(drafts, own, created_ms)))
+        assert done.sealed_count == 1 - len(done.turned)
+        return [one.refused.reason for one in done.turned]
+
+    now = node.clock()
+    assert hand_in(11, 2**53 - 1) == [Reason.VALUE_OUT_OF_RANGE]
+    assert hand_in(12, now + 2 * MAX_AHEAD_MS) == [Reason.VALUE_OUT_OF_RANGE]
+    assert hand_in(13, now + MAX_AHEAD_MS) == []
+    assert hand_in(14, now - 10 * MAX_AHEAD_MS) == []
+    node.check()

@@ -12,7 +12,7 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.services.appending import NewEntry
 from carnet.services.principals import Principal
-from carnet.services.timelines import EntryMeta, Opened, Wanted, find_entry, hide_values
+from carnet.services.timelines import EntryMeta, Opened, Wanted, find_entry, format_time, hide_values
 from tests.node.home import occurred
 from tests.services.town import HOLDER, VIN, Town, make_town, reading, sid_of
 
@@ -115,3 +115,8 @@ def test_describe_passport__counts_what_the_caller_sees(town: Town, passport: by
     assert (whole.entry_count, whole.sees) == (6, "whole")
     assert (own.entry_count, own.sees) == (2, "own_entries")
     assert own.subject == whole.subject == VIN.to_json()
+
+
+def test_format_time__of_a_moment_that_no_calendar_writes() -> None:
+    assert format_time(1_795_646_691_810) == "2026-11-25T22:44:51.810Z"
+    assert format_time(2**53 - 1) == "9999-12-31T23:59:59.999Z"

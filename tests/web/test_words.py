@@ -95,6 +95,8 @@ def test_numbers_and_dates__of_both_languages() -> None:
     assert (FRENCH.clock("07:05:10"), ENGLISH.clock("07:05")) == ("7\u00a0h\u00a005", "07:05")
     assert (FRENCH.money(18_990, "EUR"), ENGLISH.money(1_840_000, "EUR")) == ("189,90\u00a0€", "€18,400")
     assert FRENCH.moment(1_795_646_691_810) == "25 novembre 2026 à 22\u00a0h\u00a044 UTC"
+    # What an author may have signed, and no calendar writes.
+    assert FRENCH.moment(2**53 - 1) == "31 décembre 9999 à 23\u00a0h\u00a059 UTC"
 
 
 def test_entry__in_words() -> None:

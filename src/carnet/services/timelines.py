@@ -19,7 +19,7 @@ from carnet.node.reader import Reader, ShownEntry
 from carnet.services.access import View
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.services.showing import Standing
-from carnet.types import Basis, Mark, MemberId, Millis, brief, show
+from carnet.types import LAST_MOMENT_MS, Basis, Mark, MemberId, Millis, brief, show
 
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
@@ -249,7 +249,8 @@ def hide_values(entry: EntryShown) -> EntryMeta:
 
 
 def format_time(at: Millis) -> str:
-    """A moment in UTC to the millisecond, RFC 3339."""
+    """A moment in UTC to the millisecond, RFC 3339; one that no calendar writes is told as the last that it does."""
+    at = min(at, LAST_MOMENT_MS)
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1000:03d}Z"
 
 

@@ -18,6 +18,7 @@ from babel.numbers import format_currency, format_decimal
 
 from carnet.services.describing import TELLING
 from carnet.services.units import find_unit
+from carnet.types import LAST_MOMENT_MS
 from carnet.web.language import LOCALES, Language
 from carnet.web.verify_page import make_texts
 
@@ -114,7 +115,7 @@ class Wording:
     @lru_cache(KEPT)  # noqa: B019 - one for each language, for as long as the process
     def moment(self, ms: int) -> str:
         """A moment of the machine, in UTC, to the minute."""
-        at = datetime.fromtimestamp(ms / 1000, UTC)
+        at = datetime.fromtimestamp(min(ms, LAST_MOMENT_MS) // 1000, UTC)
         pattern = f"d MMMM y 'à' {_CLOCK} 'UTC'" if self.language == "fr" else "d MMMM y 'at' HH:mm 'UTC'"
         return str(format_datetime(at, self._first(pattern, at), locale=self._locale))
 

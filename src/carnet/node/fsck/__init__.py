@@ -59,7 +59,7 @@ def check_home(
             erasures = check_erasures(connection, history, found)
             context = Context(ring.kek, ring.index, history, seals.classes, seals.counts, erasures)
             check_chains(connection, context, crew, found)
-            check_orphans(connection, erasures, found)
+            check_orphans(connection, seals, erasures, found)
             check_census(connection, history, erasures, found)
             connection.commit()
             check_journal(connection, home, found)

@@ -166,7 +166,7 @@ def check_submissions(connection: Connection, history: History, found: Findings)
             found.add("submission", number, "leaves", "the leaves do not give the root that was signed")
 
 
-def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -> None:
+def check_orphans(connection: Connection, seals: Seals, erasures: Erasures, found: Findings) -> None:
     """Rows that belong to a chain, an entry or a submission that is not there."""
     for (number,) in connection.execute("SELECT chain FROM passport_key EXCEPT SELECT id FROM chain"):
         found.add("passport_key", number, "chain", "there is no such chain")
@@ -174,6 +174,8 @@ def check_orphans(connection: Connection, erasures: Erasures, found: Findings) -
     for number, *noted in connection.stream("SELECT id, seal, places, kinds FROM submission ORDER BY id"):
         if noted != [None, None, None]:
             listed += _check_places(connection, number, noted, found, number in erasures.submissions)
+            if noted[0] not in seals.counts:
+                found.add("submission", number, "seal", "no seal stands at this log index")
         elif number not in erasures.submissions:
             found.add("submission", number, "places", "no entry belongs to it")
     (count,) = connection.execute("SELECT count(*) FROM entry").fetchone()

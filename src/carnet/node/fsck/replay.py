@@ -98,6 +98,9 @@ def _check_members(connection: Connection, history: History, found: Findings) ->
     for number, since in connection.execute("SELECT member, since FROM member_leaf"):
         if since not in records:
             found.add("member_leaf", (number, since), "since", "no members record stands at this log index")
+        elif type(number) is not int or not 0 <= number < records[since]["count"]:
+            # A file's column takes any number, and 0.5 stands in the same order as 0.
+            found.add("member_leaf", (number, since), "member", "no member of that record has this number")
     for index, record in records.items():
         try:
             members = Members(tuple(parse_member(leaf) for leaf in read_member_leaves(connection, index)))
@@ -188,7 +191,11 @@ class _Replay:
             if (again.index, again.leaf) != (index, leaf):
                 self._found.add("log_record", index, "leaf", "the ledger would log other bytes")
                 return False
-        return len(logged) == len(block)
+        if len(logged) != len(block):
+            found = f"the ledger would log {len(logged)} records in this block, and {len(block)} stand there"
+            self._found.add("log_record", first[0], "leaf", found)
+            return False
+        return True
 
     def _find_commands(self, block: list[tuple[int, bytes, Document]]) -> list[Command]:
         if block[0][2]["type"] == "genesis":

@@ -40,6 +40,9 @@ _MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
 _ZERO_MARK = bytes(1) + NO_TARGET
 _get_seal = attrgetter("seal")
 
+MAX_AHEAD_MS = 86_400_000
+"""How far an author's clock may be ahead of the node's: a day, for one that is set to the time of another zone."""
+
 
 class Placing(Known):
     """The statements of one transaction, linked and put into batches; the first batch gets the log index
@@ -101,6 +104,14 @@ class Placing(Known):
                 Reason.RULES_NOT_IN_FORCE,
                 "the rules changed since this was prepared: prepare it again",
                 could_retry=True,
+            )
+        if prepared.created_ms > self._at + MAX_AHEAD_MS:
+            # It is sealed and shown for ever: nobody may say that he signed in the year 287,396.
+            raise Refused(
+                Reason.VALUE_OUT_OF_RANGE,
+                "the submission says that it was signed more than a day from now: set the clock, then sign it again",
+                created_ms=prepared.created_ms,
+                now=self._at,
             )
         member = state.members.get(prepared.member)
         key = member.get_signing_key(prepared.key_digest, roles_for(prepared.basis))

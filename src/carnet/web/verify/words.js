@@ -34,8 +34,8 @@ const formatDate = (ms, options) => {
 };
 const DAY = { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" };
 
-/** A moment of the machine, in the reader's own zone. */
-const formatMoment = (ms) => formatDate(ms, { dateStyle: "long", timeStyle: "short" });
+/** A moment of the machine, in the reader's own zone. Authors may sign any time up to 2^53-1; a date ends before that. */
+const formatMoment = (ms) => formatDate(Math.min(ms, 8_640_000_000_000_000), { dateStyle: "long", timeStyle: "short" });
 
 function formatAge(ms) {
   const words = new Intl.RelativeTimeFormat(LOCALES[language], { numeric: "auto" });
