@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from carnet.errors import Reason, Refused
 from carnet.formats.guess_columns import Column
-from carnet.formats.guess_plan import make_reading
+from carnet.formats.guess_plan import UNITS, make_reading
 from carnet.formats.mapping_document import (
     About,
     Constant,
@@ -130,6 +130,9 @@ def _make_odometer(of: Object[str, Column]) -> Odometer | None:
         return None
     column = of[f"odometer_{units[0]}"]
     number = column.number or Number(decimal=",", group=" ")
+    if UNITS.get(number.suffix or "", units[0]) != units[0]:
+        # What is said to be kilometres is never read from cells that say miles: such rows are faulty.
+        number = Number(decimal=number.decimal, group=number.group, suffix=units[0])
     return Odometer(column=column.name, unit=units[0], number=number, empty=column.empty)
 
 

@@ -25,6 +25,7 @@ FORMS = (
     "dd-mm-yyyy",
     "yyyymmdd",
     "dd/mm/yy",
+    "mm/dd/yy",
     "dd.mm.yy",
     "mm/yyyy",
     "yyyy",

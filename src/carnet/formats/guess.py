@@ -195,10 +195,10 @@ def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict
     for name, inner in value.items():
         if isinstance(inner, dict) and depth < 4:
             flat |= _flatten(inner, f"{prefix}{name}.", depth + 1)
-        elif isinstance(inner, bool):
-            flat[prefix + name] = "true" if inner else "false"
-        elif inner is not None and not isinstance(inner, (list, dict)):
-            flat[prefix + name] = str(inner)
+        else:
+            cell = write_cell(inner)
+            if cell is not None:
+                flat[prefix + name] = cell
     return flat
 
 

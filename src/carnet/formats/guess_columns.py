@@ -36,6 +36,7 @@ _SUREST_FIRST = (
     "dd.mm.yyyy",
     "dd-mm-yyyy",
     "dd/mm/yy",
+    "mm/dd/yy",
 )
 _PLATE_COUNTRIES = ("FR", "GB", "NL", "BE", "ES", "IT")
 _ENOUGH = 0.9
@@ -124,14 +125,14 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
                 return False
 
         return Column(name, "day", 95, form="iso") if _is_enough(_share(said, is_moment), said) else None
-    # A day above 12 tells the order, also where one cell more does not fit.
-    fits = {form: share for form, share in fits.items() if fits.get(form.replace("mm/dd", "dd/mm"), 0.0) <= share}
-    if len(fits) == 1:
-        return Column(name, "day", 98, form=next(iter(fits)))
-    if all(form.startswith(("dd/mm/yyyy", "mm/dd/yyyy")) for form in fits):
+    # A few days above 12 tell the order of all the others.
+    best = [form for form, share in fits.items() if share == max(fits.values())]
+    if len(best) == 1:
+        return Column(name, "day", 98, form=best[0])
+    if all(form.startswith(("dd/mm/yy", "mm/dd/yy")) for form in best):
         doubt = remark("either_order", column=name)
-        return Column(name, "day", 60, form=next(f for f in fits if f.startswith("dd")), doubt=doubt)
-    return Column(name, "day", 90, form=next(iter(fits)))
+        return Column(name, "day", 60, form=next(f for f in best if f.startswith("dd")), doubt=doubt)
+    return Column(name, "day", 90, form=best[0])
 
 
 def _look_for_clocks(name: str, said: Sequence[str]) -> Column | None:
@@ -166,7 +167,8 @@ def _tell_marks(
     if group in (".", ",") and decimal is None:
         doubt = remark("either_mark", column=name, mark=repr(group))
     if decimal is None:
-        decimal = "," if group == "." else "."
+        # Where no fraction was seen, a mark that stands between groups is none of a fraction.
+        decimal = "," if "." in groups else "."
     return decimal, group, doubt  # type: ignore[return-value]
 
 

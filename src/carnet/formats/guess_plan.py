@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from carnet.errors import Refused
 from carnet.formats.guess_columns import Column
@@ -37,11 +37,25 @@ from carnet.passport.kinds.language import Flag as FlagSpec
 from carnet.passport.kinds.language import Integer as IntegerSpec
 
 _DAY_WORDS = "date jour day datum tag when le datetime timestamp"
-_NOT_THE_DAY = "first premiere mise naissance birth expiry valid valable echeance until due fin end used regn created"
+_NOT_THE_DAY = "fin end used created"
+# A day of these is another than that of the row: when the car was new, or what is to come.
+_NEVER_THE_DAY = (
+    "first premiere ere mise mec dmec circulation immat immatriculation registration registered regn erstzulassung ez "
+    "toelating naissance birth expiry valid valable validite echeance until due next prochain prochaine"
+)
 _ODOMETER_WORDS = (
     "km kms kilometrage compteur kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
 )
-_MILES = "miles mile mi mileage"
+# Numbers of these are kilometres too, and none that an odometer showed that day.
+_NEVER_THE_ODOMETER = (
+    "next prochain prochaine due an year annual annuel annuelle yearly interval intervalle max limit limite forfait "
+    "garantie warranty conso consumption co g kg l h vitesse speed price prix per par cout cost distance trip trajet"
+)
+UNITS: dict[str, Literal["km", "mi"]] = {
+    **dict.fromkeys("km kms kilometrage kilometre kilometres kilometer kilometers kilometerstand".split(), "km"),
+    **dict.fromkeys("mi mile miles".split(), "mi"),
+}
+"""Words that say in which unit an odometer counts, in headings and behind numbers."""
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
 _KINDS = (
     ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
@@ -61,7 +75,7 @@ _MEANINGS: dict[str, str] = {
     "valid_until": "valid valable expiry echeance validite until",
     "establishment": "garage workshop atelier etablissement establishment",
     "invoice_text": "invoice facture libelle prestation travaux designation description",
-    "labour_minutes": "minutes duree",
+    "labour_minutes": "minutes min mn",
 }
 _RESULT_WORDS = {
     **dict.fromkeys(("pass", "passed", "p"), "PASSED"),
@@ -88,7 +102,7 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     doubts: list[Remark] = []
     reasons: list[Remark] = []
     about = _find_subject(columns, doubts, reasons)
-    day = _find_day(columns)
+    day = _find_day(columns, doubts)
     odometer = _find_odometer(columns, doubts, reasons)
     if about is None:
         doubts.insert(0, remark("no_vehicle"))
@@ -118,7 +132,7 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     reading = None if odometer is None else odometer[0]
     if reading is not None:
         used |= {reading.column, reading.unit_column}
-    fields = _find_fields(kind, [column for column in columns if column.name not in used], reasons)
+    fields = _find_fields(kind, [column for column in columns if column.name not in used], doubts, reasons)
     if reading is None and "odometer_state" in get_schema(kind).names:
         fields += (Constant(field="odometer_state", value="not_stated"),)
     mapping = Mapping(
@@ -170,14 +184,21 @@ def _tell_doubt(column: Column, doubts: list[Remark]) -> None:
         doubts.append(column.doubt)
 
 
-def _find_day(columns: Sequence[Column]) -> Column | None:
-    days = [column for column in columns if column.sort == "day"]
+def _find_day(columns: Sequence[Column], doubts: list[Remark]) -> Column | None:
+    days = [c for c in columns if c.sort == "day" and not _words(c.name) & {*_NEVER_THE_DAY.split()}]
 
-    def rank(column: Column) -> tuple[int, int]:
+    def rank(column: Column) -> int:
         words = _words(column.name)
-        return (bool(words & {*_DAY_WORDS.split()}) - 2 * bool(words & {*_NOT_THE_DAY.split()}), column.confidence)
+        return bool(words & {*_DAY_WORDS.split()}) - 2 * bool(words & {*_NOT_THE_DAY.split()})
 
-    return max(days, key=rank) if days else None
+    best = [column for column in days if rank(column) == max(map(rank, days))]
+    if not best:
+        return None
+    day = max(best, key=lambda column: column.confidence)
+    others = [column.name for column in best if column is not day]
+    if others:
+        doubts.append(remark("several_days", column=day.name, other=others[0]))
+    return day
 
 
 def _make_when(day: Column, columns: Sequence[Column]) -> When:
@@ -190,13 +211,18 @@ def _make_when(day: Column, columns: Sequence[Column]) -> When:
 def _find_odometer(
     columns: Sequence[Column], doubts: list[Remark], reasons: list[Remark]
 ) -> tuple[Odometer, int] | None:
-    numbers = [column for column in columns if column.sort == "number" and column.number is not None]
+    numbers = [c for c in columns if c.number is not None and not _words(c.name) & {*_NEVER_THE_ODOMETER.split()}]
     named = [column for column in numbers if _words(column.name) & {*_ODOMETER_WORDS.split()}]
-    suffixed = [column for column in numbers if column.number and column.number.suffix in ("km", "kms", "mi", "miles")]
-    column = next(iter(named or suffixed), None)
+    suffixed = [column for column in numbers if column.number and column.number.suffix in UNITS]
+    found = named or suffixed
+    column = next(iter(found), None)
     if column is None or column.number is None:
         return None
     confidence = column.confidence
+    _tell_doubt(column, doubts)
+    if len(found) > 1:
+        doubts.append(remark("several_odometers", column=column.name, other=found[1].name))
+        confidence = min(confidence, 60)
     units = next(
         (c for c in columns if c.sort == "word" and _words(c.name) & {"unit", "unite", "units", "einheit"}), None
     )
@@ -208,14 +234,26 @@ def _find_odometer(
             column=column.name, unit_column=units.name, units=words, number=column.number, empty=column.empty
         )
         return reading, confidence
-    names = _words(column.name)
-    suffix = column.number.suffix
-    unit: Any = "mi" if suffix in ("mi", "miles") or (suffix is None and names & {*_MILES.split()}) else "km"
-    if suffix is None and not names & {*_MILES.split(), "km", "kms", "kilometrage", "kilometerstand", "kilometres"}:
-        doubts.append(remark("either_unit", column=column.name))
+    unit, doubt = _tell_unit(column)
+    if doubt is not None:
+        doubts.append(doubt)
         confidence = min(confidence, 50)
     reasons.append(remark("odometer", column=column.name, unit=unit))
     return Odometer(column=column.name, unit=unit, number=column.number, empty=column.empty), confidence
+
+
+def _tell_unit(column: Column) -> tuple[Literal["km", "mi"], Remark | None]:
+    """The unit that the cells say, or else the heading; and the doubt where they say none, or both."""
+    words = _words(column.name)
+    suffix = None if column.number is None else column.number.suffix
+    units = {UNITS[word] for word in (*words, suffix) if word in UNITS}
+    if len(units) == 1 and (suffix is None or suffix in UNITS):
+        return units.pop(), None
+    if len(units) > 1:
+        return UNITS.get(suffix or "", "km"), remark("two_units", column=column.name)
+    if suffix is None and "mileage" in words:
+        return "mi", remark("mileage_unit", column=column.name)
+    return "km", remark("either_unit", column=column.name)
 
 
 def _find_kind(columns: Sequence[Column], file_name: str) -> str | None:
@@ -226,7 +264,9 @@ def _find_kind(columns: Sequence[Column], file_name: str) -> str | None:
     return kind if score else None
 
 
-def _find_fields(kind: str, columns: Sequence[Column], reasons: list[Remark]) -> tuple[Reading, ...]:
+def _find_fields(
+    kind: str, columns: Sequence[Column], doubts: list[Remark], reasons: list[Remark]
+) -> tuple[Reading, ...]:
     specs = {spec.name: spec for spec in get_schema(kind).fields}
     found: dict[str, Reading] = {}
     for column in columns:
@@ -238,6 +278,8 @@ def _find_fields(kind: str, columns: Sequence[Column], reasons: list[Remark]) ->
             reading = make_reading(field, column, spec)
             if reading is not None:
                 found[field] = reading
+                if not isinstance(reading, Words):
+                    _tell_doubt(column, doubts)
                 reasons.append(remark("field", column=column.name, field=field))
                 break
     return tuple(found.values())

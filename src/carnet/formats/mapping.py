@@ -205,9 +205,10 @@ def write_cell(value: object) -> Cell:
         return value.isoformat()
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, (int, Decimal)):
-        return str(value)
-    return None
+    if isinstance(value, Decimal):
+        # Noughts behind the point are the column's type; as a text, 45.000 could be forty-five thousand.
+        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+    return str(value) if isinstance(value, int) else None
 
 
 class RowPlan:
@@ -227,6 +228,7 @@ class RowPlan:
         )
         self._readers = [(r.field, _compile_reading(r, at)) for r in mapping.fields if not isinstance(r, Constant)]
         self._constants = {r.field: r.value for r in mapping.fields if isinstance(r, Constant)}
+        self.unit = None if mapping.odometer is None else mapping.odometer.unit
         self._columns = {r.field: r.column for r in mapping.fields if not isinstance(r, Constant)}
         if mapping.odometer is not None:
             self._columns |= dict.fromkeys(("odometer_km", "odometer_mi", "odometer_state"), mapping.odometer.column)
@@ -405,6 +407,8 @@ def _compile_odometer(
 ) -> Callable[[Sequence[Cell], dict[str, Any]], None]:
     place, empty = at[odometer.column], frozenset(odometer.empty)
     number = _compile_number(odometer.number, 1)
+    mark = odometer.number.decimal
+    unclear = None if mark == odometer.number.group else re.compile(rf"\d{{1,3}}\{mark}\d{{3}}(?!\d).*", re.ASCII)
     has_state = "odometer_state" in names
     unit_place = None if odometer.unit_column is None else at[odometer.unit_column]
     fixed = None if odometer.unit is None else f"odometer_{odometer.unit}"
@@ -423,6 +427,9 @@ def _compile_odometer(
             if name is None:
                 saying = f"the unit {show(word)} is not one of {', '.join(units)}"
                 raise Refused(Reason.NOT_IN_LIST, saying)
+        if unclear is not None and unclear.fullmatch(cell):
+            saying = f"{show(cell)} could be thousands or a fraction: write the number without that mark"
+            raise Refused(Reason.WRONG_TYPE, saying)
         fields[name or ""] = number(cell)
         if has_state:
             fields["odometer_state"] = "read"

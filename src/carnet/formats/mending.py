@@ -16,7 +16,7 @@ from carnet.errors import Reason, Refused
 from carnet.formats.delimited import read_cells
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.mapping import RowPlan, write_cell
-from carnet.formats.mapping_document import Delimited, Reader
+from carnet.formats.mapping_document import Date, Delimited, Reader, When
 from carnet.formats.mapping_document import Mapping as MappingDocument
 from carnet.types import Millis
 
@@ -74,8 +74,9 @@ def list_cell_faults(fault: Fault, cells: Mapping[str, str], mapping: MappingDoc
     columns = list(cells)
     plan = RowPlan(mapping, columns, now)
     values = list(cells.values())
+    forms = {one.column: one.form for one in (mapping.occurred, *mapping.fields) if isinstance(one, (When, Date))}
     found = [
-        CellFault(column, refused.reason, refused.message, _propose(plan, column, cells, refused))
+        CellFault(column, refused.reason, refused.message, _propose(plan, column, cells, refused, forms.get(column)))
         for column, refused in plan.list_faults(values)
         if column in cells
     ]
@@ -84,7 +85,7 @@ def list_cell_faults(fault: Fault, cells: Mapping[str, str], mapping: MappingDoc
     return sorted(found, key=lambda one: columns.index(one.column))
 
 
-def _propose(plan: RowPlan, column: str, cells: Mapping[str, str], refused: Refused) -> str | None:
+def _propose(plan: RowPlan, column: str, cells: Mapping[str, str], refused: Refused, form: str | None) -> str | None:
     """What a cell must have meant: the one candidate that can be read."""
     suggestion = refused.facts.get("suggestion")
     if isinstance(suggestion, str):
@@ -94,7 +95,7 @@ def _propose(plan: RowPlan, column: str, cells: Mapping[str, str], refused: Refu
         return None
     good = [
         candidate
-        for candidate in dict.fromkeys(_list_candidates(cell, refused.reason))
+        for candidate in dict.fromkeys(_list_candidates(cell, refused.reason, plan.unit, form))
         if candidate != cells[column] and _reads(plan, column, cells, candidate)
     ]
     return good[0] if len(good) == 1 else None
@@ -105,12 +106,13 @@ def _reads(plan: RowPlan, column: str, cells: Mapping[str, str], candidate: str)
     return all(faulty != column for faulty, _ in plan.list_faults(values))
 
 
-def _list_candidates(cell: str, reason: Reason) -> Iterator[str]:
+def _list_candidates(cell: str, reason: Reason, unit: str | None, form: str | None) -> Iterator[str]:
     if reason in (Reason.INVALID_TIME, Reason.TIME_IN_FUTURE):
-        yield from _list_days(cell, reason)
+        yield from _list_days(cell, reason, form or "")
     elif reason is Reason.WRONG_TYPE:
-        # A number: letters that look like digits, gaps anywhere, a unit behind.
-        bare = re.sub(r"\s*(?:kms?|miles|mi)\.?$", "", cell, flags=re.IGNORECASE)
+        # A number: letters that look like digits, gaps anywhere, its own unit behind: miles are no kilometres.
+        own = {"km": "kms?", "mi": "miles|mi"}.get(unit or "", "(?!)")
+        bare = re.sub(rf"\s*(?:{own})\.?$", "", cell, flags=re.IGNORECASE)
         bare = re.sub(r"[\s\u00a0\u202f']", "", bare.translate(_DIGITS) if re.search(r"\d", bare) else bare)
         if re.fullmatch(r"\d{1,7}", bare, re.ASCII):
             yield bare
@@ -118,7 +120,7 @@ def _list_candidates(cell: str, reason: Reason) -> Iterator[str]:
         yield from _list_plates(cell)
 
 
-def _list_days(cell: str, reason: Reason) -> Iterator[str]:
+def _list_days(cell: str, reason: Reason, form: str) -> Iterator[str]:
     plain = cell.translate(str.maketrans("Oo", "00"))
     if short := _YEAR.fullmatch(plain):
         day, mark, month, year = short.groups()
@@ -137,7 +139,9 @@ def _list_days(cell: str, reason: Reason) -> Iterator[str]:
             yield plain
             yield from (re.sub(r"[/.-]", mark, plain) for mark in "/.-")
     elif iso := _ISO.fullmatch(plain):
-        yield from (f"{iso[3]}{mark}{iso[2]}{mark}{iso[1]}" for mark in "/.-")
+        # This day alone, as the file writes days: 4 May is 05/04 where the month stands first.
+        first, second = (iso[2], iso[3]) if form.startswith("mm") else (iso[3], iso[2])
+        yield from (f"{first}{mark}{second}{mark}{iso[1]}" for mark in "/.-")
 
 
 def _list_plates(cell: str) -> Iterator[str]:

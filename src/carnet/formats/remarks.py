@@ -118,6 +118,10 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "the plate for that day, and open none",
         "own_id": "%(column)s: an id of the file's own; choose a scheme that names the file",
         "either_unit": "%(column)s: no word says whether it is kilometres or miles; kilometres are taken",
+        "mileage_unit": "%(column)s: mileage is said of kilometres too; miles are taken",
+        "two_units": "%(column)s: its heading and its cells speak of kilometres and of miles; say which it is",
+        "several_odometers": "%(column)s is taken for the odometer; %(other)s could be it too",
+        "several_days": "%(column)s is taken for the day on which it happened; %(other)s could be it too",
         "either_order": "%(column)s: no day in the sample is above 12, so dd/mm and mm/dd both fit; dd/mm is taken",
         "either_mark": "%(column)s: %(mark)s always stands before three digits; it is taken as the mark between "
         "thousands",

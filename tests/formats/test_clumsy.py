@@ -1,0 +1,194 @@
+"""Files as garages, insurers and centres make them: what could mean two things is never taken for one silently."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carnet.errors import Reason
+from carnet.formats.faults import Fault, Origin
+from carnet.formats.guess import Guess, guess, guess_rows
+from carnet.formats.mapping import read_mapped, read_objects
+from carnet.formats.mapping_document import Delimited, read_mapping
+from carnet.formats.mending import list_cell_faults
+from carnet.formats.rows import Row
+from carnet.formats.table import TableRow
+from tests.formats.streams import NOW, split
+
+VINS = ("WVWZZZ1KZ7P100000", "WVWZZZ1KZ7P100001", "WVWZZZ1KZ7P100002")
+
+
+def look(header: str, *cells: str, separator: str = ";") -> Guess:
+    """What a file seems to be whose rows begin with a VIN."""
+    rows = [f"{VINS[at % len(VINS)]}{separator}{cell}" for at, cell in enumerate(cells)]
+    return guess("\n".join([f"VIN{separator}{header}", *rows, ""]).encode(), "list.csv", NOW)
+
+
+def codes(found: Guess) -> list[str]:
+    return [doubt.code for doubt in found.doubts]
+
+
+def odometer(found: Guess) -> tuple[str, str | None]:
+    assert found.mapping is not None
+    assert found.mapping.odometer is not None
+    return found.mapping.odometer.column, found.mapping.odometer.unit
+
+
+# ---- kilometres or miles
+
+
+@pytest.mark.parametrize(
+    "heading,cell,unit,doubts",
+    [
+        ("Mileage (km)", "45003", "km", []),
+        ("mileageKm", "45003", "km", []),
+        ("Kilométrage", "45 003 km", "km", []),
+        ("Odometer (miles)", "45003", "mi", []),
+        ("Odometer", "45003 mi", "mi", []),
+        ("Mileage", "45003", "mi", ["mileage_unit"]),
+        ("Mileage", "45003 km", "km", []),
+        ("Odometer", "45003", "km", ["either_unit"]),
+        ("Odometer", "45003 M", "km", ["either_unit"]),
+        ("Kilométrage", "45003 mi", "mi", ["two_units"]),
+        ("Km / miles", "45003", "km", ["two_units"]),
+    ],
+)
+def test_guess__unit_of_the_odometer(heading: str, cell: str, unit: str, doubts: list[str]) -> None:
+    found = look(f"Date;{heading}", f"14/02/2020;{cell}", f"15/02/2020;{cell}")
+    assert (odometer(found)[1], codes(found)) == (unit, doubts)
+
+
+def test_guess__miles_in_a_template_of_kilometres_are_faulty() -> None:
+    found = look("Date de l'entretien;Kilométrage (km)", *["14/02/2020;45003 mi"] * 3)
+    assert all(isinstance(row, Fault) and row.rule is Reason.WRONG_TYPE for row in found.rows)
+    assert "faulty_in" in codes(found)
+
+
+def test_mend__miles_are_not_proposed_as_kilometres() -> None:
+    found = look("Date;Km", *["14/02/2020;45 003 km"] * 3)
+    assert found.mapping is not None
+    for cell, proposal in (("9 000 miles", None), ("9000 kms.", "9000")):
+        text = f"VIN;Date;Km\n{VINS[0]};14/02/2020;{cell}\n".encode()
+        [fault] = split(read_mapped([text], found.mapping, NOW))[1]
+        cells = {"VIN": VINS[0], "Date": "14/02/2020", "Km": cell}
+        assert [one.proposal for one in list_cell_faults(fault, cells, found.mapping, NOW)] == [proposal]
+
+
+# ---- which number, which day
+
+
+@pytest.mark.parametrize(
+    "other", ["Prochaine révision km", "Annual mileage", "Km/an", "CO2 (g/km)", "Vitesse km/h", "Garantie km"]
+)
+def test_guess__other_kilometres_are_no_odometer(other: str) -> None:
+    assert odometer(look(f"{other};Date;Km", *["60000;14/02/2020;45003"] * 3)) == ("Km", "km")
+    alone = look(f"Date;{other}", *["14/02/2020;12003"] * 3)
+    assert alone.mapping is None or alone.mapping.odometer is None
+
+
+def test_guess__two_odometers_are_doubtful() -> None:
+    found = look("Date;Km arrivée;Km sortie", *["14/02/2020;45003;45010"] * 3)
+    assert odometer(found)[0] == "Km arrivée"
+    assert codes(found) == ["several_odometers"]
+    assert found.confidence <= 60
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Date 1ère MEC", "Date de 1ère mise en circulation", "Date of first registration", "EZ", "Prochain CT", "MOT due"],
+)
+def test_guess__another_day_is_not_the_day_of_the_row(other: str) -> None:
+    found = look(f"{other};Date;Km", *["14/02/2011;14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    assert found.mapping.occurred.column == "Date"
+    alone = look(f"{other};Km", *["14/02/2011;45003"] * 3)
+    assert alone.mapping is not None
+    assert (alone.mapping.occurred.column, codes(alone)) == (None, ["no_day"])
+
+
+def test_guess__two_days_are_doubtful() -> None:
+    found = look("Date facture;Date entrée;Km", *["14/02/2020;13/02/2020;45003"] * 3)
+    assert codes(found) == ["several_days"]
+
+
+def test_guess__a_few_days_above_12_tell_the_order_of_all() -> None:
+    days = [f"0{at % 9 + 1}/0{at % 8 + 1}/2020" if at % 20 else "02/25/2020" for at in range(60)]
+    found = look("Date;Km", *[f"{day};45003" for day in days])
+    assert found.mapping is not None
+    assert (found.mapping.occurred.form, codes(found)) == ("mm/dd/yyyy", [])
+    assert not split(found.rows)[1]
+
+
+def test_guess__short_years_have_two_orders_too() -> None:
+    found = look("Date;Km", *["04/05/20;45003"] * 3)
+    assert codes(found) == ["either_order"]
+    american = look("Date;Km", "04/25/20;45003", "04/05/20;45004")
+    assert american.mapping is not None
+    assert american.mapping.occurred.form == "mm/dd/yy"
+    assert [row.fields["occurred"]["at"] for row in american.rows if isinstance(row, Row)] == [
+        "2020-04-25",
+        "2020-04-05",
+    ]
+
+
+def test_mend__an_iso_day_is_proposed_in_the_order_of_the_file() -> None:
+    for form, proposal in (("mm/dd/yyyy", "05/04/2020"), ("dd/mm/yyyy", "04/05/2020")):
+        mapping = read_mapping(
+            {
+                "reader": {"type": "delimited", "separator": ";"},
+                "kind": "vehicle.odometer/1",
+                "subject": {"scheme": "vin", "column": "VIN"},
+                "occurred": {"column": "Date", "form": form},
+                "odometer": {"column": "Km", "unit": "km"},
+            }
+        )
+        cells = {"VIN": VINS[0], "Date": "2020-05-04", "Km": "5"}
+        fault = Fault(2, 1, "Date", Reason.INVALID_TIME, "", "", Origin(b""))
+        assert [one.proposal for one in list_cell_faults(fault, cells, mapping, NOW)] == [proposal]
+
+
+# ---- marks in numbers
+
+
+def test_guess__a_mark_of_thousands_is_told() -> None:
+    found = look("Date;Km", *["14/02/2020;45.003"] * 3)
+    assert codes(found) == ["either_mark"]
+
+
+@pytest.mark.parametrize("cells", [("12 345", "45.000", "123 000"), ("45.000", "123.5", "7.25")])
+def test_guess__thousands_with_a_point_are_never_read_as_a_few_kilometres(cells: tuple[str, ...]) -> None:
+    found = look("Date;Km", *[f"14/02/2020;{cell}" for cell in cells])
+    assert not {row.fields["odometer_km"] for row in found.rows if isinstance(row, Row)} & {45}
+
+
+def test_read__a_reading_that_could_be_thousands_is_refused() -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    text = "".join(f"{VINS[0]};14/02/2020;{cell}\n" for cell in ("45.000", "45000.000", "45.0"))
+    rows, faults = split(read_mapped([f"VIN;Date;Km\n{text}".encode()], found.mapping, NOW))
+    assert [row.fields["odometer_km"] for row in rows] == [45_000, 45]
+    assert [(fault.column, fault.rule) for fault in faults] == [("Km", Reason.WRONG_TYPE)]
+    assert "thousands" in faults[0].message
+
+
+def test_guess__decimals_of_a_table_are_what_they_are() -> None:
+    objects: list[dict[str, Any]] = [
+        {"VIN": vin, "date": "2020-02-14", "km": Decimal(km)}
+        for vin, km in zip(VINS, ("345.000", "123.000", "900.000"), strict=True)
+    ]
+    found = guess_rows([TableRow(at, row) for at, row in enumerate(objects, 1)], "list.parquet", NOW)
+    assert found.mapping is not None
+    rows, _ = split(read_objects(objects, found.mapping, NOW))
+    assert [row.fields["odometer_km"] for row in rows] == [345, 123, 900]
+
+
+# ---- fields
+
+
+def test_guess__hours_are_no_minutes() -> None:
+    found = look("Date entretien;Km;Durée", *["14/02/2020;45003;2"] * 3)
+    assert found.mapping is not None
+    assert found.mapping.fields == ()
+    assert isinstance(found.mapping.reader, Delimited)
