@@ -192,3 +192,76 @@ def test_guess__hours_are_no_minutes() -> None:
     assert found.mapping is not None
     assert found.mapping.fields == ()
     assert isinstance(found.mapping.reader, Delimited)
+
+
+# ---- a template that somebody filled in otherwise
+
+
+@pytest.mark.parametrize(
+    "heading,cell,rule",
+    [
+        ("Date de l'entretien;Main-d'œuvre (minutes)", "14/02/2020;1h30", Reason.WRONG_TYPE),
+        ("Date de l'entretien;Main-d'œuvre (minutes)", "14/02/2020;2 h", Reason.WRONG_TYPE),
+        ("Date du contrôle;Résultat", "14/02/2020;favorable", Reason.NOT_IN_LIST),
+        ("Date du contrôle;Valable jusqu'au", "14/02/2020;deux ans", Reason.INVALID_TIME),
+    ],
+)
+def test_guess__a_template_filled_in_otherwise_has_faulty_rows(heading: str, cell: str, rule: Reason) -> None:
+    found = look(heading, *[cell] * 3)
+    assert found.mapping is not None
+    assert [row.rule for row in found.rows if isinstance(row, Fault)] == [rule] * 3
+    good = cell.partition(";")[0] + ";" + {"Résultat": "A"}.get(heading.partition(";")[2], "")
+    text = f"VIN;{heading}\n{VINS[0]};{good}\n".encode()
+    assert isinstance(next(read_mapped([text], found.mapping, NOW)), Row)
+
+
+def test_guess__minutes_with_their_sign_are_read() -> None:
+    found = look("Date de l'entretien;Main-d'œuvre (minutes)", *["14/02/2020;45 min"] * 3)
+    assert [row.fields["labour_minutes"] for row in found.rows if isinstance(row, Row)] == [45] * 3
+
+
+# ---- what programs add to a table
+
+
+def test_guess__separators_at_the_end_of_lines_are_no_column() -> None:
+    for header, end in (("Date;Km;", ";"), ("Date;Km", ";"), ("Date;Km;;", ";;"), ("Date;Km;;", ";")):
+        found = look(header, *[f"14/02/2020;45003{end}"] * 3)
+        assert odometer(found) == ("Km", "km"), header
+        assert not split(found.rows)[1], header
+
+
+def test_read__more_cells_than_columns_are_refused_where_they_say_something() -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    text = f"VIN;Date;Km\n{VINS[0]};14/02/2020;45003;;x\n{VINS[0]};14/02/2020\n".encode()
+    assert [fault.rule for fault in split(read_mapped([text], found.mapping, NOW))[1]] == [
+        Reason.UNKNOWN_FIELD,
+        Reason.MISSING_FIELD,
+    ]
+
+
+def test_read__a_row_is_the_same_with_and_without_separators_at_its_end() -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    sources = set()
+    for end in ("", ";", ";;"):
+        text = f"sep=;\r\nVIN;Date;Km{end}\r\n{VINS[0]};14/02/2020;45003{end}\r\n;;{end}\r\n".encode()
+        [row] = split(read_mapped([text], found.mapping, NOW))[0]
+        sources.add(row.source_bytes)
+    assert len(sources) == 1
+
+
+def test_guess__the_line_that_tells_excel_the_separator_is_no_row() -> None:
+    text = f"sep=;\r\nVIN;Date;Km\r\n{VINS[0]};14/02/2020;45003\r\n;;\r\n".encode()
+    found = guess(text, "list.csv", NOW)
+    assert odometer(found) == ("Km", "km")
+    assert len(found.rows) == 1
+
+
+def test_read__a_word_at_the_foot_is_no_chassis_number() -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    text = b"VIN;Date;Km\nSUMME;;135009\nVF1R7;14/02/2020;5\n"
+    rows, faults = split(read_mapped([text], found.mapping, NOW))
+    assert [row.subject.value for row in rows] == ["VF1R7"]
+    assert [(fault.column, fault.rule) for fault in faults] == [("VIN", Reason.INVALID_VIN)]

@@ -68,6 +68,26 @@ def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote:
         yield row
 
 
+def is_directive(cells: list[str], raw: bytes) -> bool:
+    """Whether a file's first row is the line `sep=;`, which tells Excel the separator, and is no row."""
+    return len(raw.strip()) == 5 and cells[0].lower().startswith("sep=")
+
+
+def name_cells(cells: list[str], *, has_header: bool) -> list[str]:
+    """The names of the columns, by the first row: those that it gives, as far as a last one is named, or numbers."""
+    if not has_header:
+        return [str(at) for at in range(1, len(cells) + 1)]
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def is_blank(cells: list[str], width: int) -> bool:
+    """Whether all that a row has beyond so many columns is separators."""
+    return len(cells) > width and not any(map(str.strip, cells[width:]))
+
+
 def _find_rest(line: Line, mark: bytes, waiting: deque[Line], lines: Iterator[Line]) -> list[Line]:
     """The further lines of a row whose quote is still open, taken from those that wait and come; none, and nothing is
     taken, where it is not closed."""

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from carnet.errors import Refused
-from carnet.formats.delimited import read_cells
+from carnet.formats.delimited import Cells, is_directive, name_cells, read_cells
 from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
@@ -207,7 +207,7 @@ def _look_at_text(head: bytes) -> _Look:
     best: tuple[tuple[int, int], str, list[list[str]]] = ((-1, -1), ",", [])
     for separator in _SEPARATORS:
         cells = read_cells([head], encoding=encoding, separator=separator, quote='"')
-        rows = [row.cells for row in islice(cells, SAMPLE_ROWS) if row.refused is None]
+        rows = [row.cells for row in islice(cells, SAMPLE_ROWS) if row.refused is None and _is_row(row)]
         widths = Counter(map(len, rows))
         width, count = widths.most_common(1)[0] if widths else (0, 0)
         # The right separator cuts most rows alike, into more than one; of those, the one that cuts most.
@@ -218,11 +218,15 @@ def _look_at_text(head: bytes) -> _Look:
     if not rows:
         return _Look(Delimited(), [], [], [why])
     has_header, why_header = _guess_header(rows)
-    width = len(rows[0])
+    names = name_cells(rows[0], has_header=has_header)
+    width = len(names)
     reasons = [why, remark("separated", count=width, separator=repr(separator)), why_header]
-    names = [cell.strip() for cell in rows[0]] if has_header else [str(place) for place in range(1, width + 1)]
     reader = Delimited(encoding=encoding, separator=separator, header=has_header)  # type: ignore[arg-type]
     return _Look(reader, names, rows[1:] if has_header else rows, reasons)
+
+
+def _is_row(row: Cells) -> bool:
+    return any(map(str.strip, row.cells)) and not (row.line == 1 and is_directive(row.cells, row.raw))
 
 
 def _is_utf16(head: bytes) -> bool:
@@ -247,12 +251,12 @@ def _guess_encoding(head: bytes) -> tuple[str, Remark]:
 def _guess_header(rows: list[list[str]]) -> tuple[bool, Remark]:
     """A header holds names: each once, none blank, and no digits where the rows below have them."""
     first, rest = rows[0], rows[1:50]
-    names = [cell.strip() for cell in first]
+    names = name_cells(first, has_header=True)
     if any(not name for name in names) or len(set(names)) != len(names):
         return False, remark("header_blank")
     measured = [
         place
-        for place in range(len(first))
+        for place in range(len(names))
         if rest and all(any(c.isdigit() for c in row[place]) for row in rest if place < len(row) and row[place].strip())
     ]
     if measured and all(any(c.isdigit() for c in first[place]) for place in measured):

@@ -18,6 +18,7 @@ from carnet.formats.mapping_document import (
     Constant,
     Date,
     Mapping,
+    Number,
     Odometer,
     Plate,
     Quantity,
@@ -76,6 +77,13 @@ _MEANINGS: dict[str, str] = {
     "establishment": "garage workshop atelier etablissement establishment",
     "invoice_text": "invoice facture libelle prestation travaux designation description",
     "labour_minutes": "minutes min mn",
+}
+# The last word of a field's name → what may stand behind its numbers.
+_SIGNS: dict[str, tuple[str, ...]] = {
+    "minutes": ("min", "mn", "mins", "minute", "minutes"),
+    "km": ("km", "kms"),
+    "mi": ("mi", "mile", "miles"),
+    **{unit: (unit,) for unit in ("kg", "w", "wh", "mv", "ppm", "ml", "mah", "pa", "rpm", "s", "m", "c")},
 }
 _RESULT_WORDS = {
     **dict.fromkeys(("pass", "passed", "p"), "PASSED"),
@@ -294,7 +302,11 @@ def make_reading(field: str, column: Column, spec: object) -> Reading | None:
     if isinstance(spec, ClockSpec):
         return Words(field=field, column=column.name, empty=column.empty) if column.sort == "clock" else None
     if isinstance(spec, IntegerSpec):
-        return Quantity(field=field, column=column.name, number=column.number) if column.number else None
+        number = column.number
+        if number is not None and number.suffix not in _SIGNS.get(field.rpartition("_")[2], ()):
+            # What is written behind the numbers is another unit: hours are no minutes.
+            number = Number(decimal=number.decimal, group=number.group)
+        return None if number is None else Quantity(field=field, column=column.name, number=number)
     if isinstance(spec, FlagSpec):
         return _make_flag(field, column)
     return Words(field=field, column=column.name, empty=column.empty) if column.sort != "blank" else None

@@ -5,14 +5,15 @@ How days and numbers are written in it is told by the cells. It refuses every ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from carnet.formats.columns import make_column_mapping
+from carnet.formats.columns import FORM, make_column_mapping
 from carnet.formats.guess_columns import Column
-from carnet.formats.guess_plan import Plan
-from carnet.formats.mapping_document import Reader
+from carnet.formats.guess_plan import Plan, make_reading
+from carnet.formats.mapping_document import Number, Reader
 from carnet.formats.remarks import remark
 from carnet.formats.templates import find_template
+from carnet.passport.kinds import get_schema
 
 
 def compute_template_plan(reader: Reader, columns: Sequence[Column]) -> Plan | None:
@@ -25,5 +26,15 @@ def compute_template_plan(reader: Reader, columns: Sequence[Column]) -> Plan | N
     filled = {column.name: column for column in columns}
     chosen = {name: meaning for name, meaning in meanings.items() if filled[name].sort != "blank"}
     chosen |= {name: meaning for name, meaning in meanings.items() if meaning in ("vin", "plate", "day")}
-    mapping = make_column_mapping(reader, columns, template.kind, chosen)
+    specs = {spec.name: spec for spec in get_schema(template.kind).fields}
+    readable = [_make_readable(column, chosen.get(column.name, ""), specs) for column in columns]
+    mapping = make_column_mapping(reader, readable, template.kind, chosen)
     return Plan(mapping, 100, (), (remark("template", template=template.name, kind=template.kind),))
+
+
+def _make_readable(column: Column, meaning: str, specs: Mapping[str, object]) -> Column:
+    """The column as its heading says, where its cells say otherwise: then it is they that are faulty, row by row."""
+    if meaning not in specs or make_reading(meaning, column, specs[meaning]) is not None:
+        return column
+    number = column.number or Number(decimal=",", group=" ")
+    return column._replace(sort="text", form=column.form or FORM, number=number)

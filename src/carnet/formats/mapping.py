@@ -18,7 +18,7 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.formats.dates import get_date_reader
-from carnet.formats.delimited import read_cells
+from carnet.formats.delimited import is_blank, is_directive, name_cells, read_cells
 from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault, Frame, Origin
 from carnet.formats.mapping_document import (
@@ -124,10 +124,13 @@ def _read_delimited(
     header = b""
     frame: Frame = "utf-16" if reader.encoding == "utf-16" else "lines"
     for row in rows:
+        if row.refused is None and not any(map(str.strip, row.cells)):
+            # Separators alone: what a spreadsheet writes of rows that were emptied.
+            continue
         if plan is None and row.refused is None:
-            names = (
-                [name.strip() for name in row.cells] if reader.header else [str(n + 1) for n in range(len(row.cells))]
-            )
+            if is_directive(row.cells, row.raw):
+                continue
+            names = name_cells(row.cells, has_header=reader.header)
             refused = _find_header_fault(names, mapping)
             if refused is not None:
                 yield make_fault(Place(row.line, 1), refused, row.raw)
@@ -140,8 +143,9 @@ def _read_delimited(
         place = Place(row.line, number, Origin(row.raw, header, frame) if row.is_whole else None)
         if row.refused is not None:
             yield make_fault(place, row.refused, row.raw)
-        elif plan is not None and len(row.cells) == width:
-            yield plan.make(place, plan.mend(row.cells, mends[number]) if number in mends else row.cells, row.raw)
+        elif plan is not None and (len(row.cells) == width or is_blank(row.cells, width)):
+            cells = row.cells[:width]
+            yield plan.make(place, plan.mend(cells, mends[number]) if number in mends else cells, row.raw)
         else:
             few = len(row.cells) < width
             saying = f"the row has {len(row.cells)} cells, and the file {width} columns"
@@ -357,6 +361,9 @@ def _compile_subject(
             raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
         # What is refused is asked again, for the reason.
         subject = find_subject(about.scheme, value, about.country) or check_subject({**base, "value": value})
+        if subject.scheme == "vin" and not any(map(str.isdigit, subject.value)):
+            # The foot of a table, such as SUMME, would be a chassis number otherwise.
+            raise Refused(Reason.INVALID_VIN, f"{show(value)} holds no digit: it is a word, and no VIN", value=value)
         last = (cell, subject, subject.to_json())
         return subject, last[2]
 

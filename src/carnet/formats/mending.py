@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from carnet.errors import Reason, Refused
-from carnet.formats.delimited import read_cells
+from carnet.formats.delimited import is_blank, name_cells, read_cells
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.mapping import RowPlan, write_cell
 from carnet.formats.mapping_document import Date, Delimited, Reader, When
@@ -46,10 +46,12 @@ def find_cells(origin: Origin | None, reader: Reader) -> dict[str, str] | None:
     encoding = "utf-8" if origin.frame == "utf-16" else reader.encoding
     data = origin.header + b"\n" + origin.data if origin.header else origin.data
     rows = [row.cells for row in read_cells([data], encoding=encoding, separator=reader.separator, quote=reader.quote)]
-    if not rows or (reader.header and len(rows) < 2) or len(rows[0]) != len(rows[-1]):
+    if not rows or (reader.header and len(rows) < 2):
         return None
-    names = [name.strip() for name in rows[0]] if reader.header else [str(at + 1) for at in range(len(rows[0]))]
-    return dict(zip(names, rows[-1], strict=True))
+    names, cells = name_cells(rows[0], has_header=reader.header), rows[-1]
+    if len(cells) != len(names) and not is_blank(cells, len(names)):
+        return None
+    return dict(zip(names, cells, strict=False))
 
 
 def _decode(data: bytes) -> dict[str, Any] | None:
