@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from carnet.cli.group import TeachingGroup, as_json, passphrase_file
+from carnet.cli.group import OutsidePath, TeachingGroup, as_json, passphrase_file
 from carnet.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,7 @@ def list_(session: Session, /, limit: int, passphrase_file: str | None, is_json:
         ("For a program: an object a line", "carnet audit export -o trail.jsonl --format json"),
     )
 )
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where to.")
+@click.option("-o", "--output", required=True, type=OutsidePath(), help="Where to.")
 @click.option("--format", "format_", type=click.Choice(("csv", "json")), default="csv", show_default=True)
 @_search_options
 @click.option("--force", is_flag=True, help="Overwrite FILE.")

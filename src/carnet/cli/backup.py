@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.group import as_json, verb
+from carnet.cli.group import OutsidePath, as_json, verb
 from carnet.cli.session import Session, find_backup_passphrase
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ def _report(restored: Restored, *, is_json: bool) -> None:
         ("Into a file, replaced in one step", "carnet checkpoint -o /media/head.note"),
     )
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to, replacing it.")
+@click.option("-o", "--output", type=OutsidePath(), metavar="FILE", help="Where to, replacing the head in it.")
 @as_json
 @click.pass_obj
 def checkpoint(session: Session, output: Path | None, is_json: bool) -> None:
@@ -374,9 +374,9 @@ def checkpoint(session: Session, output: Path | None, is_json: bool) -> None:
 
     head = get_newest_head(session.home)
     if output is not None:
-        from carnet.node.home import write_private
+        from carnet.services.backup import write_head
 
-        write_private(output, head)
+        write_head(output, head)
     if is_json:
         from carnet.cli.terminal import write_json_line
 

@@ -139,6 +139,7 @@ def revoke(session: Session, code: str, which: str, passphrase_file: str | None)
     "--origin", metavar="URL", help="The address of the service, for the links.  [$CARNET_ORIGIN, or this machine's]"
 )
 @output_file
+@click.option("--force", is_flag=True, help="Overwrite the output.")
 @passphrase_file
 @as_json
 @click.pass_obj
@@ -149,6 +150,7 @@ def invite(
     valid: int,
     origin: str | None,
     output: Path,
+    force: bool,
     passphrase_file: str | None,
     is_json: bool,
 ) -> None:
@@ -158,16 +160,16 @@ def invite(
     opened or serviced. Of the list nothing is kept. Each link makes whoever has it the holder: the member sends it to
     the owner alone.
     """
-    from carnet.cli.inviting import check_sides, counting, invite_here, invite_there
+    from carnet.cli.inviting import Begun, check_sides, counting, invite_here, invite_there, open_codes
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.services.customer_lists import Given, read_customers, write_list
 
     check_sides(session, which, origin)
     customers = read_customers(file.read_bytes(), now_ms())
     if session.server is not None:
-        making = invite_there(session, customers)
+        making = Begun(invite_there(session, customers))
     else:
-        making = invite_here(session, customers, str(which), valid, origin, passphrase_file)
+        making = Begun(invite_here(session, customers, str(which), valid, origin, passphrase_file))
     turned: list[tuple[int, Given]] = []
     is_piped = str(output) == "-"
 
@@ -180,7 +182,7 @@ def invite(
                 yield one
 
     # Written while they are made: a code that was made and is not in the file would be lost.
-    with nullcontext(sys.stdout.buffer) if is_piped else output.open("wb") as out:
+    with nullcontext(sys.stdout.buffer) if is_piped else open_codes(output, file, making, force=force) as out:
         for piece in write_list(customers, follow()):
             out.write(piece)
     if is_piped:

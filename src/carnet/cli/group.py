@@ -5,6 +5,7 @@ It refuses to know what any of them does.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -148,13 +149,29 @@ class Age(click.ParamType[int]):
         return int(found[1]) * _UNITS[found[2]]
 
 
+class OutsidePath(click.Path):
+    """A file to write, or a secret to read, that is none of a node's own: what replaces keys.json ends the node."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a wrong usage for a file of a node."""
+        from carnet.node.home import is_own_file
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if is_own_file(path):
+            self.fail(f"{path} is a file of the node itself, which needs it: name another one", param, ctx)
+        return path
+
+
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")
 
 output_file = click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=OutsidePath(),
     metavar="FILE",
     help="Where to; - is standard output.",
 )

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.group import as_json, passphrase_file
+from carnet.cli.group import OutsidePath, as_json, passphrase_file
 from carnet.cli.session import Session, now_ms, stopwatch
 
 if TYPE_CHECKING:
@@ -34,17 +34,15 @@ _OPTIONS = (
     click.option("--validate-only", is_flag=True, help="Read and check every row, and seal nothing. Needs no node."),
     click.option(
         "--faulty",
-        type=click.Path(path_type=Path),
+        type=OutsidePath(),
         help="Copy faulty rows here as they stand, to be mended and imported alone; why stands in FILE.faults.ndjson.",
     ),
     click.option(
         "--faults",
-        type=click.Path(path_type=Path),
+        type=OutsidePath(),
         help="Write the fault of each row here: row, column, rule (NDJSON).",
     ),
-    click.option(
-        "--receipts", type=click.Path(path_type=Path), help="Append a signed receipt of each sealed row (NDJSON)."
-    ),
+    click.option("--receipts", type=OutsidePath(), help="Append a signed receipt of each sealed row (NDJSON)."),
     click.option("--as", "member", metavar="MEMBER", help="In whose name: an id or a name.  [the node's operator]"),
     click.option("--workers", type=click.IntRange(0, 64), help="Processes that prepare rows.  [by the file's size]"),
     passphrase_file,
@@ -105,7 +103,7 @@ def _make_terminal() -> Terminal:
 
 
 def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
-    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_may_write
+    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_is_not_source, check_may_write
     from carnet.services.importing import Sinks
 
     def create(path: Path) -> IO[bytes]:
@@ -118,6 +116,9 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
         # Called when the rows are closed.
         stack.callback(_remove_if_empty, path)
         rows = create(path)
+    for other in (faults, order.receipts):
+        if other is not None:
+            check_is_not_source(other, order.path)
     # The faults of this run replace those of the last; receipts are for ever, so they are added to.
     faulty = FaultyRows(None if faults is None else create(faults), rows)
     stack.callback(faulty.finish)

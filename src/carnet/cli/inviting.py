@@ -9,11 +9,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from carnet.cli.session import Session
+from carnet.errors import Reason, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +81,47 @@ def invite_there(session: Session, customers: Customers) -> Iterator[Given]:
                     continue
                 one = next(told)
                 yield Given(one.code, one.link, one.valid_until, one.refused or "made")
+
+
+class Begun:
+    """What each row is given, of which the first may be asked for ahead."""
+
+    def __init__(self, making: Iterator[Given]) -> None:
+        self._making = making
+        self._ahead: list[Given] = []
+
+    def begin(self) -> None:
+        """Make the first, if there is any: whatever refuses the whole list is raised here."""
+        self._ahead += islice(self._making, 1)
+
+    def __iter__(self) -> Begun:
+        return self
+
+    def __next__(self) -> Given:
+        return self._ahead.pop() if self._ahead else next(self._making)
+
+
+@contextmanager
+def open_codes(output: Path, source: Path, making: Begun, *, force: bool) -> Iterator[IO[bytes]]:
+    """The file for the list with its codes, for its owner alone, since each code makes a holder; emptied only once the
+    first is made. Raises OSError, and Refused(FILE_EXISTS) for the list itself, and for any other without `force`: it
+    may hold codes that are shown nowhere else."""
+    if output.exists() and output.samefile(source):
+        raise Refused(Reason.FILE_EXISTS, f"{output} is the list itself: name another file", file=str(output))
+    is_new = not output.exists()
+    if output.is_file() and not force:
+        saying = f"{output} exists already, with codes in it maybe: choose another name, or say --force"
+        raise Refused(Reason.FILE_EXISTS, saying, file=str(output))
+    with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
+        try:
+            making.begin()
+        except BaseException:
+            if is_new:
+                output.unlink()
+            raise
+        if output.is_file():
+            out.truncate()
+        yield out
 
 
 @contextmanager

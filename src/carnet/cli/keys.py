@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import TeachingGroup, as_json, passphrase_file
+from carnet.cli.group import OutsidePath, TeachingGroup, as_json, passphrase_file
 from carnet.cli.session import Session, is_interactive, read_passphrase
 from carnet.cli.signing import find_own_passphrase, own_passphrase_file, write_output
 
@@ -217,7 +217,7 @@ def new(file: Path, with_passphrase: bool, passphrase_file: Path | None, is_json
     help="The network's policy, as its node prints it (carnet policy).",
 )
 @click.option("--member", metavar="ID", help="The member's id, if it is enrolled already (32 hexadecimal digits).")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [standard output]")
+@click.option("-o", "--output", type=OutsidePath(), metavar="FILE", help="Where to.  [standard output]")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @own_passphrase_file
 def enrol(
@@ -247,12 +247,10 @@ def enrol(
         ("Take it away", "carnet keys passphrase --passphrase-file old --remove"),
     )
 )
-@click.option(
-    "--new-file", type=click.Path(path_type=Path), metavar="FILE", help="Where the new passphrase stands (first line)."
-)
+@click.option("--new-file", type=OutsidePath(), metavar="FILE", help="Where the new passphrase stands (first line).")
 @click.option(
     "--new-key-file",
-    type=click.Path(path_type=Path),
+    type=OutsidePath(),
     metavar="FILE",
     help="The key file to use from now on (mode 0600); made, with 32 random bytes, if there is none.",
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import as_json, output_file, passphrase_file, verb
+from carnet.cli.group import OutsidePath, as_json, output_file, passphrase_file, verb
 from carnet.cli.session import Session, is_interactive, now_ms, read_passphrase
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def read_input(file: Path) -> bytes:
 )
 @click.argument("kind")
 @click.argument("which", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [standard output]")
+@click.option("-o", "--output", type=OutsidePath(), metavar="FILE", help="Where to.  [standard output]")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @passphrase_file
 @click.pass_obj

@@ -9,6 +9,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import sync_directory
@@ -124,6 +125,31 @@ class Home:
         self.trust.mkdir(mode=0o700, exist_ok=True)
         for folder in new:
             sync_directory(folder.parent)
+
+
+OWN_FILES: Final = frozenset(
+    {
+        "demo",
+        "erasures.journal",
+        "keys.json",
+        "last-backup.json",
+        "last-drill.json",
+        "node.db",
+        "node.sock",
+        "people.sqlite",
+        "restored.json",
+        "store.url",
+        "writer.lock",
+    }
+)
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether a path is, or would be, a file that a node, whichever, needs for itself: what a person writes goes
+    elsewhere, and what they name as a secret of their own is none of these."""
+    real = path.resolve()
+    name = real.name.removesuffix(".new").removesuffix("-wal").removesuffix("-shm")
+    return name in OWN_FILES and Home(real.parent).is_founded()
 
 
 def check_private(path: Path) -> Path:

@@ -44,6 +44,13 @@ def check_may_rotate(state: State, home: bytes, member: bytes, old: bytes, dispu
         )
 
 
+def check_may_retire(home: Member, member: bytes) -> None:
+    """Raise Refused(KEY_IN_USE) for the node `home` itself: it could seal nothing any more, and nobody in its place."""
+    if member == home.id:
+        saying = f"{home.name} is this node itself, which seals for all: without it the network ends, for good"
+        raise Refused(Reason.KEY_IN_USE, saying, member=home.name)
+
+
 def find_commands(rotation: Rotation, state: State) -> list[AddKey | RevokeKey]:
     """What the ledger still has to do: list the new key, then revoke the old one; nothing if it has done both."""
     leaf = state.members.get(rotation.member)

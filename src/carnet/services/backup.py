@@ -21,6 +21,8 @@ from carnet.node.lock import WriterLock
 from carnet.node.restored import MAX_HEAD_BYTES, Shown, check_is_not_behind, check_may_write, find_mark, show_head
 from carnet.services import attachments
 from carnet.services.founding import now_ms, open_writer_at
+from carnet.tlog.checkpoint import parse_body
+from carnet.tlog.note import parse_note
 from carnet.vault.store import open_store
 
 __all__ = ["About", "Passphrase", "Progress", "Recipient", "Restored", "SecretKey", "Shown", "Taken", "Wish"]
@@ -126,6 +128,18 @@ def get_newest_head(home: Home) -> bytes:
     if found is None:
         raise Refused(Reason.NOTHING_SEALED, "this node has signed no head of its log yet")
     return found[1]
+
+
+def write_head(path: Path, head: bytes) -> None:
+    """Write a signed head to a file, in the place of an older one. Raises OSError, and Refused(FILE_EXISTS) for a file
+    that holds something else, a backup or a passphrase maybe."""
+    if path.is_file() and (before := read_head(path)):
+        try:
+            parse_body(parse_note(before).text)
+        except Unverified:
+            saying = f"{path} is there already and is no head of a log: choose another name"
+            raise Refused(Reason.FILE_EXISTS, saying, file=str(path)) from None
+    write_private(path, head)
 
 
 def make_key(path: Path) -> Recipient:

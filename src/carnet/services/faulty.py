@@ -70,8 +70,13 @@ class FaultyRows:
 
 def check_may_write(path: Path, source: Path | None) -> None:
     """Refuse (FILE_EXISTS) a place for faulty rows that holds something, the file to import above all."""
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise Refused(Reason.FILE_EXISTS, f"{path} is the file that is imported", file=str(path))
+    check_is_not_source(path, source)
     if path.exists() and path.stat().st_size:
         saying = f"{path} holds rows already: mend and import them, move it away, or name another file"
         raise Refused(Reason.FILE_EXISTS, saying, file=str(path))
+
+
+def check_is_not_source(path: Path, source: Path | None) -> None:
+    """Refuse (FILE_EXISTS) to write into the file that is imported: it would be emptied before it is read."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise Refused(Reason.FILE_EXISTS, f"{path} is the file that is imported", file=str(path))

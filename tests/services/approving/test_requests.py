@@ -113,6 +113,20 @@ def test_retirement__ends_the_people_of_the_member(ground: Ground) -> None:
         assert find_account(connection, bytes.fromhex((staff.account or "")[4:])) is None
 
 
+def test_retirement__refused_key_in_use__for_the_node_itself(ground: Ground) -> None:
+    """Nothing could be sealed any more, and nobody could undo it."""
+    first, _ = ground.operators
+    state = ground.writer.state
+    node = state.members.get(state.genesis.founders[0].member)
+    with pytest.raises(Refused) as refused:
+        ask(ground.office, ground.writer, first, plan_retirement(state, node.name))
+    assert refused.value.reason is Reason.KEY_IN_USE
+    with pytest.raises(Refused) as refused:
+        ground.writer.perform(plan_retirement(state, node.name))
+    assert refused.value.reason is Reason.KEY_IN_USE
+    assert ground.writer.state.members.get(node.id).retired is None
+
+
 def test_grant__refused_second_operator_needed(ground: Ground) -> None:
     first, second = ground.operators
     asked = ask(ground.office, ground.writer, first, plan_enrolment(ground.writer.state, "Mutuelle", "insurer"))

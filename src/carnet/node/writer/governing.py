@@ -31,7 +31,7 @@ from carnet.node.found import check_member, enrol_key
 from carnet.node.heads import ChainHead
 from carnet.node.keyring import Rotation
 from carnet.node.lookup import Kinds
-from carnet.node.rotation import check_may_rotate, find_commands, find_key, settle
+from carnet.node.rotation import check_may_retire, check_may_rotate, find_commands, find_key, settle
 from carnet.node.writer.asking import Asking
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
@@ -128,7 +128,8 @@ class Governing(Asking):
             self._keep_ring(ring)
 
     def retire(self, member: bytes) -> None:
-        """A member leaves the network."""
+        """A member leaves the network. Raises Refused(KEY_IN_USE) for this node itself."""
+        check_may_retire(self._book.state.members.get(self._node_id), member)
         self.run(RetireMember(member))
 
     def change_rules(self, rules: Rules, documents: Mapping[str, object] | None = None) -> None:

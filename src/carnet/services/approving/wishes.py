@@ -17,7 +17,7 @@ from carnet.ledger.state import State
 from carnet.ledger.transition import apply
 from carnet.node.acts import AccreditMember, AddKey, EnrolMember, RetireMember, RevokeKey, RotateKey
 from carnet.node.found import check_member
-from carnet.node.rotation import check_may_rotate, get_node_key
+from carnet.node.rotation import check_may_retire, check_may_rotate, get_node_key
 from carnet.services.members import check_name_is_free
 from carnet.types import MemberId
 
@@ -83,6 +83,8 @@ def check_possible(state: State, kept: Kept) -> None:
         return
     if isinstance(wish, RevokeKey) and wish.key == get_node_key(state.members.get(home)).digest:
         raise Refused(Reason.KEY_IN_USE, "the node seals with this key: replace it, which revokes it too")
+    if isinstance(wish, RetireMember):
+        check_may_retire(state.members.get(home), wish.member)
     command = _find_command(state, wish)
     if command is not None:
         _, (result,) = apply(state, commands.Block(state.height + 1, state.at, (command,)))
