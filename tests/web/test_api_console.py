@@ -104,7 +104,7 @@ def test_codes__listed_and_withdrawn_by_their_member_alone(served: Served) -> No
             dealer.desk.revoke_code("cod_1")
     town = served.town
     done = town.call("holder", "POST", "/v1/claims", {"code": made[1].code, "vehicle": VIN})
-    assert done.status_code == 201
+    assert done.status_code == 201, done.text
     with Client(served.address, "dealer") as dealer, pytest.raises((Conflict, Invalid)):
         dealer.desk.revoke_code(made[1].id)
     page = town.call("dealer's reader", "GET", "/v1/claim-codes", params={"limit": 2}).json()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from carnet.services.accounts.office import Office, open_office
+from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.appending import enrol_speaker
 from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
@@ -105,6 +106,11 @@ def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
         enrol_speaker(writer)
         held = Held()
         office = replace(open_office(service.desk.home, "test.example"), clock=service.node.clock)
+        with office.people.write() as connection:
+            for account in (HOLDER, STRANGER):
+                id_ = bytes.fromhex(account.removeprefix("acc_"))
+                known = replace(office, random_bytes=lambda _, id_=id_: id_)
+                insert_account(connection, known, Post(Standing.HOLDER), account, sha256(id_).digest())
         service.desk.shelf["holdings"] = held
         service.desk.shelf["office"] = inside = replace(office, people=service.node.open_people())
         service.callers.bearers.update(make_principals(members))
