@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -414,4 +415,41 @@ def test_taker__writes_its_receipts_behind_whole_lines(tmp_path: Path) -> None:
         assert take(files, writer, job, worker_count=0).state == "done"
         lines = read_lines(files.path(job, "receipts.ndjson"), 0, 9)[0]
         assert sorted(line["row"] for line in lines) == [0, 1, 2, 3]
+    node.close()
+
+
+def test_add_part__on_a_full_disk_is_refused_and_goes_on_later(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    data = make_rows(60)
+    job = files.create(node.operator.id, "operator", Wish(name="x", format="histovec", size=len(data)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond this: the system says the same of a quota that is used up.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, before[1]))
+    try:
+        with pytest.raises(Refused) as caught:
+            files.add_part(node.operator.id, job.id, 0, data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.reason, caught.value.could_retry) == (Reason.DISK_FULL, True)
+    received = files.count_received(job)
+    assert received <= 8_192
+    files.add_part(node.operator.id, job.id, received, data[received:])
+    assert files.path(job, "content").read_bytes() == data
+    node.close()
+
+
+def test_taker__on_a_full_disk_does_not_blame_the_file(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    files = Files(Home(node.path), node.clock, os.urandom)
+    with node.open() as writer:
+        job = files.begin(send(files, node, make_rows(3)))
+        assert job is not None
+        # Nothing can be written there, as where a limit is reached.
+        files.path(job, "receipts.ndjson").symlink_to("/dev/full")
+        with pytest.raises(Refused) as caught:
+            take(files, writer, job, worker_count=0)
+        assert caught.value.reason is Reason.DISK_FULL
+    assert state_of(files, job) == "running"
+    assert files.path(job, "content").exists()
     node.close()

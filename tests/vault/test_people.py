@@ -175,3 +175,20 @@ def _list_stored(connection: Connection, tables: MetaData) -> dict[str, list[str
 
 def _list_named(tables: MetaData) -> dict[str, list[str]]:
     return {name: [column.name for column in table.columns] for name, table in tables.tables.items()}
+
+
+def _fill(store: PeopleStore) -> None:
+    with store.write() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        for number in range(100):
+            connection.execute("INSERT INTO seen_once VALUES (randomblob(4000), ?)", (number,))
+
+
+def test_write__on_a_full_disk_is_refused_and_undone(tmp_path: Path) -> None:
+    with open_people_store(tmp_path / "people") as store:
+        with pytest.raises(Refused) as caught:
+            _fill(store)
+        assert caught.value.reason is Reason.DISK_FULL
+        with store.write() as connection:
+            assert connection.execute("SELECT count(*) FROM seen_once").fetchone()[0] == 0

@@ -29,7 +29,7 @@ from carnet.formats.remarks import Remark
 from carnet.node.home import Home, write_private
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.types import MemberId, Millis
-from carnet.vault.disk import sync_directory
+from carnet.vault.disk import explained_disk_errors, sync_directory
 
 State = Literal["uploading", "queued", "running", "waiting", "done", "failed", "cancelled"]
 Stage = Literal["look", "prepare", "seal"]
@@ -396,7 +396,7 @@ class Files:
             lock = (self.root / id_ / "lock").open("ab")
         except FileNotFoundError:
             raise _not_found() from None
-        with lock:
+        with lock, explained_disk_errors(self.root):
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -444,7 +444,7 @@ def iterate_lines(path: Path) -> Iterator[dict[str, Any]]:
 def cut_torn_line(path: Path) -> None:
     """Remove what a kill has left behind the last whole line, so that the next line begins where one begins."""
     with suppress(FileNotFoundError), path.open("r+b") as file:
-        at = file.seek(0, os.SEEK_END)
+        size = at = file.seek(0, os.SEEK_END)
         while at:
             begun = max(0, at - 8192)
             file.seek(begun)
@@ -453,4 +453,5 @@ def cut_torn_line(path: Path) -> None:
                 file.truncate(begun + found + 1)
                 return
             at = begun
-        file.truncate(0)
+        if size:
+            file.truncate(0)

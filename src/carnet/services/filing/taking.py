@@ -45,6 +45,7 @@ from carnet.services.importing import Format, Sinks, Summary, choose_worker_coun
 from carnet.services.sources import Source
 from carnet.services.tables import Table
 from carnet.types import Basis, Millis
+from carnet.vault.disk import explain_disk_error, explained_disk_errors
 
 MAX_ROWS: Final = 2_000_000
 MAX_FAULTS: Final = 20_000
@@ -93,7 +94,7 @@ def take(
 ) -> Job:
     """Do what a running job waits for: look at its file, prepare what is to be signed elsewhere (for both `read` opens
     the store), or seal the good rows; the job, which waits for a person's word or has ended."""
-    with ExitStack() as stack:
+    with explained_disk_errors(files.root), ExitStack() as stack:
         try:
             if job.stage == "look":
                 counts = _look(files, writer, job, stack, read)
@@ -111,6 +112,9 @@ def take(
                 return now
             return files.end(job, "failed", failure=(refused.reason.value, refused.message), cause=find_cause(refused))
         except (CarnetError, OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, MemoryError) as error:
+            if explain_disk_error(error) is not None:
+                # Not the file's fault: it is begun again.
+                raise
             cause = remark("not_to_its_end", error=type(error).__name__)
             return files.end(job, "failed", failure=(Reason.UNREADABLE_FILE.value, str(cause)), cause=cause)
     now = files.find(job.id)

@@ -38,7 +38,8 @@ class PeopleStore:
     """Connections to the store of people, one for each thread that is at work; where a server keeps it, for as many as
     the gate of the process lets in. For any thread.
 
-    Whoever asks for one may be refused: STORE_BUSY, or STORE_UNREACHABLE where the server is gone, also amid the work.
+    Whoever asks for one may be refused: STORE_BUSY, or STORE_UNREACHABLE where the server is gone, also amid the work;
+    DISK_FULL or DISK_FAILED where a file cannot be written.
     """
 
     def __init__(self, address: Address, *, is_guarded: bool = False) -> None:
@@ -130,6 +131,9 @@ class PeopleStore:
             store.close()
             if is_lost:
                 raise make_lost(error) from error
+            refused = None if isinstance(self._address, str) else explain_disk_error(error, self._address.parent)
+            if refused is not None:
+                raise refused from error
             raise
         except BaseException:
             self._give_back(store)
