@@ -183,6 +183,7 @@ def test_file__with_the_same_columns_is_read_the_same_way(town: WebTown) -> None
     assert town.call("dealer", "PATCH", path, {"name": "mine"}).status_code == 404
     assert town.call("dealer", "DELETE", path).status_code == 404
     assert town.call("garage", "PATCH", path, {"name": "  "}).status_code == 422
+    assert town.call("garage", "PATCH", path, {"name": "a\x00"}).json()["code"] == "text_not_allowed"
     renamed = town.call("garage", "PATCH", path, {"name": "Friday's list"}).json()["data"]
     assert [one["name"] for one in renamed] == ["Friday's list"]
     assert town.call("garage", "DELETE", path).json()["data"] == []

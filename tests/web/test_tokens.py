@@ -23,6 +23,7 @@ from carnet.services.accounts.sessions import begin_session
 from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.principals import Role, Scope, Standing
 from carnet.web.policy import FRESH_MS
+from tests.postgres import Cluster
 from tests.services.accounts.ground import OPERATOR
 from tests.web.lodge import Lodge, lodging, read_form_token, visiting
 
@@ -155,6 +156,15 @@ def test_clients__with_what_is_no_key_are_not_made(
     assert [one["pointer"] for one in answer.json()["errors"]] == ["/public_key"]
     left = [one["ended"] for one in client.get("/v1/clients").json()["data"] if one["name"] == "No key"]
     assert None not in left
+
+
+def test_clients__over_a_database_a_key_of_no_text_is_an_unknown_one(tmp_path: Path, postgres: Cluster) -> None:
+    with lodging(tmp_path, store_url=postgres.make_url()) as lodge, visiting(lodge) as client:
+        headers = sign_in(lodge, client, Role.ADMIN, lodge.node.operator.id)
+        body = {"name": "Workshop", "scopes": ["files"]}
+        name = client.post("/v1/clients", json=body, headers=headers).json()["id"]
+        answer = client.delete(f"/v1/clients/{name}/keys/%00", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_client")
 
 
 def test_clients__are_nothing_to_a_clerk_or_another_member(lodge: Lodge, client: TestClient[Litestar]) -> None:

@@ -16,7 +16,7 @@ from carnet.services.accounts.office import DAY_MS, MINUTE_MS, Office, Visit, is
 from carnet.services.accounts.registry import check_administers, check_name
 from carnet.services.accounts.throttling import Attempt, count_attempt
 from carnet.services.principals import Principal, Scope, Standing
-from carnet.types import MemberId, Millis
+from carnet.types import MemberId, Millis, is_plain_text
 from carnet.vault.store import Connection
 
 LIVE, TEST = "ck_live_", "ck_test_"
@@ -132,11 +132,13 @@ def rotate_key(
 def revoke_key(office: Office, principal: Principal, client: str, hint: str) -> None:
     """End one key of a client at once. Raises Refused(UNKNOWN_CLIENT)."""
     with office.people.change() as connection:
-        found = get_client(connection, principal, client, KEY)
-        changed = connection.execute(
-            "UPDATE api_key SET revoked_ms = ? WHERE client = ? AND hint = ? AND revoked_ms IS NULL",
-            (office.clock(), found.id, hint),
-        ).rowcount
+        found, changed = get_client(connection, principal, client, KEY), 0
+        # A server's texts hold no zero byte: what no key can begin with is not asked for.
+        if is_plain_text(hint):
+            changed = connection.execute(
+                "UPDATE api_key SET revoked_ms = ? WHERE client = ? AND hint = ? AND revoked_ms IS NULL",
+                (office.clock(), found.id, hint),
+            ).rowcount
         if not changed:
             raise Refused(Reason.UNKNOWN_CLIENT, "this client has no such key in force")
         who = name_caller(principal)

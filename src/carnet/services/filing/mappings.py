@@ -17,7 +17,7 @@ from carnet.services.filing.reading import Reading
 from carnet.services.filing.records import Known
 from carnet.services.names import Prefix, find_id, format_name
 from carnet.services.principals import Principal
-from carnet.types import MemberId, Millis
+from carnet.types import MemberId, Millis, is_plain_text
 
 MAX_SAVED: Final = 100
 MAX_NAME: Final = 80
@@ -96,12 +96,15 @@ def keep_mapping(office: Office, principal: Principal, member: MemberId, reading
 
 
 def rename(office: Office, principal: Principal, member: MemberId, id_: str, name: str) -> None:
-    """Give a mapping another name. Raises Refused NOT_FOUND, VALUE_OUT_OF_RANGE, TEXT_TOO_LONG."""
+    """Give a mapping another name. Raises Refused NOT_FOUND, VALUE_OUT_OF_RANGE, TEXT_TOO_LONG,
+    TEXT_NOT_ALLOWED."""
     name = " ".join(name.split())
     if not name:
         raise Refused(Reason.VALUE_OUT_OF_RANGE, "a mapping has a name", field="name")
     if len(name) > MAX_NAME:
         raise Refused(Reason.TEXT_TOO_LONG, f"a name has at most {MAX_NAME} characters", field="name")
+    if not is_plain_text(name):
+        raise Refused(Reason.TEXT_NOT_ALLOWED, "a name has no control characters", field="name")
     with office.people.change() as connection:
         query = "UPDATE saved_mapping SET name = ? WHERE id = ? AND member = ?"
         if connection.execute(query, (name, find_id(Prefix.MAPPING, id_) or b"", member)).rowcount != 1:

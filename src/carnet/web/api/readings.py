@@ -252,7 +252,7 @@ def list_mappings(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
             TAG,
             answer=ListOf[MappingShown],
             body=NameIn,
-            refusals=(*GONE, Reason.VALUE_OUT_OF_RANGE, Reason.TEXT_TOO_LONG),
+            refusals=(*GONE, Reason.VALUE_OUT_OF_RANGE, Reason.TEXT_TOO_LONG, Reason.TEXT_NOT_ALLOWED),
             example={"name": "Friday's list"},
         ),
     ),
