@@ -12,6 +12,7 @@ from carnet.services.accounts.office import Visit as Caller
 from carnet.services.accounts.office import read_id
 from carnet.services.accounts.registry import find_account
 from carnet.services.accounts.sessions import begin_session, find_principal
+from carnet.services.attachments import MAX_FILE_BYTES
 from carnet.web.cookies import compute_form_token
 from tests.web.browser import NARROW
 from tests.web.street import Street
@@ -98,6 +99,20 @@ def test_page__asked_for_by_a_visitor_is_come_back_to_with_its_query(browser: Br
         visit.go(street.path(STORY, "/add?type=note"))
         visit.find("English").click()
         expect(visit.page.get_by_role("heading", name="Add a note")).to_be_visible()
+
+
+def test_file__too_large_is_told_before_it_takes_the_form_with_it(browser: Browser, street: Street) -> None:
+    with visiting(browser, street) as visit:
+        visit.go(street.path(STORY, "/add?type=document"))
+        visit.page.fill("[name=title]", "Trop grand")
+        visit.page.set_input_files("[name=file]", PHOTO | {"buffer": bytes(MAX_FILE_BYTES + 200_000)})
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        told = visit.page.locator("[name=file]").evaluate("input => input.validationMessage")
+        assert told == "Ce fichier est trop volumineux\u00a0: choisissez-en un plus petit."
+        assert visit.page.input_value("[name=title]") == "Trop grand"
+        visit.page.set_input_files("[name=file]", PHOTO)
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        expect(visit.page.get_by_text("C’est scellé dans le carnet.")).to_be_visible()
 
 
 def test_words__without_a_space_stay_within_the_narrowest_phone(browser: Browser, street: Street) -> None:

@@ -317,6 +317,7 @@ def _show(
         "back": base if corrects is None else f"{base}/entries/{corrects.seq}",
         "errors": errors or {},
         "file_limit": get_wording(language).megabytes(attachments.MAX_FILE_BYTES),
+        "file_bytes": attachments.MAX_FILE_BYTES,
         "heading": _name(language, type_, corrects),
         "problem": problem,
         "type": type_,

@@ -19,6 +19,15 @@ addEventListener("click", (event) => {
   for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
 });
 
+// A file that the server would refuse with all that was typed beside it is told before it is sent.
+for (const input of document.querySelectorAll("input[type=file][data-most]")) {
+  input.addEventListener("change", () => {
+    const isLarge = [...input.files].some((file) => file.size > Number(input.dataset.most));
+    input.setCustomValidity(isLarge ? input.dataset.large : "");
+    input.reportValidity();
+  });
+}
+
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => print());
