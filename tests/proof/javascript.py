@@ -59,4 +59,5 @@ def run_batch(jobs: Iterable[str], mode: str = "--batch", timeout_s: int = 280) 
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    return done.stdout.splitlines()
+    # Not splitlines: an answer may hold characters at which that breaks a line too.
+    return done.stdout.removesuffix("\n").split("\n")
