@@ -154,8 +154,13 @@ def test_member_retire__ends_its_people_and_programs(home: Path) -> None:
         home, carnet("account", "invite", "--member", "Closing", "--role", "admin", "--json", home=home).json["code"]
     )
     assert carnet("member", "retire", "Closing", home=home).code == 0
-    late = carnet("account", "invite", "--member", "Closing", "--role", "admin", home=home)
-    assert (late.code, "member_retired" in late.err) == (1, True)
+    for verb in (
+        ("account", "invite", "--role", "admin"),
+        ("client", "add", "--name", "Late", "--scope", "files"),
+        ("webhook", "add", "https://hooks.example/late"),
+    ):
+        late = carnet(*verb, "--member", "Closing", home=home)
+        assert (late.code, "member_retired" in late.err) == (1, True), late.err
     with office_at(Home(home)) as (office, _):
         assert find_principal(office, token) is None
         with pytest.raises(Exception, match="lets nobody in"):

@@ -602,3 +602,25 @@ def test_write_block__refuses_what_the_store_would_not_keep(checked: TestNode) -
     with pytest.raises(InvariantBroken, match="twice"):
         writer._transact(lambda at: writer._write_block(at, twice))
     assert writer.state.size == size
+
+
+def test_enrol_member__refused_member_exists__of_two_at_the_same_instant(node: TestNode) -> None:
+    """Each was planned against a ledger without the name; the writer lets one in, and keeps no key for the other."""
+    writer, ready, refused = node.open(), threading.Barrier(4), list[Reason]()
+
+    def enrol() -> None:
+        ready.wait(10)
+        try:
+            writer.enrol_member("Garage des Tilleuls", "garage")
+        except Refused as found:
+            refused.append(found.reason)
+
+    before = len(writer.ring.authors)
+    threads = [threading.Thread(target=enrol) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert refused == [Reason.MEMBER_EXISTS] * 3
+    assert sum(member.name == "Garage des Tilleuls" for member in writer.state.members.all) == 1
+    assert len(writer.ring.authors) == before + 1

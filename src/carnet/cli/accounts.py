@@ -74,9 +74,8 @@ def invite(
     An admin does everything for the member, a clerk reads and writes, a reader reads, an auditor reads the audit trail
     too.
     """
-    from carnet.errors import Reason, Refused
     from carnet.services.accounts.registry import HOLDER, Post
-    from carnet.services.founding import find_member
+    from carnet.services.founding import find_present_member
     from carnet.services.principals import Role, Standing
     from carnet.services.reading import open_reader
 
@@ -85,10 +84,7 @@ def invite(
     post = HOLDER
     if which is not None and role is not None:
         with open_reader(session.home, session.find_passphrase(passphrase_file)) as reader:
-            member = find_member(reader.state.members.all, which)
-            if member.retired is not None:
-                raise Refused(Reason.MEMBER_RETIRED, f"{member.name} has left: nobody is invited for it")
-            post = Post(Standing.STAFF, member.id, Role(role))
+            post = Post(Standing.STAFF, find_present_member(reader.state.members.all, which).id, Role(role))
     _invite(session, post, origin, passphrase_file, is_json)
 
 

@@ -73,12 +73,12 @@ def add(
     from carnet.services.accounts.clients import KEY, OAUTH, add_client, issue_key, parse_scopes
     from carnet.services.accounts.oauth import add_public_key
     from carnet.services.accounts.office import office_at
-    from carnet.services.founding import find_member
+    from carnet.services.founding import find_present_member
     from carnet.services.principals import Principal, Standing
 
     operator, document = Principal(Standing.OPERATOR), None if public_key is None else _read_jwk(public_key)
     with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, reader):
-        member = find_member(reader.state.members.all, which)
+        member = find_present_member(reader.state.members.all, which)
         kind = KEY if document is None else OAUTH
         made = add_client(office, operator, member.id, name, parse_scopes(scopes), kind)
         if document is None:

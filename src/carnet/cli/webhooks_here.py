@@ -14,7 +14,7 @@ from carnet.node.reader import Reader
 from carnet.outbound.posting import Poster
 from carnet.sdk import shapes
 from carnet.services.accounts.office import Office
-from carnet.services.founding import find_member
+from carnet.services.founding import find_present_member
 from carnet.services.principals import Principal, Standing
 from carnet.services.settings import find_settings
 from carnet.services.timelines import format_time
@@ -38,7 +38,7 @@ class Here:
 
     def add(self, url: str, events: Iterable[str] = (), *, note: str = "") -> shapes.Webhook:
         """An address of the member. Raises Refused as `add_endpoint`."""
-        member = find_member(self._reader.state.members.all, self._member or "")
+        member = find_present_member(self._reader.state.members.all, self._member or "")
         made = endpoints.add_endpoint(
             self._office, OPERATOR, member.id, url, kinds=events, note=note, reach=self._reach
         )

@@ -15,6 +15,7 @@ from carnet.ledger.network import NETWORK_NAME, Fork, Founder, Genesis
 from carnet.ledger.rules.default import CLASS_OF_KIND, default_accreditations, default_rules
 from carnet.ledger.rules.document import Rules, compute_kind_line
 from carnet.ledger.rules.members import NODE_KIND, Key, Member, compute_enrolment
+from carnet.ledger.state import State
 from carnet.node.home import Home, write_private
 from carnet.node.keyring import KeyRing, RandomBytes, save_key_ring
 from carnet.node.lock import WriterLock
@@ -75,6 +76,12 @@ def check_network_name(name: str) -> None:
         raise Refused(
             Reason.VALUE_OUT_OF_RANGE, "a network's name is made of a-z, 0-9, dots and dashes, 63 at most", name=name
         )
+
+
+def check_name_is_free(state: State, name: str) -> None:
+    """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name."""
+    if any(member.name == name and member.retired is None for member in state.members.all):
+        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
 
 
 def check_member(name: str, kind: str) -> None:

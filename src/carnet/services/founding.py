@@ -122,6 +122,16 @@ def get_operator(writer: Writing, chosen: str | None = None) -> Member:
     raise Refused(Reason.UNKNOWN_MEMBER, "this node keeps no member's key: enrol one with `carnet member add`")
 
 
+def find_present_member(members: tuple[Member, ...], text: str) -> Member:
+    """As `find_member`, of those that have not left: nobody gets in any more in the name of another. Raises
+    Refused(UNKNOWN_MEMBER, MEMBER_RETIRED)."""
+    found = find_member(members, text)
+    if found.retired is not None:
+        saying = f"{found.name} has left the network: nobody and nothing acts for it any more"
+        raise Refused(Reason.MEMBER_RETIRED, saying, member=found.name)
+    return found
+
+
 def find_member(members: tuple[Member, ...], text: str) -> Member:
     """The one member with this id, beginning of an id (at least 6 digits) or name. Raises Refused(UNKNOWN_MEMBER)."""
     wanted = text.strip().casefold()

@@ -15,7 +15,7 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.rules.members import NODE_KIND, Key, Member
 from carnet.ledger.state import State
 from carnet.node.acts import AccreditMember, AddKey, EnrolMember, RetireMember
-from carnet.node.found import check_member
+from carnet.node.found import check_member, check_name_is_free
 from carnet.services.founding import find_member
 from carnet.services.signing import ENROLMENT
 from carnet.types import Basis, Custody, KeyRole
@@ -59,12 +59,6 @@ def plan_enrolment_by_file(state: State, name: str, kind: str, enrolment: bytes)
     check_name_is_free(state, name)
     check_member(name, kind)
     return EnrolMember(member_id, name, kind, key)
-
-
-def check_name_is_free(state: State, name: str) -> None:
-    """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name."""
-    if any(member.name == name and member.retired is None for member in state.members.all):
-        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
 
 
 def parse_own_key(text: str) -> Key:

@@ -27,7 +27,7 @@ from carnet.ledger.rules.members import Accreditation, Key, Member
 from carnet.ledger.transition import Logged
 from carnet.node.census import make_census
 from carnet.node.erased import is_census_owed
-from carnet.node.found import check_member, enrol_key
+from carnet.node.found import check_member, check_name_is_free, enrol_key
 from carnet.node.heads import ChainHead
 from carnet.node.keyring import Rotation
 from carnet.node.lookup import Kinds
@@ -60,10 +60,17 @@ class Governing(Asking):
         its kind.
 
         Without `key` the node makes one and keeps it (custody node, basis 2). With `key`, an own key that has signed
-        its enrolment for `member_id`, the node never sees the secret (custody own, basis 1).
+        its enrolment for `member_id`, the node never sees the secret (custody own, basis 1). Raises
+        Refused(MEMBER_EXISTS) for a name that another member has, also if it came a moment before.
         """
         check_member(name, kind)
-        member_id = member_id or self._random_bytes(16)
+        with self._mutex:
+            check_name_is_free(self._book.state, name)
+            return self._enrol(name, kind, accreditations, member_id or self._random_bytes(16), key)
+
+    def _enrol(
+        self, name: str, kind: str, accreditations: Sequence[Accreditation] | None, member_id: bytes, key: Key | None
+    ) -> Member:
         state = self._book.state
         if key is None:
             seed = self._random_bytes(32)
@@ -92,13 +99,14 @@ class Governing(Asking):
     def revoke_key(self, member: bytes, digest: bytes, disputed_since: int | None = None) -> None:
         """End a key from now on; what it signed since a log index is disputed. Raises Refused(KEY_IN_USE) for the key
         that this node seals with."""
-        if digest == self._node.digest:
-            raise Refused(
-                Reason.KEY_IN_USE,
-                "the node seals with this key: replace it with `carnet keys rotate node`, which revokes it too",
-                key=digest.hex(),
-            )
-        self.run(RevokeKey(member, digest, disputed_since))
+        with self._mutex:
+            if digest == self._node.digest:
+                raise Refused(
+                    Reason.KEY_IN_USE,
+                    "the node seals with this key: replace it with `carnet keys rotate node`, which revokes it too",
+                    key=digest.hex(),
+                )
+            self.run(RevokeKey(member, digest, disputed_since))
 
     def rotate_key(self, member: bytes, old: bytes, disputed_since: int | None = None) -> Key:
         """Replace a key that this node keeps, or should keep: a new one is listed, the old one is revoked.

@@ -16,9 +16,8 @@ from carnet.ledger.rules.members import Accreditation, Member
 from carnet.ledger.state import State
 from carnet.ledger.transition import apply
 from carnet.node.acts import AccreditMember, AddKey, EnrolMember, RetireMember, RevokeKey, RotateKey
-from carnet.node.found import check_member
+from carnet.node.found import check_member, check_name_is_free
 from carnet.node.rotation import check_may_retire, check_may_rotate, get_node_key
-from carnet.services.members import check_name_is_free
 from carnet.types import MemberId
 
 
