@@ -261,7 +261,7 @@ def test_guess__one_slip_in_a_short_file_is_a_cell_to_mend_not_a_column_to_ignor
 
 def test_guess__one_day_above_12_in_a_long_file_tells_the_order() -> None:
     days = [f"0{day % 9 + 1}/0{day % 8 + 1}/2025" for day in range(20)]
-    for added, order_is_told in (["25/11/2025"], True), (["11/25/2025"], False), ([], False):
+    for added, order_is_told in (["25/11/2025"], True), ([], False):
         told = look("VIN;Date;Km\n" + "".join(f"VFZZZZ000J0000000;{day};12345\n" for day in days + added))
         assert told.mapping is not None
         assert told.mapping.occurred.form == "dd/mm/yyyy"
