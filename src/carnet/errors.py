@@ -144,6 +144,7 @@ class Reason(StrEnum):
     APPROVAL_OUTDATED = "approval_outdated"
     SECOND_OPERATOR_NEEDED = "second_operator_needed"
     CONTRAST_TOO_LOW = "contrast_too_low"
+    PROOF_TOO_LARGE = "proof_too_large"
 
 
 class CarnetError(Exception):

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from carnet.errors import Reason, Refused
+from carnet.proof.assemble import Selection
 from carnet.proof.verify import Asked, verify_bundle
 from carnet.tlog.policy import parse_policy
 from tests.proof.javascript import make_job, run_batch
 from tests.shared import ROOT
-from tests.vectors import DIRECTORY, SCENARIOS, answer, to_document
+from tests.vectors import DIRECTORY, SCENARIOS, answer, scene, to_document
 
 SPEC = ROOT / "docs" / "spec" / "5-verify.md"
 
@@ -120,3 +122,17 @@ def test_specification__every_clause_has_a_vector() -> None:
     # 5.11 is the command line of both verifiers: test_javascript.py and tests/cli run it.
     # 1.6 is the tag of every hashed structure: bytes.json spells one for each of them.
     assert clauses - covered == {"5.11", "1.6"}
+
+
+def test_assemble__refused_proof_too_large__for_what_no_verifier_reads() -> None:
+    """Commas within texts count too (5.3.1): a few entries full of them would have every proof of a passport called
+    altered."""
+    set_ = scene(is_lax=True, readings=1)
+    parts = [{"label": "," * 200, "reference": "," * 64, "serial": "," * 64}] * 200
+    for _ in range(32):
+        set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", {"parts": parts}, validate=False)
+    with pytest.raises(Refused) as caught:
+        set_.world.bundle(set_.chain)
+    assert caught.value.reason is Reason.PROOF_TOO_LARGE
+    less = set_.world.bundle(set_.chain, Selection(is_shown=lambda seq, kind: seq < 20))
+    assert verify_bundle(less, None, set_.world.at).integrity.state == "ok"

@@ -58,6 +58,7 @@ NEXT_STEPS: dict[str, str] = {
     Reason.URL_NOT_ALLOWED: "Give an https address of the open network; CARNET_WEBHOOK_NETWORKS allows a private one.",
     Reason.UNKNOWN_APPROVAL: "`carnet approval list` shows the requests.",
     Reason.UNKNOWN_CONTEST: "`carnet claim contests` shows those that are open.",
+    Reason.PROOF_TOO_LARGE: "Show less of it: `carnet export PASSPORT --only KIND`, or `--fields NAME`.",
     Reason.TOO_MANY_KEYS: "Revoke one first: `carnet client revoke CLIENT KEY`.",
     Reason.NOTHING_SEALED: "Import something first: `carnet import histovec FILE`.",
     Reason.BACKUP_ALTERED: "Fetch another copy of it, or take an older one: nothing was restored from this one.",

@@ -13,10 +13,10 @@ from typing import cast
 from msgspec import Raw
 
 from carnet.encoding import encode_trusted
-from carnet.errors import InvariantBroken, Reason, Refused
+from carnet.errors import Reason, Refused
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import get_author, parse_statement
-from carnet.proof.bundle import MAX_BUNDLE_BYTES, VERSION
+from carnet.proof.bundle import VERSION, find_excess
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, OpenedEntry, PlacedLink, ProofSource, SignedTogether
 from carnet.tlog.joint import join
@@ -46,8 +46,7 @@ def assemble_bundle(
 
     An erased entry is hidden, and judged where it targets a shown one.
 
-    Raises InvariantBroken if the bundle would be larger than a verifier
-    reads.
+    Raises Refused(PROOF_TOO_LARGE) if the bundle would be larger than a verifier reads.
     """
     shared = shared or Shared(source)
     size, note = shared.checkpoint()
@@ -82,8 +81,9 @@ def assemble_bundle(
             "tip": draft.tip,
         }
     )
-    if len(bundle) > MAX_BUNDLE_BYTES:
-        raise InvariantBroken(f"a bundle of {len(bundle):,} bytes: show fewer entries")
+    excess = find_excess(bundle)
+    if excess is not None:
+        raise Refused(Reason.PROOF_TOO_LARGE, f"no verifier would read this proof ({excess}): show fewer entries")
     return bundle
 
 

@@ -57,12 +57,9 @@ class UnknownVersion(Unverified):
 def read_bundle(data: bytes, memory: Memory | None = None) -> Bundle:
     """The parts of a bundle. Raises Unverified: `too_large`, `not_canonical`, `malformed`, or UnknownVersion. Spec:
     5.3. `memory` knows parts of earlier ones again."""
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_BYTES:,} bytes, this file has {len(data):,}")
-    # Each value begins the document or follows one of these, so their number bounds the memory that decoding takes.
-    # They are bytes themselves: a small bundle cannot hold so many.
-    if len(data) > MAX_BUNDLE_VALUES and sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_BUNDLE_VALUES:
-        raise Unverified("too_large", f"a bundle has at most {MAX_BUNDLE_VALUES:,} values")
+    excess = find_excess(data)
+    if excess is not None:
+        raise Unverified("too_large", excess)
     try:
         return _read(data, memory)
     except (msgspec.DecodeError, UnicodeError, RecursionError, Refused, Unverified) as error:
@@ -73,6 +70,17 @@ def read_bundle(data: bytes, memory: Memory | None = None) -> Bundle:
     if isinstance(version, str) and version.startswith("proof/") and version != VERSION:
         raise UnknownVersion("unknown_version", f"this verifier knows {VERSION}, not {version!a}")
     raise Unverified("malformed", why)
+
+
+def find_excess(data: bytes) -> str | None:
+    """In what a bundle is larger than a verifier reads, if it is. Spec: 5.3.1."""
+    if len(data) > MAX_BUNDLE_BYTES:
+        return f"a bundle has at most {MAX_BUNDLE_BYTES:,} bytes, this one has {len(data):,}"
+    # Each value begins the document or follows one of these, so their number bounds the memory that decoding takes.
+    # They are bytes themselves: a small bundle cannot hold so many.
+    if len(data) > MAX_BUNDLE_VALUES and sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_BUNDLE_VALUES:
+        return f"a bundle has at most {MAX_BUNDLE_VALUES:,} values"
+    return None
 
 
 def _reader(record: type[T]) -> Callable[[bytes], T]:

@@ -76,7 +76,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
             Reason.TARGET_IS_OPENING, Reason.WRONG_MARK, Reason.NOT_ALIAS, Reason.ELSEWHERE_NOT_ALLOWED,
             Reason.BAD_SIGNATURE, Reason.FIELDS_MISMATCH, Reason.UNKNOWN_CLASS, Reason.NOT_ENOUGH_ENDORSEMENTS,
             Reason.RECORD_TOO_LARGE, Reason.BACKUP_ALTERED, Reason.IDEMPOTENCY_KEY_REUSED, Reason.CODE_NOT_VALID,
-            Reason.URL_NOT_ALLOWED, Reason.CONTRAST_TOO_LOW,
+            Reason.URL_NOT_ALLOWED, Reason.CONTRAST_TOO_LOW, Reason.PROOF_TOO_LARGE,
         ),
         422,
     ),

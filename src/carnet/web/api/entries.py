@@ -215,7 +215,9 @@ async def list_metadata(
 
 @get(
     "/passports/{passport:str}/entries/{entry:str}",
-    opt=promise(READERS, Contract(TAG, answer=EntryWithProof, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    opt=promise(
+        READERS, Contract(TAG, answer=EntryWithProof, refusals=(*UNSEEN, Reason.NOTHING_SEALED, Reason.PROOF_TOO_LARGE))
+    ),
     sync_to_thread=True,
 )
 def get_entry(
@@ -417,7 +419,9 @@ def _take_submission(desk: Desk, principal: Principal, data: bytes) -> Response[
 
 @get(
     "/passports/{passport:str}/proof",
-    opt=promise(READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    opt=promise(
+        READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED, Reason.PROOF_TOO_LARGE))
+    ),
     sync_to_thread=True,
 )
 def get_passport_proof(desk: TheDesk, principal: ThePrincipal, passport: FromPath[str]) -> Response[bytes]:
@@ -427,7 +431,9 @@ def get_passport_proof(desk: TheDesk, principal: ThePrincipal, passport: FromPat
 
 @get(
     "/passports/{passport:str}/entries/{entry:str}/proof",
-    opt=promise(READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED))),
+    opt=promise(
+        READERS, Contract("Proofs", media=PROOF, refusals=(*UNSEEN, Reason.NOTHING_SEALED, Reason.PROOF_TOO_LARGE))
+    ),
     sync_to_thread=True,
 )
 def get_entry_proof(

@@ -186,5 +186,6 @@ PLAIN: Final[dict[Reason, str]] = {
     Reason.APPROVAL_OUTDATED: "What this request would replace has changed meanwhile: look at it, and ask again.",
     Reason.SECOND_OPERATOR_NEEDED: "Whoever asked does not approve it too: another operator decides.",
     Reason.CONTRAST_TOO_LOW: "These two colours are too near to each other to be read by everybody.",
+    Reason.PROOF_TOO_LARGE: "This proof would be larger than anybody can check: prove single entries.",
 }
 """Reason → what a person is told who sees no more of it."""
