@@ -49,6 +49,7 @@ def init(
     copy of it where you keep such things.
     """
     from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.node.keyring import is_under_passphrase
     from carnet.services.founding import check_store_url, found
     from carnet.vault.store import describe_address
 
@@ -77,7 +78,11 @@ def init(
             ("network", founded.network),
             ("operator", f"{member.name} ({member.kind}), id {member.id.hex()}"),
             *([("store", describe_address(session.home.address))] if store_url else []),
-            ("keys", f"{session.home.keys}" + (" (under the passphrase)" if passphrase_file else " (mode 0600)")),
+            (
+                "keys",
+                f"{session.home.keys}"
+                + (" (under the passphrase)" if is_under_passphrase(session.home.keys) else " (mode 0600)"),
+            ),
         )
     )
     terminal.say("")

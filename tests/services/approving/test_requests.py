@@ -244,6 +244,16 @@ def test_operator__is_invited_by_two_and_the_link_is_shown_once(ground: Ground) 
         take_link(ground.office, first, asked.public_id)
 
 
+def test_list__what_waits_is_never_behind_what_is_decided(ground: Ground) -> None:
+    first, second = ground.operators
+    waits = ask(ground.office, ground.writer, first, InviteOperator())
+    for _ in range(3):
+        withdraw(ground.office, second, ask(ground.office, ground.writer, second, InviteOperator()).public_id)
+    listed = list_approvals(ground.office, first, limit=2)
+    assert [one.state for one in listed] == ["open", "withdrawn"]
+    assert listed[0].id == waits.id
+
+
 def test_changes__say_what_would_be_otherwise(ground: Ground) -> None:
     member = ground.enrol()
     before = ground.writer.state.members.get(member)
