@@ -24,11 +24,19 @@ from carnet.services.filing.acting import certify
 from carnet.services.filing.records import KEPT_MS, WAITS_MS, Counts, Files, Job, Wish, cut_torn_line, read_lines
 from carnet.services.filing.taking import take
 from carnet.services.filing.watching import MAX_TRIES, TAKER, Watcher
+from carnet.services.founding import now_ms
 from tests.cli.run import make_inspection, make_line
 from tests.node.door import open_door
 from tests.node.home import TestNode, make_node
 
 PATIENCE_S = 60.0
+
+
+def make_present(path: Path) -> TestNode:
+    """A node whose clock shows the machine's time, as those who take files in do."""
+    node = make_node(path)
+    node.clock.now = now_ms()
+    return node
 
 
 def make_rows(count: int) -> bytes:
@@ -54,7 +62,7 @@ def state_of(files: Files, job: Job) -> str:
 
 
 def test_watcher__takes_in_what_waits_and_begins_again_what_died(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     home = Home(node.path)
     files = Files(home, node.clock, os.urandom)
     data = make_rows(6_000)
@@ -82,7 +90,7 @@ def test_watcher__takes_in_what_waits_and_begins_again_what_died(tmp_path: Path)
 
 
 def test_watcher__gives_up_a_job_that_always_dies(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         job = send(files, node, make_rows(3))
@@ -99,7 +107,7 @@ def test_watcher__gives_up_a_job_that_always_dies(tmp_path: Path) -> None:
 
 
 def test_purge__removes_what_ended_a_week_ago(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     old, open_one = (
         send(files, node, make_rows(1)),
@@ -116,7 +124,7 @@ def test_purge__removes_what_ended_a_week_ago(tmp_path: Path) -> None:
 
 
 def test_records__are_for_their_owner_alone(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send(files, node, make_rows(1))
     folder = files.root / job.id
@@ -159,7 +167,7 @@ def send_for_review(files: Files, member: bytes, data: bytes) -> Job:
 def test_watcher__a_reviewed_file_killed_at_any_stage_goes_on_without_a_double_entry(
     tmp_path: Path, stage: str
 ) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     home = Home(node.path)
     files = Files(home, node.clock, os.urandom)
     count = 6_000
@@ -194,7 +202,7 @@ def test_watcher__a_reviewed_file_killed_at_any_stage_goes_on_without_a_double_e
 
 def test_watcher__a_large_file_keeps_no_other_members_clerk_waiting(tmp_path: Path) -> None:
     """While one member's file is being sealed, and another of it is read, a second member's is read and sealed."""
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         centre = served.writer.enrol_member("The centre", "inspection_centre")
@@ -216,7 +224,7 @@ def test_watcher__a_large_file_keeps_no_other_members_clerk_waiting(tmp_path: Pa
 
 
 def test_watcher__begins_a_look_at_once_where_somebody_is_at_work(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         watcher = Watcher(node.path, without_signing_keys(served.writer.ring), files).start()
@@ -235,7 +243,7 @@ def test_watcher__begins_a_look_at_once_where_somebody_is_at_work(tmp_path: Path
 
 
 def test_purge__removes_what_waited_a_month(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send_for_review(files, node.operator.id, make_readings(1))
     files.wait(job, Counts(ready=1))
@@ -251,7 +259,7 @@ def test_purge__removes_what_waited_a_month(tmp_path: Path) -> None:
 
 def test_taker__whose_watcher_was_killed_is_left_to_end_its_file(tmp_path: Path) -> None:
     """The next watcher begins a job that runs again. Whoever was at it lives on: two must not be."""
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         ring = without_signing_keys(served.writer.ring)
@@ -274,7 +282,7 @@ def test_taker__whose_watcher_was_killed_is_left_to_end_its_file(tmp_path: Path)
 
 
 def test_end__of_a_job_that_has_ended_stays_as_it_was(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send(files, node, make_rows(1))
     files.cancel(node.operator.id, job.id)
@@ -286,7 +294,7 @@ def test_end__of_a_job_that_has_ended_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_records__are_whole_while_several_change_them(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send(files, node, make_rows(1))
     failures: list[BaseException] = []
@@ -310,7 +318,7 @@ def test_records__are_whole_while_several_change_them(tmp_path: Path) -> None:
 
 
 def test_create__goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     wish, seed = Wish(name="x", format="histovec", size=5), bytes(range(16))
     job = files.create(node.operator.id, "operator", wish, seed)
@@ -321,7 +329,7 @@ def test_create__goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 
 def test_watcher__goes_on_with_a_file_whose_last_part_came_before_a_kill(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         job = send(files, node, make_rows(3))
@@ -339,7 +347,7 @@ def test_watcher__lives_on_when_the_disk_was_full_and_a_record_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("carnet.services.filing.watching.PAUSES_S", 0.05)
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with open_door(node) as served:
         job, damaged = send(files, node, make_rows(3)), send(files, node, make_rows(1))
@@ -359,7 +367,7 @@ def test_watcher__lives_on_when_the_disk_was_full_and_a_record_is_damaged(
 
 
 def test_purge__removes_what_a_kill_has_left_without_a_record(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send(files, node, make_rows(1))
     (files.root / job.id / "job.json").unlink()
@@ -373,7 +381,7 @@ def test_purge__removes_what_a_kill_has_left_without_a_record(tmp_path: Path) ->
 
 
 def test_job__that_was_removed_meanwhile_is_not_found(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     job = send(files, node, make_rows(1))
     shutil.rmtree(files.root / job.id)
@@ -406,7 +414,7 @@ def test_cut_torn_line__leaves_whole_lines(tmp_path: Path, data: bytes, left: by
 
 
 def test_taker__writes_its_receipts_behind_whole_lines(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with node.open() as writer:
         job = files.begin(send(files, node, make_rows(3)))
@@ -419,7 +427,7 @@ def test_taker__writes_its_receipts_behind_whole_lines(tmp_path: Path) -> None:
 
 
 def test_add_part__on_a_full_disk_is_refused_and_goes_on_later(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     data = make_rows(60)
     job = files.create(node.operator.id, "operator", Wish(name="x", format="histovec", size=len(data)))
@@ -440,7 +448,7 @@ def test_add_part__on_a_full_disk_is_refused_and_goes_on_later(tmp_path: Path) -
 
 
 def test_taker__on_a_full_disk_does_not_blame_the_file(tmp_path: Path) -> None:
-    node = make_node(tmp_path)
+    node = make_present(tmp_path)
     files = Files(Home(node.path), node.clock, os.urandom)
     with node.open() as writer:
         job = files.begin(send(files, node, make_rows(3)))

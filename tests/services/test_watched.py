@@ -20,6 +20,7 @@ from carnet.node.home import Home
 from carnet.services.accounts.office import office_at
 from carnet.services.filing.records import Files
 from carnet.services.filing.watching import Watcher
+from carnet.services.founding import now_ms
 from carnet.services.watched.folder import Folder, Taken, watch
 from carnet.services.watched.here import HereDesk
 from carnet.signing import Signer
@@ -78,6 +79,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @contextmanager
 def opening(tmp_path: Path) -> Iterator[Shop]:
     node = make_node(tmp_path / "node")
+    # As those who take files in have it.
+    node.clock.now = now_ms()
     home = Home(node.path)
     files = Files(home, node.clock, os.urandom)
     folder = tmp_path / "out"
