@@ -16,6 +16,7 @@ from carnet.errors import Reason
 from carnet.ledger.rules.members import Member
 from carnet.services.filing.records import MAX_OPEN_JOBS, Files
 from carnet.services.filing.taking import take
+from carnet.services.founding import now_ms
 from carnet.services.guessing import guess_file
 from carnet.web.api.files import get_files
 from tests.cli.run import make_inspection, make_line
@@ -74,6 +75,8 @@ def run(town: WebTown, job: str) -> Any:
     assert found is not None
     running = msgspec.structs.replace(found, state="running")
     files.save(running)
+    # A file is taken in by the machine's clock, and the writer takes nothing that was signed a day ahead of its own.
+    town.service.node.clock.now = max(town.service.node.clock.now, now_ms())
     return take(files, town.service.node.writers[0], running, worker_count=0)
 
 
