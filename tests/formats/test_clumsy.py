@@ -10,11 +10,13 @@ import pytest
 from carnet.errors import Reason
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.guess import Guess, guess, guess_rows
-from carnet.formats.mapping import read_mapped, read_objects
-from carnet.formats.mapping_document import Delimited, read_mapping
+from carnet.formats.guess_plan import make_reading
+from carnet.formats.mapping import RowPlan, read_mapped, read_objects
+from carnet.formats.mapping_document import About, Constant, Delimited, Mapping, Quantity, When, read_mapping
 from carnet.formats.mending import list_cell_faults
-from carnet.formats.rows import Row
+from carnet.formats.rows import Place, Row
 from carnet.formats.table import TableRow
+from carnet.passport.kinds import get_schema
 from tests.formats.streams import NOW, split
 
 VINS = ("WVWZZZ1KZ7P100000", "WVWZZZ1KZ7P100001", "WVWZZZ1KZ7P100002")
@@ -34,6 +36,20 @@ def odometer(found: Guess) -> tuple[str, str | None]:
     assert found.mapping is not None
     assert found.mapping.odometer is not None
     return found.mapping.odometer.column, found.mapping.odometer.unit
+
+
+NEEDED = {
+    "vehicle.contract/1": tuple(
+        Constant(field=field, value=value)
+        for field, value in {
+            "currency": "EUR",
+            "provider": "Assurance du Pont",
+            "state": "in_force",
+            "type": "insurance",
+        }.items()
+    )
+}
+"""What a kind requires besides."""
 
 
 # ---- kilometres or miles
@@ -265,3 +281,61 @@ def test_read__a_word_at_the_foot_is_no_chassis_number() -> None:
     rows, faults = split(read_mapped([text], found.mapping, NOW))
     assert [row.subject.value for row in rows] == ["VF1R7"]
     assert [(fault.column, fault.rule) for fault in faults] == [("VIN", Reason.INVALID_VIN)]
+
+
+@pytest.mark.parametrize(
+    "kind,field,cell,value",
+    [
+        ("vehicle.identity/1", "power_w", "75", 75_000),
+        ("vehicle.identity/1", "power_w", "75,5 kW", 75_500),
+        ("vehicle.identity/1", "power_w", "75000 W", 75_000),
+        ("vehicle.identity/1", "power_w", "102 ch", None),
+        ("vehicle.identity/1", "displacement_mm3", "1598", 1_598_000),
+        ("vehicle.identity/1", "mass_g_kg", "1250 kg", 1_250),
+        ("vehicle.contract/1", "price_cents", "84", 8_400),
+        ("vehicle.contract/1", "price_cents", "84,50", 8_450),
+        ("vehicle.service/1", "labour_minutes", "90", 90),
+        ("vehicle.service/1", "labour_minutes", "2 h", None),
+    ],
+)
+def test_columns__a_quantity_is_in_the_unit_of_papers(kind: str, field: str, cell: str, value: int | None) -> None:
+    found = look("Date;Nombre", *[f"14/02/2020;{cell}"] * 3)
+    column = found.columns[2]
+    spec = next(spec for spec in get_schema(kind).fields if spec.name == field)
+    reading = make_reading(field, column, spec)
+    assert isinstance(reading, Quantity)
+    mapping = Mapping(
+        reader=Delimited(separator=";"),
+        kind=kind,
+        subject=About(scheme="vin", column="VIN"),
+        occurred=When(),
+        odometer=None,
+        fields=(reading, *NEEDED.get(kind, ())),
+    )
+    read = RowPlan(mapping, ["VIN", "Date", "Nombre"], NOW)
+    faults = read.list_faults([VINS[0], "14/02/2020", cell])
+    assert [(name, refused.reason) for name, refused in faults] == (
+        [] if value is not None else [("Nombre", Reason.WRONG_TYPE)]
+    )
+    if value is not None:
+        item = read.make(Place(2, 1), [VINS[0], "14/02/2020", cell], b"")
+        assert isinstance(item, Row), item
+        assert item.fields[field] == value
+
+
+# ---- the same file again
+
+
+def test_read__a_row_is_the_same_when_its_columns_were_moved() -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    texts = (
+        f"VIN;Date;Km;Note\n{VINS[0]};14/02/2020;45003;a\n",
+        f"Km;Note;VIN;Date\n45003;a;{VINS[0]};14/02/2020\n",
+        f'"Km" ; "Note";VIN;Date\n45003 ;a;"{VINS[0]}";14/02/2020\n'.replace('"Km" ; "Note"', "Km ; Note"),
+    )
+    rows = [split(read_mapped([text.encode()], found.mapping, NOW))[0][0] for text in texts]
+    assert len({row.source_bytes for row in rows}) == 1
+    other = f"VIN;Date;Km;Note\n{VINS[0]};14/02/2020;45003;b\n"
+    [changed] = split(read_mapped([other.encode()], found.mapping, NOW))[0]
+    assert changed.source_bytes != rows[0].source_bytes

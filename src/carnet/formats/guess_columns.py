@@ -125,8 +125,11 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
                 return False
 
         return Column(name, "day", 95, form="iso") if _is_enough(_share(said, is_moment), said) else None
-    # A few days above 12 tell the order of all the others.
+    # A few days above 12 tell the order of all the others; a single one among many may be a slip.
     best = [form for form, share in fits.items() if share == max(fits.values())]
+    twin = best[0].replace("mm/dd", "dd/mm")
+    if len(best) == 1 and twin != best[0] and fits.get(twin, 0.0) >= max(_ENOUGH, fits[best[0]] - 1.5 / len(said)):
+        best = [twin, *best]
     if len(best) == 1:
         return Column(name, "day", 98, form=best[0])
     if all(form.startswith(("dd/mm/yy", "mm/dd/yy")) for form in best):

@@ -85,6 +85,13 @@ _SIGNS: dict[str, tuple[str, ...]] = {
     "mi": ("mi", "mile", "miles"),
     **{unit: (unit,) for unit in ("kg", "w", "wh", "mv", "ppm", "ml", "mah", "pa", "rpm", "s", "m", "c")},
 }
+# The same → how papers write it: kilowatts, cubic centimetres, euros, lambda; and how many of the field's make one.
+_PAPERS: dict[str, tuple[tuple[str, ...], int]] = {
+    "w": (("kw",), 1000),
+    "mm3": (("cm³", "ccm", "cc"), 1000),
+    "cents": (("eur", "chf", "gbp"), 100),
+    "permille": ((), 1000),
+}
 _RESULT_WORDS = {
     **dict.fromkeys(("pass", "passed", "p"), "PASSED"),
     **dict.fromkeys(("fail", "failed", "f"), "FAILED"),
@@ -302,11 +309,7 @@ def make_reading(field: str, column: Column, spec: object) -> Reading | None:
     if isinstance(spec, ClockSpec):
         return Words(field=field, column=column.name, empty=column.empty) if column.sort == "clock" else None
     if isinstance(spec, IntegerSpec):
-        number = column.number
-        if number is not None and number.suffix not in _SIGNS.get(field.rpartition("_")[2], ()):
-            # What is written behind the numbers is another unit: hours are no minutes.
-            number = Number(decimal=number.decimal, group=number.group)
-        return None if number is None else Quantity(field=field, column=column.name, number=number)
+        return _make_quantity(field, column)
     if isinstance(spec, FlagSpec):
         return _make_flag(field, column)
     return Words(field=field, column=column.name, empty=column.empty) if column.sort != "blank" else None
@@ -321,6 +324,22 @@ def _make_choice(field: str, column: Column, spec: ChoiceSpec) -> Reading | None
     values = {word: _RESULT_WORDS.get(word.lower(), word) for word in column.words}
     is_known = all(value in spec.choices or (spec.national and ":" in value) for value in values.values())
     return Choice(field=field, column=column.name, values=values, empty=column.empty) if is_known else None
+
+
+def _make_quantity(field: str, column: Column) -> Reading | None:
+    """A whole number of the field's unit. What is written behind the numbers is that unit, or the one of papers, or the
+    cells are faulty: hours are no minutes. Bare numbers are in the unit of papers."""
+    number = column.number
+    if number is None:
+        return None
+    last = next((word for word in ("permille", "cents", "mm3", "w") if word in field.split("_")), "")
+    signs, factor = _PAPERS.get(last, ((), 1))
+    if number.suffix is not None and number.suffix not in signs:
+        if number.suffix in _SIGNS.get(field.rpartition("_")[2], ()):
+            factor = 1
+        else:
+            number = Number(decimal=number.decimal, group=number.group)
+    return Quantity(field=field, column=column.name, number=number, factor=factor, empty=column.empty)
 
 
 def _make_flag(field: str, column: Column) -> Reading | None:

@@ -241,7 +241,9 @@ class RowPlan:
             self._columns["plate"] = mapping.plate.column
         self._columns["occurred"] = mapping.occurred.column or "occurred"
         # The same row of the same columns is the same, whatever the mapping made of it; another kind is another entry.
-        self._prefix = msgspec.json.encode(["mapping", mapping.kind, columns])
+        # Columns that were moved, and blanks around a cell, are no other row.
+        self._order = sorted(range(len(columns)), key=columns.__getitem__)
+        self._prefix = msgspec.json.encode(["mapping", mapping.kind, [columns[at] for at in self._order]])
 
     def mend(self, cells: Sequence[Cell], mends: Object[str, str]) -> list[Cell]:
         """The cells of a row with those that a person wrote instead; of a column that is not here, nothing."""
@@ -328,7 +330,9 @@ class RowPlan:
         except Refused as refused:
             return self._refuse(place, field, refused, raw)
         source = self._prefix + msgspec.json.encode(
-            cells if isinstance(raw, bytes) else raw, enc_hook=str, order="sorted"
+            [(cells[at] or "").strip() for at in self._order] if isinstance(raw, bytes) else raw,
+            enc_hook=str,
+            order="sorted",
         )
         return Row(place.line, place.row, subject, self._kind, values, source, plate, place.origin)
 
