@@ -359,11 +359,14 @@ def test_passkeys__several_and_never_none(ground: Ground) -> None:
     person, stranger = ground.join(), ground.join()
     principal, phone = person.principal, Authenticator(SITE)
     first = list_passkeys(ground.office, principal)[0]
-    refuse(Reason.LAST_PASSKEY, remove_passkey, ground.office, principal, first.id)
+    refuse(Reason.LAST_PASSKEY, remove_passkey, ground.office, principal, first.id, person.token)
     finish_add(ground.office, SITE, principal, phone.create(begin_add(ground.office, SITE, principal)), "My phone")
     assert [one.name for one in list_passkeys(ground.office, principal)] == ["Firefox on Linux", "My phone"]
-    refuse(Reason.UNKNOWN_ACCOUNT, remove_passkey, ground.office, stranger.principal, first.id)
-    remove_passkey(ground.office, principal, first.id)
+    refuse(Reason.UNKNOWN_ACCOUNT, remove_passkey, ground.office, stranger.principal, first.id, stranger.token)
+    thief = person.sign_in()
+    remove_passkey(ground.office, principal, first.id, person.token)
+    assert find_principal(ground.office, thief) is None
+    assert find_principal(ground.office, person.token) is not None
     refuse(Reason.SIGN_IN_FAILED, person.sign_in)
     person.authenticator = phone
     assert find_principal(ground.office, person.sign_in()) is not None
@@ -473,7 +476,7 @@ def test_sign_in__refused_sign_in_failed__with_a_passkey_that_is_removed_meanwhi
         def look_up(self) -> Iterator[Connection]:
             with super().look_up() as connection:
                 yield connection
-            remove_passkey(ground.office, principal, stolen)
+            remove_passkey(ground.office, principal, stolen, person.token)
 
     with Removing(ground.address) as people:
         refuse(Reason.SIGN_IN_FAILED, finish_sign_in, replace(ground.office, people=people), SITE, VISIT, answer)

@@ -24,7 +24,7 @@ from carnet.services.accounts.invitations import digest_invitation, find_post, n
 from carnet.services.accounts.office import MINUTE_MS, Office, Visit, get_account, name_id
 from carnet.services.accounts.recovery import SignedIn, make_codes
 from carnet.services.accounts.registry import HOLDER, Account, check_name, find_account, insert_account
-from carnet.services.accounts.sessions import begin_session, confirm_session
+from carnet.services.accounts.sessions import begin_session, confirm_session, end_others
 from carnet.services.accounts.throttling import Attempt, count_attempt, forget_attempts
 from carnet.services.principals import Principal
 from carnet.types import Millis
@@ -179,8 +179,9 @@ def list_passkeys(office: Office, principal: Principal) -> Sequence[Passkey]:
     return [Passkey(_name(office, bytes(id_)), name, created, used) for id_, name, created, used in rows]
 
 
-def remove_passkey(office: Office, principal: Principal, passkey: str) -> None:
-    """Remove one of the caller's passkeys, and end what others are signed in with. Raises Refused(LAST_PASSKEY),
+def remove_passkey(office: Office, principal: Principal, passkey: str, token: str) -> None:
+    """Remove one of the caller's passkeys, and end all their sessions but that of `token`: whoever has the phone that
+    was lost is signed in no more. Raises Refused(LAST_PASSKEY),
     UNKNOWN_ACCOUNT if it is none of theirs. The route asks for a confirmation first."""
     account = get_account(principal)
     with office.people.change() as connection:
@@ -191,6 +192,7 @@ def remove_passkey(office: Office, principal: Principal, passkey: str) -> None:
         if len(rows) == 1:
             raise Refused(Reason.LAST_PASSKEY, "this is your last passkey: add another one before you remove it")
         connection.execute("DELETE FROM passkey WHERE id = ?", (wanted[0],))
+        end_others(connection, office, account, token)
         record(connection, office, Action.PASSKEY_REMOVED, name_id("acc", account), member=principal.member)
 
 

@@ -167,13 +167,15 @@ def end_other_sessions(office: Office, principal: Principal, token: str) -> int:
     """End all sessions of the caller's account but this one; how many there were."""
     account = get_account(principal)
     with office.people.change() as connection:
-        ended = int(
-            connection.execute(
-                "DELETE FROM session WHERE account = ? AND digest <> ?", (account, _digest(office, token))
-            ).rowcount
-        )
-        if ended:
-            record(connection, office, Action.SESSION_ENDED, name_id("acc", account), why="others")
+        return end_others(connection, office, account, token)
+
+
+def end_others(connection: Connection, office: Office, account: bytes, token: str) -> int:
+    """The same within a transaction."""
+    query = "DELETE FROM session WHERE account = ? AND digest <> ?"
+    ended = int(connection.execute(query, (account, _digest(office, token))).rowcount)
+    if ended:
+        record(connection, office, Action.SESSION_ENDED, name_id("acc", account), why="others")
     return ended
 
 

@@ -82,7 +82,7 @@ def remove_one_passkey(
 ) -> Response[str] | Redirect:
     """Remove a passkey, but never the last one."""
     try:
-        remove_passkey(get_office(desk), principal, passkey)
+        remove_passkey(get_office(desk), principal, passkey, find_token(request, desk) or "")
     except Refused as refused:
         if refused.reason is not Reason.LAST_PASSKEY:
             raise
