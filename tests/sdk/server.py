@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from carnet.services.founding import now_ms
 from tests.web.town import WebTown, serving_town
 
 
@@ -28,6 +29,8 @@ def serving_on_socket(path: Path, network: str = "example.org") -> Iterator[Serv
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         with serving_town(path, origin=f"http://127.0.0.1:{port}", port=port, network=network) as town:
+            # Clients sign by the machine's clock, and nothing is taken that was signed a day ahead.
+            town.service.node.clock.now = max(town.service.node.clock.now, now_ms())
             config = uvicorn.Config(town.service.app, log_config=None, access_log=False, lifespan="off")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -21,6 +21,7 @@ from carnet.services.filing.acting import certify, hand_in_signatures
 from carnet.services.filing.reading import SIGNING, Signing
 from carnet.services.filing.records import Files, Job, Wish, iterate_lines
 from carnet.services.filing.taking import take
+from carnet.services.founding import now_ms
 from carnet.signing import Signer
 from carnet.types import Basis, Custody, KeyRole
 from carnet.web.api.files import get_files
@@ -64,6 +65,8 @@ class Garage:
 @pytest.fixture
 def garage(tmp_path: Path) -> Iterator[Garage]:
     with serving_town(tmp_path) as town:
+        # What is prepared for the key says the machine's time, and nothing is taken that was signed a day ahead.
+        town.service.node.clock.now = now_ms()
         town.open()
         writer, signer, id_ = town.service.node.writers[0], Signer(bytes(range(32))), bytes(range(16))
         key = enrol_key(signer, writer.state.net, id_, KeyRole.AUTHOR, Custody.OWN)
@@ -150,10 +153,14 @@ def taking(node: TestNode, files: Files) -> Iterator[None]:
         thread.join(20)
 
 
-def test_file__is_signed_by_a_key_that_never_leaves_the_browser(browser: Browser, tmp_path: Path) -> None:
+def test_file__is_signed_by_a_key_that_never_leaves_the_browser(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_served(tmp_path) as served:
         shop = served.shop
         node = shop.lodge.node
+        # What is prepared for the key says the time of the node, which takes nothing that was signed a day ahead.
+        monkeypatch.setattr("carnet.services.filing.taking.now_ms", node.clock)
         with (
             taking(node, get_files(shop.lodge.desk)),
             visiting(browser, served.street, "other", language="en-GB") as visit,

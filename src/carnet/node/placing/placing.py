@@ -105,7 +105,7 @@ class Placing(Known):
                 "the rules changed since this was prepared: prepare it again",
                 could_retry=True,
             )
-        if prepared.created_ms > self._at + MAX_AHEAD_MS:
+        if not prepared.is_signed_here and prepared.created_ms > self._at + MAX_AHEAD_MS:
             # It is sealed and shown for ever: nobody may say that he signed in the year 287,396.
             raise Refused(
                 Reason.VALUE_OUT_OF_RANGE,
