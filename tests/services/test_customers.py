@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.registry import HOLDER, Post, insert_account
 from carnet.services.accounts.throttling import LIMITS, Attempt, count_attempt
 from carnet.services.claims import claim
 from carnet.services.customer_lists import MAX_BYTES, MAX_ROWS, Customers, read_customers
@@ -42,7 +43,17 @@ def lodge(tmp_path: Path) -> Iterator[Lodge]:
 
 
 def staff(lodge: Lodge, role: Role = Role.CLERK, member: bytes | None = None) -> Principal:
-    return Principal(Standing.STAFF, account=f"acc_{7:032x}", member=member or lodge.node.operator.id, role=role)
+    of = member or lodge.node.operator.id
+    with lodge.office.people.write() as connection:
+        post = Post(Standing.STAFF, of, role)
+        account = insert_account(connection, lodge.office, post, "One of them", lodge.office.random_bytes(32))
+    return Principal(Standing.STAFF, account=account.public_id, member=of, role=role)
+
+
+def add_holder(lodge: Lodge) -> Principal:
+    with lodge.office.people.write() as connection:
+        account = insert_account(connection, lodge.office, HOLDER, "Somebody", lodge.office.random_bytes(32))
+    return Principal(Standing.HOLDER, account.public_id)
 
 
 def find_by(reader: Reader) -> Callable[[str], bytes]:
@@ -131,7 +142,7 @@ def test_invite__makes_codes_that_claim_and_keeps_nothing_of_the_list(lodge: Lod
     (event,) = [one for one in list_events(lodge.office, OPERATOR) if one.action is Action.CUSTOMERS_INVITED]
     assert event.why == "2 of 4"
     with lodge.node.read() as reader:
-        holder = Principal(Standing.HOLDER, account=f"acc_{8:032x}")
+        holder = add_holder(lodge)
         assert claim(lodge.office, reader, holder, VISIT, told["code"][0], known[1]).is_held
     with lodge.office.people.read() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -244,6 +244,7 @@ def test_options__names_every_method_of_an_address(failing: TestService) -> None
     assert (answer.status_code, answer.headers["allow"]) == (204, "GET, OPTIONS, POST")
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("path", ["/v1/echo", "/v1/verifications", "/sign-in"])
 def test_body__cut_off_by_its_sender_is_no_fault_of_ours(
     failing: TestService, path: str, capsys: pytest.CaptureFixture[str]

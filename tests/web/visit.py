@@ -51,6 +51,7 @@ class Visit:
     page: Page
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    has_script: bool = True
 
     def go(self, path: str) -> Response:
         """Open a page of the service."""
@@ -118,7 +119,7 @@ def visiting(
     if who is not None:
         context.add_cookies([{"name": "carnet_session", "value": street.sessions[who], "url": street.address}])
     page = context.new_page()
-    visit = Visit(street, page)
+    visit = Visit(street, page, has_script=javascript)
     page.on("request", lambda request: visit.requests.append(request.url))
     page.on("pageerror", lambda error: visit.complaints.append(str(error)))
     page.on("console", lambda said: _note(visit, said.type, said.text))

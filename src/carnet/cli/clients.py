@@ -148,7 +148,9 @@ def rotate(
     examples=(
         ("One key, by its beginning", f"carnet client revoke {EXAMPLE} ck_live_AbC123"),
         ("The program with all that it has", f"carnet client revoke {EXAMPLE} --all"),
-    )
+    ),
+    # The id of an OAuth key may begin as an option does.
+    context_settings={"ignore_unknown_options": True},
 )
 @click.argument("which", metavar="CLIENT")
 @click.argument("key", required=False)

@@ -30,6 +30,7 @@ from carnet.vault.attachments import (
     measure_files,
     read_file,
 )
+from carnet.vault.disk import explained_disk_errors
 from carnet.vault.people.store import PeopleStore, has_people
 from carnet.vault.store import open_store
 
@@ -101,7 +102,8 @@ def begin_erasing(home: Home, passport: bytes, ids: Sequence[bytes] | None) -> N
     """Note, durably, that the files of entries (by their ids), or all of a passport, go when these are erased: whoever
     is killed in between leaves it to `finish_erasing`."""
     begun = _Begun(passport.hex(), None if ids is None else tuple(own.hex() for own in ids))
-    write_private(home.path / f"{_BEGUN}{os.urandom(8).hex()}", msgspec.json.encode(begun))
+    with explained_disk_errors(home.path):
+        write_private(home.path / f"{_BEGUN}{os.urandom(8).hex()}", msgspec.json.encode(begun))
 
 
 def finish_erasing(home: Home, passphrase: str | None) -> int:
