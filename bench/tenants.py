@@ -37,7 +37,7 @@ FILE_VEHICLES = 1_700 if IS_QUICK else 16_700
 IN_FLIGHT = 64
 TURNS = 150 if IS_QUICK else 600
 PAUSE_S = 0.01
-QUOTA = 600 if IS_QUICK else 3_000
+QUOTA = 200 if IS_QUICK else 1_000
 """Requests in a minute that an operator gives the one that floods, in the last part."""
 
 
