@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from carnet.errors import Reason, Refused
+from carnet.node.door.place import find_place
 from carnet.node.found import found_node
-from carnet.node.home import Home
+from carnet.node.home import OWN_FILES, Home, is_own_file
 from carnet.node.reader import open_reader
+from carnet.vault.people.store import FILE
 from tests.node.conftest import ON_FILE
 from tests.node.home import Clock, Dice, TestNode
 
@@ -51,3 +53,18 @@ def test_found_node__files_are_private(node: TestNode) -> None:
     home = Home(node.path)
     assert home.path.stat().st_mode & 0o777 == 0o700
     assert home.keys.stat().st_mode & 0o777 == 0o600
+
+
+def test_is_own_file__knows_each_that_a_home_names(node: TestNode, tmp_path: Path) -> None:
+    """What a person writes must replace none of them."""
+    home = Home(node.path)
+    named = (home.store, home.store_url, home.keys, home.erasures, home.lock, home.restored, home.last_backup)
+    named += (home.last_drill, home.demo, find_place(home), home.path / FILE)
+    assert {path.name for path in named} == OWN_FILES
+    assert all(is_own_file(path) for path in named)
+    assert is_own_file(home.path / "node.db-wal")
+    link = tmp_path / "elsewhere"
+    link.symlink_to(home.keys)
+    assert is_own_file(link)
+    assert not is_own_file(home.path / "report.csv")
+    assert not is_own_file(tmp_path / "keys.json"), "no node lives there"

@@ -3,39 +3,19 @@ that can be given today, to programs and to addresses that are told. Counted in 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator
 
 from carnet.services.accounts.clients import list_clients
-from carnet.services.accounts.office import Visit as Came
-from carnet.services.accounts.registry import Post, insert_account
-from carnet.services.accounts.sessions import begin_session
-from carnet.services.principals import Role, Standing
 from carnet.services.webhooks.endpoints import list_endpoints
 from tests.services.accounts.ground import OPERATOR
 from tests.web.street import Street
 from tests.web.visit import Visit, visiting
 
-ADMIN = "an admin who gives and takes back"
 HERE = "/organisation"
 NAME = "Night runs"
-
-
-@pytest.fixture
-def admin(street: Street) -> str:
-    """The session of an admin, by the name that a visit takes."""
-    with street.desk.reading() as reader:
-        garage = next(one for one in reader.state.members.all if one.kind == "garage")
-    with street.office.people.write() as connection:
-        post = Post(Standing.STAFF, garage.id, Role.ADMIN)
-        account = insert_account(connection, street.office, post, "The admin", os.urandom(32))
-        street.sessions[ADMIN] = begin_session(
-            connection, street.office, account, Came("127.0.0.1", "a test"), "passkey"
-        )
-    return ADMIN
 
 
 class Clicks:
@@ -55,8 +35,8 @@ class Clicks:
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
-def visit(request: pytest.FixtureRequest, browser: Browser, street: Street, admin: str) -> Iterator[Visit]:
-    with visiting(browser, street, admin, language="en-GB", javascript=request.param) as visit:
+def visit(request: pytest.FixtureRequest, browser: Browser, street: Street) -> Iterator[Visit]:
+    with visiting(browser, street, "admin", language="en-GB", javascript=request.param) as visit:
         yield visit
 
 

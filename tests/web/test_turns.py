@@ -31,6 +31,15 @@ class Street:
         self.tasks += made
         return made
 
+    async def send_many(self, name: bytes, count: int = 20) -> list[asyncio.Task[None]]:
+        """So many, of which those that began at once leave again: the tasks that wait."""
+        made = self.send(name, count)
+        await self.settle()
+        for one in made[:FEW]:
+            one.cancel()
+        await self.settle()
+        return made[FEW:]
+
     async def _ask(self, name: bytes) -> None:
         async with self.turns.taken(name):
             self.at_work.append(name)
@@ -106,24 +115,16 @@ def test_turns__up_to_a_few_in_flight_nobody_waits_and_one_more_waits_for_one_of
 def test_turns__nothing_of_many_begins_while_who_has_few_is_at_work_or_was_a_moment_ago() -> None:
     async def walk() -> None:
         street = Street()
-        (other,) = street.send(b"b")
-        many = street.send(b"a", FEW + 3)
-        await street.settle()
-        for one in many[:FEW]:
-            one.cancel()
-        await street.settle()
+        street.send(b"b")
+        await street.send_many(b"a", FEW + 3)
         # What was left of many is few: it goes on.
         assert street.at_work.count(b"a") == 3
         await street.end()
 
         street.may_go[b"a"].clear()
         street.may_go[b"b"].clear()
-        many = street.send(b"a", 20)
         (other,) = street.send(b"b")
-        await street.settle()
-        for one in many[:FEW]:
-            one.cancel()
-        await street.settle()
+        await street.send_many(b"a")
         assert street.at_work.count(b"a") == 0
         street.may_go[b"b"].set()
         await other
@@ -141,11 +142,7 @@ def test_turns__many_go_on_now_and_then_however_much_those_with_few_have_to_do()
     async def walk() -> None:
         street = Street()
         street.send(b"b")
-        many = street.send(b"a", 20)
-        await street.settle()
-        for one in many[:FEW]:
-            one.cancel()
-        await street.settle()
+        await street.send_many(b"a")
         assert street.at_work.count(b"a") == 0
         street.now += 2 * SLICE_S
         await asyncio.sleep(3 * SLICE_S)
@@ -160,16 +157,12 @@ def test_turns__what_takes_long_keeps_nobody_waiting() -> None:
     async def walk() -> None:
         street = Street()
         street.send(b"b")
-        many = street.send(b"a", 20)
-        await street.settle()
-        for one in many[:FEW]:
-            one.cancel()
-        await street.settle()
+        many = await street.send_many(b"a")
         assert street.at_work == [b"b"]
         street.now += 2 * HASTE_S
         street.may_go[b"a"].set()
         # The clock stands still: none of them goes because a slice is over.
-        await asyncio.wait_for(asyncio.gather(*many[FEW:]), 10)
+        await asyncio.wait_for(asyncio.gather(*many), 10)
         assert street.at_work == [b"b"]
         await street.end()
 

@@ -3,15 +3,9 @@ journey without script."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from playwright.sync_api import Browser
 
-from carnet.services.accounts.office import Visit as Came
-from carnet.services.accounts.registry import Post, insert_account
-from carnet.services.accounts.sessions import begin_session
-from carnet.services.principals import Role, Standing
 from carnet.services.webhooks.endpoints import list_endpoints
 from tests.receivers import answering, receiving
 from tests.services.accounts.ground import OPERATOR
@@ -19,28 +13,12 @@ from tests.web.browser import DESK, NARROW
 from tests.web.street import Street
 from tests.web.visit import visiting
 
-ADMIN = "an admin of a garage"
-
-
-@pytest.fixture
-def admin(street: Street) -> str:
-    """The session of an admin, by the name that a visit takes."""
-    with street.desk.reading() as reader:
-        garage = next(one for one in reader.state.members.all if one.kind == "garage")
-    with street.office.people.write() as connection:
-        post = Post(Standing.STAFF, garage.id, Role.ADMIN)
-        account = insert_account(connection, street.office, post, "The admin", os.urandom(32))
-        street.sessions[ADMIN] = begin_session(
-            connection, street.office, account, Came("127.0.0.1", "a test"), "passkey"
-        )
-    return ADMIN
-
 
 @pytest.mark.parametrize(
     "language, scheme, size", [("fr-FR", "light", DESK), ("en-GB", "dark", NARROW)], ids=["desk", "phone"]
 )
 def test_webhooks__added_tried_and_ended_without_script(
-    browser: Browser, street: Street, admin: str, language: str, scheme: str, size: tuple[int, int]
+    browser: Browser, street: Street, language: str, scheme: str, size: tuple[int, int]
 ) -> None:
     is_french = language == "fr-FR"
 
@@ -49,7 +27,7 @@ def test_webhooks__added_tried_and_ended_without_script(
 
     with receiving(answering(200, body=b"merci")) as receiver:
         how = {"language": language, "scheme": scheme, "size": size}
-        with visiting(browser, street, admin, javascript=False, **how) as visit:  # type: ignore[arg-type]
+        with visiting(browser, street, "admin", javascript=False, **how) as visit:  # type: ignore[arg-type]
             visit.go("/organisation/webhooks")
             visit.page.locator("#f-url").fill(receiver.url)
             visit.page.locator("#f-note").fill("The workshop")
@@ -58,7 +36,7 @@ def test_webhooks__added_tried_and_ended_without_script(
             assert "merci" in visit.page.locator("section", has=visit.page.locator("#tested")).inner_text()
             here = visit.page.url.partition("/test")[0].removeprefix(street.address)
         assert len(receiver.taken) == 1
-        with visiting(browser, street, admin, **how) as visit:  # type: ignore[arg-type]
+        with visiting(browser, street, "admin", **how) as visit:  # type: ignore[arg-type]
             for path in ("/organisation/webhooks", here):
                 assert visit.go(path).status == 200
                 visit.check_shape()
