@@ -22,8 +22,8 @@ from carnet.node.reader import open_reader
 from carnet.node.readers import Readers
 from carnet.node.writer import Writer
 from carnet.services.accounts.office import Office, Visit, open_office
-from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, insert_account
-from carnet.services.accounts.sessions import begin_session
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, get_account_by_id, insert_account
+from carnet.services.accounts.sessions import begin_session, confirm_session, find_principal
 from carnet.services.appending import enrol_speaker
 from carnet.services.claims import issue_code
 from carnet.services.demo_files import SampleFiles, write_sample_files
@@ -68,6 +68,15 @@ class Street:
     def path(self, story: str, section: str = "") -> str:
         """The path of a vehicle's page."""
         return f"/vehicles/pas_{self.passports[story]}{section}"
+
+    def confirm(self, name: str) -> None:
+        """That it is them, as each would confirm on coming back: the street stands for longer than a confirmation does
+        (`web.policy.FRESH_MS`), and a page that asks for it first would make a test depend on those before it."""
+        principal = find_principal(self.office, self.sessions[name])
+        assert principal is not None and principal.account is not None, f"{name} is signed in no more"
+        account = get_account_by_id(self.office, principal.account)
+        with self.office.people.write() as connection:
+            self.sessions[name] = confirm_session(connection, self.office, account, self.sessions[name])
 
     def list_files(self) -> list[str]:
         """The pages of files in each state: one that waits for its cells, one that is sealed, one that cannot be read,

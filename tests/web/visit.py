@@ -117,6 +117,7 @@ def visiting(
     )
     context.set_default_timeout(10_000)
     if who is not None:
+        street.confirm(who)
         context.add_cookies([{"name": "carnet_session", "value": street.sessions[who], "url": street.address}])
     page = context.new_page()
     visit = Visit(street, page, has_script=javascript)
