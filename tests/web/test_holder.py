@@ -362,6 +362,17 @@ def test_shell__keeps_no_page_of_a_person(browser: Browser, street: Street) -> N
         visit.check()
 
 
+def test_verify__speaks_the_language_that_was_chosen_here_not_the_browsers(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, None, language="en-GB") as visit:
+        visit.go("/?lang=fr")
+        visit.find("Vérifier une preuve").first.click()
+        expect(visit.page.locator("h1")).to_have_text("Vérifier une preuve")
+        visit.page.locator("#language").click()
+        expect(visit.page.locator("h1")).to_have_text("Verify a proof")
+        visit.page.reload()
+        expect(visit.page.locator("h1")).to_have_text("Verify a proof")
+
+
 def test_verify__the_server_says_that_it_did_the_checking(browser: Browser, street: Street) -> None:
     with visiting(browser, street, javascript=False) as visit:
         proof = visit.page.context.request.get(street.address + street.path("contested", "/proof")).body()

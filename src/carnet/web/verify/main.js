@@ -156,6 +156,8 @@ function start() {
   document.getElementById("language").addEventListener("click", () => {
     language = language === "fr" ? "en" : "fr";
     memory.set("language", language);
+    // Who came with a language in the address has chosen another one now.
+    if (isLanguage(location.hash.slice(1))) history.replaceState(null, "", `#${language}`);
     state.message = null;
     draw();
   });
