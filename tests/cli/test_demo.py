@@ -11,8 +11,13 @@ import shlex
 import signal
 import subprocess
 import time
+from collections import Counter, deque
+from html import unescape
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 from urllib.request import Request, urlopen
+
+import httpx2
 
 from tests.cli.run import COMMAND, make_env
 from tests.node.home import make_node
@@ -62,6 +67,8 @@ def test_demo__with_a_terminal_serves_what_it_told_until_stopped(tmp_path: Path)
                 text = page.read().decode()
             assert page.status == 200
             assert "<form" in text
+        for link in links:
+            assert _walk(link, main) == [], link
         curl = shlex.split(next(line for line in story.splitlines() if line.strip().startswith("curl")))
         name, _, value = curl[2].partition(": ")
         with urlopen(Request(curl[3], headers={name: value})) as answer:
@@ -91,6 +98,37 @@ def _read_until(descriptor: int, wanted: str, patience_s: float = 120) -> str:
         if select.select([descriptor], [], [], 1)[0]:
             seen += os.read(descriptor, 65_536).decode("utf-8", "replace")
     return seen.replace("\r\n", "\n")
+
+
+def _walk(link: str, descriptor: int) -> list[tuple[int, str, str]]:
+    """Sign in by a link of the demo and follow every link from there on, two of each kind: (status, address, where it
+    stood) of those that lead to no answer."""
+    site, kinds, done, wrong = urlsplit(link).netloc, Counter[str](), set[str](), list[tuple[int, str, str]]()
+    with httpx2.Client(follow_redirects=True, timeout=30) as client:
+        form = re.search(r'<main.*?<form[^>]* action="([^"]*)"(.*?)</form>', client.get(link).text, re.DOTALL)
+        assert form is not None
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[2]))
+        first = client.post(urljoin(link, form[1]), data=hidden)
+        assert first.status_code == 200
+        todo = deque([(str(first.url), link)])
+        while todo:
+            address, whence = todo.popleft()
+            kind = re.sub(r"[0-9a-f]{16,}|(?<=/)[0-9]+|=[^&]*", "", address)
+            if address in done or kinds[kind] == 2:
+                continue
+            done.add(address)
+            kinds[kind] += 1
+            answer = client.get(address)
+            # What is logged on the terminal meanwhile would hold the demo up.
+            while select.select([descriptor], [], [], 0)[0]:
+                os.read(descriptor, 65_536)
+            if answer.status_code >= 400:
+                wrong.append((answer.status_code, address, whence))
+            elif answer.headers["content-type"].startswith("text/html"):
+                found = (urljoin(str(answer.url), unescape(one)) for one in re.findall(r' href="([^"]+)"', answer.text))
+                todo.extend((one.partition("#")[0], address) for one in found if urlsplit(one).netloc == site)
+    assert len(kinds) > 50
+    return wrong
 
 
 def _drain(descriptor: int) -> None:

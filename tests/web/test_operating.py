@@ -24,6 +24,7 @@ from carnet.services.backup import back_up
 from carnet.services.drilling import drill
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.services.signing import enrol_own_key, make_own_key
+from carnet.services.upkeep.jobs import end_job, take_next
 from carnet.services.upkeep.telling import list_telling
 from carnet.services.webhooks.endpoints import add_endpoint
 from carnet.web.policy import FRESH_MS
@@ -228,6 +229,20 @@ def test_upkeep__tells_backups_and_takes_a_census(lodge: Lodge, pair: tuple[Pers
     first.send("/operator/upkeep", "/operator/upkeep/census")
     assert "Proofs can be made" in first.look("/operator/upkeep")
     assert any(event.action is Action.CENSUS_TAKEN for event in list_events(lodge.office, OPERATOR_HERE))
+
+
+def test_upkeep__lists_jobs_that_wait_went_well_or_failed(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    for outcome, state in (({"findings": [], "entries": 7}, "Done"), ({"problem": "disk_full"}, "Failed")):
+        first.send("/operator/upkeep", "/operator/upkeep/jobs", act="check")
+        assert "Waits" in first.look("/operator/upkeep")
+        job = take_next(lodge.office)
+        assert job is not None
+        assert "Is being done" in first.look("/operator/upkeep")
+        end_job(lodge.office, job, outcome, is_good="problem" not in outcome)
+        page = first.look("/operator/upkeep")
+        assert state in page
+        assert ("disk_full" in page) is ("problem" in outcome)
 
 
 def test_quota__is_set_on_the_page_of_a_member(lodge: Lodge, pair: tuple[Person, Person]) -> None:
