@@ -16,6 +16,7 @@ from bench.census import fill_chains
 from bench.figures import IS_QUICK, ROUNDS, Figure, make_figure, middle, open_folder
 from bench.inspections import make_interleaved
 from carnet.node.home import Home
+from carnet.node.pool import look_for_cycles_rarely
 from carnet.node.reader import Reader
 from carnet.proof.assemble import assemble_bundle
 from carnet.proof.memory import Memory
@@ -80,6 +81,8 @@ def _measure(home: Home, chains: list[bytes]) -> list[Figure]:
     checked: dict[str, list[float]] = {"cold": [], "with cached signatures": []}
     bare: list[float] = []
     sizes: list[float] = []
+    # As in a worker of `carnet serve`, whose collector looks for cycles rarely.
+    look_for_cycles_rarely()
     for _ in range(ROUNDS):
         with open_reader(home) as reader:
             policy = parse_policy(reader.get_policy())
