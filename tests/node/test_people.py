@@ -3,8 +3,13 @@ restore."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from carnet.errors import Reason, Refused
@@ -12,7 +17,7 @@ from carnet.node.backup.envelope import Passphrase
 from carnet.node.backup.restore import restore_backup
 from carnet.node.backup.take import take_backup
 from carnet.node.home import Home
-from carnet.node.moving import move_store
+from carnet.node.moving import Moved, move_store
 from carnet.node.people import MOVING, open_people
 from carnet.outbound.addresses import Reach
 from carnet.services.accounts.office import Office, open_office
@@ -22,9 +27,10 @@ from carnet.services.accounts.registry import list_accounts
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.webhooks.endpoints import add_endpoint
 from carnet.services.webhooks.messages import insert_message, list_due, list_messages
-from carnet.vault.people.store import FILE
+from carnet.vault.people.store import FILE, is_moved
 from carnet.vault.people.tables import people
-from tests.node.home import START_MS, TestNode, make_node, new_passport
+from carnet.vault.store import Connection, make_engine, open_address
+from tests.node.home import START_MS, TestNode, change_behind, make_node, new_passport
 from tests.postgres import Cluster
 from tests.services.accounts.authenticator import Authenticator
 from tests.services.accounts.ground import OPERATOR, SITE, VISIT
@@ -177,4 +183,117 @@ def test_move__takes_accounts_there_and_back(tmp_path: Path, postgres: Cluster) 
     office = open_test_office(node.path)
     assert recover(office, VISIT, code).account.name == "Person 11"
     office.people.close()
+    node.close()
+
+
+def test_move__what_is_written_while_it_runs_arrives_or_is_refused(tmp_path: Path, postgres: Cluster) -> None:
+    """A command writes without the writer's lock: there and back, by each way of writing, all the time."""
+    node = make_node(tmp_path)
+    fill(node)
+    home = Home(node.path)
+
+    def move(target: str | None) -> None:
+        move_store(home, target, clock=node.clock, random_bytes=node.dice, command="a test")
+
+    for number, target in enumerate((postgres.make_url(), None, postgres.make_url())):
+        old = open_people(home).store
+        acknowledged: list[bytes] = []
+        refused: list[Refused] = []
+        writing = [
+            threading.Thread(target=write_until_refused, args=(way, bytes((number, kind)), acknowledged, refused))
+            for kind, way in enumerate((old.write, old.change, old.note))
+        ]
+        for thread in writing:
+            thread.start()
+        move(target)
+        for thread in writing:
+            thread.join(20)
+        assert [one.reason for one in refused] == [Reason.STORE_MOVED] * 3
+        assert len(acknowledged) > 3
+        assert old.is_moved()
+        old.close()
+        with open_people(home).store as new, new.read() as connection:
+            found = {bytes(row[0]) for row in connection.execute("SELECT digest FROM seen_once").fetchall()}
+            assert set(acknowledged) <= found
+            assert not new.is_moved()
+
+
+def write_until_refused(
+    way: Callable[[], AbstractContextManager[Connection]], start: bytes, acknowledged: list[bytes], ends: list[Refused]
+) -> None:
+    try:
+        for number in range(100_000):
+            row = start + number.to_bytes(4, "big")
+            with way() as connection:
+                connection.execute("INSERT INTO seen_once VALUES (?, ?)", (row, START_MS))
+            acknowledged.append(row)
+            time.sleep(0.002)
+    except Refused as refused:
+        ends.append(refused)
+
+
+def test_move__killed_after_its_mark_takes_what_people_wrote_since(tmp_path: Path, postgres: Cluster) -> None:
+    """What a kill leaves between both marks, made by hand from a whole move: that of people's store is missing."""
+    node = make_node(tmp_path)
+    fill(node)
+    home, url = Home(node.path), postgres.make_url()
+
+    def move(target: str | None) -> Moved:
+        return move_store(home, target, clock=node.clock, random_bytes=node.dice, command="a test")
+
+    def check_is_finished(target: str | None) -> None:
+        row = f"to {target}".encode()
+        with open_people(home).store as people, people.write() as connection:
+            connection.execute("INSERT INTO seen_once VALUES (?, ?)", (row, START_MS))
+        moved = move(target)
+        assert moved.rows is None
+        with open_people(home).store as people, people.read() as connection:
+            found = connection.execute("SELECT count(*) FROM seen_once WHERE digest = ?", (row,)).fetchone()
+            assert found[0] == 1
+        node.open().close()
+
+    move(url)
+    change_behind(node, "UPDATE writer SET state = 'filling'")
+    home.store_url.unlink()
+    (node.path / "node.db.moved-1").rename(home.store)
+    (node.path / f"{FILE}.moved-1").rename(node.path / FILE)
+    with open_address(node.path / FILE) as old:
+        assert is_moved(old.connection)
+    with closing(make_engine(node.path / FILE, "rw").raw_connection()) as file:
+        file.cursor().execute("PRAGMA user_version = 0")
+    check_is_finished(url)
+    move(None)
+    change_behind(node, "UPDATE writer SET state = 'filling'")
+    home.store.rename(home.moving)
+    (node.path / FILE).rename(node.path / MOVING)
+    home.store_url.write_text(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("COMMENT ON TABLE people_version IS NULL")
+    check_is_finished(None)
+    node.close()
+
+
+def test_open_people__while_a_move_ends_opens_where_they_are(tmp_path: Path, postgres: Cluster) -> None:
+    """The address was read, and is another before the store is opened: nothing is written into a new, empty file."""
+    node = make_node(tmp_path)
+    fill(node)
+    before = read_rows(node.path)
+    url = postgres.make_url()
+
+    class Late(Home):
+        """A home in which a move ends after the first look at its address."""
+
+        looks = 0
+
+        @property
+        def address(self) -> Path | str:
+            found = Home(self.path).address
+            Late.looks += 1
+            if Late.looks == 1:
+                move_store(Home(self.path), url, clock=node.clock, random_bytes=node.dice, command="a test")
+            return found
+
+    with open_people(Late(node.path)).store as people, people.read() as connection:
+        assert connection.execute("SELECT count(*) FROM account").fetchone()[0] == len(before["account"])
+        assert not connection.is_file
     node.close()

@@ -192,3 +192,28 @@ def test_write__on_a_full_disk_is_refused_and_undone(tmp_path: Path) -> None:
         assert caught.value.reason is Reason.DISK_FULL
         with store.write() as connection:
             assert connection.execute("SELECT count(*) FROM seen_once").fetchone()[0] == 0
+
+
+def test_people__refused_store_busy_where_another_process_keeps_the_file_locked(tmp_path: Path) -> None:
+    path = tmp_path / "people.sqlite"
+    with open_people_store(path) as store, open_people_store(path) as other:
+        with store.read() as connection:
+            connection.execute("PRAGMA busy_timeout = 20")
+        with other.write(), pytest.raises(Refused) as caught, store.write():
+            pass
+        assert caught.value.reason is Reason.STORE_BUSY
+        assert caught.value.could_retry
+        assert caught.value.facts["retry_after_s"] == 5
+        assert "fuser people.sqlite" in caught.value.message
+        with store.write() as connection:
+            connection.execute(INSERT, (b"later", 1))
+
+
+def test_people__refused_store_moved_where_the_file_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "people.sqlite"
+    with open_people_store(path) as store:
+        path.unlink()
+        with pytest.raises(Refused) as caught, store.read():
+            pass
+        assert caught.value.reason is Reason.STORE_MOVED
+        assert not path.exists()

@@ -37,7 +37,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
     Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
     Reason.STORE_UNREACHABLE: "Start the server, or see that address and password are right (PGPASSWORD, ~/.pgpass).",
-    Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read.",
+    Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read. If a move was killed, the\n"
+    "  same `carnet move` finishes it; if one ended while this command ran, run it again.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
     "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"

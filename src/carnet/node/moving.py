@@ -1,6 +1,7 @@
 """Moving a node's store from a SQLite file to a PostgreSQL database, or back, while nobody writes.
 
-    settle ─▶ copy every row ─▶ check the copy as `fsck` does ─▶ the old store says where it moved ─▶ the home's address
+    settle ─▶ copy every row ─▶ check the copy as `fsck` does ─▶ copy people's rows, which nobody writes from here on
+      ─▶ the old store says where it moved ─▶ so does that of people ─▶ the home's address
 
 The old store is kept, and never written again: its mark is what a fork would meet. Killed before the mark, nothing has
 happened and the next move begins anew; killed after it, the next move finishes. It refuses to remove an old store.
@@ -22,7 +23,7 @@ from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_node
-from carnet.node.people import copy_people_to, put_people_aside, take_people_in
+from carnet.node.people import finish_people, hand_people_over, put_people_aside, take_people_in
 from carnet.node.restored import check_may_write
 from carnet.node.writer import open_writer
 from carnet.tlog.tree import root_from
@@ -83,17 +84,23 @@ def move_store(
     open_writer(home.path, clock=clock, random_bytes=random_bytes, passphrase=passphrase, command=command).close()
     lock = WriterLock(home.lock, command)
     try:
+        _check_is_still(home, old)
         with open_store(old) as source:
             fence = Fence(source.connection, f"{os.getpid()} {socket.gethostname()} {command}")
             rows = _copy(source.connection, new, progress)
-            copy_people_to(home, new)
             moment = _check_copy(home, source.connection, new, passphrase, progress)
-            _mark(source.connection, fence, new)
+            hand_people_over(home, new, lambda: _mark(source.connection, fence, new))
         return Moved(
             describe_address(old), describe_address(target or home.store), _switch(home, old, new), rows, moment
         )
     finally:
         lock.release()
+
+
+def _check_is_still(home: Home, old: Address) -> None:
+    """Under the lock: another move may have ended since the address was read."""
+    if home.address != old:
+        raise Refused(Reason.NODE_EXISTS, f"another move has just ended: the store is {describe_address(home.address)}")
 
 
 # ---- the copy
@@ -195,6 +202,7 @@ def _finish(home: Home, old: Address, target: str | None, command: str) -> Moved
     new: Address = target or (home.moving if home.moving.exists() else home.store)
     lock = WriterLock(home.lock, command)
     try:
+        _check_is_still(home, old)
         with open_store(old) as source:
             state = get_state(source.connection)
             if not state.startswith(MOVED):
@@ -206,6 +214,7 @@ def _finish(home: Home, old: Address, target: str | None, command: str) -> Moved
                 f"this store was {state}, and that is not the store that is named now",
                 to=state.removeprefix(MOVED),
             )
+        finish_people(home, new)
         return Moved(
             describe_address(old), describe_address(target or home.store), _switch(home, old, new), None, moment
         )

@@ -7,6 +7,7 @@ refuses to know what a session or a claim is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -52,7 +53,13 @@ def open_people(home: Home, passphrase: str | None = None) -> OpenedPeople:
     STORE_UNREACHABLE)."""
     home.finish_founding()
     ring = load_key_ring(home.keys, passphrase)
-    return OpenedPeople(open_people_store(get_people_address(home)), compute_people_key(ring))
+    while True:
+        address = get_people_address(home)
+        store = open_people_store(address)
+        # A move may have ended meanwhile: what was just opened, or made anew, is then the store no more.
+        if get_people_address(home) == address:
+            return OpenedPeople(store, compute_people_key(ring))
+        store.close()
 
 
 def compute_people_key(ring: KeyRing) -> bytes:
@@ -80,6 +87,7 @@ def copy_people(home: Home, scratch: Path) -> IO[bytes] | None:
         check_is_current(source.connection)
         with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
             path = Path(folder) / FILE
+            source.connection.begin_read()
             _copy(source.connection, path)
             return path.open("rb")
 
@@ -101,22 +109,34 @@ def forget_sessions(home: Home) -> None:
 # ---- in a move
 
 
-def copy_people_to(home: Home, new: Address) -> None:
-    """Copy the store of people to where the node's store moves: a database, or a file that waits beside the old
-    one. May be done again."""
-    address = get_people_address(home)
-    target = new if isinstance(new, str) else home.path / MOVING
-    if isinstance(target, str):
-        remove_people(target)
-    else:
-        _unlink(target)
-    if isinstance(address, Path) and not address.exists():
-        return
-    # Brought up to date first: rows are copied between tables of one schema.
-    open_people_store(address).close()
-    with closing(open_address(address)) as source:
-        if has_people(source.connection):
-            _copy(source.connection, target)
+def hand_people_over(home: Home, new: Address, mark: Callable[[], None]) -> None:
+    """Copy the store of people to where the node's store moves: a database, or a file that waits beside the old one.
+    Nobody writes to it meanwhile, nor to what was copied afterwards. Within, once the copy is whole, `mark` says that
+    the node's store has moved.
+
+    Killed before the mark nothing has happened; killed after it, `finish_people` goes on. Raises Refused(STORE_BUSY).
+    """
+    # Made if it is absent, and brought up to date: rows are copied between tables of one schema, and who has an account
+    # made in this moment finds that there is a move.
+    with open_people_store(get_people_address(home)) as old, old.hand_over() as source:
+        _copy(source, _clear_place(home, new))
+        mark()
+
+
+def finish_people(home: Home, new: Address) -> None:
+    """What is missing of `hand_people_over` after a kill: all of it, unless the old store says that it has moved."""
+    with open_people_store(get_people_address(home)) as old:
+        is_done = old.is_moved()
+    if not is_done:
+        hand_people_over(home, new, lambda: None)
+
+
+def _clear_place(home: Home, new: Address) -> Address:
+    if isinstance(new, str):
+        remove_people(new)
+        return new
+    _unlink(home.path / MOVING)
+    return home.path / MOVING
 
 
 def put_people_aside(home: Home) -> None:
@@ -141,11 +161,10 @@ def take_people_in(home: Home) -> None:
 
 
 def _copy(source: Connection, target: Address) -> None:
+    """`source` is within a transaction."""
     with open_people_store(target) as store:
-        source.begin_read()
         with store.write() as connection:
             copy_rows(source, connection, tables=people)
-        source.commit()
         _settle(store)
 
 

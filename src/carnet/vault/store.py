@@ -25,6 +25,9 @@ SCHEMA_VERSION: Final = "0005"
 """The newest migration in `migrations/versions`."""
 
 PAGE_BYTES: Final = 8192
+_LOCKED: Final = (5, 6)
+"""SQLite's primary result codes BUSY and LOCKED."""
+
 MINIMUM_SQLITE: Final = (3, 51, 3)
 """Older ones can corrupt the write-ahead log when it is reset (SQLite's own release notes, 3.51.3)."""
 
@@ -65,6 +68,21 @@ Error: Final = (sqlite.Error, PostgresError)
 def make_lost(error: BaseException) -> Refused:
     """What is said where a connection was lost amid the work: another one may find the server again."""
     return Refused(Reason.STORE_UNREACHABLE, str(error), could_retry=True, retry_after_s=1)
+
+
+def find_busy(error: BaseException, name: str) -> Refused | None:
+    """Refused(STORE_BUSY) for the error of SQLite that another process keeps the file `name` locked; None for any
+    other."""
+    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None) or 0
+    if code & 0xFF not in _LOCKED:
+        return None
+    return Refused(
+        Reason.STORE_BUSY,
+        f"another process has kept {name} locked for too long: try again in a moment; if it stays so, find that process"
+        f" (`fuser {name}`) and end it",
+        could_retry=True,
+        retry_after_s=5,
+    )
 
 
 class Connection(Protocol):
@@ -288,7 +306,7 @@ def open_store(address: Address, *, is_read_only: bool = False, is_guarded: bool
         raise
     except Exception as error:
         engine.dispose()
-        refused = explain_disk_error(error, path.parent)
+        refused = find_busy(error, path.name) or explain_disk_error(error, path.parent)
         raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}")) from error
     if version != SCHEMA_VERSION:
         engine.dispose()

@@ -31,7 +31,8 @@ _TODO = {
     " again; it checks the store before it writes",
     Reason.WRITER_AWAY.value: "the writer's process does not answer: if it stays so, start the service again",
     Reason.STORE_UNREACHABLE.value: "see that the store's server, or its disk, can be reached",
-    Reason.STORE_BUSY.value: "all connections to the database are at work: allow more (`--database-requests`)",
+    Reason.STORE_BUSY.value: "all connections to the database are at work: allow more (`--database-requests`); or"
+    " another process keeps a file of the home locked: end it",
 }
 """What to do next, by what is wrong."""
 

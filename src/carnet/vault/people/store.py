@@ -21,7 +21,17 @@ from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 from carnet.vault.gate import Gate, get_gate
 from carnet.vault.people.tables import people
-from carnet.vault.store import Address, Connection, Error, Store, make_engine, make_lost, migrate, open_engine
+from carnet.vault.store import (
+    Address,
+    Connection,
+    Error,
+    Store,
+    find_busy,
+    make_engine,
+    make_lost,
+    migrate,
+    open_engine,
+)
 from carnet.vault.waiting import WouldWaitError, at_end_of_turn, check_may_wait, find_loop, may_wait
 
 PEOPLE_VERSION: Final = "0004"
@@ -31,6 +41,15 @@ FILE: Final = "people.sqlite"
 
 _SCRIPTS: Final = "carnet.vault.people:migrations"
 _WRITE_LOCK: Final = 0x70656F_706C65_00
+_HERE_LOCK: Final = 0x70656F_706C65_01
+"""Shared by whoever writes beside others, and had alone by a move."""
+
+# A mark that is read before each write and changes no table: an older program's schema stays what it is.
+_SET_MOVED: Final = ("PRAGMA user_version = 1", "COMMENT ON TABLE people_version IS 'moved'")
+_IS_MOVED: Final = (
+    "PRAGMA user_version",
+    "SELECT coalesce(obj_description(to_regclass('people_version'), 'pg_class') = 'moved', false)",
+)
 _READ_VERSION: Final = "SELECT version_num FROM people_version"
 
 
@@ -39,7 +58,8 @@ class PeopleStore:
     the gate of the process lets in. For any thread.
 
     Whoever asks for one may be refused: STORE_BUSY, or STORE_UNREACHABLE where the server is gone, also amid the work;
-    DISK_FULL or DISK_FAILED where a file cannot be written.
+    DISK_FULL or DISK_FAILED where a file cannot be written. Whoever writes: STORE_MOVED where a move took all of it
+    elsewhere.
     """
 
     def __init__(self, address: Address, *, is_guarded: bool = False) -> None:
@@ -90,6 +110,8 @@ class PeopleStore:
                 connection.begin_write()
                 if not connection.is_file:
                     connection.execute("SET LOCAL synchronous_commit = off")
+                    connection.execute("SELECT pg_advisory_xact_lock_shared(?)", (_HERE_LOCK,))
+                _check_is_here(connection)
                 yield connection
                 connection.commit()
             except BaseException:
@@ -98,6 +120,17 @@ class PeopleStore:
             finally:
                 if connection.is_file:
                     connection.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
+    def hand_over(self) -> Iterator[Connection]:
+        """As `write`, for a move: when the block has ended, nothing is written here ever again."""
+        with self._borrow() as connection, _as_node(connection):
+            yield from _hand_over(connection)
+
+    def is_moved(self) -> bool:
+        """Whether a move took all of it elsewhere."""
+        with self.look_up() as connection:
+            return is_moved(connection)
 
     def close(self) -> None:
         """Close every idle connection; one that is at work is closed by whoever has it. Idempotent."""
@@ -122,7 +155,7 @@ class PeopleStore:
             yield from self._lend()
 
     def _lend(self) -> Iterator[Connection]:
-        store = self._find_idle() or _connect(self._address, is_guarded=self._is_guarded)
+        store = self._find_idle() or self._open()
         try:
             yield store.connection
         except Error as error:
@@ -131,7 +164,7 @@ class PeopleStore:
             store.close()
             if is_lost:
                 raise make_lost(error) from error
-            refused = None if isinstance(self._address, str) else explain_disk_error(error, self._address.parent)
+            refused = None if isinstance(self._address, str) else _explain(error, self._address)
             if refused is not None:
                 raise refused from error
             raise
@@ -166,6 +199,16 @@ class PeopleStore:
                 turn.store.close()
             self._turn = None
             raise WouldWaitError from None
+
+    def _open(self) -> Store:
+        try:
+            return _connect(self._address, is_guarded=self._is_guarded)
+        except Error as error:
+            if isinstance(self._address, str):
+                raise
+            if not self._address.exists():
+                raise Refused(Reason.STORE_MOVED, f"{self._address.name} is not in its home any more") from error
+            raise (_explain(error, self._address) or error) from error
 
     def _find_idle(self) -> Store | None:
         while True:
@@ -267,7 +310,7 @@ def _upgrade_file(path: Path) -> str:
     except Refused:
         raise
     except Exception as error:
-        refused = explain_disk_error(error, path.parent)
+        refused = _explain(error, path)
         raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read: {error}")) from error
     finally:
         engine.dispose()
@@ -296,12 +339,38 @@ def _read_version(connection: Connection) -> str:
     return str(connection.execute(_READ_VERSION).fetchone()[0])
 
 
+def is_moved(connection: Connection) -> bool:
+    """Whether a move took all that is in these tables elsewhere."""
+    return bool(connection.execute(_IS_MOVED[not connection.is_file]).fetchone()[0])
+
+
+def _check_is_here(connection: Connection) -> None:
+    if is_moved(connection):
+        saying = "the accounts were moved elsewhere with the node's store, and what is here is only read"
+        raise Refused(Reason.STORE_MOVED, saying)
+
+
 def _write(connection: Connection) -> Iterator[Connection]:
     connection.begin_write()
     try:
         if not connection.is_file:
             connection.execute("SELECT pg_advisory_xact_lock(?)", (_WRITE_LOCK,))
+        _check_is_here(connection)
         yield connection
+        connection.commit()
+    except BaseException:
+        _undo(connection)
+        raise
+
+
+def _hand_over(connection: Connection) -> Iterator[Connection]:
+    connection.begin_write()
+    try:
+        if not connection.is_file:
+            for lock in (_WRITE_LOCK, _HERE_LOCK):
+                connection.execute("SELECT pg_advisory_xact_lock(?)", (lock,))
+        yield connection
+        connection.execute(_SET_MOVED[not connection.is_file])
         connection.commit()
     except BaseException:
         _undo(connection)
@@ -329,6 +398,10 @@ def _connect(address: Address, *, is_guarded: bool = False) -> Store:
     store.connection.execute("PRAGMA wal_autocheckpoint = 1000")
     store.connection.execute("PRAGMA cache_size = -4096")
     return store
+
+
+def _explain(error: BaseException, path: Path) -> Refused | None:
+    return find_busy(error, path.name) or explain_disk_error(error, path.parent)
 
 
 def _undo(connection: Any) -> None:
