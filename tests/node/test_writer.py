@@ -16,11 +16,12 @@ from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.batch import compute_receipt
 from carnet.ledger.commands import AccreditMember, RetireMember
 from carnet.ledger.rules.document import ClassLine, Rules
-from carnet.ledger.rules.members import Key, compute_enrolment
+from carnet.ledger.rules.members import Key, Member, compute_enrolment
 from carnet.node.fsck import check_home
 from carnet.node.placing import Outcome
 from carnet.node.prepare import Group, Prepared
 from carnet.node.writer import MAX_CLOCK_STEP_MS, Writer, open_writer
+from carnet.services.founding import find_member
 from carnet.signing import Signer, verify
 from carnet.types import Basis, Custody, KeyRole, Mark, Subject
 from carnet.vault.tables import metadata
@@ -624,3 +625,36 @@ def test_enrol_member__refused_member_exists__of_two_at_the_same_instant(node: T
     assert refused == [Reason.MEMBER_EXISTS] * 3
     assert sum(member.name == "Garage des Tilleuls" for member in writer.state.members.all) == 1
     assert len(writer.ring.authors) == before + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["garage DES tilleuls", " Garage  des\u00a0Tilleuls ", "\uff27arage des Tilleuls", "Garage des Tilleuls"]
+)
+def test_enrol_member__refused_member_exists__for_a_name_that_nobody_can_tell_from_another(
+    node: TestNode, name: str
+) -> None:
+    with node.open() as writer:
+        garage = writer.enrol_member("Garage des Tilleuls", "garage")
+        with pytest.raises(Refused, match="a member is called 'Garage des Tilleuls' already") as caught:
+            writer.enrol_member(name, "garage")
+        assert caught.value.reason is Reason.MEMBER_EXISTS
+        writer.enrol_member("Garage du Tilleul", "garage")
+        # Whoever has left keeps no name from others.
+        writer.retire(garage.id)
+        writer.enrol_member(name, "garage")
+
+
+@pytest.mark.parametrize("name", ["  ", "Garage\ndes Tilleuls", "Gara\u200bge", "Garage\u202e", "\x1b[2J"])
+def test_enrol_member__refused_value_out_of_range__for_a_name_that_is_not_seen(node: TestNode, name: str) -> None:
+    with node.open() as writer, pytest.raises(Refused) as caught:
+        writer.enrol_member(name, "garage")
+    assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_find_member__whose_name_another_has_in_other_capitals() -> None:
+    """They may have been enrolled before such a name was refused."""
+    one, other = Member(b"1" * 16, "A", "garage", bytes(16)), Member(b"2" * 16, "a", "garage", bytes(16))
+    assert find_member((one, other), "A") is one
+    assert find_member((one, other), "a") is other
+    with pytest.raises(Refused, match="2 members are called"):
+        find_member((one, other), " a ")

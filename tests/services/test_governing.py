@@ -58,8 +58,12 @@ def test_member__comes_is_accredited_and_leaves_while_the_node_is_served(served:
     assert carnet("member", "add-key", "Tilleuls", home=home).code == 0
     again = carnet("member", "add", "--name", "Tilleuls", "--kind", "garage", home=home)
     assert (again.code, "member_exists" in again.err) == (1, True)
-    assert carnet("member", "retire", "Tilleuls", home=home).code == 0
-    late = carnet("member", "retire", "Tilleuls", home=home)
+    asked = carnet("member", "retire", "Tilleuls", home=home)
+    assert (asked.code, "Say --yes" in asked.err, "cannot be taken back" in asked.out) == (2, True, True)
+    assert "Say --yes" in carnet("member", "retire", "Tilleuls", "--json", home=home).err
+    assert carnet("member", "show", "Tilleuls", "--json", home=home).json["retired"] is None
+    assert carnet("member", "retire", "Tilleuls", "--yes", home=home).code == 0
+    late = carnet("member", "retire", "Tilleuls", "--yes", home=home)
     assert (late.code, "member_retired" in late.err) == (1, True)
     wanted = [
         Action.MEMBER_ENROLLED,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import as_json, passphrase_file, verb
+from carnet.cli.group import as_json, passphrase_file, verb, yes
 from carnet.cli.session import Session, is_interactive
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ DEFAULT_REASON = "holder_request"
     metavar="CODE",
     help="Why: holder_request, consent_withdrawn, retention_over, unlawful, court_order, test_data or other.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes
 @passphrase_file
 @as_json
 @click.pass_obj

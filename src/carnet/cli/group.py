@@ -165,6 +165,8 @@ class OutsidePath(click.Path):
         return path
 
 
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON for a program to read.")
 
 output_file = click.option(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import OutsidePath, TeachingGroup, as_json, passphrase_file
-from carnet.cli.session import Session, is_interactive, read_passphrase
+from carnet.cli.group import OutsidePath, TeachingGroup, as_json, passphrase_file, yes
+from carnet.cli.session import Session, end_unconfirmed, is_interactive, read_passphrase
 from carnet.cli.signing import find_own_passphrase, own_passphrase_file, write_output
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ disputed_since = click.option(
     metavar="RECORD|TIME",
     help="Since when it may have been in wrong hands: a log record (120), or a moment (2026-11-24, 2026-11-24T18:30Z).",
 )
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group(
@@ -116,7 +115,7 @@ def rotate(
     with open_reader(session.home, passphrase) as reader:
         ending = plan_ending(reader, key, disputed_since, is_rotation=True)
     if disputed_since is not None and not _confirm(ending, "Replace this key", yes=yes, is_json=is_json):
-        return _end_unconfirmed(is_json)
+        return end_unconfirmed(is_json=is_json)
     with acting_at(session.home, passphrase, session.command) as (writer, office):
         done = carry_out(writer, office, OPERATOR_HERE, ending.rotation)
     return _tell_new(session, passphrase, done.key or b"", is_json)
@@ -153,7 +152,7 @@ def revoke(
     with open_reader(session.home, passphrase) as reader:
         ending = plan_ending(reader, key, disputed_since)
     if not _confirm(ending, "Revoke this key for ever", yes=yes, is_json=is_json):
-        return _end_unconfirmed(is_json)
+        return end_unconfirmed(is_json=is_json)
     with acting_at(session.home, passphrase, session.command) as (writer, office):
         carry_out(writer, office, OPERATOR_HERE, ending.revocation)
     with open_reader(session.home, passphrase) as reader:
@@ -311,16 +310,6 @@ def _confirm(ending: Ending, question: str, *, yes: bool, is_json: bool) -> bool
     if yes:
         return True
     return not is_json and is_interactive() and click.confirm(f"{question}?", default=False, err=True)
-
-
-def _end_unconfirmed(is_json: bool) -> int:
-    from carnet.cli.failures import USAGE
-
-    if is_json or not is_interactive():
-        click.echo("Nothing was changed: nobody is here to ask. Say --yes if this is meant.", err=True)
-        return USAGE
-    click.echo("Nothing was changed.", err=True)
-    return 0
 
 
 def _explain(terminal: Terminal, ending: Ending) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carnet.cli.appearance import appearance
-from carnet.cli.group import TeachingGroup, as_json, passphrase_file
-from carnet.cli.session import Session
+from carnet.cli.group import TeachingGroup, as_json, passphrase_file, yes
+from carnet.cli.session import Session, end_unconfirmed, is_interactive
 
 if TYPE_CHECKING:
     from carnet.ledger.rules.members import Member
@@ -35,14 +35,14 @@ def member() -> None:
 
 def _carry_out(
     session: Session,
-    passphrase_file: str | None,
+    passphrase: str | None,
     plan: Callable[[State], EnrolMember | AccreditMember | AddKey | RetireMember],
 ) -> tuple[Member, Done]:
     """Do what `plan` makes of the ledger as it is, here or in the running node; the member as it is then."""
     from carnet.services.accounts.office import OPERATOR_HERE
     from carnet.services.governing import acting_at, carry_out
 
-    with acting_at(session.home, session.find_passphrase(passphrase_file), session.command) as (writer, office):
+    with acting_at(session.home, passphrase, session.command) as (writer, office):
         act = plan(writer.state)
         done = carry_out(writer, office, OPERATOR_HERE, act)
         return writer.state.members.get(act.member), done
@@ -102,7 +102,7 @@ def add(
             return plan_enrolment_by_file(state, name, kind, proof)
         return plan_enrolment(state, name, kind, own_key=own_key, member_id=member_id)
 
-    enrolled, _ = _carry_out(session, passphrase_file, plan)
+    enrolled, _ = _carry_out(session, session.find_passphrase(passphrase_file), plan)
     _tell(enrolled, f"Enrolled {enrolled.name} ({enrolled.kind}), id {enrolled.id.hex()}", is_json)
 
 
@@ -193,7 +193,7 @@ def accredit(
 
     changed, _ = _carry_out(
         session,
-        passphrase_file,
+        session.find_passphrase(passphrase_file),
         lambda state: plan_accreditation(state, which, kind, basis, is_withdrawn=withdraw),
     )
     verb = "may no longer write" if withdraw else "may write"
@@ -225,24 +225,49 @@ def add_key(session: Session, which: str, enrolment: Path | None, passphrase_fil
     from carnet.services.members import plan_key
 
     proof = None if enrolment is None else enrolment.read_bytes()
-    changed, done = _carry_out(session, passphrase_file, lambda state: plan_key(state, which, proof))
+    passphrase = session.find_passphrase(passphrase_file)
+    changed, done = _carry_out(session, passphrase, lambda state: plan_key(state, which, proof))
     _tell(changed, f"{changed.name} has one more key: {(done.key or b'').hex()}", is_json)
 
 
-@member.command(examples=(("A garage that closes", 'carnet member retire "Garage des Tilleuls"'),))
+@member.command(
+    examples=(
+        ("A garage that closes: what ends with it; then it asks", 'carnet member retire "Garage des Tilleuls"'),
+        ("From a script", 'carnet member retire "Garage des Tilleuls" --yes --json'),
+    )
+)
 @click.argument("which")
+@yes
 @passphrase_file
 @as_json
 @click.pass_obj
-def retire(session: Session, which: str, passphrase_file: str | None, is_json: bool) -> None:
-    """Let a member leave: it signs nothing from now on, and what it signed stays valid.
+def retire(session: Session, which: str, yes: bool, passphrase_file: str | None, is_json: bool) -> int:
+    """Let a member leave, for good: it signs nothing from now on, and what it signed stays valid.
 
-    The accounts of its people and the keys of its programs end with it.
+    The accounts of its people and the keys of its programs end with it. It explains first and asks.
     """
+    from carnet.cli.terminal import Terminal
     from carnet.services.members import plan_retirement
+    from carnet.services.reading import open_reader
 
-    changed, _ = _carry_out(session, passphrase_file, lambda state: plan_retirement(state, which))
+    passphrase = session.find_passphrase(passphrase_file)
+    with open_reader(session.home, passphrase) as reader:
+        act = plan_retirement(reader.state, which)
+        leaving = reader.state.members.get(act.member)
+    if not is_json:
+        terminal = Terminal()
+        terminal.say((leaving.name, "bold"), f": {leaving.kind}, id {leaving.id.hex()}")
+        terminal.say("It leaves the network for good: this cannot be taken back.", indent=2)
+        terminal.say("The accounts of its people and the keys of its programs end.", indent=2)
+        terminal.say("What it signed stays valid.", indent=2)
+    if not yes:
+        is_asked = not is_json and is_interactive()
+        if not (is_asked and click.confirm("Let this member leave?", default=False, err=True)):
+            return end_unconfirmed(is_json=is_json)
+    # By its id: what was confirmed is what is done, whoever is enrolled or leaves meanwhile.
+    changed, _ = _carry_out(session, passphrase, lambda state: plan_retirement(state, act.member.hex()))
     _tell(changed, f"{changed.name} has left the network", is_json)
+    return 0
 
 
 def _tell(changed: Member, sentence: str, is_json: bool) -> None:

@@ -118,6 +118,19 @@ def is_interactive() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
+def end_unconfirmed(*, is_json: bool) -> int:
+    """Say that nothing was changed, since nobody confirmed it or nobody was there to ask; gives the exit code."""
+    import click
+
+    from carnet.cli.failures import USAGE
+
+    if is_json or not is_interactive():
+        click.echo("Nothing was changed: nobody is here to ask. Say --yes if this is meant.", err=True)
+        return USAGE
+    click.echo("Nothing was changed.", err=True)
+    return 0
+
+
 def now_ms() -> Millis:
     """The clock."""
     return time.time_ns() // 1_000_000

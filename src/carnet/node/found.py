@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category, normalize
 
 from carnet.errors import Reason, Refused
 from carnet.ledger.commands import FoundNetwork
@@ -79,9 +80,17 @@ def check_network_name(name: str) -> None:
 
 
 def check_name_is_free(state: State, name: str) -> None:
-    """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name."""
-    if any(member.name == name and member.retired is None for member in state.members.all):
-        raise Refused(Reason.MEMBER_EXISTS, f"a member is called {name!a} already", member=name)
+    """Raise Refused(MEMBER_EXISTS) if a member that has not left has this name, or one that people cannot tell from it:
+    with other blanks, capitals, or the same letters in another encoding."""
+    wanted = _fold(name)
+    for member in state.members.all:
+        if member.retired is None and _fold(member.name) == wanted:
+            how = "" if member.name == name else f", which differs from {name!a} by blanks or capitals alone"
+            raise Refused(Reason.MEMBER_EXISTS, f"a member is called {member.name!a} already{how}", member=name)
+
+
+def _fold(name: str) -> str:
+    return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def check_member(name: str, kind: str) -> None:
@@ -90,6 +99,9 @@ def check_member(name: str, kind: str) -> None:
         raise Refused(
             Reason.VALUE_OUT_OF_RANGE, f"a member's name has 1 to {NAME_MAX_LENGTH} characters", name=name[:60]
         )
+    # Control characters, and those that are not seen: two names would look the same, or turn the line they stand in.
+    if not name.strip() or any(category(letter).startswith("C") for letter in name):
+        raise Refused(Reason.VALUE_OUT_OF_RANGE, "a member's name is one line of characters that are seen", name=name)
     kinds = sorted(set(MemberKind) - {MemberKind.NODE})
     if kind not in kinds:
         raise Refused(Reason.NOT_IN_LIST, f"{kind} is no kind of member; the kinds are {', '.join(kinds)}", kind=kind)

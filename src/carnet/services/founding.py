@@ -133,8 +133,12 @@ def find_present_member(members: tuple[Member, ...], text: str) -> Member:
 
 
 def find_member(members: tuple[Member, ...], text: str) -> Member:
-    """The one member with this id, beginning of an id (at least 6 digits) or name. Raises Refused(UNKNOWN_MEMBER)."""
+    """The one member with this id, beginning of an id (at least 6 digits) or name, in whichever capitals unless several
+    differ by these alone. Raises Refused(UNKNOWN_MEMBER)."""
     wanted = text.strip().casefold()
+    exact = [member for member in members if member.name == text]
+    if len(exact) == 1:
+        return exact[0]
     found = [m for m in members if m.name.casefold() == wanted or (len(wanted) >= 6 and m.id.hex().startswith(wanted))]
     if len(found) == 1:
         return found[0]
