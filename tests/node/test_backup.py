@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
@@ -143,6 +144,27 @@ def test_backup__leaves_nothing_of_the_copy_in_the_home(filled: tuple[TestNode, 
     assert last is not None
     assert (last.file, last.byte_count) == (str(tmp_path / "b"), (tmp_path / "b").stat().st_size)
     assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name.startswith("b")) == ["b"]
+
+
+def test_backup__removes_what_killed_ones_left_and_no_other(
+    filled: tuple[TestNode, list[bytes]], tmp_path: Path
+) -> None:
+    node, _ = filled
+    back_up(node, tmp_path / "b")
+    whole, left = (tmp_path / "b").read_bytes(), tmp_path / "monday.part"
+    for name in ("monday.part", "now.part", "busy.part", "old"):
+        (tmp_path / name).write_bytes(whole[:100])
+    (tmp_path / "song.part").write_bytes(b"not a backup")
+    for name in ("monday.part", "busy.part", "song.part", "old"):
+        os.utime(tmp_path / name, (1_000_000, 1_000_000))
+    (node.path / ".carnet-copy-left").mkdir()
+    (node.path / ".carnet-copy-left" / "at-work").touch()
+    with (tmp_path / "busy.part").open("rb") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        back_up(node, tmp_path / "c")
+    assert not left.exists()
+    assert not (node.path / ".carnet-copy-left").exists()
+    assert all((tmp_path / name).exists() for name in ("now.part", "busy.part", "song.part", "old", "b", "c"))
 
 
 @ON_FILE

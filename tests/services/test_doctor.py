@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +30,10 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[TestNode]:
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestNode]:
+    # Other tests kill processes, which leave there what they had.
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     made = make_node(tmp_path)
     with made.open() as writer:
         writer.append(made.operator.id, Basis.REPORTED, [new_passport(n, 10, 20) for n in range(3)])
@@ -72,7 +77,7 @@ def test_doctor__of_a_healthy_node_finds_no_problem_and_changes_nothing(node: Te
     wrong = {one.check: one.said for one in found if one.level != "ok"}
     assert set(wrong) <= {"disk", "files"}, wrong
     assert {one.check for one in found} == set(
-        "python sqlite node modes owner disk files lock copy store clock keys head erasures census backup".split()
+        "python sqlite node modes owner disk files lock left copy store clock keys head erasures census backup".split()
     )
     assert all(one.why == one.todo == "" for one in found if one.level == "ok")
 
@@ -86,6 +91,29 @@ def test_doctor__of_a_store_in_a_database(tmp_path: Path, postgres: Cluster) -> 
     found = examine(Home(made.path))
     assert {one.check for one in found if one.level == "problem"} == set(), found
     assert "head" in {one.check for one in found if one.level == "ok"}
+
+
+def test_doctor__names_what_killed_processes_left(node: TestNode, tmp_path: Path) -> None:
+    home = Home(node.path)
+    assert find(node, "left").level == "ok"
+    copy, figures = node.path / ".carnet-copy-1", tmp_path / "temporary" / "carnet-figures-1"
+    for folder in (copy, figures):
+        folder.mkdir()
+        (folder / "at-work").touch()
+    home.moving.touch()
+    staging = Home(tmp_path / f"{node.path.name}.restoring")
+    staging.path.mkdir()
+    staging.lock.touch()
+    found = find(node, "left")
+    assert (found.level, found.code) == ("warning", "left.there")
+    assert all(str(path) in found.said for path in (copy, figures, home.moving, staging.path))
+    # What is at work is nobody's leavings.
+    with (figures / "at-work").open("rb") as lock, node.open():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = find(node, "left")
+    assert str(copy) in found.said
+    assert str(figures) not in found.said
+    assert str(home.moving) not in found.said
 
 
 def break_modes(node: TestNode) -> None:

@@ -149,9 +149,12 @@ def test_stop__amid_writes_lets_them_finish(town: Town, tmp_path: Path, number: 
 
 def test_kill__amid_writes_keeps_what_was_acknowledged(town: Town, tmp_path: Path) -> None:
     acknowledged: list[str] = []
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     for round_ in range(3):
         is_over = threading.Event()
-        with serving_home(town.home, tmp_path / f"log{round_}") as served, ThreadPoolExecutor(VEHICLES) as pool:
+        log, places = tmp_path / f"log{round_}", {"TMPDIR": str(temporary)}
+        with serving_home(town.home, log, **places) as served, ThreadPoolExecutor(VEHICLES) as pool:
             clients = [Client(served, town, at) for at in range(VEHICLES)]
             running = [pool.submit(client.run, is_over) for client in clients]
             wait_for_some(clients, is_over)
@@ -166,6 +169,8 @@ def test_kill__amid_writes_keeps_what_was_acknowledged(town: Town, tmp_path: Pat
     assert len(acknowledged) > 3 * VEHICLES
     assert set(acknowledged) <= set(list_statements(town.home, town.passports))
     assert check_home(town.home) == []
+    # What the service had that was killed in one round went with the start of the next.
+    assert len(list(temporary.glob("carnet-figures-*"))) == 1
 
 
 def fill(writer: Writing, member: bytes) -> Reason | None:

@@ -40,6 +40,7 @@ from carnet.vault.erasing import (
     rewrite_store,
     write_erasure,
 )
+from carnet.vault.scratch import COPIES, remove_left
 from carnet.vault.store import Connection
 
 REASONS: Final = (
@@ -297,6 +298,8 @@ def clear_traces(
 ) -> Traces:
     """Cut the write-ahead log, then search the bytes that were erased in the files of the home, as one would who wants
     them back; where a page split has left a copy, write the store anew."""
+    # A copy that a killed backup was making has the keys, too: it is no file of the home that anybody needs.
+    remove_left(COPIES, home.path)
     is_empty = _clear(connection, patience_s)
     found = find_files_with(list_files(home), traces)
     is_rewritten = connection.is_file and home.store in found

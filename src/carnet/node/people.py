@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Final, NamedTuple
 
 from carnet.node.home import Home
@@ -27,6 +26,7 @@ from carnet.vault.people.store import (
     remove_people,
 )
 from carnet.vault.people.tables import people
+from carnet.vault.scratch import COPIES, make_folder
 from carnet.vault.store import Address, Connection, open_address
 from carnet.vault.transfer import copy_rows
 
@@ -85,8 +85,8 @@ def copy_people(home: Home, scratch: Path) -> IO[bytes] | None:
         if source.connection.is_file:
             return copy_store(source.connection, scratch)
         check_is_current(source.connection)
-        with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
-            path = Path(folder) / FILE
+        with make_folder(COPIES, scratch) as folder:
+            path = folder / FILE
             source.connection.begin_read()
             _copy(source.connection, path)
             return path.open("rb")

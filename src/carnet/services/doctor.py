@@ -57,6 +57,7 @@ def _list_surroundings(home: Home) -> Iterator[tuple[str, Callable[[], Found | I
     yield "disk", lambda: around.check_disk(home)
     yield "files", lambda: around.check_file_system(home)
     yield "lock", lambda: around.check_lock(home)
+    yield "left", lambda: around.check_left(home)
     yield "copy", lambda: around.judge_mark(find_mark(home))
 
 

@@ -6,13 +6,8 @@ What came of the last one stands in the home. It refuses to leave a copy behind.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -28,11 +23,10 @@ from carnet.services.founding import now_ms
 from carnet.tlog.tree import root_from
 from carnet.types import Millis
 from carnet.vault.ledger import read_log_size
+from carnet.vault.scratch import DRILLS, make_folder
 from carnet.vault.store import open_store
 
 _NOTE: Final = "drill-note/1"
-_PREFIX: Final = "carnet-drill-"
-_LOCK: Final = "at-work"
 
 
 class Drill(NamedTuple):
@@ -75,8 +69,7 @@ def drill(
     about = read_about(file)
     problem, behind = _hold_against(home, about)
     if problem is None:
-        _remove_left(Path(scratch or tempfile.gettempdir()))
-        with _make_folder(scratch) as folder:
+        with make_folder(DRILLS, scratch) as folder:
             problem = _try(file, Home(folder / "home"), opener, ring_passphrase, progress)
     took_ms = (time.monotonic_ns() - started) // 1_000_000
     done = Drill(now_ms(), took_ms, str(file.absolute()), about.at, about.log_size, b64(about.root), behind, problem)
@@ -104,27 +97,6 @@ def read_last_drill(home: Home) -> Drill | None:
         return Drill(**document)
     except (OSError, Unverified, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _make_folder(scratch: Path | None) -> Iterator[Path]:
-    """A folder of this drill's own, which is known by a lock as long as it is at work."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch) as made, (Path(made) / "new").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # It has its name once it is held.
-        (Path(made) / "new").rename(Path(made) / _LOCK)
-        yield Path(made)
-
-
-def _remove_left(scratch: Path) -> None:
-    """Remove the copies of drills that were killed: all that the node keeps is in them."""
-    for folder in scratch.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            if folder.lstat().st_uid != os.getuid():
-                continue
-            with (folder / _LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
 
 
 def _hold_against(home: Home, about: About) -> tuple[str | None, int]:

@@ -175,6 +175,12 @@ WORDS: Final[dict[str, Words]] = {
         "that process has ended, and one that it has started still holds the lock: nobody else can write",
         "find it with `fuser %(lock)s`, and end it",
     ),
+    "left.ok": Words("no process that was killed has left anything behind"),
+    "left.there": Words(
+        "left by processes that were killed: %(paths)s",
+        "there can be a copy of the store in it, with its keys, which an erasure does not reach",
+        "do again what was killed (serve, backup, drill, move, restore): it removes them first; or remove them",
+    ),
     "copy.ok": Words("this home may write"),
     "copy.restored": Words(
         "this home was restored from a backup, and only reads",

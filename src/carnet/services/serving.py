@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -47,6 +45,7 @@ from carnet.services.upkeep.jobs import CHECK, Job, find_last_check, queue_check
 from carnet.services.upkeep.running import DAMAGED, Runner
 from carnet.vault.guarding import Guard
 from carnet.vault.people.store import open_people_store
+from carnet.vault.scratch import FIGURES, make_folder
 
 WORKER: Final = (sys.executable, "-m", "carnet.web.worker")
 BACKLOG: Final = 2048
@@ -102,8 +101,9 @@ def serve(
         listening = bind(settings)
         try:
             port = int(listening.getsockname()[1])
-            service = _Service(home, writer, listening, replace(settings, port=port), environment, passphrase, guard)
-            service.run(tell)
+            settings = replace(settings, port=port)
+            with make_folder(FIGURES) as figures:
+                _Service(home, writer, listening, settings, environment, figures, passphrase, guard).run(tell)
         finally:
             listening.close()
 
@@ -151,6 +151,7 @@ class _Service:
         listening: socket.socket,
         settings: Settings,
         environment: Mapping[str, str],
+        figures: Path,
         passphrase: str | None = None,
         guard: Guard | None = None,
     ) -> None:
@@ -160,11 +161,10 @@ class _Service:
         # Links that sign in are for this machine alone, whatever a demonstration's home is later used for.
         self._is_demo = home.demo.exists() and settings.is_loopback and not settings.behind_proxy
         self._workers = [_Worker() for _ in range(choose_worker_count(settings))]
-        self._figures = Path(tempfile.mkdtemp(prefix="carnet-figures-"))
         # What another server's variables say about workers is not for us: ours are those that were asked for.
         # Nor is what a service manager is told theirs to say.
         theirs = {name: value for name, value in environment.items() if name != SOCKET}
-        self._environment = {**theirs, "PROMETHEUS_MULTIPROC_DIR": str(self._figures)}
+        self._environment = {**theirs, "PROMETHEUS_MULTIPROC_DIR": str(figures)}
         self._log = get_log("carnet.serve")
         self._is_stopping = self._is_lost = False
         self._next_census = time.monotonic() + settings.census_every_ms / 1000
@@ -207,7 +207,6 @@ class _Service:
             awake.close()
             waker.close()
             door.close()
-            shutil.rmtree(self._figures, ignore_errors=True)
         if self._is_lost:
             raise Refused(
                 Reason.STORE_UNREACHABLE,

@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from carnet.node.backup.staging import RESTORING
 from carnet.node.home import Home
 from carnet.node.lock import find_holder
+from carnet.node.people import MOVING
 from carnet.node.restored import Mark
 from carnet.node.writer import MAX_CLOCK_STEP_MS
 from carnet.services.findings import Found, find
+from carnet.vault.scratch import COPIES, DRILLS, FIGURES, find_left
 from carnet.vault.store import MINIMUM_SQLITE
 
 MINIMUM_PYTHON: Final = (3, 11)
@@ -184,6 +187,19 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return pid > 0
+
+
+def check_left(home: Home) -> Found:
+    """What processes that were killed have left behind, and whoever does the same next removes."""
+    left = [*find_left(COPIES, home.path), *find_left(FIGURES), *find_left(DRILLS)]
+    if find_holder(home.lock) is None:
+        left += [path for path in (home.moving, home.path / MOVING) if path.exists()]
+    staging = Home(home.path.absolute().with_name(home.path.name + RESTORING))
+    if staging.lock.exists() and find_holder(staging.lock) is None:
+        left.append(staging.path)
+    if not left:
+        return find("left.ok")
+    return find("left.there", "warning", paths=", ".join(map(str, left)))
 
 
 def judge_mark(mark: Mark | None) -> Found:

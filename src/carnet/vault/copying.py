@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Final
 from urllib.parse import quote
 
 from pysqlite3 import dbapi2 as sqlite
 
+from carnet.vault.scratch import COPIES, make_folder
 from carnet.vault.store import Connection, DriverConnection, create_store
 from carnet.vault.transfer import copy_rows
 
@@ -35,8 +35,8 @@ def copy_store(
     if not connection.is_file:
         return _copy_from_server(connection, scratch, progress)
     # In a folder of its own: whoever searches the files of a home would stumble over a name that goes at once.
-    with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
-        path = Path(folder) / "copy.db"
+    with make_folder(COPIES, scratch) as folder:
+        path = folder / "copy.db"
         copy = os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600), "rb")
         # No locks: nobody else knows the file. No journal, no flushing: it does not outlive this process.
         target = sqlite.connect(f"file:{quote(str(path))}?nolock=1", uri=True, isolation_level=None)
@@ -55,8 +55,8 @@ def copy_store(
 
 
 def _copy_from_server(connection: Connection, scratch: Path, progress: Callable[[int, int], None] | None) -> IO[bytes]:
-    with TemporaryDirectory(prefix=".carnet-copy-", dir=scratch) as folder:
-        path = Path(folder) / "copy.db"
+    with make_folder(COPIES, scratch) as folder:
+        path = folder / "copy.db"
         with create_store(path) as target:
             target.connection.begin_write()
             copy_rows(connection, target.connection, progress)

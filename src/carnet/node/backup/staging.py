@@ -17,6 +17,9 @@ from carnet.node.home import Home
 from carnet.node.lock import WriterLock
 from carnet.vault.disk import sync_directory
 
+RESTORING: Final = ".restoring"
+"""How the folder's name ends in which a home is made."""
+
 KEYS_WAITING: Final = "keys.json.restoring"
 """The key ring before the copy is whole: a folder without `keys.json` is no node."""
 
@@ -27,7 +30,7 @@ def stage(home: Home) -> Iterator[Home]:
 
     What a kill left there is removed by the next that takes it. Raises Refused(NODE_EXISTS, WRITER_BUSY).
     """
-    staging = Home(home.path.absolute().with_name(home.path.name + ".restoring"))
+    staging = Home(home.path.absolute().with_name(home.path.name + RESTORING))
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
         saying = f"{home.path} is not empty: restore into a new folder"
         raise Refused(Reason.NODE_EXISTS, saying, home=str(home.path))

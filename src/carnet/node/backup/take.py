@@ -10,15 +10,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from carnet.encoding import b64, decode, encode
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup.contents import PEOPLE, STORE, list_small_files, write_end, write_part
-from carnet.node.backup.envelope import Sealer, SealingWriter
+from carnet.node.backup.envelope import MAGIC, Sealer, SealingWriter
 from carnet.node.erasing import ErasureJournal
 from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes
@@ -35,6 +36,12 @@ ROOM: Final = 1.1
 """How much more than the store's size must be free where the copy is made."""
 
 CACHE_KIB: Final = 8 * 1024
+
+PART: Final = ".part"
+"""How the name of a backup ends that is not whole."""
+
+LEFT_S: Final = 3600
+"""How old one is that nobody writes, and that was left by a kill."""
 
 _LAST: Final = "backup-note/1"
 
@@ -104,6 +111,7 @@ def take_backup(
         raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
     _check_output(home, output, is_replacing=is_replacing)
     scratch = scratch or home.path
+    _remove_left_parts(output)
     _check_room(home, scratch, output)
     with ExitStack() as stack:
         moment, copy, size = _copy(home, scratch, progress)
@@ -279,11 +287,24 @@ def _counting(
     return counting
 
 
+def _remove_left_parts(output: Path) -> None:
+    """Remove what backups that were killed left in this folder, whatever they were called: each takes a store's room.
+    One that was written a moment ago may be a download."""
+    for part in output.parent.glob(f"*{PART}"):
+        # One that cannot be removed keeps nobody from backing up.
+        with suppress(OSError), part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(file.fileno())
+            is_old = time.time() - found.st_mtime > LEFT_S
+            if is_old and found.st_uid == os.getuid() and file.read(len(MAGIC)) == MAGIC:
+                part.unlink()
+
+
 @contextmanager
 def _open_part(output: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """The file under its temporary name, empty, and locked so that no two backups write it at once; gone afterwards
     unless it was renamed. What a kill left of it is written over."""
-    part = output.with_name(output.name + ".part")
+    part = output.with_name(output.name + PART)
     while True:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
