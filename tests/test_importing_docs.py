@@ -46,7 +46,7 @@ def test_table_of_faults__each_cell_breaks_the_rule_that_stands_beside_it() -> N
     header, first, *_ = get_block("csv").splitlines()
     names, cells = header.split(";"), first.split(";")
     rows = ROW.findall(PAGE)
-    assert len(rows) == 10
+    assert len(rows) == 11
     for column, cell, rule, _ in rows:
         changed = [cell if name == column else value for name, value in zip(names, cells, strict=True)]
         (item,) = read_mapped([f"{header}\n{';'.join(changed)}\n".encode()], mapping, NOW)

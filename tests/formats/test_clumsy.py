@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from carnet.errors import Reason
+from carnet.errors import Reason, Refused
+from carnet.formats.columns import find_meanings, make_column_mapping
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.guess import Guess, guess, guess_rows
 from carnet.formats.guess_plan import make_reading
@@ -279,8 +281,45 @@ def test_read__a_word_at_the_foot_is_no_chassis_number() -> None:
     assert found.mapping is not None
     text = b"VIN;Date;Km\nSUMME;;135009\nVF1R7;14/02/2020;5\n"
     rows, faults = split(read_mapped([text], found.mapping, NOW))
+    # A short number is as likely a VIN that lost its end: it would open the passport of another vehicle.
+    assert not rows
+    assert [(fault.column, fault.rule) for fault in faults] == [("VIN", Reason.INVALID_VIN)] * 2
+    assert "no digit" in faults[0].message and "subject.legacy" in faults[1].message
+    old = msgspec.structs.replace(found.mapping, subject=About(scheme="vin", column="VIN", legacy=True))
+    rows, faults = split(read_mapped([text], old, NOW))
     assert [row.subject.value for row in rows] == ["VF1R7"]
-    assert [(fault.column, fault.rule) for fault in faults] == [("VIN", Reason.INVALID_VIN)]
+    assert len(faults) == 1
+
+
+@pytest.mark.parametrize("cut", [slice(0, 16), slice(1, 17), slice(9, 17)])
+def test_read__a_vin_that_lost_characters_becomes_no_other_vehicle(cut: slice) -> None:
+    found = look("Date;Km", *["14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    text = f"VIN;Date;Km\n{VINS[0]};14/02/2020;5\n{VINS[0][cut]};14/02/2020;5\n{VINS[0]}7;14/02/2020;5\n".encode()
+    rows, faults = split(read_mapped([text], found.mapping, NOW))
+    assert [row.subject.value for row in rows] == [VINS[0]]
+    assert [(fault.row, fault.column, fault.rule) for fault in faults] == [
+        (2, "VIN", Reason.INVALID_VIN),
+        (3, "VIN", Reason.INVALID_VIN),
+    ]
+    assert f"has {len(VINS[0][cut])} characters" in faults[0].message
+
+
+def test_columns__a_file_of_old_vehicles_says_so() -> None:
+    text = b"Chassis;Date;Km\nR1095012345;14/02/2020;45003\nAN5L12345;15/02/2020;46003\n"
+    columns = guess(text, "list.csv", NOW).columns
+    meanings = {"Chassis": "legacy", "Date": "day", "Km": "odometer_km"}
+    mapping = make_column_mapping(Delimited(separator=";"), columns, "vehicle.odometer/1", meanings)
+    assert find_meanings(mapping) == meanings
+    rows, faults = split(read_mapped([text], mapping, NOW))
+    assert [row.subject.to_json() for row in rows] == [
+        {"scheme": "vin", "value": "R1095012345"},
+        {"scheme": "vin", "value": "AN5L12345"},
+    ]
+    assert not faults
+    with pytest.raises(Refused) as refused:
+        make_column_mapping(Delimited(), columns, "vehicle.odometer/1", meanings | {"Km": "vin"})
+    assert refused.value.reason == Reason.FIELDS_CONFLICT
 
 
 @pytest.mark.parametrize(

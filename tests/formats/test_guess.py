@@ -156,7 +156,6 @@ def test_guess__json_lines() -> None:
             "vehicle_id",
             "mi",
         ),
-        (("inspections", "dvsa_cvs", "dev", "test-results.json"), "vehicle.inspection/1", "vin", None),
     ],
 )
 def test_guess__real_file_reads_without_a_fault(parts: Any, kind: str, subject: str, unit: str | None) -> None:
@@ -168,6 +167,17 @@ def test_guess__real_file_reads_without_a_fault(parts: Any, kind: str, subject: 
     assert found.mapping.odometer.unit == unit
     assert all(isinstance(row, Row) for row in found.rows)
     assert "would be faulty" not in confess(found)
+
+
+def test_guess__doubts_the_short_numbers_of_real_trailers() -> None:
+    data = shared_file("data", "inspections", "dvsa_cvs", "dev", "test-results.json").read_bytes()
+    found = guess(data[:HEAD_BYTES], "test-results.json", NOW)
+    assert found.mapping is not None
+    assert (found.mapping.kind, found.mapping.subject.column) == ("vehicle.inspection/1", "vin")
+    assert found.mapping.odometer is not None
+    assert found.mapping.odometer.unit_column == "odometerReadingUnits"
+    assert "would be faulty, most often for invalid_vin in vin" in confess(found)
+    assert found.importer == "dvsa"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ def test_read_report__whole_vin_is_its_subject() -> None:
     rows, faults = split(read_report(json.dumps(report).encode(), NOW))
     assert faults == []
     assert rows[0].subject == VIN
+    rubrics["vin"] = VIN.value[:-1]
+    _, faults = split(read_report(json.dumps(report).encode(), NOW))
+    assert only(faults) == (Reason.INVALID_VIN, "vin")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,7 @@ def test_read_tests__refused_mot_test(changes: dict[str, Any], reason: Reason, c
         ({"vin": VIN.value}, Reason.MISSING_FIELD, "testTypes"),
         ({"testTypes": []}, Reason.MISSING_FIELD, "registration"),
         ({"vin": "IOQ", "testTypes": []}, Reason.INVALID_VIN, "vin"),
+        ({"vin": VIN.value[1:], "testTypes": []}, Reason.INVALID_VIN, "vin"),
         ({"registration": "?", "motTests": []}, Reason.INVALID_PLATE, "registration"),
         (5, Reason.WRONG_TYPE, None),
     ],
@@ -366,6 +370,9 @@ def test_read_answers__flat_answers_on_several_vins_lose_no_good_one() -> None:
         ({}, Reason.MISSING_FIELD),
         ({"Results": [{"VIN": VIN.value}, {"VIN": VIN.value}]}, Reason.WRONG_TYPE),
         ({"SearchCriteria": "VIN:IOQ", "Results": [{"Variable": "Error Code", "Value": "0"}]}, Reason.INVALID_VIN),
+        # vPIC decodes the beginning of a VIN, which many vehicles share.
+        ({"SearchCriteria": "VIN:WVWZZZ1K", "Results": [{"Variable": "Error Code", "Value": "0"}]}, Reason.INVALID_VIN),
+        ({"Results": [{"VIN": "WVWZZZ1K", "ErrorCode": "0"}]}, Reason.INVALID_VIN),
         ({"SearchCriteria": f"VIN:{VIN.value}", "Results": []}, Reason.INVALID_VIN),
         ({"SearchCriteria": f"VIN:{VIN.value}", "Results": 5}, Reason.WRONG_TYPE),
     ],

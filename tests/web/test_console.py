@@ -169,6 +169,17 @@ def test_write__opens_a_passport_where_the_rules_allow_it(shop: Workshop) -> Non
     assert page.endswith("/1")
 
 
+def test_write__a_vin_that_lost_a_character_opens_no_passport(shop: Workshop) -> None:
+    shop.be("dealer")
+    short = OTHER_VIN[:-1]
+    refused = shop.write(vehicle=short, odometer="9")
+    assert "this one 16" in find_errors(refused.text)["vehicle"]
+    assert 'name="occasion"' not in refused.text
+    # Whoever says so means the number of an old vehicle; from then on it is known.
+    assert shop.seal(vehicle=f"vin:{short}", odometer="9", occasion="import").endswith("/1")
+    assert shop.seal(vehicle=short, odometer="10").endswith("/2")
+
+
 def test_write__another_one_like_it_keeps_what_stays_the_same(shop: Workshop) -> None:
     page = shop.seal(
         "vehicle.service-1", odometer="44000", establishment="Atelier 4", **{"activities.0.text": "Brakes"}

@@ -1,6 +1,8 @@
 """What each column of a file means, in one word for each: how a person changes a mapping with select boxes.
 
-    vin   plate   day   time   odometer_km   odometer_mi   unit   or a field of the kind
+    vin   legacy   plate   day   time   odometer_km   odometer_mi   unit   or a field of the kind
+
+`legacy` is a VIN, or the shorter chassis number of a vehicle from before 1981.
 
 How days, numbers and plates are written is taken from what the cells look like. It refuses to guess a meaning.
 """
@@ -29,8 +31,8 @@ from carnet.formats.mapping_document import (
 from carnet.passport.kinds import get_schema
 from carnet.passport.kinds.language import Choice, Clock, Code, Day, Flag, Integer, Text
 
-VEHICLE: Final = ("vin", "plate")
-COMMON: Final = ("vin", "plate", "day", "time", "odometer_km", "odometer_mi")
+VEHICLE: Final = ("vin", "legacy", "plate")
+COMMON: Final = ("vin", "legacy", "plate", "day", "time", "odometer_km", "odometer_mi")
 FORM: Final = "dd/mm/yyyy"
 COUNTRY: Final = "FR"
 _READABLE: Final = (Text, Integer, Choice, Day, Clock, Code, Flag)
@@ -49,7 +51,7 @@ def find_meanings(mapping: Mapping) -> dict[str, str]:
     """What each column means that a mapping names."""
     found: dict[str, str] = {}
     if mapping.subject.column is not None:
-        found[mapping.subject.column] = mapping.subject.scheme
+        found[mapping.subject.column] = "legacy" if mapping.subject.legacy else mapping.subject.scheme
     if mapping.plate is not None:
         found[mapping.plate.column] = "plate"
     if mapping.occurred.column is not None:
@@ -80,6 +82,8 @@ def make_column_mapping(reader: Reader, columns: Sequence[Column], kind: str, me
         if meaning in of:
             raise Refused(Reason.FIELDS_CONFLICT, f"two columns mean {meaning}: choose one", field=name)
         of[meaning] = by_name[name]
+    if of.keys() >= {"vin", "legacy"}:
+        raise Refused(Reason.FIELDS_CONFLICT, "two columns are the VIN: choose one", field=of["legacy"].name)
     if not of.keys() & set(VEHICLE):
         saying = "no column says which vehicle a row is about: choose the one of the VIN, or of the plate"
         raise Refused(Reason.MISSING_FIELD, saying, field="vin")
@@ -101,16 +105,17 @@ def make_column_mapping(reader: Reader, columns: Sequence[Column], kind: str, me
 
 
 def _make_subject(of: Object[str, Column]) -> About:
-    if "vin" in of:
-        return About(scheme="vin", column=of["vin"].name)
+    for meaning in ("vin", "legacy"):
+        if meaning in of:
+            return About(scheme="vin", column=of[meaning].name, legacy=meaning == "legacy")
     plate = of["plate"]
     return About(scheme="plate", column=plate.name, country=plate.country or COUNTRY)
 
 
 def _make_plate(of: Object[str, Column]) -> Plate | None:
-    if not of.keys() >= set(VEHICLE):
+    plate = of.get("plate")
+    if plate is None or not of.keys() & {"vin", "legacy"}:
         return None
-    plate = of["plate"]
     return Plate(column=plate.name, country=plate.country or COUNTRY, empty=plate.empty)
 
 

@@ -16,6 +16,7 @@ from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, 
 from carnet.formats.values import find_text, find_whole, get_object, get_objects, get_text, with_column
 from carnet.passport.occurred import Occurred, parse_occurred
 from carnet.passport.subject import check_subject, find_subject
+from carnet.passport.vin import NEARLY_VIN_LENGTH, check_not_short
 from carnet.types import Millis, Subject, show
 
 FORMAT = "dvsa"
@@ -86,7 +87,10 @@ def _finish(place: Place, subject: Subject, plate: Subject | None, source: objec
 def _find_subject(record: Mapping[str, Any]) -> Subject:
     vin = find_text(record, "vin")
     if vin is not None:
-        return check_subject({"scheme": "vin", "value": vin}, field="vin")
+        subject = check_subject({"scheme": "vin", "value": vin}, field="vin")
+        # Trailers bear shorter numbers of their makers.
+        check_not_short(subject.value, "If it is right, say --subject vin:…", shortest=NEARLY_VIN_LENGTH)
+        return subject
     plate = get_text(record, "registration")
     return check_subject({"scheme": "plate", "country": "GB", "value": plate}, field="registration")
 

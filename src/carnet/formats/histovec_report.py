@@ -17,7 +17,7 @@ from carnet.formats.histovec_registry import draft_operation
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
 from carnet.formats.values import find_text, find_whole, get_object, get_objects, get_text, with_column
 from carnet.passport.occurred import UNKNOWN, Occurred
-from carnet.passport.vin import check_vin
+from carnet.passport.vin import NEARLY_VIN_LENGTH, check_not_short, check_vin
 from carnet.types import Millis, Subject, show
 
 FORMAT = "histovec report"
@@ -73,7 +73,9 @@ def _find_subject(rubrics: Mapping[str, Any]) -> Subject:
     if vin is None:
         saying = "the report masks its VIN: say which vehicle it is about"
         raise Refused(Reason.MISSING_FIELD, saying, field="vin")
-    return Subject("vin", check_vin(vin).value)
+    value = check_vin(vin).value
+    check_not_short(value, "If it is right, say --subject vin:…", shortest=NEARLY_VIN_LENGTH)
+    return Subject("vin", value)
 
 
 def _find_rows(

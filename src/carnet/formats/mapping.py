@@ -41,6 +41,7 @@ from carnet.formats.table import TableRow
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject, find_subject
+from carnet.passport.vin import check_not_short
 from carnet.types import Millis, Subject, show
 
 Cell: TypeAlias = str | None
@@ -50,6 +51,8 @@ Mends: TypeAlias = Object[int, Object[str, str]]
 """What a person says instead of the file: row number → column → cell. The row is known again as it was mended."""
 
 UNMENDED: Mends = {}
+
+_IF_OLD = "If the file is of old vehicles, whose numbers are shorter, say so in the mapping: subject.legacy"
 
 
 def read_mapped(chunks: Iterable[bytes], mapping: Mapping, now: Millis, mends: Mends = UNMENDED) -> Iterator[Item]:
@@ -349,6 +352,8 @@ def _compile_subject(
     base = {"scheme": about.scheme} if about.country is None else {"scheme": about.scheme, "country": about.country}
     if about.column is None:
         fixed = check_subject({**base, "value": about.value})
+        if fixed.scheme == "vin" and not about.legacy:
+            check_not_short(fixed.value, _IF_OLD)
         shown_once = fixed.to_json()
         return lambda cells: (fixed, shown_once)
     place = at[about.column]
@@ -368,6 +373,8 @@ def _compile_subject(
         if subject.scheme == "vin" and not any(map(str.isdigit, subject.value)):
             # The foot of a table, such as SUMME, would be a chassis number otherwise.
             raise Refused(Reason.INVALID_VIN, f"{show(value)} holds no digit: it is a word, and no VIN", value=value)
+        if subject.scheme == "vin" and not about.legacy:
+            check_not_short(subject.value, _IF_OLD)
         last = (cell, subject, subject.to_json())
         return subject, last[2]
 

@@ -63,12 +63,15 @@ class Number(_Part, frozen=True):
 
 
 class About(_Part, frozen=True):
-    """What a row is about: the value of a column, or one for the whole file, under a scheme."""
+    """What a row is about: the value of a column, or one for the whole file, under a scheme. `legacy` says that VINs of
+    fewer than 17 characters are chassis numbers of old vehicles; without it they are faulty, since a VIN that lost a
+    character would be another vehicle."""
 
     scheme: str
     column: Name | None = None
     value: Name | None = None
     country: str | None = None
+    legacy: bool = False
 
 
 class Plate(_Part, frozen=True):
@@ -221,6 +224,9 @@ def _check_about(about: About) -> None:
         raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject")
     if SCHEME.fullmatch(about.scheme) is None:
         raise Refused(Reason.VALUE_OUT_OF_RANGE, f"{show(about.scheme)} is not a scheme", field="subject.scheme")
+    if about.legacy and about.scheme != "vin":
+        saying = "legacy is said of VINs alone: other numbers have no length"
+        raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject.legacy")
     if (about.scheme == "plate") != (about.country is not None):
         saying = "a plate, and nothing else, needs the country that issued it"
         raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject.country")

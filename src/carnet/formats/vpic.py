@@ -17,7 +17,7 @@ from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, 
 from carnet.formats.values import get_objects, get_text, with_column
 from carnet.formats.wmi import Manufacturers, find_manufacturers
 from carnet.passport.occurred import UNKNOWN, Occurred
-from carnet.passport.vin import check_vin
+from carnet.passport.vin import check_not_short, check_vin
 from carnet.types import Millis, Subject, show
 
 FORMAT = "vpic"
@@ -94,7 +94,7 @@ def _find_decodes(document: object) -> Iterator[Decode | Refused]:
 def _find_flat(result: Mapping[str, Any]) -> Decode | Refused:
     try:
         given = {name: value.strip() for name, value in result.items() if isinstance(value, str) and value.strip()}
-        vin = with_column("VIN", lambda: check_vin(get_text(result, "VIN")).value)
+        vin = with_column("VIN", lambda: _check_whole(get_text(result, "VIN")))
         values = {_FLAT.get(name, name): value for name, value in given.items()}
         _check_clean(values)
     except Refused as refused:
@@ -112,8 +112,15 @@ def _find_listed(document: Mapping[str, Any], results: Sequence[Mapping[str, Any
         if isinstance(name, str) and isinstance(value, str) and value.strip():
             values[name] = value.strip()
     _check_clean(values)
-    vin = with_column("SearchCriteria", lambda: check_vin(asked.group(1)).value)
+    vin = with_column("SearchCriteria", lambda: _check_whole(asked.group(1)))
     return Decode(vin, values)
+
+
+def _check_whole(text: str) -> str:
+    vin = check_vin(text).value
+    # vPIC decodes the beginning of a VIN too: what it says then is of many vehicles.
+    check_not_short(vin, "Ask vPIC for the whole VIN")
+    return vin
 
 
 def _check_clean(values: Mapping[str, str]) -> None:

@@ -16,6 +16,9 @@ from carnet.errors import Reason, Refused
 from carnet.types import brief, show
 
 VIN_LENGTH = 17
+NEARLY_VIN_LENGTH = 15
+"""Of so many characters a number is a VIN that lost one or two far more often than one from before 1981."""
+
 CheckDigit: TypeAlias = Literal["valid", "invalid", "not_used"]
 
 _VIN_TEXT = re.compile(r"[A-HJ-NPR-Z0-9]{1,17}")
@@ -87,6 +90,15 @@ def check_vin(text: str) -> Vin:
     if value[0] in _CHECK_DIGIT_MANDATORY:
         raise _refuse_check_digit(value)
     return Vin(value, False, "invalid")
+
+
+def check_not_short(value: str, way_out: str, *, shortest: int = 1, field: str = "vin") -> None:
+    """Refuse (INVALID_VIN) a legacy number where it is far more likely a VIN that lost characters on its way, and would
+    become another vehicle. `value` passed `check_vin`; numbers below `shortest` characters are let pass; `way_out` says
+    what to do where it is right."""
+    if shortest <= len(value) < VIN_LENGTH:
+        saying = f"{value} has {len(value)} characters, and a VIN 17: look at the number again. {way_out}"
+        raise Refused(Reason.INVALID_VIN, saying, value=value, length=len(value), field=field)
 
 
 def compute_check_digit(value: str) -> str:

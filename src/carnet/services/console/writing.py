@@ -21,6 +21,7 @@ from carnet.node.reader import Reader
 from carnet.node.writing import Writing
 from carnet.passport.kinds import Schema, read_schema
 from carnet.passport.subject import parse_subject
+from carnet.passport.vin import NEARLY_VIN_LENGTH, check_not_short
 from carnet.services.plates import Plates
 from carnet.types import Basis, Custody, KeyRole, Mark, Millis, Subject
 
@@ -99,10 +100,14 @@ class KnownPlates:
     def find_vehicle(self, reader: Reader, text: str, day: str) -> Subject:
         """The vehicle that a clerk means: a VIN as it is, a plate as the one that had it on that day.
 
-        Raises Refused as `parse_subject`; UNKNOWN_PASSPORT, NOT_ALIAS, SUBJECT_MISMATCH for a plate; WRITER_BUSY while
-        plates are read for the first time.
+        Raises Refused as `parse_subject`; INVALID_VIN for a number that no passport has and that is nearly a VIN,
+        unless it is written with its scheme; UNKNOWN_PASSPORT, NOT_ALIAS, SUBJECT_MISMATCH for a plate; WRITER_BUSY
+        while plates are read for the first time.
         """
         subject = read_vehicle(text)
+        if subject.scheme == "vin" and ":" not in text and reader.find_subject(subject) is None:
+            # Whoever writes on would open a passport of another vehicle.
+            check_not_short(subject.value, f"If it is right, write vin:{subject.value}", shortest=NEARLY_VIN_LENGTH)
         if subject.scheme != "plate":
             return subject
         with self._lock:

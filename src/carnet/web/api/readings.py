@@ -42,8 +42,9 @@ WAITING = (*GONE, Reason.FILE_NOT_WAITING)
 
 
 class ColumnShown(Shape, frozen=True, kw_only=True):
-    """A column of the file: what its cells look like, and what it means (`vin`, `plate`, `day`, `time`, `odometer_km`,
-    `odometer_mi` or a field of the kind; null: it is not read)."""
+    """A column of the file: what its cells look like, and what it means (`vin`, `legacy`, which is a VIN or the shorter
+    number of a vehicle from before 1981, `plate`, `day`, `time`, `odometer_km`, `odometer_mi` or a field of the kind;
+    null: it is not read)."""
 
     name: str
     looks_like: str

@@ -51,6 +51,7 @@ def say_meaning(language: Language, kind: str, meaning: str) -> str:
     _ = load_translations(language).gettext
     words = {
         "vin": _("VIN"),
+        "legacy": _("VIN or old chassis number"),
         "plate": _("Plate"),
         "day": _("Date"),
         "time": _("Time"),

@@ -61,6 +61,11 @@ def say_vin(language: Language, refused: Refused) -> str:
     suggestion = refused.facts.get("suggestion")
     if refused.reason is Reason.INVALID_PLATE:
         return _("This is no plate of a country that is known here: look at it again, or give the VIN.")
+    if "length" in refused.facts:
+        return _(
+            "A VIN has 17 characters, and this one %(count)s: look at it again. If a vehicle from before 1981 really"
+            " has this number, write it as vin:NUMBER."
+        ) % {"count": refused.facts["length"]}
     text = _("This cannot be a VIN: it has up to 17 letters and digits, never I, O or Q, and its check digit must fit.")
     if suggestion is None:
         return text
