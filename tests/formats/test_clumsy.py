@@ -139,6 +139,27 @@ def test_guess__a_few_days_above_12_tell_the_order_of_all() -> None:
     assert not split(found.rows)[1]
 
 
+@pytest.mark.parametrize(
+    "days,form,doubts,first",
+    [
+        (("04-25-2020", "04-05-2020"), "mm-dd-yyyy", [], "2020-04-25"),
+        (("25-04-2020", "05-04-2020"), "dd-mm-yyyy", [], "2020-04-25"),
+        # Nothing tells 4 May from 5 April: the person is asked.
+        (("05-04-2020", "06-04-2020"), "dd-mm-yyyy", ["either_order"], "2020-04-05"),
+        (("04-25-2020 09:30", "04-05-2020 10:00"), "mm-dd-yyyy HH:MM", [], "2020-04-25T09:30"),
+    ],
+)
+def test_guess__days_of_the_united_states_with_hyphens(
+    days: tuple[str, ...], form: str, doubts: list[str], first: str
+) -> None:
+    found = look("Date;Km", *[f"{day};45003" for day in days * 2])
+    assert found.mapping is not None
+    assert (found.mapping.occurred.form, codes(found)) == (form, doubts)
+    rows, faults = split(found.rows)
+    assert rows[0].fields["occurred"]["at"].startswith(first)
+    assert not faults
+
+
 def test_guess__short_years_have_two_orders_too() -> None:
     found = look("Date;Km", *["04/05/20;45003"] * 3)
     assert codes(found) == ["either_order"]

@@ -20,7 +20,13 @@ from carnet.types import Subject
 from tests.formats.streams import NOW, split
 from tests.shared import shared_file
 
-FORMS = {"yyyy-mm-dd": "%Y-%m-%d", "dd/mm/yyyy": "%d/%m/%Y", "mm/dd/yyyy": "%m/%d/%Y", "dd.mm.yyyy": "%d.%m.%Y"}
+FORMS = {
+    "yyyy-mm-dd": "%Y-%m-%d",
+    "dd/mm/yyyy": "%d/%m/%Y",
+    "mm/dd/yyyy": "%m/%d/%Y",
+    "mm-dd-yyyy": "%m-%d-%Y",
+    "dd.mm.yyyy": "%d.%m.%Y",
+}
 vins = st.text("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", min_size=14, max_size=14).map(lambda end: f"WVW{end}")
 
 

@@ -23,6 +23,7 @@ FORMS = (
     "yyyy/mm/dd",
     "dd.mm.yyyy",
     "dd-mm-yyyy",
+    "mm-dd-yyyy",
     "yyyymmdd",
     "dd/mm/yy",
     "mm/dd/yy",

@@ -35,6 +35,7 @@ _SUREST_FIRST = (
     "mm/dd/yyyy",
     "dd.mm.yyyy",
     "dd-mm-yyyy",
+    "mm-dd-yyyy",
     "dd/mm/yy",
     "mm/dd/yy",
 )
@@ -127,15 +128,19 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
         return Column(name, "day", 95, form="iso") if _is_enough(_share(said, is_moment), said) else None
     # A few days above 12 tell the order of all the others; a single one among many may be a slip.
     best = [form for form, share in fits.items() if share == max(fits.values())]
-    twin = best[0].replace("mm/dd", "dd/mm")
+    twin = _put_day_first(best[0])
     if len(best) == 1 and twin != best[0] and fits.get(twin, 0.0) >= max(_ENOUGH, fits[best[0]] - 1.5 / len(said)):
         best = [twin, *best]
     if len(best) == 1:
         return Column(name, "day", 98, form=best[0])
-    if all(form.startswith(("dd/mm/yy", "mm/dd/yy")) for form in best):
+    if _put_day_first(best[0]) == _put_day_first(best[1]):
         doubt = remark("either_order", column=name)
-        return Column(name, "day", 60, form=next(f for f in best if f.startswith("dd")), doubt=doubt)
+        return Column(name, "day", 60, form=_put_day_first(best[0]), doubt=doubt)
     return Column(name, "day", 90, form=best[0])
+
+
+def _put_day_first(form: str) -> str:
+    return re.sub(r"mm([/-])dd", r"dd\1mm", form)
 
 
 def _look_for_clocks(name: str, said: Sequence[str]) -> Column | None:
