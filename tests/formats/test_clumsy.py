@@ -13,11 +13,12 @@ from carnet.formats.columns import find_meanings, make_column_mapping
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.guess import Guess, guess, guess_rows
 from carnet.formats.guess_plan import make_reading
-from carnet.formats.mapping import RowPlan, read_mapped, read_objects
+from carnet.formats.mapping import RowPlan, read_mapped, read_objects, read_table
 from carnet.formats.mapping_document import About, Constant, Delimited, Mapping, Quantity, When, read_mapping
-from carnet.formats.mending import list_cell_faults
+from carnet.formats.mending import find_cells, list_cell_faults
 from carnet.formats.rows import Place, Row
 from carnet.formats.table import TableRow
+from carnet.formats.xlsx import NoValue
 from carnet.passport.kinds import get_schema
 from tests.formats.streams import NOW, split
 
@@ -324,6 +325,64 @@ def test_read__a_vin_that_lost_characters_becomes_no_other_vehicle(cut: slice) -
         (3, "VIN", Reason.INVALID_VIN),
     ]
     assert f"has {len(VINS[0][cut])} characters" in faults[0].message
+
+
+def make_service(reader: object = None, **changes: object) -> Mapping:
+    """Services with a reading and a text, of a table unless another reader is named."""
+    return read_mapping(
+        {
+            "reader": reader or {"type": "rows"},
+            "kind": "vehicle.service/1",
+            "subject": {"scheme": "vin", "column": "VIN"},
+            "odometer": {"column": "Km", "unit": "km"},
+            "fields": [{"read": "text", "field": "establishment", "column": "Atelier"}],
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize("column", ["Km", "Atelier", "VIN"])
+def test_read__a_formula_without_its_value_is_a_fault_of_its_cell(column: str) -> None:
+    mapping = make_service()
+    good = {"VIN": VINS[0], "Km": 5, "Atelier": "Nord", "Total": NoValue("=B2")}
+    rows, faults = split(read_objects([good, good | {column: NoValue("=A2*2")}], mapping, NOW))
+    assert [row.row for row in rows] == [1]
+    [fault] = faults
+    assert (fault.row, fault.column, fault.rule) == (2, column, Reason.MISSING_FIELD)
+    assert "=A2*2" in fault.message
+    # At a desk its cell is shown, and blamed; imported again as it was copied, it is faulty again.
+    cells = find_cells(fault.origin, mapping.reader)
+    assert cells is not None
+    assert cells[column] == "=A2*2"
+    assert [one.column for one in list_cell_faults(fault, cells, mapping, NOW)] == [column]
+    assert fault.origin is not None
+    again = make_service({"type": "json"})
+    assert [one.column for one in split(read_mapped([fault.origin.data], again, NOW))[1]] == [column]
+    mended = read_table(
+        [TableRow(2, good | {column: NoValue("=A2*2")})], mapping, NOW, {1: {column: str(good[column])}}
+    )
+    assert isinstance(next(mended), Row)
+
+
+@pytest.mark.parametrize("column,scheme", [("Km", "vin"), ("Atelier", "vin"), ("VIN", "garage")])
+def test_read__what_a_failed_formula_shows_is_no_value(column: str, scheme: str) -> None:
+    subject = {"scheme": scheme, "column": "VIN"}
+    row = {"VIN": VINS[0], "Km": 5, "Atelier": "Nord", column: "#N/A"}
+    _, faults = split(read_objects([row], make_service(subject=subject), NOW))
+    assert [fault.column for fault in faults] == [column]
+    empty = [{"read": "text", "field": "establishment", "column": "Atelier", "empty": ["#N/A"]}]
+    rows, _ = split(read_objects([row | {"VIN": VINS[0], "Km": 5}], make_service(fields=empty), NOW))
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("Infinity"), 1e300]
+)
+@pytest.mark.parametrize("column", ["Km", "Atelier"])
+def test_read__a_number_that_is_none_is_a_fault(column: str, value: object) -> None:
+    row = {"VIN": VINS[0], "Km": 5, "Atelier": "Nord", column: value}
+    _, faults = split(read_objects([row], make_service(), NOW))
+    assert [fault.column for fault in faults] == [column]
 
 
 def test_columns__a_file_of_old_vehicles_says_so() -> None:

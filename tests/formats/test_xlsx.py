@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from carnet.errors import Reason, Refused
 from carnet.formats.table import TableRow, name_columns, write_letters
-from carnet.formats.xlsx import FREE_BYTES, MAX_CELL_CHARACTERS, Texts, compute_moment, read_sheet
+from carnet.formats.xlsx import FREE_BYTES, MAX_CELL_CHARACTERS, NoValue, Texts, compute_moment, read_sheet
 from carnet.formats.xlsx_styles import is_date_format
 
 Sheet = list[list[Any]]
@@ -62,6 +62,18 @@ def pack(parts: dict[str, str]) -> bytes:
         for name, text in parts.items():
             archive.writestr(name, text)
     return out.getvalue()
+
+
+def test_read_sheet__a_formula_that_was_saved_without_its_value_is_not_blank() -> None:
+    data = write_xlsx([["VIN", "Km", "Atelier"], ["X", "=40000+5", '=IF(1,"a")'], ["Y", 5, None]])
+    assert read(data)[1:] == [(2, {0: "X", 1: NoValue("=40000+5"), 2: NoValue('=IF(1,"a")')}), (3, {0: "Y", 1: 5})]
+    sheet = (
+        '<row><c><f>A</f></c><c t="str"><f>B</f></c><c t="str"><f>C</f><v></v></c><c><f si="0" t="shared"/><v/></c>'
+        f"<c><f>{'Z' * 900}</f></c></row>"
+    )
+    # An empty text is a value: what IF(...;"";...) gives.
+    [(_, cells)] = read(pack(make_parts(sheet)))
+    assert cells == {0: NoValue("=A"), 1: NoValue("=B"), 3: NoValue("="), 4: NoValue("=" + "Z" * 199)}
 
 
 # ---- against openpyxl

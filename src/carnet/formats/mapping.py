@@ -12,6 +12,7 @@ from collections.abc import Mapping as Object
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain
+from math import isfinite
 from typing import Any, TypeAlias
 
 import msgspec
@@ -38,6 +39,7 @@ from carnet.formats.mapping_document import (
 )
 from carnet.formats.rows import Item, Place, Row, compute_latest, find_column, make_fault
 from carnet.formats.table import TableRow
+from carnet.formats.xlsx import NoValue
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject, find_subject
@@ -51,6 +53,9 @@ Mends: TypeAlias = Object[int, Object[str, str]]
 """What a person says instead of the file: row number → column → cell. The row is known again as it was mended."""
 
 UNMENDED: Mends = {}
+
+_FAILED = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!"})
+"""What a spreadsheet shows, and exports, where a formula failed."""
 
 _IF_OLD = "If the file is of old vehicles, whose numbers are shorter, say so in the mapping: subject.legacy"
 
@@ -195,6 +200,12 @@ def _follow(value: Any, path: list[str]) -> object:
 def _as_cell(value: object, name: str) -> Cell:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, NoValue):
+        saying = (
+            f"{name} holds the formula {show(value.formula)} without its value: open the file in a spreadsheet program"
+            " and save it, or write the value"
+        )
+        raise Refused(Reason.MISSING_FIELD, saying, field=name)
     cell = write_cell(value)
     if cell is None:
         raise Refused(Reason.WRONG_TYPE, f"{name} holds {show(value)}, which is no one value", field=name)
@@ -202,14 +213,16 @@ def _as_cell(value: object, name: str) -> Cell:
 
 
 def write_cell(value: object) -> Cell:
-    """A typed value as the text that a file would hold; None for a list, an object, or anything else that is no one
-    value."""
+    """A typed value as the text that a file would hold; None for a list, an object, a number that is none (NaN), or
+    anything else that is no one value."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
+    if isinstance(value, (float, Decimal)) and not isfinite(value):
+        return None
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, Decimal):
@@ -368,6 +381,7 @@ def _compile_subject(
         value = (cell or "").strip()
         if not value:
             raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
+        _check_not_failed(value)
         # What is refused is asked again, for the reason.
         subject = find_subject(about.scheme, value, about.country) or check_subject({**base, "value": value})
         if subject.scheme == "vin" and not any(map(str.isdigit, subject.value)):
@@ -467,9 +481,15 @@ def _compile_reading(reading: Reading, at: Object[str, int]) -> Get:
         if not cell:
             return None
         cell = cell.strip()
-        return None if not cell or cell in empty else read(cell)
+        return None if not cell or cell in empty else read(_check_not_failed(cell))
 
     return find
+
+
+def _check_not_failed(cell: str) -> str:
+    if cell in _FAILED:
+        raise Refused(Reason.NOT_IN_LIST, f"{cell} is what a spreadsheet shows where a formula failed, and no value")
+    return cell
 
 
 def _compile_cell(reading: Reading) -> Callable[[str], Any]:

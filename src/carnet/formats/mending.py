@@ -66,6 +66,9 @@ def _flatten(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
     for name, inner in value.items():
         if isinstance(inner, dict) and depth < 4:
             yield from _flatten(inner, f"{prefix}{name}.", depth + 1)
+        elif isinstance(inner, list) and len(inner) == 1 and str(inner[0]).startswith("="):
+            # A formula without its value (`xlsx.NoValue`).
+            yield prefix + name, str(inner[0])
         elif not isinstance(inner, (list, dict)):
             yield prefix + name, write_cell(inner) or ""
 

@@ -1,8 +1,8 @@
 """Rows out of an XLSX file (ECMA-376), as a stream: sheets, shared texts, dates by their style; in flat memory.
 
-Only what a table needs is read: no formula is computed (the value that was stored with it is taken), and no picture,
-macro or outside reference is looked at. What unpacks to far more than a table would is refused, and so is a document
-type, which XLSX never has. It refuses to know what a column means.
+Only what a table needs is read: no formula is computed (the value that was stored with it is taken, and a cell without
+one says so), and no picture, macro or outside reference is looked at. What unpacks to far more than a table would is
+refused, and so is a document type, which XLSX never has. It refuses to know what a column means.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from carnet.formats.remarks import refuse_file
 from carnet.formats.xlsx_styles import find_date_styles
 from carnet.types import brief, show
 
-Value: TypeAlias = str | int | float | bool | date | datetime | time
+
+class NoValue(NamedTuple):
+    """What a cell holds whose formula was saved without its value, by a program that computes none: nobody knows what
+    stood there."""
+
+    formula: str
+
+
+Value: TypeAlias = str | int | float | bool | date | datetime | time | NoValue
 
 MAX_PARTS = 10_000
 MAX_SMALL_PART_BYTES = 16 * 1024 * 1024
@@ -35,6 +43,7 @@ MAX_CELL_CHARACTERS = 32_767
 FREE_BYTES, MAX_RATIO = 64 * 1024 * 1024, 250
 """A part may unpack to this much, and beyond it to so many times its packed size: tables reach 10 to 100."""
 
+MAX_FORMULA_CHARACTERS = 200
 MAX_TOKEN_BYTES = 1024 * 1024
 MAX_COLUMNS = 16_384
 CHUNK_BYTES = 64 * 1024
@@ -278,6 +287,8 @@ class _SheetParser:
         self._pieces: list[str] = []
         self._length = self._aids = 0
         self._is_value = False
+        self._formula: str | None = None
+        self._is_formula = False
         self._columns: dict[str, int] = {}
         self.parser = _make_parser()
         self.parser.StartElementHandler = self._start
@@ -300,12 +311,18 @@ class _SheetParser:
             self._style = given.get("s", "")
             self._pieces.clear()
             self._length = 0
+            self._formula = None
         elif tag == "v" or tag == "t":
             self._is_value = self._aids == 0
+            if self._type == "str":
+                # An empty text is a value too.
+                self._formula = None
         elif tag == "row":
             self._line = _find_number(given.get("r"), self._line + 1)
             self._cells = {}
             self._column = -1
+        elif tag == "f":
+            self._formula, self._is_formula = "=", True
         elif tag == "rPh":
             self._aids += 1
 
@@ -321,9 +338,13 @@ class _SheetParser:
                 value = self._read_value("".join(self._pieces))
                 if value != "":
                     self._cells[self._column] = value
+            elif self._formula is not None and 0 <= self._column < MAX_COLUMNS:
+                self._cells[self._column] = NoValue(self._formula[:MAX_FORMULA_CHARACTERS])
         elif tag == "row":
             if self._cells:
                 self._rows.append(SheetRow(self._line, self._cells))
+        elif tag == "f":
+            self._is_formula = False
         elif tag == "rPh":
             self._aids -= 1
 
@@ -331,6 +352,8 @@ class _SheetParser:
         if self._is_value and self._length <= MAX_CELL_CHARACTERS:
             self._pieces.append(data)
             self._length += len(data)
+        elif self._is_formula and self._formula is not None and len(self._formula) <= MAX_FORMULA_CHARACTERS:
+            self._formula += data
 
     def _find_column(self, place: str) -> int:
         """The column of a reference such as AB12, from 0."""
