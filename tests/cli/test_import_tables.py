@@ -15,9 +15,12 @@ import duckdb
 import openpyxl
 import pytest
 
+from carnet.formats.rows import Row
 from carnet.node.home import Home
+from carnet.services.guessing import guess_file
 from carnet.services.reading import open_reader
 from tests.cli.run import COMMAND, Ran, carnet, make_env
+from tests.formats.streams import NOW
 from tests.shared import shared_file
 
 VINS = [f"WVWZZZ1KZ7P{number:06}" for number in range(100_000, 100_006)]
@@ -143,6 +146,22 @@ def test_import__parquet_types_become_what_they_say(tmp_path: Path) -> None:
         assert fields is not None
         assert fields["occurred"] == {"at": "2020-02-29T07:30:00", "precision": "second", "zone": "+00:00"}
         assert fields["odometer_km"] == Decimal(12_345)
+
+
+@pytest.mark.parametrize("type_", ["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMPTZ", "DATE"])
+def test_guess__a_parquet_column_of_midnights_holds_days(tmp_path: Path, type_: str) -> None:
+    file = tmp_path / "readings.parquet"
+    duckdb.execute("SET TimeZone = 'UTC'")
+    duckdb.execute(
+        f"COPY (SELECT * FROM (VALUES (?, {type_} '2020-02-29', 12345), (?, {type_} '2020-03-01', 12346))"
+        f" AS t(VIN, Date, Km)) TO '{file}' (FORMAT parquet)",
+        [VINS[0], VINS[1]],
+    )
+    found = guess_file(file, NOW)
+    assert found.mapping is not None
+    assert found.mapping.occurred.form == ("yyyy-mm-dd" if type_ == "DATE" else "yyyy-mm-dd 00:00:00")
+    moments = [item.fields["occurred"] for item in found.rows if isinstance(item, Row)]
+    assert moments == [{"at": day, "precision": "day", "zone": None} for day in ("2020-02-29", "2020-03-01")]
 
 
 def test_import__real_parquet_file(tmp_path: Path) -> None:

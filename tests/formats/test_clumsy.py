@@ -161,6 +161,41 @@ def test_guess__days_of_the_united_states_with_hyphens(
     assert not faults
 
 
+@pytest.mark.parametrize(
+    "days,form",
+    [
+        (("14/02/2020 00:00:00", "15/02/2020 00:00:00"), "dd/mm/yyyy 00:00:00"),
+        (("2020-02-14 00:00:00.000", "2020-02-15 00:00:00.000"), "yyyy-mm-dd 00:00:00"),
+        (("2020-02-14T00:00:00", "2020-02-15T00:00:00"), "yyyy-mm-dd 00:00:00"),
+        (("2020-02-14T00:00:00+00:00", "2020-02-15T00:00:00Z"), "yyyy-mm-dd 00:00:00"),
+        (("02/14/2020 0:00", "02/15/2020 0:00"), "mm/dd/yyyy 00:00:00"),
+    ],
+)
+def test_guess__days_that_were_written_as_midnights_are_days(days: tuple[str, ...], form: str) -> None:
+    found = look("Date;Km", *[f"{day};45003" for day in days])
+    assert found.mapping is not None
+    assert (found.mapping.occurred.form, codes(found)) == (form, [])
+    read = read_mapping(found.mapping.to_json())
+    other = days[1].replace("00:00", "09:30") if "00:00" in days[1] else days[1].replace("0:00", "9:30")
+    text = "\n".join(["VIN;Date;Km", *(f"{VINS[0]};{day};45003" for day in (*days, other))]).encode()
+    rows, faults = split(read_mapped([text], read, NOW))
+    occurred = [row.fields["occurred"] for row in rows]
+    assert [(one["at"], one["precision"]) for one in occurred] == [("2020-02-14", "day"), ("2020-02-15", "day")]
+    # A time of day is never dropped silently.
+    assert [(fault.row, fault.column, fault.rule) for fault in faults] == [(3, "Date", Reason.INVALID_TIME)]
+
+
+def test_guess__a_time_of_day_beside_midnights_keeps_all_times() -> None:
+    found = look("Date;Km", "14/02/2020 00:00:00;45003", "15/02/2020 09:30:00;45004")
+    assert found.mapping is not None
+    assert found.mapping.occurred.form == "dd/mm/yyyy HH:MM:SS"
+    apart = look("Date;Heure;Km", *["14/02/2020 00:00:00;09:30;45003"] * 2)
+    assert apart.mapping is not None
+    assert (apart.mapping.occurred.form, apart.mapping.occurred.time_column) == ("dd/mm/yyyy 00:00:00", "Heure")
+    [row, _] = split(apart.rows)[0]
+    assert row.fields["occurred"]["at"] == "2020-02-14T09:30"
+
+
 def test_guess__short_years_have_two_orders_too() -> None:
     found = look("Date;Km", *["04/05/20;45003"] * 3)
     assert codes(found) == ["either_order"]

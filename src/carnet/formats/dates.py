@@ -31,9 +31,12 @@ FORMS = (
     "mm/yyyy",
     "yyyy",
 )
-"""The days that are known; ` HH:MM` or ` HH:MM:SS` may follow."""
+"""The days that are known; ` HH:MM` or ` HH:MM:SS` may follow, or ` 00:00:00`: a day that a program wrote as its
+midnight, and nothing but midnight is read so."""
 
-_CLOCKS = ("", " HH:MM", " HH:MM:SS")
+MIDNIGHT = " 00:00:00"
+_CLOCKS = ("", " HH:MM", " HH:MM:SS", MIDNIGHT)
+_MIDNIGHT = r"[ T]0?0:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?"
 _CENTURY = 69
 """POSIX: a year of two digits from 69 on is of the last century."""
 
@@ -91,7 +94,9 @@ def _compile_pattern(form: str) -> str:
     ):
         if f"<{name}>" not in pattern:
             pattern = pattern.replace(token, f"(?P<{name}>{width})", 1)
-    if clock:
+    if f" {clock}" == MIDNIGHT:
+        pattern += _MIDNIGHT
+    elif clock:
         seconds = r":\d\d(?:\.\d+)?" if clock.endswith("SS") else ""
         pattern += rf"[ T](?P<clock>\d{{1,2}}:\d\d{seconds})"
     return pattern

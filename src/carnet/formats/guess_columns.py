@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from carnet.errors import Refused
-from carnet.formats.dates import get_date_reader
+from carnet.formats.dates import MIDNIGHT, get_date_reader
 from carnet.formats.mapping_document import Number
 from carnet.formats.remarks import Remark, remark
 from carnet.passport.plate import check_plate
@@ -25,6 +25,7 @@ _NUMBER = re.compile(
     r"(?:\s*(?P<suffix>[A-Za-z²³]{1,8}))?",
     re.ASCII,
 )
+_MIDNIGHT = re.compile(r"[ T]0?0:00(:00(\.0+)?)?(Z|[+-]00:?00)?$", re.ASCII)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 _CLOCKS = ("", " HH:MM", " HH:MM:SS")
 _SUREST_FIRST = (
@@ -116,6 +117,15 @@ def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
             share = _share(said, is_day)
             if _is_enough(share, said):
                 fits[form] = share
+    found = _tell_day_form(name, said, fits)
+    if found is None or found.form is None or not all(map(_MIDNIGHT.search, said)):
+        return found
+    # Programs that know no day without a time write its midnight: the form says so, and takes no other time.
+    return found._replace(form=f"{'yyyy-mm-dd' if found.form == 'iso' else found.form.partition(' ')[0]}{MIDNIGHT}")
+
+
+def _tell_day_form(name: str, said: Sequence[str], fits: Mapping[str, float]) -> Column | None:
+    """The form of the days, by the share of the values that each form fits."""
     if not fits:
         iso = get_date_reader("iso")
 
