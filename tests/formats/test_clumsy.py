@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +22,7 @@ from carnet.formats.rows import Place, Row
 from carnet.formats.table import TableRow
 from carnet.formats.xlsx import NoValue
 from carnet.passport.kinds import get_schema
+from carnet.services.faulty import FaultyRows
 from tests.formats.streams import NOW, split
 
 VINS = ("WVWZZZ1KZ7P100000", "WVWZZZ1KZ7P100001", "WVWZZZ1KZ7P100002")
@@ -360,6 +363,65 @@ def test_read__a_vin_that_lost_characters_becomes_no_other_vehicle(cut: slice) -
         (3, "VIN", Reason.INVALID_VIN),
     ]
     assert f"has {len(VINS[0][cut])} characters" in faults[0].message
+
+
+TITLES = {
+    "padded": "Garage du Pont;;\nRelevés de 2020;;\n;;\n",
+    "short": "Garage du Pont\nMetz, le 12 février 2020\n\n",
+    "half": "Garage du Pont;Metz\n",
+    "many": "Garage du Pont\n\nTél. 03 87 00 00 00\nClient : Flotte, Est; Nord\n\n\n",
+    "quote": '12" roues\n',
+    "number": "2020;1;\n",
+}
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+@pytest.mark.parametrize("titles", sorted(TITLES))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_guess__titles_above_the_header(titles: str, encoding: str, rows: int) -> None:
+    above = TITLES[titles]
+    body = "".join(f"{VINS[at % 3]};{14 + at % 10}/02/2020;{45_003 + at}\n" for at in range(rows))
+    data = f"{above}VIN;Date relevé;Km\n{body}".encode(encoding)
+    found = guess(data, "list.csv", NOW)
+    assert found.mapping is not None
+    line = above.count("\n") + 1
+    assert isinstance(found.mapping.reader, Delimited)
+    assert found.mapping.reader.header == line
+    assert [str(one) for one in found.grounds if one.code == "header_line"] == [
+        f"line {line} names the columns; what stands above it is passed over"
+    ]
+    mapping = read_mapping(found.mapping.to_json())
+    good, faults = split(read_mapped([data], mapping, NOW))
+    assert not faults
+    assert [(row.line, row.fields["odometer_km"]) for row in good] == [
+        (line + 1 + at, 45_003 + at) for at in range(rows)
+    ]
+
+
+def test_read__the_line_that_is_said_to_name_the_columns_must_do_so() -> None:
+    mapping = make_service({"type": "delimited", "header": 3})
+    for text, saying in ((b"a\n\n\nVIN,Km,Atelier\n", "line 3 is blank"), (b"a\nb\nVIN,Km\n", "no column")):
+        [fault] = list(read_mapped([text], mapping, NOW))
+        assert isinstance(fault, Fault)
+        assert fault.rule is Reason.MISSING_FIELD
+        assert saying in fault.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_read__mended_rows_of_a_file_with_titles_are_read_by_the_same_mapping(encoding: Any) -> None:
+    mapping = make_service({"type": "delimited", "encoding": encoding, "header": 3})
+    text = f"Garage du Pont\n\nVIN,Km,Atelier\n{VINS[0]},4,Nord\n{VINS[1]},many,Sud\n".encode(encoding)
+    rows, [fault] = split(read_mapped([text], mapping, NOW))
+    assert (len(rows), fault.row, fault.line, fault.column) == (1, 2, 5, "Km")
+    cells = find_cells(fault.origin, mapping.reader)
+    assert cells == {"VIN": VINS[1], "Km": "many", "Atelier": "Sud"}
+    listed, copied = io.BytesIO(), io.BytesIO()
+    FaultyRows(listed, copied).add(fault)
+    again, [same] = split(read_mapped([copied.getvalue()], mapping, NOW))
+    assert (again, same.line, same.column) == ([], json.loads(listed.getvalue())["copied_to"], "Km")
+    mended = copied.getvalue().decode(encoding).replace("many", "5").encode(encoding)
+    [row] = split(read_mapped([mended], mapping, NOW))[0]
+    assert row.fields["odometer_km"] == 5
 
 
 def make_service(reader: object = None, **changes: object) -> Mapping:

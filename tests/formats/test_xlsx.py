@@ -15,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carnet.errors import Reason, Refused
+from carnet.formats.guess import guess_rows
+from carnet.formats.mapping_document import Given
 from carnet.formats.table import TableRow, name_columns, write_letters
 from carnet.formats.xlsx import FREE_BYTES, MAX_CELL_CHARACTERS, NoValue, Texts, compute_moment, read_sheet
 from carnet.formats.xlsx_styles import is_date_format
+from tests.formats.streams import NOW
 
 Sheet = list[list[Any]]
 
@@ -238,15 +241,32 @@ def test_name_columns__titles_merged_cells_and_empty_rows_above_and_between() ->
     rows = read_named(write_xlsx(sheet, change=change))
     assert rows == [
         # The line is that of the sheet, so that a person finds it; a second column of one name bears its letter.
-        TableRow(5, {"VIN": "V1", "Plaque": "AB-123-CD", "km": 5, "km (D)": 6}),
-        TableRow(7, {"VIN": "V2", "Plaque": None, "km": 7, "km (D)": None}),
+        TableRow(5, {"VIN": "V1", "Plaque": "AB-123-CD", "km": 5, "km (D)": 6}, 4),
+        TableRow(7, {"VIN": "V2", "Plaque": None, "km": 7, "km (D)": None}, 4),
     ]
+
+
+def test_name_columns__a_title_of_several_cells_is_no_header() -> None:
+    sheet = [["Garage du Pont", "Metz"], [], ["VIN", "Km", "Atelier"], ["X", "12 km", "Nord"], ["Y", "13 km", "Sud"]]
+    assert read_named(write_xlsx(sheet)) == [
+        TableRow(4, {"VIN": "X", "Km": "12 km", "Atelier": "Nord"}, 3),
+        TableRow(5, {"VIN": "Y", "Km": "13 km", "Atelier": "Sud"}, 3),
+    ]
+
+
+def test_guess__an_xlsx_mapping_carries_the_row_of_its_header() -> None:
+    vin = "WVWZZZ1KZ7P100000"
+    rows = read_named(write_xlsx([["Garage du Pont"], [], ["VIN", "Date", "Km"], [vin, date(2020, 2, 14), 45_003]]))
+    found = guess_rows(rows, "list.xlsx", NOW)
+    assert found.mapping is not None
+    assert found.mapping.reader == Given(header=3)
+    assert "line 3 names the columns" in " ".join(map(str, found.grounds))
 
 
 def test_name_columns__the_row_that_is_said() -> None:
     data = write_xlsx([["a", "b"], ["c", "d"], [1, 2]])
-    assert read_named(data, 2) == [TableRow(3, {"c": 1, "d": 2})]
-    assert read_named(data)[0] == TableRow(2, {"a": "c", "b": "d"})
+    assert read_named(data, 2) == [TableRow(3, {"c": 1, "d": 2}, 2)]
+    assert read_named(data)[0] == TableRow(2, {"a": "c", "b": "d"}, 1)
     with pytest.raises(Refused) as refused:
         read_named(write_xlsx([["a"], [None], ["b"]]), 2)
     assert (refused.value.reason, refused.value.facts["field"]) == (Reason.MISSING_FIELD, "reader.header")

@@ -31,10 +31,13 @@ class Cells(NamedTuple):
     is_whole: bool = True
 
 
-def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote: str) -> Iterator[Cells]:
+def read_cells(
+    chunks: Iterable[bytes], *, encoding: str, separator: str, quote: str, first_line: int = 1
+) -> Iterator[Cells]:
     """Every row of the text in order, blank lines left out; nothing is raised for what the text holds.
 
-    `encoding` is `utf-8` (a byte order mark is passed over), `cp1252` or `utf-16`.
+    `encoding` is `utf-8` (a byte order mark is passed over), `cp1252` or `utf-16`. What stands above `first_line` (from
+    1) is no row, whatever it is.
     """
     if encoding == "utf-16":
         chunks = _as_utf8(chunks)
@@ -48,6 +51,8 @@ def read_cells(chunks: Iterable[bytes], *, encoding: str, separator: str, quote:
         if line is None:
             return
         refused = find_line_fault(line)
+        if line.number < first_line and (refused is None or not is_hopeless(refused)):
+            continue
         if refused is not None:
             yield Cells(line.number, line.data, [], refused, False)
             if is_hopeless(refused):

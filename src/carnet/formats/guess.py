@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from carnet.errors import Refused
-from carnet.formats.delimited import Cells, is_directive, name_cells, read_cells
+from carnet.formats.delimited import Cells, is_blank, is_directive, name_cells, read_cells
 from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
@@ -28,6 +28,10 @@ from carnet.types import Fact, Millis
 HEAD_BYTES = 65_536
 SHOWN_ROWS = 10
 SAMPLE_ROWS = 500
+TITLE_LINES = 20
+"""So far down a header is looked for; and of so many rows below a line it is told whether they are a table."""
+
+_MOST = 80
 _SEPARATORS = (",", ";", "\t", "|")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _FOREIGN = (
@@ -136,7 +140,11 @@ def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
     cells = [[write_cell(row.values.get(name)) or "" for name in names] for row in rows]
     columns = tuple(compute_column(column, [row[at] for row in cells]) for at, column in enumerate(names))
     reasons = [remark("table", count=len(names))]
-    return _propose(lambda mapping: read_table(rows, mapping, now), name, Given(), columns, reasons, is_cut=False)
+    reader = Given()
+    if rows[0].header > 1:
+        reasons.append(remark("header_line", line=rows[0].header))
+        reader = Given(header=rows[0].header)
+    return _propose(lambda mapping: read_table(rows, mapping, now), name, reader, columns, reasons, is_cut=False)
 
 
 def _find_importer(keys: frozenset[str]) -> tuple[str | None, tuple[Remark, ...]]:
@@ -202,27 +210,67 @@ def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict
     return flat
 
 
+class _Cut(NamedTuple):
+    """A text cut into rows by a separator: the share of them (in percent) that have the most common number of cells,
+    which is `width`."""
+
+    share: int
+    width: int
+    separator: str
+    rows: list[list[str]]
+
+
 def _look_at_text(head: bytes) -> _Look:
     encoding, why = _guess_encoding(head)
-    best: tuple[tuple[int, int], str, list[list[str]]] = ((-1, -1), ",", [])
+    cut = _cut_rows(head, encoding, 1, SAMPLE_ROWS)
+    if not cut.rows:
+        return _Look(Delimited(), [], [], [why])
+    has_header, why_header = _guess_header(cut.rows)
+    header: bool | int = has_header
+    if not _begins_table(cut):
+        line = _find_header_line(head, encoding)
+        if line is not None:
+            cut = _cut_rows(head, encoding, line, SAMPLE_ROWS)
+            has_header, header, why_header = True, line, remark("header_line", line=line)
+    names = name_cells(cut.rows[0], has_header=has_header)
+    reasons = [why, remark("separated", count=len(names), separator=repr(cut.separator)), why_header]
+    reader = Delimited(encoding=encoding, separator=cut.separator, header=header)  # type: ignore[arg-type]
+    return _Look(reader, names, cut.rows[1:] if has_header else cut.rows, reasons)
+
+
+def _cut_rows(head: bytes, encoding: str, first_line: int, most: int) -> _Cut:
+    """The rows from a line on, cut by the separator that suits them best."""
+    best = _Cut(-1, -1, ",", [])
     for separator in _SEPARATORS:
-        cells = read_cells([head], encoding=encoding, separator=separator, quote='"')
-        rows = [row.cells for row in islice(cells, SAMPLE_ROWS) if row.refused is None and _is_row(row)]
+        cells = read_cells([head], encoding=encoding, separator=separator, quote='"', first_line=first_line)
+        rows = [row.cells for row in islice(cells, most) if row.refused is None and _is_row(row)]
         widths = Counter(map(len, rows))
         width, count = widths.most_common(1)[0] if widths else (0, 0)
         # The right separator cuts most rows alike, into more than one; of those, the one that cuts most.
-        score = (round(100 * count / max(1, len(rows))) if width > 1 else 0, width)
-        if score > best[0]:
-            best = (score, separator, rows)
-    (_, separator, rows) = best
-    if not rows:
-        return _Look(Delimited(), [], [], [why])
-    has_header, why_header = _guess_header(rows)
-    names = name_cells(rows[0], has_header=has_header)
-    width = len(names)
-    reasons = [why, remark("separated", count=width, separator=repr(separator)), why_header]
-    reader = Delimited(encoding=encoding, separator=separator, header=has_header)  # type: ignore[arg-type]
-    return _Look(reader, names, rows[1:] if has_header else rows, reasons)
+        share = round(100 * count / max(1, len(rows))) if width > 1 else 0
+        if (share, width) > (best.share, best.width):
+            best = _Cut(share, width, separator, rows)
+    return best
+
+
+def _begins_table(cut: _Cut) -> bool:
+    """Whether the first row is one of a table, or its header: no title, which fills one cell or a few."""
+    names = name_cells(cut.rows[0], has_header=True)
+    filled = sum(1 for name in names if name)
+    widest = max(sum(1 for cell in row if cell.strip()) for row in cut.rows[:TITLE_LINES])
+    alike = [row for row in cut.rows if len(row) == cut.width]
+    return 2 * filled >= widest and all(len(row) <= len(names) or is_blank(row, len(names)) for row in alike)
+
+
+def _find_header_line(head: bytes, encoding: str) -> int | None:
+    """The first line, below titles, that names the columns of the rows that follow; None where none does."""
+    for line in range(2, TITLE_LINES + 1):
+        cut = _cut_rows(head, encoding, line, TITLE_LINES)
+        if len(cut.rows) < 2 or cut.share < _MOST or not _begins_table(cut) or not _guess_header(cut.rows)[0]:
+            continue
+        rows = read_cells([head], encoding=encoding, separator=cut.separator, quote='"', first_line=line)
+        return next(row.line for row in rows if _is_row(row))
+    return None
 
 
 def _is_row(row: Cells) -> bool:

@@ -109,7 +109,7 @@ def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis, mends: M
     plan = RowPlan(mapping, columns, now)
     number, line = 0, 0
     try:
-        for number, (line, row) in enumerate(rows, 1):
+        for number, (line, row, _) in enumerate(rows, 1):
             place = Place(line, number, Origin(msgspec.json.encode(row, enc_hook=str)))
             if number in mends:
                 row = {**row, **mends[number]}
@@ -126,7 +126,10 @@ def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis, mends: M
 def _read_delimited(
     chunks: Iterable[bytes], mapping: Mapping, reader: Delimited, now: Millis, mends: Mends
 ) -> Iterator[Item]:
-    rows = read_cells(chunks, encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
+    first_line = reader.first_line
+    rows = read_cells(
+        chunks, encoding=reader.encoding, separator=reader.separator, quote=reader.quote, first_line=first_line
+    )
     plan: RowPlan | None = None
     number = width = 0
     header = b""
@@ -138,14 +141,18 @@ def _read_delimited(
         if plan is None and row.refused is None:
             if is_directive(row.cells, row.raw):
                 continue
-            names = name_cells(row.cells, has_header=reader.header)
+            names = name_cells(row.cells, has_header=bool(reader.header))
             refused = _find_header_fault(names, mapping)
+            if first_line > 1 and row.line != first_line:
+                saying = f"line {first_line} is blank, and is said to name the columns"
+                refused = Refused(Reason.MISSING_FIELD, saying, field="reader.header")
             if refused is not None:
                 yield make_fault(Place(row.line, 1), refused, row.raw)
                 return
             plan, width = RowPlan(mapping, names, now), len(names)
             if reader.header:
-                header = row.raw
+                # A copy of faulty rows is read by the same mapping: its header stands in the same line.
+                header = b"\n" * (first_line - 1) + row.raw
                 continue
         number += 1
         place = Place(row.line, number, Origin(row.raw, header, frame) if row.is_whole else None)

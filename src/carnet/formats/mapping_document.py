@@ -30,12 +30,18 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Delimited(_Part, frozen=True, tag_field="type", tag="delimited"):
-    """Text with a separator. Without a header the columns are called 1, 2, 3 and so on."""
+    """Text with a separator. `header` is true where the first row names the columns, or the number of the line that
+    does where titles stand above it, which are passed over; without one the columns are called 1, 2, 3 and so on."""
 
     encoding: Literal["utf-8", "cp1252", "utf-16"] = "utf-8"
     separator: Annotated[str, msgspec.Meta(min_length=1, max_length=1)] = ","
     quote: Annotated[str, msgspec.Meta(min_length=1, max_length=1)] = '"'
-    header: bool = True
+    header: bool | Annotated[int, msgspec.Meta(ge=2, le=1_000)] = True
+
+    @property
+    def first_line(self) -> int:
+        """The line, from 1, with which the table begins."""
+        return 1 if isinstance(self.header, bool) else self.header
 
 
 class Json(_Part, frozen=True, tag_field="type", tag="json"):

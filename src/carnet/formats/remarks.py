@@ -96,6 +96,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "ascii": "plain ASCII, read as UTF-8",
         "utf8": "UTF-8: all of it can be read so",
         "header": "the first row names the columns",
+        "header_line": "line %(line)s names the columns; what stands above it is passed over",
         "header_blank": "no header: its first row has a blank or a repeated cell",
         "header_values": "no header: its first row holds values like the others",
         # What its columns mean.

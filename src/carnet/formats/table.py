@@ -17,10 +17,12 @@ HEADER_ROWS = 20
 
 
 class TableRow(NamedTuple):
-    """One row: its number in the file, from 1, and its values by the names of the columns."""
+    """One row: its number in the file, from 1, and its values by the names of the columns; and the number of the row
+    that names them, 0 where none does."""
 
     line: int
     values: dict[str, object]
+    header: int = 0
 
 
 def name_columns(rows: Iterable[SheetRow], header: int | None = None) -> Iterator[TableRow]:
@@ -48,17 +50,25 @@ def name_columns(rows: Iterable[SheetRow], header: int | None = None) -> Iterato
     for row in source:
         values: dict[str, object] = {name: row.cells.get(column) for column, name in names.items()}
         if any(value is not None for value in values.values()):
-            yield TableRow(row.line, values)
+            yield TableRow(row.line, values, named.line)
 
 
 def _find_header(head: list[SheetRow]) -> int | None:
     widest = max((len(row.cells) for row in head), default=0)
-    for at, row in enumerate(head):
-        texts = sum(isinstance(value, str) and bool(value.strip()) for value in row.cells.values())
-        # A title fills one cell, or a few that are merged; a header fills most, and none of them with a number.
-        if 2 * len(row.cells) >= widest and texts == len(row.cells):
+    # A title fills one cell, or a few that are merged; a header fills most, and none of them with a number.
+    found = [
+        at for at, row in enumerate(head) if 2 * len(row.cells) >= widest and all(map(_is_text, row.cells.values()))
+    ]
+    for at in found[1:]:
+        # A title of several cells may fill half of them too: a row of words that fills more is the header.
+        texts = [str(value) for value in head[at].cells.values()]
+        if len(texts) > len(head[found[0]].cells) and not any(map(str.isdigit, "".join(texts))):
             return at
-    return None
+    return found[0] if found else None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _make_names(header: SheetRow) -> dict[int, str]:

@@ -96,7 +96,13 @@ def _read_text(data: bytes, now: Millis) -> tuple[list[str], list[list[str]]]:
     if not isinstance(looked.reader, Delimited):
         raise Refused(Reason.UNREADABLE_FILE, f"this is no CSV and no XLSX: {looked.reasons[0]}", field="file")
     reader = looked.reader
-    found = read_cells([data], encoding=reader.encoding, separator=reader.separator, quote=reader.quote)
+    found = read_cells(
+        [data],
+        encoding=reader.encoding,
+        separator=reader.separator,
+        quote=reader.quote,
+        first_line=reader.first_line,
+    )
     rows = []
     for row in islice(found, MAX_ROWS + 2):
         if row.refused is not None:
