@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,6 +303,40 @@ def test_codes__are_printed_listed_and_withdrawn(shop: Workshop) -> None:
     assert "withdrawn" in shop.get("/console/codes")
     shop.be("reader")
     assert "Make a code" not in shop.get("/console/codes")
+
+
+def test_codes__of_a_form_sent_twice_are_one_and_another_is_asked_for_first(shop: Workshop) -> None:
+    here = "/console/codes"
+    shop.seal("vehicle.service-1", odometer="50100", **{"activities.0.text": "Oil"})
+
+    def find_code(answer: Any) -> str:
+        (code,) = set(re.findall(r"\b(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}\b", answer.text))
+        return str(code)
+
+    def count_unused() -> int:
+        return shop.get(here).count("not used yet, good until")
+
+    begun, form = count_unused(), {"vehicle": VIN, "once": "1" * 32}
+    first = find_code(shop.send(here, here, **form, earlier="keep"))
+    # A double click, the page loaded again, or its form kept by the browser: one paper.
+    assert find_code(shop.send(here, here, **form)) == first
+    assert count_unused() == begun + 1
+    told = shop.send(here, here, vehicle=VIN)
+    assert (told.status_code, first in told.text) == (200, False)
+    assert "not used yet: " in told.text
+    assert count_unused() == begun + 1
+    once = re.search(r'name="once" value="([0-9a-f]{32})"', told.text)
+    assert once is not None
+    again = {"vehicle": VIN, "once": once[1], "earlier": "withdraw"}
+    second = find_code(shop.send(here, here, **again))
+    assert second != first
+    assert find_code(shop.send(here, here, **again)) == second
+    assert count_unused() == 1
+    # The number of a form is good for nothing in another's hands, and the first paper's form says that it is over.
+    assert shop.send(here, here, **form).status_code == 422
+    shop.be("admin")
+    third = find_code(shop.send(here, here, **again | {"earlier": "keep"}))
+    assert third not in (first, second)
 
 
 def test_use__says_how_much_and_gives_it_away(shop: Workshop) -> None:

@@ -7,6 +7,7 @@ of which the holder is told, and an operator decides. Source: rules.md §4; desi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
@@ -98,11 +99,14 @@ def issue_code(
     *,
     member: MemberId | None = None,
     valid_ms: Millis = VALID_MS,
+    seed: bytes | None = None,
 ) -> IssuedCode:
-    """A code for a passport, in the name of the caller's member (an operator names one).
+    """A code for a passport, in the name of the caller's member (an operator names one). With `seed` (32 secret bytes)
+    it is made of them: the same seed gives the same code, which is issued once.
 
     Raises Refused: NOT_PERMITTED for a caller whose office this is not; UNKNOWN_PASSPORT for a passport that does not
-    exist or that the member has neither opened nor serviced; MEMBER_RETIRED; VALUE_OUT_OF_RANGE; TOO_MANY_REQUESTS.
+    exist or that the member has neither opened nor serviced; MEMBER_RETIRED; VALUE_OUT_OF_RANGE; TOO_MANY_REQUESTS;
+    CODE_NOT_VALID for a seed whose code is in force no more.
     """
     member = _get_issuer(principal, member)
     if not 0 < valid_ms <= MAX_VALID_MS:
@@ -117,17 +121,36 @@ def issue_code(
             "there is no such passport here that this member has opened or serviced",
             passport=name_id("pas", passport),
         )
-    code, code_id, now = office.make_paper_code(GROUPS, GROUP_SIZE), office.random_bytes(16), office.clock()
+    code, now = office.make_paper_code(GROUPS, GROUP_SIZE, seed), office.clock()
+    code_id = office.random_bytes(16) if seed is None else compute_code_id(seed)
+    digest, until = _digest(office, code), now + valid_ms
     with office.people.change() as connection:
-        connection.execute(
+        new = connection.execute(
             "INSERT INTO claim_code"
             " (digest, id, chain, epoch, member, made_by, created_ms, until_ms, used_ms, account, revoked_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
-            (_digest(office, code), code_id, passport, epoch, member, who, now, now + valid_ms),
-        )
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL) ON CONFLICT (digest) DO NOTHING RETURNING id",
+            (digest, code_id, passport, epoch, member, who, now, until),
+        ).fetchall()
         about, why = name_id("pas", passport), name_id("cod", code_id)
-        record(connection, office, Action.CODE_ISSUED, who, about=about, member=member, why=why)
-    return IssuedCode(why, code, passport, now + valid_ms)
+        if new:
+            record(connection, office, Action.CODE_ISSUED, who, about=about, member=member, why=why)
+        else:
+            until = _get_issued(connection, digest, now)
+    return IssuedCode(why, code, passport, until)
+
+
+def compute_code_id(seed: bytes) -> bytes:
+    """The id (16 bytes) of the code that is made of a seed."""
+    return blake2b(seed, digest_size=16, person=b"carnet/code-id").digest()
+
+
+def _get_issued(connection: Connection, digest: bytes, now: Millis) -> Millis:
+    """Until when a code that was issued before is good."""
+    query = "SELECT until_ms FROM claim_code WHERE digest = ? AND used_ms IS NULL AND until_ms > ?"
+    row = connection.execute(query, (digest, now)).fetchone()
+    if row is None:
+        raise Refused(Reason.CODE_NOT_VALID, "this code was used or withdrawn since it was made: make a new one")
+    return int(row[0])
 
 
 def claim(
@@ -221,6 +244,17 @@ def find_printed(office: Office, principal: Principal, code: str) -> CodeLine | 
     with office.people.read() as connection:
         row = connection.execute(query, values).fetchone()
     return None if row is None else _to_code(row, office.clock())
+
+
+def list_unused(office: Office, reader: Reader, principal: Principal, passport: ChainId) -> Sequence[CodeLine]:
+    """The codes of the caller's member with which this passport can be claimed, the newest first."""
+    values = _get_code_reader(principal), passport, _read_authors(reader, passport)[0], office.clock()
+    query = (
+        f"SELECT {_CODE} FROM claim_code WHERE member = ? AND chain = ? AND epoch = ? AND used_ms IS NULL"  # noqa: S608
+        " AND until_ms > ? ORDER BY created_ms DESC, id DESC"
+    )
+    with office.people.read() as connection:
+        return [_to_code(row, values[-1]) for row in connection.execute(query, values).fetchall()]
 
 
 def count_codes(office: Office, principal: Principal) -> int:

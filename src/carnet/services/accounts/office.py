@@ -60,9 +60,11 @@ class Office:
             hashed.update(len(part).to_bytes(4, "big") + part)
         return hashed.digest()
 
-    def make_paper_code(self, groups: int, size: int) -> str:
-        """A code for paper: groups of letters and digits, 5 bits each, without those that are misread."""
-        letters = "".join(_PAPER[byte & 31] for byte in self.random_bytes(groups * size))
+    def make_paper_code(self, groups: int, size: int, seed: bytes | None = None) -> str:
+        """A code for paper: groups of letters and digits, 5 bits each, without those that are misread; of chance, or
+        of a secret seed of at least as many bytes as it has letters."""
+        drawn = self.random_bytes(groups * size) if seed is None else seed[: groups * size]
+        letters = "".join(_PAPER[byte & 31] for byte in drawn)
         return "-".join(letters[at : at + size] for at in range(0, len(letters), size))
 
     def make_token(self, prefix: str = "") -> str:

@@ -1,12 +1,14 @@
 """Codes for customers: one made for a passport and printed with all that the customer needs to know, in the customer's
 language; those that were made, and one withdrawn.
 
-A code is shown on the page that made it, and never again. In the QR code it stands behind the `#`, so that no server
-on the way sees it.
+A code is shown on the page that made it, and never again; that page, sent once more, shows it once more. In the QR
+code it stands behind the `#`, so that no server on the way sees it.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +20,8 @@ from litestar.response import Redirect
 from carnet.errors import Reason, Refused
 from carnet.node.reader import Reader
 from carnet.services.access import get_view
-from carnet.services.claims import IssuedCode, issue_code, list_codes, revoke_code
+from carnet.services.claims import CodeLine, IssuedCode, list_codes, revoke_code
+from carnet.services.console.codes import Earlier, print_code
 from carnet.services.customers import make_claim_link
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal, Role
@@ -63,13 +66,16 @@ def make_code(data: FormData, request: AnyRequest, desk: TheDesk, principal: The
     try:
         with desk.reading() as reader:
             passport = _find_passport(desk, reader, values["vehicle"])
-            issued = issue_code(get_office(desk), reader, principal, passport)
+            once, earlier = _read_once(desk, data), _read_earlier(data)
+            issued = print_code(get_office(desk), reader, principal, passport, once=once, earlier=earlier)
             subject = reader.get_subject(passport)
             member = reader.state.members.get(principal.member or b"").name
     except Refused as refused:
         if refused.reason in (Reason.TOO_MANY_REQUESTS, Reason.NOT_PERMITTED):
             raise
         return _show(request, desk, principal, values, _say(language, refused))
+    if not isinstance(issued, IssuedCode):
+        return _show(request, desk, principal, values | {"once": once}, earlier=issued)
     return _print(request, desk, principal, wanted, issued, {"member": member, "subject": subject})
 
 
@@ -94,12 +100,25 @@ def _find_passport(desk: Desk, reader: Reader, vehicle: str) -> bytes:
     return reader.find_subject(subject) or bytes(16)
 
 
+def _read_once(desk: Desk, data: dict[str, Any]) -> str:
+    """The form's own number; a new one for a form without."""
+    once = str(data.get("once", ""))
+    return once if re.fullmatch(r"[0-9a-f]{32}", once) else desk.random_bytes(16).hex()
+
+
+def _read_earlier(data: dict[str, Any]) -> Earlier:
+    given = str(data.get("earlier", ""))
+    return Earlier(given) if given in (Earlier.WITHDRAW, Earlier.KEEP) else Earlier.TELL
+
+
 def _say(language: Language, refused: Refused) -> str:
     _ = load_translations(language).gettext
     if refused.reason is Reason.MISSING_FIELD and not refused.facts:
         return _("This is needed.")
     if refused.reason in _UNFINDABLE:
         return _("Your organisation has neither opened nor serviced this vehicle here: write that entry first.")
+    if refused.reason is Reason.CODE_NOT_VALID:
+        return _("The code of this form was used or withdrawn since. Send it once more for a new one.")
     if refused.reason is Reason.WRITER_BUSY:
         return say_vehicle(language, refused)
     if refused.reason in (Reason.INVALID_VIN, Reason.INVALID_PLATE, Reason.VALUE_OUT_OF_RANGE):
@@ -108,7 +127,12 @@ def _say(language: Language, refused: Refused) -> str:
 
 
 def _show(
-    request: AnyRequest, desk: Desk, principal: Principal, values: dict[str, str], error: str = ""
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    values: dict[str, str],
+    error: str = "",
+    earlier: Sequence[CodeLine] = (),
 ) -> Response[str]:
     lines = list_codes(get_office(desk), principal, limit=SHOWN)
     subjects: dict[bytes, dict[str, object] | None] = {}
@@ -119,7 +143,9 @@ def _show(
             except Refused:
                 # Erased since: the code is good for nothing, and is told without a vehicle.
                 subjects[line.passport] = None
-    facts: dict[str, Any] = {"values": values, "error": error, "codes": lines, "subjects": subjects}
+    values = {"once": desk.random_bytes(16).hex()} | values
+    facts: dict[str, Any] = {"values": values, "error": error, "earlier": earlier}
+    facts |= {"codes": lines, "subjects": subjects}
     return show(request, desk, principal, "console/codes.html", 422 if error else 200, **facts)
 
 
