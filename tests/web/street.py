@@ -73,7 +73,8 @@ class Street:
         """That it is them, as each would confirm on coming back: the street stands for longer than a confirmation does
         (`web.policy.FRESH_MS`), and a page that asks for it first would make a test depend on those before it."""
         principal = find_principal(self.office, self.sessions[name])
-        assert principal is not None and principal.account is not None, f"{name} is signed in no more"
+        assert principal is not None, f"{name} is signed in no more"
+        assert principal.account is not None, f"{name} has no account"
         account = get_account_by_id(self.office, principal.account)
         with self.office.people.write() as connection:
             self.sessions[name] = confirm_session(connection, self.office, account, self.sessions[name])
