@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,26 @@ def test_page__a_long_list_comes_back_as_a_file(tmp_path: Path) -> None:
     assert told[0][5] == "made"
     assert told[0][2:5] == told[-1][2:5]
     assert {row[5][:44] for row in told[1:-1]} == {"Your organisation has neither opened nor ser"}
+
+
+def test_page__a_list_sent_twice_has_the_same_codes(tmp_path: Path) -> None:
+    with opening_workshop(tmp_path) as shop:
+        shop.be("dealer")
+        page = shop.get(PAGE)
+        once = re.search(r'name="once" value="([0-9a-f]{32})"', page)
+        assert once is not None
+        fields = {"form_token": read_form_token(page), "once": once[1]}
+
+        def send_again() -> str:
+            files = {"file": ("list.csv", f"VIN\n{OWN_VIN}\n".encode(), "text/csv")}
+            headers = {**HTML, "Sec-Fetch-Site": "same-origin"}
+            return read_file(shop.client.post(PAGE, data=fields, files=files, headers=headers).text)[1][1]
+
+        code = send_again()
+        assert re.fullmatch(r"([0-9A-Z]{4}-){3}[0-9A-Z]{4}", code)
+        assert send_again() == code
+        fields["once"] = "2" * 32
+        assert send_again() != code
 
 
 def test_page__refuses_what_is_no_list_and_whoever_may_not(lodge: Lodge, client: TestClient[Litestar]) -> None:

@@ -115,6 +115,21 @@ def test_file__too_large_is_told_before_it_takes_the_form_with_it(browser: Brows
         expect(visit.page.get_by_text("C’est scellé dans le carnet.")).to_be_visible()
 
 
+def test_file__too_large_leaves_what_was_typed_also_without_script(browser: Browser, street: Street) -> None:
+    with visiting(browser, street, javascript=False) as visit:
+        visit.go(street.path(STORY, "/add?type=document"))
+        visit.page.fill("[name=title]", "Trop grand, sans script")
+        visit.page.fill("[name=note]", NOTE)
+        visit.page.set_input_files("[name=file]", PHOTO | {"buffer": b"\xff\xd8\xff" + bytes(MAX_FILE_BYTES * 2)})
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        expect(visit.page.locator("#e-file")).to_contain_text("trop volumineux")
+        assert visit.page.input_value("[name=title]") == "Trop grand, sans script"
+        assert visit.page.input_value("[name=note]") == NOTE
+        visit.page.set_input_files("[name=file]", PHOTO)
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        expect(visit.page.get_by_text("C’est scellé dans le carnet.")).to_be_visible()
+
+
 def test_words__without_a_space_stay_within_the_narrowest_phone(browser: Browser, street: Street) -> None:
     with visiting(browser, street, size=NARROW) as visit:
         visit.go(street.path(STORY, "/add?type=invoice"))

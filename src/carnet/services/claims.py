@@ -139,6 +139,12 @@ def issue_code(
     return IssuedCode(why, code, passport, until)
 
 
+def compute_code_seed(office: Office, principal: Principal, passport: ChainId, once: str) -> bytes:
+    """The seed of the code that a form makes for a passport; `once` is the form's own number, which its sender may
+    know: only this node can compute the seed, and another caller's is another."""
+    return office.digest("claim-form", name_caller(principal).encode(), passport, once.encode())
+
+
 def compute_code_id(seed: bytes) -> bytes:
     """The id (16 bytes) of the code that is made of a seed."""
     return blake2b(seed, digest_size=16, person=b"carnet/code-id").digest()

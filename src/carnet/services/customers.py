@@ -21,7 +21,7 @@ from carnet.services.accounts.invitations import invite
 from carnet.services.accounts.office import Office, name_caller
 from carnet.services.accounts.registry import HOLDER
 from carnet.services.appearance.looks import Look
-from carnet.services.claims import VALID_MS, IssuedCode, issue_code
+from carnet.services.claims import VALID_MS, IssuedCode, compute_code_seed, issue_code
 from carnet.services.console.writing import KnownPlates
 from carnet.services.customer_lists import Customers, Given, write_list
 from carnet.services.principals import Principal, Standing
@@ -82,9 +82,11 @@ def iterate_invited(
     look: Look | None = None,
     member: MemberId | None = None,
     valid_ms: Millis = VALID_MS,
+    once: str | None = None,
 ) -> Iterator[Invited]:
     """A code for each vehicle, in the caller's member's name (an operator names one), made as they are asked for and
-    part by part, so that nothing is held open in between. A vehicle that stands twice gets one code.
+    part by part, so that nothing is held open in between. A vehicle that stands twice gets one code; with `once`
+    (a form's own number) also a list that is sent twice, as long as its codes are unused.
 
     Where the service makes accounts by invitation only, each link carries one, if the caller may invite. A row that is
     refused stops no other; of codes made before a limit was reached none is lost. The first part is made at once: it
@@ -97,7 +99,9 @@ def iterate_invited(
             for vehicle in part:
                 if vehicle not in done:
                     found = partial(find, reader)
-                    done[vehicle] = _invite(office, reader, principal, vehicle, found, origin, look, member, valid_ms)
+                    done[vehicle] = _invite(
+                        office, reader, principal, vehicle, found, origin, look, member, valid_ms, once
+                    )
         return [done[vehicle] for vehicle in part]
 
     def note() -> None:
@@ -161,11 +165,14 @@ def _invite(
     look: Look | None,
     member: MemberId | None,
     valid_ms: Millis,
+    once: str | None,
 ) -> Invited:
     try:
         if not vehicle:
             raise Refused(Reason.MISSING_FIELD, "this row names no vehicle")
-        issued = issue_code(office, reader, principal, _find(find, vehicle), member=member, valid_ms=valid_ms)
+        chain = _find(find, vehicle)
+        seed = None if once is None else compute_code_seed(office, principal, chain, once)
+        issued = issue_code(office, reader, principal, chain, member=member, valid_ms=valid_ms, seed=seed)
     except Refused as refused:
         if refused.reason in (Reason.NOT_PERMITTED, Reason.MEMBER_RETIRED):
             raise

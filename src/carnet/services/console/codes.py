@@ -13,11 +13,12 @@ from enum import StrEnum
 
 from carnet.errors import Refused
 from carnet.node.reader import Reader
-from carnet.services.accounts.office import Office, name_caller, name_id
+from carnet.services.accounts.office import Office, name_id
 from carnet.services.claims import (
     CodeLine,
     IssuedCode,
     compute_code_id,
+    compute_code_seed,
     find_printed,
     issue_code,
     list_unused,
@@ -40,7 +41,7 @@ def print_code(
 ) -> IssuedCode | Sequence[CodeLine]:
     """The code of the form `once` (its own number), the same each time that it is sent; or, with `Earlier.TELL`, the
     unused codes that there are already, and none is made. Raises as `claims.issue_code`."""
-    seed = office.digest("claim-form", name_caller(principal).encode(), passport, once.encode())
+    seed = compute_code_seed(office, principal, passport, once)
     own = name_id("cod", compute_code_id(seed))
     # Sent twice at the same moment, the first may have made it while the second looks.
     others = [one for one in list_unused(office, reader, principal, passport) if one.id != own]

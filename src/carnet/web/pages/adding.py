@@ -33,7 +33,9 @@ from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.policy import holder
 from carnet.web.wording import get_wording
 
-MAX_FORM_BYTES: Final = attachments.MAX_FILE_BYTES + 100_000
+MAX_FORM_BYTES: Final = 32 * 1024 * 1024
+"""Far more than a file may have, so that what was typed beside a photo that is too large is read, and given back."""
+
 MAX_WORK: Final = 100
 MAX_LINE: Final = 400
 BLANK: Final = dict.fromkeys(("day", "title", "odometer", "work", "establishment", "price", "note"), "") | {

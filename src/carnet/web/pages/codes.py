@@ -66,7 +66,7 @@ def make_code(data: FormData, request: AnyRequest, desk: TheDesk, principal: The
     try:
         with desk.reading() as reader:
             passport = _find_passport(desk, reader, values["vehicle"])
-            once, earlier = _read_once(desk, data), _read_earlier(data)
+            once, earlier = read_once(desk, data), _read_earlier(data)
             issued = print_code(get_office(desk), reader, principal, passport, once=once, earlier=earlier)
             subject = reader.get_subject(passport)
             member = reader.state.members.get(principal.member or b"").name
@@ -100,7 +100,7 @@ def _find_passport(desk: Desk, reader: Reader, vehicle: str) -> bytes:
     return reader.find_subject(subject) or bytes(16)
 
 
-def _read_once(desk: Desk, data: dict[str, Any]) -> str:
+def read_once(desk: Desk, data: dict[str, Any]) -> str:
     """The form's own number; a new one for a form without."""
     once = str(data.get("once", ""))
     return once if re.fullmatch(r"[0-9a-f]{32}", once) else desk.random_bytes(16).hex()

@@ -15,12 +15,12 @@ from litestar.response import Stream
 from carnet.errors import Reason, Refused
 from carnet.services.customer_lists import MAX_BYTES, MAX_ROWS, Customers, read_customers
 from carnet.services.customers import Invited, find_passport, iterate_invited, write_invited
-from carnet.services.principals import Role
+from carnet.services.principals import Principal, Role
 from carnet.services.timelines import format_time
-from carnet.web.desk import TheDesk, ThePrincipal
+from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.adding import Upload
-from carnet.web.pages.codes import draw_qr
+from carnet.web.pages.codes import draw_qr, read_once
 from carnet.web.pages.holding import get_today
 from carnet.web.pages.sayings import say_refusal, say_vin
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, show
@@ -39,7 +39,7 @@ _LIMITS: Final[dict[str, Any]] = {"error": "", "limit": MAX_ROWS, "shown": SHOWN
 @get(HERE, opt={"policy": WRITERS}, sync_to_thread=False, include_in_schema=False)
 def ask_for_list(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """The form for a list."""
-    return show(request, desk, principal, "console/customers.html", **_LIMITS)
+    return _show_form(request, desk, principal)
 
 
 @post(
@@ -62,7 +62,7 @@ def invite_from_list(
         customers = read_customers(content, desk.clock())
     except Refused as refused:
         error = _say_of_list(language, refused)
-        return show(request, desk, principal, "console/customers.html", 422, **_LIMITS | {"error": error})
+        return _show_form(request, desk, principal, error)
     look, today = find_look_of_member(desk, principal.member), get_today(desk).isoformat()
     making = iterate_invited(
         get_office(desk),
@@ -72,6 +72,7 @@ def invite_from_list(
         lambda reader, vehicle: find_passport(get_plates(desk), reader, vehicle, today),
         origin=desk.origin,
         look=look,
+        once=read_once(desk, data),
     )
     if len(customers.rows) > SHOWN_ROWS:
         pieces = write_invited(customers, making, lambda refused: _say(language, refused), format_time)
@@ -82,6 +83,11 @@ def invite_from_list(
         member = reader.state.members.get(principal.member or b"").name
     facts = _list_facts(language, customers, invited)
     return show(request, desk, principal, "console/invited.html", look=look, member=member, **facts)
+
+
+def _show_form(request: AnyRequest, desk: Desk, principal: Principal, error: str = "") -> Response[str]:
+    facts = _LIMITS | {"error": error, "once": desk.random_bytes(16).hex()}
+    return show(request, desk, principal, "console/customers.html", 422 if error else 200, **facts)
 
 
 def _list_facts(language: Language, customers: Customers, invited: list[Invited]) -> dict[str, Any]:
