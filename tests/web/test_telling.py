@@ -21,7 +21,7 @@ from carnet.services.upkeep.jobs import CHECK, ask_job, end_job
 from carnet.web.language import load_translations
 from carnet.web.pages.telling import PLAIN, list_told, say_code, say_finding, say_reason, say_remark, say_what
 from tests.web.messages import WEB
-from tests.web.workshop import HTML, Workshop, opening_workshop
+from tests.web.workshop import HTML, VIN, Workshop, opening_workshop
 
 ROOT = WEB.parent
 SAME = {"%(message)s", "`carnet census`", "chmod %(wanted)s %(path)s", "%(column)s: %(field)s"}
@@ -162,6 +162,15 @@ def test_pages__of_a_file_that_was_guessed_tell_the_doubts_in_french(shop: Works
     assert "immat\u00a0: des plaques seules." in doubts.replace("Immat", "immat")
     assert "aucun jour lu ne dépasse 12" in doubts
     assert not re.search(r"\b(the|rows|plates)\b", doubts)
+
+
+@pytest.mark.parametrize("count, word", [(0, "prête"), (1, "prête"), (2, "prêtes")])
+def test_pages__of_a_file_agree_with_the_number_of_its_rows(shop: Workshop, count: int, word: str) -> None:
+    rows = "".join(f"{VIN};2024-05-0{n + 1};{count}0{n}000\n" for n in range(count)) or f"{VIN};2999-01-01;1000\n"
+    page = drop(shop, "x.csv", f"vin;date;compteur\n{rows}".encode())
+    tally = page.partition('class="tally"')[2].partition("</dl>")[0]
+    ligne = "ligne" if count < 2 else "lignes"
+    assert re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", tally)[0] == (f"{ligne} {word} à sceller", str(count))
 
 
 def drop(shop: Workshop, name: str, data: bytes) -> str:

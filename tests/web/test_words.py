@@ -49,6 +49,31 @@ def test_messages__french_spaces_do_not_break() -> None:
             assert not re.search(r"[^\W\d_]'[^\W\d_]", text), f"an apostrophe is ’: {text}"
 
 
+NEVER_ONE = frozenset({"most", "lines", "length", "limit", "free", "size", "days", "statements"})
+"""Numbers that messages name and that are never 0 or 1: limits, and sizes in bytes; and what is no number."""
+MANY = frozenset(
+    {
+        "%(count)s columns separated by %(separator)s",
+        "%(count)s new files are possible",
+        "%(count)s of %(all)s rows would be faulty, most often for %(rule)s",
+        "%(count)s of %(all)s rows would be faulty, most often for %(rule)s in %(column)s",
+        "Taken: it answered %(status)s after %(took)s ms.",
+    }
+)
+
+
+def test_messages__french_agrees_with_0_and_1_as_with_many() -> None:
+    """A number before a plural is one of a message that has a singular too."""
+    found = {}
+    for message in read_french():
+        if isinstance(message.id, str) and message.id and message.id not in MANY:
+            text = str(message.string)
+            named = re.findall(r"%\((\w+)\)s[ \u00a0\u202f](?!vous |dans )[^\W\d_]+[sx]\b", text)
+            if any(name not in NEVER_ONE for name in named) and not re.search(r"(?i)au plus|jusqu’à", text):
+                found[message.id] = text
+    assert found == {}
+
+
 OTHER_WORDS = {
     "détenteur": "titulaire", "passeport": "carnet", "écrivain": "processus d’écriture", "revendi": "réclamer, demande",
     "phrase secrète": "phrase de passe", "trop gros": "trop volumineux", "trop grand:": "trop volumineux",

@@ -102,7 +102,8 @@ function take(form) {
 
 async function follow(page) {
   const bar = page.querySelector("progress");
-  const format = new Intl.NumberFormat(document.documentElement.lang);
+  const { lang } = document.documentElement;
+  const [format, rules] = [new Intl.NumberFormat(lang), new Intl.PluralRules(lang)];
   for (let wait = 150; ; wait = Math.min(wait * 1.3, 1000)) {
     await pause(wait);
     const answer = await fetch(`/v1/files/${page.dataset.poll}`, { headers: { Accept: "application/json" } }).catch(() => null);
@@ -111,7 +112,12 @@ async function follow(page) {
     if (!["queued", "running"].includes(job.state)) break;
     bar.max = Math.max(job.size, job.counts.bytes_read);
     bar.value = job.counts.bytes_read;
-    for (const place of page.querySelectorAll("[data-count]")) place.textContent = format.format(job.counts[place.dataset.count]);
+    for (const place of page.querySelectorAll("[data-count]")) {
+      const count = job.counts[place.dataset.count];
+      place.textContent = format.format(count);
+      const word = place.parentElement.querySelector("[data-one]");
+      if (word) word.textContent = rules.select(count) === "one" ? word.dataset.one : word.dataset.many;
+    }
   }
   location.reload();
 }
