@@ -16,6 +16,7 @@ from carnet.services.accounts.trail import Search, export, make_search, search
 from carnet.services.principals import Principal
 from carnet.web.language import Language
 from carnet.web.pages.acts import say_action
+from carnet.web.pages.grounds import name_standings, say_ground
 
 MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 MAX_WORD: Final = 80
@@ -29,13 +30,14 @@ def read_search(given: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, 
 def list_found(
     office: Office, principal: Principal, language: Language, asked: dict[str, str], wanted: Search | None, before: str
 ) -> dict[str, Any]:
-    """A page of events, newest first, with the words for each; and the query of the older ones, where there are any."""
+    """A page of events, newest first, with the words for each and for its ground; and the query of the older ones,
+    where there are any."""
     found = [] if wanted is None else search(office, principal, wanted, before=before or None)
     older = None
     if len(found) == PAGE:
         older = urlencode({**{name: value for name, value in asked.items() if value}, "before": found[-1].id})
-    events = [(event, say_action(language, event.action)) for event in found]
-    return {"asked": asked, "events": events, "older": older}
+    events = [(event, say_action(language, event.action), say_ground(language, event)) for event in found]
+    return {"asked": asked, "events": events, "older": older, "standings": name_standings(language)}
 
 
 def give_file(office: Office, principal: Principal, asked: dict[str, str], format_: str) -> Stream:

@@ -14,6 +14,7 @@ from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.acts import say_action
 from carnet.web.pages.front import FormData
+from carnet.web.pages.grounds import name_families
 from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
 from carnet.web.pages.searching import give_file, list_found, read_search
 from carnet.web.pages.showing import AnyRequest, find_reader_language
@@ -53,7 +54,7 @@ def _show(
     facts: dict[str, Any] = {
         **list_found(office, principal, language, asked, wanted, before),
         "actions": [(one.value, say_action(language, one)) for one in Action],
-        "families": sorted({one.value.partition(".")[0] for one in Action}),
+        "families": sorted(name_families(language).items(), key=lambda one: one[1]),
         "names": list_names(office, principal),
     }
     return show_page(request, desk, principal, "audit.html", refused=refused, **facts)
