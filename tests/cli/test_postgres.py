@@ -11,6 +11,9 @@ import pytest
 from tests.cli.run import Ran, carnet
 from tests.cli.test_erase import import_file, prove, subject, write_file
 from tests.postgres import Cluster
+from tests.shared import ROOT
+
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture
@@ -103,6 +106,83 @@ def test_erase__tables_are_written_anew(tmp_path: Path, home: Path, url: str, po
     assert run("fsck", "--json", home=home).json["clean"] is True
     shown = run("erase", subject(2), "--entry", "1", "--yes", home=home).out
     assert "wrote these tables anew" in shown
+
+
+def test_erase__is_in_no_file_of_the_server_nor_after_an_older_copy_is_put_back(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    """With the server's whole disk in hand: tables, dead rows, and a write-ahead log of many segments. Then the
+    database comes back as it was before the erasure, and the next writer erases again."""
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE cars")
+        url, home = postgres.admin_url.replace("/postgres?", "/cars?"), tmp_path / "home"
+        run("init", "--name", "example.org", "--store", url, home=home)
+        import_file(tmp_path, home, write_file(tmp_path))
+        traces = note_traces(url)
+        admin.execute("CREATE DATABASE older TEMPLATE cars")
+        leave_in_the_log(admin, url)
+        assert find_in_server(postgres, traces) == {"base": set(traces), "pg_wal": set(traces)}
+        ran = run("erase", subject(1), "--yes", "--json", home=home)
+        assert find_in_server(postgres, traces, but="older")["pg_wal"] == set(traces)
+        (told,) = [copy.partition(", with ")[2] for copy in ran.json["copies"] if "own write-ahead log" in copy]
+        assert f"```sql\n{told}\n```" in (DOCS / "postgresql.md").read_text(encoding="utf-8")
+        admin.execute(told.encode())
+        assert find_in_server(postgres, traces, but="older") == {}
+        admin.execute("DROP DATABASE cars")
+        admin.execute("ALTER DATABASE older RENAME TO cars")
+        assert find_in_server(postgres, traces)["base"] == set(traces)
+        finding, _ = carnet("fsck", "--json", home=home).json_lines
+        assert (finding["table"], "not carried out" in finding["what"]) == ("erasure", True)
+        # It is the next that writes, whatever it writes.
+        again = import_file(tmp_path, home, write_file(tmp_path)).json_lines[-1]
+        assert (again["sealed"], again["duplicate"], again["faulty"]) == (0, 6, 3)
+        admin.execute(told.encode())
+        assert find_in_server(postgres, traces) == {}
+        assert carnet("show", subject(1), "--json", home=home).json_error["error"] == "erased"
+        assert prove(tmp_path, home, subject(2)).code == 0
+        assert run("fsck", "--json", home=home).json["clean"] is True
+        admin.execute("DROP DATABASE cars")
+
+
+def note_traces(url: str) -> list[bytes]:
+    """All that an erasure of the second passport must destroy, as it is stored."""
+    contents = "SELECT content, secret, source FROM entry WHERE chain = 2"
+    keys = "SELECT blind, subject, wrapped FROM chain JOIN passport_key ON chain = chain.id WHERE chain.id = 2"
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(contents).fetchall() + connection.execute(keys).fetchall()
+    traces = [bytes(value) for row in rows for value in row if value is not None]
+    # Four entries, of which three come from a row; and the passport's own.
+    assert len(traces) == 4 * 2 + 3 + 3
+    return traces
+
+
+def leave_in_the_log(admin: psycopg.Connection[Any], url: str) -> None:
+    """Images of all pages, and so many segments after them that the server keeps old ones to use them again."""
+    admin.execute("CHECKPOINT")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE entry SET seal = seal")
+        connection.execute("UPDATE chain SET closed = closed")
+        connection.execute("UPDATE passport_key SET wrapped = wrapped")
+    for _ in range(3):
+        admin.execute("SELECT pg_switch_wal()")
+        admin.execute("SELECT txid_current()")
+    admin.execute("CHECKPOINT")
+
+
+def find_in_server(postgres: Cluster, traces: list[bytes], *, but: str | None = None) -> dict[str, set[bytes]]:
+    """Those of the bytes that stand in a file of the server, by its folder, after a checkpoint; `but` in the tables of
+    one database, which stands for a copy that is kept elsewhere."""
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute("CHECKPOINT")
+        row = admin.execute("SELECT oid FROM pg_database WHERE datname = %s", (but,)).fetchone()
+    found: dict[str, set[bytes]] = {}
+    for file in sorted(postgres.data.rglob("*")):
+        place = file.relative_to(postgres.data).parts
+        if file.is_file() and not (row and place[:2] == ("base", str(row[0]))):
+            # What is empty is left out: there is much of it.
+            data = file.read_bytes().replace(bytes(4096), b"")
+            found.setdefault(place[0], set()).update(trace for trace in traces if trace in data)
+    return {folder: seen for folder, seen in found.items() if seen}
 
 
 def test_erase__session_that_still_sees_it_is_told(home: Path, url: str, postgres: Cluster) -> None:

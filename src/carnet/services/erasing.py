@@ -49,8 +49,15 @@ COPIES: Final = (
 )
 """Where else it may be, which no program of this node reaches."""
 
+WRITE_OVER_LOG: Final = (
+    "DO $$ BEGIN FOR at IN 0..(SELECT count(*) FROM pg_ls_waldir()) LOOP"
+    " PERFORM pg_switch_wal(); CHECKPOINT; END LOOP; END $$"
+)
+"""What an administrator of a PostgreSQL server runs so that no segment of its write-ahead log holds older bytes: one
+that was recycled keeps them until it is used again, and there may be many."""
+
 SERVER_COPIES: Final = (
-    "the database server's write-ahead log: until its segments are recycled (CHECKPOINT; SELECT pg_switch_wal())",
+    f"the database server's own write-ahead log: until its administrator had it written over, with {WRITE_OVER_LOG}",
     "archived segments of that log, base backups and dumps of the server: until they are deleted; standbys",
     "a store that was moved away from and kept (carnet move): until it is removed",
 )
