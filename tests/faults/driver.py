@@ -155,6 +155,11 @@ WORK: tuple[Callable[[Writer, random.Random, Home], None], ...] = (
 )
 
 
+def find_url_beside(home: Home) -> Path:
+    """Where the URL of a database stands that a home is to be founded in."""
+    return home.path.with_name(f"{home.path.name}.url")
+
+
 def start_clock() -> None:
     """Let the driver count the microseconds to the kill from now on: the victim is at its work."""
     if _CLOCK:
@@ -162,10 +167,13 @@ def start_clock() -> None:
 
 
 def play(home: Home, chance: random.Random) -> None:
-    """Found the home if need be, then do one thing after another until the kill comes, or a dozen are done."""
+    """Found the home if need be, then do one thing after another until the kill comes, or a dozen are done. Its store
+    is in a database if there is the URL of one beside the home."""
     if not home.is_founded():
         say(op="found", size=0)
-        say(founded=found(home, name="example.org").network)
+        beside = find_url_beside(home)
+        url = beside.read_text(encoding="utf-8") if beside.exists() else None
+        say(founded=found(home, name="example.org", store_url=url).network)
     say(op="open")
     writer = open_writer_at(home, None, "a victim")
     say(opened=True, size=writer.state.size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from pysqlite3 import dbapi2 as sqlite
 
 from carnet.node.fsck import check_home
@@ -108,6 +109,10 @@ def make_lines(vehicles: int, rows_each: int, first: int = 0) -> list[bytes]:
 
 def is_of_todays_schema(home: Path) -> bool:
     """Whether a reader may open it: an older one waits for its next writer."""
+    address = Home(home).address
+    if isinstance(address, str):
+        with psycopg.connect(address) as asking:
+            return asking.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)]
     connection = sqlite.connect(f"file:{home / 'node.db'}?mode=ro", uri=True)
     try:
         return bool(connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)])

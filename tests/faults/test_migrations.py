@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from sqlalchemy import create_engine
 
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
+from carnet.node.people import open_people
+from carnet.vault.people.store import FILE, PEOPLE_VERSION
 from carnet.vault.store import SCHEMA_VERSION, Connection
 from tests.cli.run import make_env
 from tests.faults.effort import scaled
@@ -37,26 +40,57 @@ from tests.faults.tracing import needs_strace
 from tests.node.home import make_node
 from tests.shared import ROOT
 
+PEOPLE = 40
+PEOPLE_SCRIPTS = "carnet.vault.people:migrations"
 
-def make_config() -> Config:
+
+def make_config(scripts: str = "carnet.vault:migrations") -> Config:
     config = Config()
-    config.set_main_option("script_location", "carnet.vault:migrations")
+    config.set_main_option("script_location", scripts)
     config.set_main_option("path_separator", "os")
     return config
 
 
-def list_versions() -> list[str]:
+def list_versions(scripts: str = "carnet.vault:migrations") -> list[str]:
     """Every schema, oldest first."""
-    return [script.revision for script in ScriptDirectory.from_config(make_config()).walk_revisions()][::-1]
+    return [script.revision for script in ScriptDirectory.from_config(make_config(scripts)).walk_revisions()][::-1]
 
 
 OLDER = [version for version in list_versions() if version != SCHEMA_VERSION]
+OLDER_PEOPLE = [version for version in list_versions(PEOPLE_SCRIPTS) if version != PEOPLE_VERSION]
 
 
-def make_schema(path: Path, version: str) -> None:
+def find_people_version(version: str) -> str:
+    """The schema of accounts that goes with an older one of the store in these tests: each is in one of them."""
+    return OLDER_PEOPLE[OLDER.index(version) % len(OLDER_PEOPLE)]
+
+
+def fill_people(execute: Callable[[str], object]) -> None:
+    """Accounts and codes, as the first schema knows them: PEOPLE of each."""
+    for number in range(PEOPLE):
+        account, chain = f"{number:032x}", f"{PEOPLE + number:032x}"
+        execute(
+            "INSERT INTO account (id, standing, name, handle, is_demo, created_ms)"
+            f" VALUES ('{account}', 'holder', 'Person {number}', '{account}', 0, {number})"
+        )
+        execute(
+            "INSERT INTO claim_code (digest, id, chain, epoch, member, made_by, created_ms, until_ms)"
+            f" VALUES ('{chain}', '{chain}', '{chain}', 0, '{account}', 'somebody', {number}, {number})"
+        )
+
+
+def check_people(home: Home) -> None:
+    """The accounts and codes are there."""
+    with open_people(home).store as store, store.read() as connection:
+        for table in ("account", "claim_code"):
+            query = f"SELECT count(*), sum(created_ms) FROM {table}"
+            assert tuple(map(int, connection.execute(query).fetchone())) == (PEOPLE, PEOPLE * (PEOPLE - 1) // 2)
+
+
+def make_schema(path: Path, version: str, scripts: str = "carnet.vault:migrations") -> None:
     """An empty store of that schema, made by the migrations."""
     engine = create_engine(f"sqlite:///{path}", module=sqlite, connect_args={"isolation_level": None})
-    config = make_config()
+    config = make_config(scripts)
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA page_size = 8192")
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -65,10 +99,10 @@ def make_schema(path: Path, version: str) -> None:
     engine.dispose()
 
 
-def read_schema(path: Path) -> tuple[str, dict[str, str]]:
+def read_schema(path: Path, table: str = "alembic_version") -> tuple[str, dict[str, str]]:
     """The version that a store says it has, and its tables and indices as they are."""
     with sqlite.connect(path) as connection:
-        (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        (version,) = connection.execute(f"SELECT version_num FROM {table}").fetchone()
         found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
     connection.close()
     return version, found
@@ -97,8 +131,8 @@ def copy_rows(source: Path, target: Path) -> int:
     return count
 
 
-def make_older(path: Path, version: str) -> tuple[Path, list[dict[str, Any]]]:
-    """A home of an older schema, with the life of a node in it, and what was acknowledged in that life."""
+def live(path: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """A home with the life of a node in it, and what was acknowledged in that life."""
     home = path / "lived"
     said: list[dict[str, Any]] = []
     for seed in ("21", "22"):
@@ -111,12 +145,23 @@ def make_older(path: Path, version: str) -> tuple[Path, list[dict[str, Any]]]:
         )
         assert ran.returncode == 0, ran.stderr.decode()
         said += [json.loads(line) for line in ran.stdout.splitlines()]
+    return home, said
+
+
+def make_older(path: Path, version: str) -> tuple[Path, list[dict[str, Any]]]:
+    """A home of an older schema, with the life of a node in it and accounts of an older one, too; and what was
+    acknowledged in that life."""
+    home, said = live(path)
     older = path / "older"
     shutil.copytree(home, older)
     for file in older.glob("node.db*"):
         file.unlink()
     make_schema(older / "node.db", version)
     assert copy_rows(home / "node.db", older / "node.db") > 100
+    make_schema(older / FILE, find_people_version(version), PEOPLE_SCRIPTS)
+    with sqlite.connect(older / FILE) as connection:
+        fill_people(connection.execute)
+    connection.close()
     return older, said
 
 
@@ -139,6 +184,10 @@ def test_upgrade__survives_kill_minus_9(tmp_path: Path, version: str) -> None:
     make_schema(tmp_path / "new.db", "head")
     new = read_schema(tmp_path / "new.db")
     assert (old[0], new[0]) == (version, SCHEMA_VERSION)
+    old_people = read_schema(older / FILE, "people_version")
+    make_schema(tmp_path / "people.db", "head", PEOPLE_SCRIPTS)
+    new_people = read_schema(tmp_path / "people.db", "people_version")
+    assert (old_people[0], new_people[0]) == (find_people_version(version), PEOPLE_VERSION)
     chance, states = random.Random(version), Counter[str]()
     with make_place(tmp_path, is_in_memory=True) as place, open_driver("tests.faults.upgrading") as driver:
         while states.total() < scaled(30):
@@ -159,6 +208,11 @@ def test_upgrade__survives_kill_minus_9(tmp_path: Path, version: str) -> None:
             assert found in (old, new)
             if any("opened" in note for note in told):
                 assert found == new
+            found_people = read_schema(home / FILE, "people_version")
+            assert found_people in (old_people, new_people)
+            if any("people" in note for note in told):
+                assert found_people == new_people
+            check_people(Home(home))
             states[f"{'cut' if is_cut else 'killed'}, then {found[0]}" if code else "ended"] += code != 0
             proved = trial.check_all(chance, 0.2)
             assert read_schema(home / "node.db") == new
@@ -179,7 +233,7 @@ def test_upgrade__survives_power_loss(tmp_path: Path, version: str) -> None:
     shutil.copytree(older, tmp_path / "home")
     recorded = Recorded(tmp_path / "home", tmp_path, older, told=[(0, note) for note in said])
     assert recorded.run("tests.faults.upgrading", recorded.home) == 0
-    check_moments(recorded, scaled(20), int(version))
+    check_moments(recorded, scaled(20), int(version), check_people)
 
 
 def test_upgrade__does_nothing_by_half_when_a_step_fails(tmp_path: Path) -> None:

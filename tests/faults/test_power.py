@@ -11,7 +11,7 @@ import random
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,8 +72,10 @@ class Recorded:
         return [*near, *(chance.randrange(len(self.events) + 1) for _ in range(count - len(near)))]
 
 
-def check_moments(recorded: Recorded, count: int, seed: int) -> Counter[str]:
-    """Cut the power at so many moments, and look at what is left each time."""
+def check_moments(
+    recorded: Recorded, count: int, seed: int, check: Callable[[Home], object] | None = None
+) -> Counter[str]:
+    """Cut the power at so many moments, and look at what is left each time; `check` looks at more."""
     chance, found_at = random.Random(seed), Counter[str]()
     with make_place(recorded.work, is_in_memory=True) as memory:
         for number, moment in enumerate(recorded.choose_moments(count, chance)):
@@ -83,6 +85,8 @@ def check_moments(recorded: Recorded, count: int, seed: int) -> Counter[str]:
             trial = recorded.cut(place, moment, one)
             try:
                 found_at[check_left(trial, one)] += 1
+                if check is not None:
+                    check(trial.home)
             except BaseException:
                 print(f"moment {moment} of {len(recorded.events)}, number {number}: {recorded.events[moment - 1].call}")
                 raise
