@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 
 from carnet.errors import Reason, Refused
 from carnet.vault.people.catalogue import KEPT_MS, NOT_PERSONAL, PERSONAL
-from carnet.vault.people.store import PeopleStore, open_people_store
+from carnet.vault.people.store import PeopleStore, check_is_current, open_people_store
 from carnet.vault.people.tables import people
 from carnet.vault.store import Connection, Error, create_store
 from carnet.vault.tables import metadata
@@ -87,6 +87,11 @@ def test_open_people_store__refused_node_damaged_for_another_schema(
     with pytest.raises(Refused) as refused:
         open_people_store(people_address)
     assert refused.value.reason is Reason.NODE_DAMAGED
+    with people_store.read() as connection, pytest.raises(Refused) as refused:
+        check_is_current(connection)
+    # Nothing that this program could do would bring it up to date.
+    assert "use the program that wrote them" in refused.value.message
+    assert "carnet serve" not in refused.value.message
 
 
 def test_open_people_store__refused_node_damaged_for_another_file(tmp_path: Path) -> None:

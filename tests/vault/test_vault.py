@@ -133,12 +133,12 @@ def test_open_store__refused_node_damaged(tmp_path: Path, data: bytes) -> None:
     assert caught.value.reason is Reason.NODE_DAMAGED
 
 
-def test_open_store__refused_newer_schema(tmp_path: Path) -> None:
-    with create_store(tmp_path / "a.db") as store:
+def test_open_store__refused_newer_schema(people_address: Path | str) -> None:
+    with create_store(people_address) as store:
         store.connection.execute("UPDATE alembic_version SET version_num = '9999'")
     for is_read_only in (True, False):
-        with pytest.raises(Refused) as caught:
-            open_store(tmp_path / "a.db", is_read_only=is_read_only)
+        with pytest.raises(Refused, match=r"schema 9999, .*: use a newer program") as caught:
+            open_store(people_address, is_read_only=is_read_only)
         assert caught.value.reason is Reason.NODE_DAMAGED
 
 

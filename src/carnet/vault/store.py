@@ -294,7 +294,7 @@ def open_store(address: Address, *, is_read_only: bool = False, is_guarded: bool
     engine = make_engine(path, "ro" if is_read_only else "rw")
     try:
         version = _read_version(engine)
-        if version != SCHEMA_VERSION and not is_read_only:
+        if _is_older(version) and not is_read_only:
             with engine.connect() as connection:
                 migrate(connection)
             version = _read_version(engine)
@@ -383,7 +383,7 @@ def _open_postgres(url: str, *, is_new: bool, is_read_only: bool, is_guarded: bo
             make_schema(connection)
         elif version is None:
             raise Refused(Reason.NO_NODE, "there is no node in this database; make one with `carnet init --store URL`")
-        elif version != SCHEMA_VERSION and not is_read_only:
+        elif _is_older(version) and not is_read_only:
             upgrade_schema(connection)
         if not is_new and (version := read_version(connection)) != SCHEMA_VERSION:
             raise _other_schema(version)
@@ -393,9 +393,12 @@ def _open_postgres(url: str, *, is_new: bool, is_read_only: bool, is_guarded: bo
     return Store(connection, connection.close)
 
 
+def _is_older(version: str | None) -> bool:
+    return version is None or version < SCHEMA_VERSION
+
+
 def _other_schema(version: str | None) -> Refused:
-    is_older = version is not None and version < SCHEMA_VERSION
-    hint = ": `carnet census` brings it up to date" if is_older else ""
+    hint = ": `carnet census` brings it up to date" if version and _is_older(version) else ": use a newer program"
     saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
     return Refused(Reason.NODE_DAMAGED, saying, version=version, wanted=SCHEMA_VERSION)
 

@@ -267,10 +267,10 @@ def check_is_current(connection: Connection) -> None:
     """Raise Refused(NODE_DAMAGED) for tables of an older or newer schema: their rows cannot be told by name."""
     version = _read_version(connection)
     if version != PEOPLE_VERSION:
-        saying = (
-            f"the accounts in this database have schema {version}, this program needs {PEOPLE_VERSION}: back up with"
-            " the program that wrote them, or start `carnet serve` once, which brings them up to date"
-        )
+        hint = " the program that wrote them"
+        if version < PEOPLE_VERSION:
+            hint += ", or start `carnet serve` once, which brings them up to date"
+        saying = f"the accounts in this database have schema {version}, this program needs {PEOPLE_VERSION}: use{hint}"
         raise Refused(Reason.NODE_DAMAGED, saying, version=version, wanted=PEOPLE_VERSION)
 
 
