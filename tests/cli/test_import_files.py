@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from carnet.services.founding import open_writer_at
 from carnet.services.reading import open_reader
 from carnet.signing import verify
 from tests.cli.run import COMMAND, carnet, make_env, make_inspection, make_line
+from tests.cli.test_erase import read_all
 
 GOOD = [make_line(f"HV00{at:02d}", make_inspection(), make_inspection(date="2016-01-02", pv="A2")) for at in range(5)]
 GOOD_ROWS = 10
@@ -185,6 +188,46 @@ def test_validate_only__writes_nothing(tmp_path: Path) -> None:
     }
     assert not (tmp_path / "home").exists()
     assert json.loads(faults.read_bytes())["column"] == "date"
+
+
+@pytest.mark.parametrize("is_validated", [False, True], ids=["import", "check"])
+def test_import__shows_a_person_how_far_it_is(tmp_path: Path, is_validated: bool) -> None:
+    file = tmp_path / "file.jsonl"
+    file.write_bytes(b"".join([*GOOD, b"{\n"]))
+    said = watch(tmp_path, "import", "histovec", str(file), *["--validate-only"] * is_validated)
+    rows = r"11 rows, 1 faulty" if is_validated else r"11 rows, 10 sealed, 1 faulty"
+    assert re.search(rf"{rows}, [\d,]+ rows/s", said), said
+    assert re.search(r"\b\d:\d\d:\d\d\b", said), said
+    assert "100%" in said
+    assert said.count("Next: carnet list") == (not is_validated)
+
+
+def test_import__names_no_next_step_where_nothing_was_sealed(tmp_path: Path) -> None:
+    file = tmp_path / "file.jsonl"
+    file.write_bytes(b"{\n")
+    assert "Next: carnet list" not in watch(tmp_path, "import", "histovec", str(file))
+
+
+def watch(tmp_path: Path, *arguments: str) -> str:
+    """What a verb shows on a terminal of 100 columns, without its colours."""
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=make_env(tmp_path / "home", COLUMNS="100", TERM="xterm"),
+        stdin=secondary,
+        stdout=secondary,
+        stderr=secondary,
+        start_new_session=True,
+    )
+    os.close(secondary)
+    try:
+        said = read_all(primary).decode()
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(primary)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
 
 
 def test_receipts__are_signed_and_name_where_each_row_stands(tmp_path: Path) -> None:

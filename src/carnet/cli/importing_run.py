@@ -86,7 +86,7 @@ def run_import(session: Session, order: Order, format_: Format, opened: Source |
         stack.callback(source.close)
         sinks = _open_sinks(stack, order)
         terminal = _make_terminal()
-        progress = stack.enter_context(_show_progress(terminal, source, is_json=order.is_json))
+        progress = stack.enter_context(_show_progress(source, order))
         with stopwatch() as taken:
             if order.validate_only:
                 summary = _validate(format_, source, sinks, progress)
@@ -174,9 +174,10 @@ def stop_on_term() -> Iterator[None]:
 
 
 @contextmanager
-def _show_progress(terminal: Terminal, source: Source | Table, *, is_json: bool) -> Iterator[Progress]:
-    """A bar on a terminal, by bytes read; nothing where nobody looks."""
-    if not sys.stderr.isatty() or is_json:
+def _show_progress(source: Source | Table, order: Order) -> Iterator[Progress]:
+    """On a terminal a bar, by bytes read, what became of the rows, how many a second, and the time left; nothing where
+    nobody looks."""
+    if not sys.stderr.isatty() or order.is_json:
         yield lambda summary: None
         return
     from rich.console import Console
@@ -192,7 +193,14 @@ def _show_progress(terminal: Terminal, source: Source | Table, *, is_json: bool)
         task = bar.add_task("", total=source.byte_count, said="")
 
         def show(summary: Summary) -> None:
-            said = f"{summary.rows_read:,} rows, {summary.sealed:,} sealed"
+            done, said = summary.rows_read, f"{summary.rows_read:,} rows"
+            if not order.validate_only:
+                done, said = summary.sealed + summary.duplicate + summary.faulty, f"{said}, {summary.sealed:,} sealed"
+            if summary.faulty:
+                said += f", {summary.faulty:,} faulty"
+            seconds = bar.tasks[task].elapsed
+            if done and seconds:
+                said += f", {done / seconds:,.0f} rows/s"
             bar.update(task, completed=source.position, said=said)
 
         yield show
@@ -222,7 +230,7 @@ def _report(terminal: Terminal, summary: Summary, seconds: float, order: Order) 
     rate = f", {summary.sealed / seconds:,.0f} entries/s" if summary.sealed and seconds > 0 else ""
     opened = f" ({summary.opened:,} of them new)" if summary.opened else ""
     terminal.say(f"passports {summary.passports:,}{opened}; {seconds:.1f} s{rate}")
-    if terminal.is_tty:
+    if terminal.is_tty and summary.passports:
         terminal.say(("Next: carnet list, then carnet show and carnet export with one of the passports.", "dim"))
 
 
