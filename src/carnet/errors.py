@@ -123,6 +123,7 @@ class Reason(StrEnum):
     REQUEST_AT_WORK = "request_at_work"
     UPLOAD_OFFSET = "upload_offset"
     FILE_NOT_WAITING = "file_not_waiting"
+    CHANGED_SINCE = "changed_since"
     TOO_MANY_REQUESTS = "too_many_requests"
     WRITER_AWAY = "writer_away"
     SERVICE_FAULT = "service_fault"

@@ -36,7 +36,10 @@ def test_files__found_out_mended_and_certified(tmp_path: Path) -> None:
             assert mends == {21: {"km": "41021"}, 22: {"day": "22/05/2023"}, 23: {}}
             file = client.files.wait(client.files.mend(file.id, mends).id)
             assert (file.counts.ready, file.counts.faulty) == (22, 1)
-            ended = client.files.wait(client.files.certify(file.id).id)
+            with pytest.raises(Conflict) as outdated:
+                client.files.certify(file.id, seen=reading)
+            assert outdated.value.code == "changed_since"
+            ended = client.files.wait(client.files.certify(file.id, seen=client.files.reading(file.id)).id)
             assert (ended.state, ended.counts.sealed, ended.counts.faulty) == ("done", 22, 1)
             assert client.files.faulty_rows(file.id).decode().splitlines()[-1] == f"{VIN};23/05/2023;many;oil"
             with pytest.raises(Conflict) as conflict:

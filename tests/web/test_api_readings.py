@@ -109,6 +109,59 @@ def count_services(town: WebTown) -> int:
         )
 
 
+def test_decision__refused_changed_since(town: WebTown) -> None:
+    """Of two at one file neither seals, mends or chooses over what the other has done unseen."""
+    job = send(town, DAY)
+    path = f"/v1/files/{job}"
+    seen = town.call("garage", "GET", f"{path}/reading").headers["etag"]
+    assert town.call("garage", "GET", f"{path}/reading", headers={"If-None-Match": seen}).status_code == 304
+    mend = {"rows": [{"row": 28, "cells": {"Km cpt": "70112"}}]}
+    again = {"rows": [{"row": 28, "cells": {"Km cpt": "70113"}}]}
+    columns = {"kind": "vehicle.repair/1", "columns": {"Immat.": "plate", "Date fact.": "day"}}
+    assert town.call("garage", "POST", f"{path}/mends", mend, headers={"If-Match": seen}).status_code == 200
+    run(town, job)
+    newer = town.call("garage", "GET", f"{path}/reading").headers["etag"]
+    # What is shown of both is alike: neither is among the first rows.
+    assert town.call("garage", "POST", f"{path}/mends", again, headers={"If-Match": newer}).status_code == 200
+    run(town, job)
+    before = read(town, job)
+    for verb, act, body in (
+        ("POST", "certify", None), ("POST", "mends", mend), ("PUT", "reading", columns),
+        ("PUT", "reading", {"mapping": before["mapping"]}),
+    ):  # fmt: skip
+        for tag in (seen, newer, f"{seen}, {newer}", '"x"', '""'):
+            answer = town.call("garage", verb, f"{path}/{act}", body, headers={"If-Match": tag})
+            assert (answer.status_code, answer.json()["code"]) == (412, "changed_since"), (act, tag)
+    assert read(town, job) == before
+    now = town.call("garage", "GET", f"{path}/reading").headers["etag"]
+    weak = town.call("garage", "POST", f"{path}/certify", headers={"If-Match": f"W/{now}"})
+    assert weak.status_code == 412, "a weak tag is not one for changes"
+    for said in ("x", now.strip('"'), f"{now},,{now}", '"a" "b"', ""):
+        answer = town.call("garage", "POST", f"{path}/certify", headers={"If-Match": said})
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request"), said
+    certified = town.call("garage", "POST", f"{path}/certify", headers={"If-Match": f'"x", {now}'})
+    assert certified.status_code == 200, certified.text
+    asked_again = town.call("garage", "POST", f"{path}/certify", headers={"If-Match": now})
+    assert asked_again.status_code == 200, "a reply that was lost is asked for again"
+
+
+@pytest.mark.parametrize(
+    "who, method, path",
+    [
+        ("garage", "POST", "/v1/entries"),
+        ("garage", "DELETE", f"/v1/mappings/map_{0:032x}"),
+        ("holder", "POST", "/v1/claims"),
+    ],
+)
+def test_write__refused_changed_since__where_nothing_has_a_tag(
+    standing: tuple[WebTown, str], who: str, method: str, path: str
+) -> None:
+    """A header that is overlooked would promise what nobody keeps."""
+    town, _ = standing
+    answer = town.call(who, method, path, {} if method == "POST" else None, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["code"]) == (412, "changed_since")
+
+
 def test_file__is_understood_mended_and_certified(town: WebTown) -> None:
     job = send(town, DAY)
     found = town.call("garage", "GET", f"/v1/files/{job}").json()

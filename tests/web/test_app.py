@@ -88,6 +88,18 @@ def test_answers__each_wears_the_headers_that_keep_a_browser_safe(tmp_path: Path
         assert service.client.get("/quiet").headers["cache-control"] == "no-store"
 
 
+def test_head__tells_of_an_answer_what_reading_it_would(tmp_path: Path) -> None:
+    """RFC 9110 §9.3.2. Whoever watches a service, or looks how large a file is, asks so first."""
+    with serving(tmp_path) as service:
+        for path in ("/", "/healthz", "/readyz", "/verify", "/.well-known/carnet-policy", "/v1/members", "/v1/nothing"):
+            read, head = service.client.get(path), service.client.head(path)
+            assert (head.status_code, head.content) == (read.status_code, b""), path
+            same = ("content-type", "content-length", "content-security-policy", "etag", "cache-control")
+            assert [head.headers.get(one) for one in same] == [read.headers.get(one) for one in same], path
+        assert service.client.head("/v1/claims").status_code == 405, "what is not read has no head"
+        assert service.client.options("/v1/members").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
 def test_answers__over_plain_http_promise_no_https(tmp_path: Path) -> None:
     with serving(tmp_path, origin="http://127.0.0.1:8140") as service:
         answer = service.client.get("/healthz")

@@ -118,6 +118,33 @@ def test_api__is_that_of_the_page(lodge: Lodge, client: TestClient[Litestar]) ->
     assert client.get("/v1/appearance").status_code == 404
 
 
+def test_api__refused_changed_since(lodge: Lodge, client: TestClient[Litestar]) -> None:
+    """Of two admins who change the look neither undoes the other's unseen."""
+    sign_in(lodge, client, Role.ADMIN)
+    headers = {
+        "X-Form-Token": read_form_token(client.get(PAGE, headers=HTML).text), "Sec-Fetch-Site": "same-origin",
+    }  # fmt: skip
+    body = {**FINE, "origins": [FINE["origins"]]}
+
+    def put(name: str, tag: str | None) -> int:
+        matching = headers if tag is None else {**headers, "If-Match": tag}
+        return client.put("/v1/appearance", json=body | {"name": name}, headers=matching).status_code
+
+    assert put("First", "*") == 412, "there is none that could match"
+    assert put("First", None) == 200
+    seen = client.get("/v1/appearance").headers["etag"]
+    lodge.node.clock.now += 1
+    assert put("Second", seen) == 200
+    lodge.node.clock.now += 1
+    assert put("Third", seen) == 412
+    picture = {**headers, "Content-Type": "image/png", "If-Match": seen}
+    assert client.put("/v1/appearance/logo", content=make_png(), headers=picture).status_code == 412
+    assert client.delete("/v1/appearance", headers={**headers, "If-Match": seen}).status_code == 412
+    now = client.get("/v1/appearance")
+    assert (now.json()["name"], now.json()["has_logo"]) == ("Second", False)
+    assert client.delete("/v1/appearance", headers={**headers, "If-Match": now.headers["etag"]}).status_code == 200
+
+
 def test_look__of_a_member_that_has_left_is_worn_no_more(lodge: Lodge, client: TestClient[Litestar]) -> None:
     with lodge.node.writers[0] as writer:
         other = writer.enrol_member("Another", "garage").id

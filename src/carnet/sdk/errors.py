@@ -1,7 +1,7 @@
 """What can go wrong between a program and a service.
 
 ApiError
-├── NotSignedIn 401   NotPermitted 403   NotFound 404   Conflict 409   Gone 410
+├── NotSignedIn 401   NotPermitted 403   NotFound 404   Conflict 409, 412   Gone 410
 ├── Invalid 400, 413, 415, 422       something in the request is wrong: `errors` says where
 ├── TooManyRequests 429              after all retries
 ├── ServiceFailed 5xx                after all retries
@@ -84,6 +84,7 @@ _KINDS: dict[int, type[ApiError]] = {
     403: NotPermitted,
     404: NotFound,
     409: Conflict,
+    412: Conflict,
     410: Gone,
     429: TooManyRequests,
 }

@@ -94,24 +94,33 @@ class Files:
 
     def reading(self, file: str) -> shapes.Reading:
         """How a file was understood; there once it waits."""
-        return self._transport.get(f"/v1/files/{file}/reading", shapes.Reading)
+        answered = self._transport.send("GET", f"/v1/files/{file}/reading")
+        found = msgspec.json.decode(answered.content, type=shapes.Reading)
+        return msgspec.structs.replace(found, tag=answered.headers.get("etag", ""))
 
-    def mend(self, file: str, rows: Mapping[int, Mapping[str, str]]) -> shapes.File:
+    def mend(
+        self, file: str, rows: Mapping[int, Mapping[str, str]], *, seen: shapes.Reading | None = None
+    ) -> shapes.File:
         """Put cells of faulty rows of a waiting file right, by row number and column; it is read again then (`wait`).
-        Raises ApiError."""
+        `seen` as in `certify`. Raises ApiError."""
         body = {"rows": [{"row": row, "cells": dict(cells)} for row, cells in rows.items()]}
-        return self._transport.post(f"/v1/files/{file}/mends", shapes.File, body)
-
-    def choose(self, file: str, kind: str, columns: Mapping[str, str]) -> shapes.File:
-        """Say what the columns of a waiting file mean, in entries of this kind; it is read again then (`wait`).
-        Raises ApiError."""
-        body = {"kind": kind, "columns": dict(columns)}
-        answered = self._transport.send("PUT", f"/v1/files/{file}/reading", json=body)
+        answered = self._transport.send("POST", f"/v1/files/{file}/mends", json=body, headers=_match(seen))
         return msgspec.json.decode(answered.content, type=shapes.File)
 
-    def certify(self, file: str) -> shapes.File:
-        """Have the rows of a waiting file that are ready sealed (`wait` follows it to its end)."""
-        answered = self._transport.send("POST", f"/v1/files/{file}/certify")
+    def choose(
+        self, file: str, kind: str, columns: Mapping[str, str], *, seen: shapes.Reading | None = None
+    ) -> shapes.File:
+        """Say what the columns of a waiting file mean, in entries of this kind; it is read again then (`wait`).
+        `seen` as in `certify`. Raises ApiError."""
+        body = {"kind": kind, "columns": dict(columns)}
+        answered = self._transport.send("PUT", f"/v1/files/{file}/reading", json=body, headers=_match(seen))
+        return msgspec.json.decode(answered.content, type=shapes.File)
+
+    def certify(self, file: str, *, seen: shapes.Reading | None = None) -> shapes.File:
+        """Have the rows of a waiting file that are ready sealed (`wait` follows it to its end). With what you have
+        `seen`, a `reading`, nothing is sealed if another has chosen columns or mended cells since: Conflict
+        (`changed_since`)."""
+        answered = self._transport.send("POST", f"/v1/files/{file}/certify", headers=_match(seen))
         return msgspec.json.decode(answered.content, type=shapes.File)
 
     def faults(self, file: str) -> Iterator[shapes.Faulty]:
@@ -149,3 +158,7 @@ class Files:
             # The part had arrived, and its answer was lost.
             return self.get(file.id)
         return msgspec.json.decode(answered.content, type=shapes.File)
+
+
+def _match(seen: shapes.Reading | None) -> dict[str, str]:
+    return {} if seen is None else {"If-Match": seen.tag}

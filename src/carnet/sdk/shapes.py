@@ -274,7 +274,8 @@ class FaultyCell(Record, frozen=True, kw_only=True):
 
 
 class Reading(Record, frozen=True, kw_only=True):
-    """How a file was understood: whose the mapping is (`origin`), how sure it is (0 to 100), and what is ready."""
+    """How a file was understood: whose the mapping is (`origin`), how sure it is (0 to 100), and what is ready. `tag`
+    tells this reading from every other one of the file."""
 
     file: str
     format: str
@@ -291,6 +292,7 @@ class Reading(Record, frozen=True, kw_only=True):
     faulty_cells: int
     mended_cells: int
     problem: Failure | None
+    tag: str = ""
 
 
 class Faulty(Record, frozen=True, kw_only=True):

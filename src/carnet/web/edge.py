@@ -47,15 +47,18 @@ class Edge:
                 message["headers"] = self._complete(message["headers"], request_id)
             await send(message)
 
+        # Whoever asks for the head alone is answered as one who reads (RFC 9110 §9.3.2); the line leaves the body out.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         self._in_flight += 1
         try:
             self._check(scope)
-            await self._app(scope, receive, send_with_headers)
+            await self._app(asked, receive, send_with_headers)
         except Refused as refused:
             await _answer(make_problem(refused, request_id), send_with_headers)
         finally:
             self._in_flight -= 1
-            note_request(scope, status, time.perf_counter() - started)
+            asked["method"] = scope["method"]
+            note_request(asked, status, time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
         """What is asked before any route: what the host claims to be goes into no page."""

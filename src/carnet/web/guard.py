@@ -25,8 +25,9 @@ from carnet.services.principals import VISITOR, Principal
 from carnet.web.bodies import LARGE, check_names_once, describe_body, find_body_type
 from carnet.web.cookies import FORM_FIELD, FORM_HEADER, is_form_token
 from carnet.web.desk import Desk
-from carnet.web.headers import find_header, find_text
+from carnet.web.headers import find_header, find_text, name_methods
 from carnet.web.made import Made
+from carnet.web.matching import check_is_matched
 from carnet.web.people import note_denial
 from carnet.web.policy import Policy, is_answering_options
 from carnet.web.principal import AUTHORIZATION, find_principal, has_credential
@@ -54,7 +55,7 @@ def prepare_guard(app: Litestar) -> None:
         if isinstance(route, HTTPRoute):
             for handler, model in route.route_handler_map.values():
                 if is_answering_options(handler):
-                    handler.opt["allow"] = ", ".join(sorted(route.methods))
+                    handler.opt["allow"] = name_methods(route.methods)
                 else:
                     handler.opt["media_types"] = takes = _find_media_types(handler)
                     handler.opt["has_page"] = "GET" in route.route_handler_map
@@ -156,6 +157,8 @@ async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHa
         if find_header(connection.scope, AUTHORIZATION) is None and not policy.is_harmless:
             await _check_own_form(connection, principal, desk, media_type)
         _check_media_type(connection, handler, media_type)
+        if connection.scope["path"].startswith("/v1/"):
+            check_is_matched(connection.scope, is_matched=handler.opt.get("is_matched", False))
     if connection.scope["query_string"] and connection.scope["path"].startswith("/v1/"):
         _check_query(connection, handler)
 

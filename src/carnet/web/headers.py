@@ -77,6 +77,12 @@ def _take_random() -> bytes:
         return drawn[:_ID_BYTES]
 
 
+def name_methods(methods: Iterable[str]) -> str:
+    """What `Allow` says of an address with these methods: whatever is read can be asked for its head alone (`Edge`)."""
+    named = set(methods)
+    return ", ".join(sorted(named | {"HEAD"} if "GET" in named else named))
+
+
 def find_text(scope: Any, name: bytes) -> str | None:
     """A header as text. Litestar's mapping of all of them takes longer to make than most requests look into it."""
     found = find_header(scope, (name,))

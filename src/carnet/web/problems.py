@@ -18,7 +18,7 @@ from litestar.types import ExceptionHandlersMap
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused, Unverified
-from carnet.web.headers import get_request_id
+from carnet.web.headers import get_request_id, name_methods
 from carnet.web.observing import note_failure
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -65,6 +65,7 @@ STATUSES: Final[Mapping[Reason, int]] = {
         409,
     ),
     **dict.fromkeys((Reason.ERASED,), 410),
+    **dict.fromkeys((Reason.CHANGED_SINCE,), 412),
     **dict.fromkeys((Reason.REQUEST_TOO_LARGE,), 413),
     **dict.fromkeys((Reason.WRONG_MEDIA_TYPE,), 415),
     **dict.fromkeys(
@@ -294,7 +295,9 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
         note_failure(request.scope, error)
     headers = {}
     if isinstance(error, HTTPException) and error.headers:
-        headers = {name: value for name, value in error.headers.items() if name.lower() in ("allow", "retry-after")}
+        headers = {name: value for name, value in error.headers.items() if name.lower() == "retry-after"}
+        if "allow" in error.headers:
+            headers["Allow"] = name_methods(error.headers["allow"].split(", "))
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="carnet"'
     if isinstance(error, Refused) and isinstance(error.facts.get("retry_after_s"), int):

@@ -6,8 +6,8 @@ A look is worn by pages only while its member belongs to the network. It refuses
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from carnet.errors import Reason, Refused
@@ -20,6 +20,7 @@ from carnet.services.appearance.logos import Logo, read_logo
 from carnet.services.principals import Principal
 from carnet.types import MemberId, Millis, is_plain_text
 from carnet.vault.people.store import PeopleStore
+from carnet.vault.store import Connection
 
 MAX_NAME: Final = 60
 MAX_ORIGINS: Final = 20
@@ -48,6 +49,14 @@ class Look(NamedTuple):
         return origin is not None and origin in self.origins
 
 
+Check: TypeAlias = Callable[[Look | None], None]
+"""Asked for the look that is to be changed, as it is at that moment; it raises to leave it so."""
+
+
+def _any_look(look: Look | None) -> None:
+    """Whatever there is may be changed."""
+
+
 def find_look(people: PeopleStore, state: State, member: MemberId) -> Look | None:
     """The look of a member; None where it has none, is unknown, or has left the network."""
     index = state.members.find_index(member)
@@ -58,9 +67,13 @@ def find_look(people: PeopleStore, state: State, member: MemberId) -> Look | Non
 
 def find_kept_look(people: PeopleStore, member: MemberId) -> Look | None:
     """What a member has set, whether it may be worn or not."""
-    query = f"SELECT {_COLUMNS} FROM appearance WHERE member = ?"  # noqa: S608 - our own words
     with people.read() as connection:
-        row = connection.execute(query, (member,)).fetchone()
+        return _find(connection, member)
+
+
+def _find(connection: Connection, member: MemberId) -> Look | None:
+    query = f"SELECT {_COLUMNS} FROM appearance WHERE member = ?"  # noqa: S608 - our own words
+    row = connection.execute(query, (member,)).fetchone()
     if row is None:
         return None
     id_, name, ink, paper, origins, width, height, changed = row
@@ -86,11 +99,12 @@ def set_look(
     paper: str,
     origins: Sequence[str],
     is_secure: bool = True,
+    check: Check = _any_look,
 ) -> Look:
     """Keep a member's name, colours and origins; its logo stays. `is_secure`: this service is reached by https.
 
-    Raises Refused NOT_PERMITTED for whoever does not administer the member; MISSING_FIELD, TEXT_TOO_LONG,
-    TEXT_NOT_ALLOWED, WRONG_TYPE, VALUE_OUT_OF_RANGE; CONTRAST_TOO_LOW.
+    Raises what `check` raises, and Refused NOT_PERMITTED for whoever does not administer the member; MISSING_FIELD,
+    TEXT_TOO_LONG, TEXT_NOT_ALLOWED, WRONG_TYPE, VALUE_OUT_OF_RANGE; CONTRAST_TOO_LOW.
     """
     check_administers(principal, member)
     checked = _check_name(name)
@@ -98,6 +112,7 @@ def set_look(
     check_colours(colours)
     kept = parse_origins(origins, is_secure=is_secure)
     with office.people.change() as connection:
+        check(_find(connection, member))
         connection.execute(
             "INSERT INTO appearance (member, name, ink, paper, origins, changed_by, changed_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member) DO UPDATE SET name = excluded.name, ink = excluded.ink,"
@@ -110,12 +125,15 @@ def set_look(
     return _get(office, member)
 
 
-def set_logo(office: Office, principal: Principal, member: MemberId, data: bytes | None) -> Look:
-    """Keep a logo, or with None none. Raises Refused NOT_PERMITTED, MISSING_FIELD where name and colours are not set
-    yet, and as `read_logo`."""
+def set_logo(
+    office: Office, principal: Principal, member: MemberId, data: bytes | None, check: Check = _any_look
+) -> Look:
+    """Keep a logo, or with None none. Raises what `check` raises, Refused NOT_PERMITTED, MISSING_FIELD where
+    name and colours are not set yet, and as `read_logo`."""
     check_administers(principal, member)
     logo: Logo | None = None if data is None else read_logo(data)
     with office.people.change() as connection:
+        check(_find(connection, member))
         changed = connection.execute(
             "UPDATE appearance SET logo = ?, logo_type = ?, logo_width = ?, logo_height = ?,"
             " changed_by = ?, changed_ms = ? WHERE member = ?",
@@ -133,11 +151,12 @@ def set_logo(office: Office, principal: Principal, member: MemberId, data: bytes
     return _get(office, member)
 
 
-def remove_look(office: Office, principal: Principal, member: MemberId) -> None:
+def remove_look(office: Office, principal: Principal, member: MemberId, check: Check = _any_look) -> None:
     """Look like Carnet again; nothing where there was no look. Whoever was shown a passport in a frame of the member
-    sees it there no more. Raises Refused(NOT_PERMITTED)."""
+    sees it there no more. Raises what `check` raises, and Refused(NOT_PERMITTED)."""
     check_administers(principal, member)
     with office.people.change() as connection:
+        check(_find(connection, member))
         if connection.execute("DELETE FROM appearance WHERE member = ?", (member,)).rowcount:
             record(connection, office, Action.APPEARANCE_REMOVED, name_caller(principal), member=member)
 

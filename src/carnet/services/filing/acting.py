@@ -8,8 +8,8 @@ nobody has read.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -43,6 +43,13 @@ from carnet.types import Custody, KeyRole, MemberId
 LOOKS_EVERY_S: Final = 0.05
 MAX_SIGNATURE: Final = 200
 
+Check: TypeAlias = Callable[[Job], None]
+"""Asked for a file that waits, while nobody else decides about it; it raises to leave the file as it is."""
+
+
+def as_it_is(job: Job) -> None:
+    """However it was read, it may be decided about."""
+
 
 def find_reading(files: Files, job: Job) -> Reading | None:
     """What a file was read as; None as long as it was not."""
@@ -57,16 +64,27 @@ def get_reading(files: Files, job: Job) -> Reading:
     return reading
 
 
-def choose_mapping(files: Files, member: MemberId, id_: str, document: Mapping[str, Any]) -> Job:
+def describe_reading(files: Files, job: Job) -> bytes:
+    """All that what would be sealed follows from: what the file was read as, and the cells that were mended since. Two
+    that are alike are the same bytes."""
+    mends = files.read(job, MENDS, Mends) or {}
+    told = sorted((row, sorted(cells.items())) for row, cells in mends.items())
+    return msgspec.json.encode([get_reading(files, job), told])
+
+
+def choose_mapping(
+    files: Files, member: MemberId, id_: str, document: Mapping[str, Any], check: Check = as_it_is
+) -> Job:
     """Have the file read as this mapping document says. What was mended before is kept.
 
-    Raises Refused NOT_FOUND, FILE_NOT_WAITING, REQUEST_TOO_LARGE, and as `read_mapping`.
+    Raises what `check` raises, and Refused NOT_FOUND, FILE_NOT_WAITING, REQUEST_TOO_LARGE, and as `read_mapping`.
     """
     read_mapping(document)
     if len(msgspec.json.encode(document)) > MAX_MAPPING_BYTES:
         raise Refused(Reason.REQUEST_TOO_LARGE, f"a mapping document has at most {MAX_MAPPING_BYTES:,} bytes")
     with files.changing(member, id_) as job:
         _check_waiting(job)
+        check(job)
         if get_reading(files, job).format != "mapping":
             saying = "this file has a format of its own, which no mapping changes"
             raise Refused(Reason.FIELDS_CONFLICT, saying, field="mapping")
@@ -74,7 +92,9 @@ def choose_mapping(files: Files, member: MemberId, id_: str, document: Mapping[s
         return files.queue(job, "look")
 
 
-def choose_columns(files: Files, member: MemberId, id_: str, kind: str, meanings: Mapping[str, str]) -> Job:
+def choose_columns(
+    files: Files, member: MemberId, id_: str, kind: str, meanings: Mapping[str, str], check: Check = as_it_is
+) -> Job:
     """Have the file read so that each of these columns means what is said of it, in entries of this kind.
 
     Raises Refused as `choose_mapping`, and as `make_column_mapping`.
@@ -84,18 +104,21 @@ def choose_columns(files: Files, member: MemberId, id_: str, kind: str, meanings
         raise Refused(Reason.FIELDS_CONFLICT, "this file has no columns that could be chosen", field="columns")
     reader: Reader = msgspec.convert(reading.reader, Reader)
     mapping = make_column_mapping(reader, reading.columns, kind, meanings)
-    return choose_mapping(files, member, id_, mapping.to_json())
+    return choose_mapping(files, member, id_, mapping.to_json(), check)
 
 
-def mend(files: Files, member: MemberId, id_: str, mends: Mapping[int, Mapping[str, str]]) -> Job:
+def mend(
+    files: Files, member: MemberId, id_: str, mends: Mapping[int, Mapping[str, str]], check: Check = as_it_is
+) -> Job:
     """Say what cells of faulty rows should be, by row number and column; the file is read again with them. A cell that
     is None-like blank is blank; one that was mended before takes the new word.
 
-    Raises Refused NOT_FOUND, FILE_NOT_WAITING, VALUE_OUT_OF_RANGE (no such row, or too many), UNKNOWN_FIELD (no such
-    column), TEXT_TOO_LONG.
+    Raises what `check` raises, and Refused NOT_FOUND, FILE_NOT_WAITING, VALUE_OUT_OF_RANGE (no such row, or too many),
+    UNKNOWN_FIELD (no such column), TEXT_TOO_LONG.
     """
     with files.changing(member, id_) as job:
         _check_waiting(job)
+        check(job)
         reading = get_reading(files, job)
         _check_cells(reading, mends)
         kept: Mends = files.read(job, MENDS, Mends) or {}
@@ -143,16 +166,24 @@ def check_may_certify(member: Member) -> None:
         )
 
 
-def certify(files: Files, member: Member, id_: str, certified_by: str, own_key: str | None = None) -> Job:
+def certify(
+    files: Files,
+    member: Member,
+    id_: str,
+    certified_by: str,
+    own_key: str | None = None,
+    check: Check = as_it_is,
+) -> Job:
     """Have the rows that are ready sealed, in the member's name; the others are left. Said twice, it is done once. With
     an own key (its digest, hexadecimal) what that key is to sign is prepared, and the file waits for its signatures.
 
-    Raises Refused NOT_FOUND, FILE_NOT_WAITING, WRONG_CUSTODY, UNKNOWN_KEY.
+    Raises what `check` raises, and Refused NOT_FOUND, FILE_NOT_WAITING, WRONG_CUSTODY, UNKNOWN_KEY.
     """
     with files.changing(member.id, id_) as job:
         if job.certified_by is not None and job.stage == "seal":
             return job
         _check_waiting(job)
+        check(job)
         reading = get_reading(files, job)
         if reading.problem is not None or not reading.counts.ready:
             raise _not_waiting(job, "no row of this file is ready: choose its columns or mend its rows first")

@@ -12,7 +12,7 @@ from carnet.errors import Refused
 from carnet.formats.mapping_document import read_mapping
 from carnet.ledger.rules.members import Member
 from carnet.services.accounts.office import Office, name_caller
-from carnet.services.filing.acting import certify, get_reading
+from carnet.services.filing.acting import Check, as_it_is, certify, get_reading
 from carnet.services.filing.mappings import keep_mapping, list_known, note_certified
 from carnet.services.filing.records import Files, Job, Wish
 from carnet.services.principals import Principal
@@ -40,12 +40,18 @@ def _check_mapping(document: Mapping[str, Any]) -> None:
 
 
 def certify_file(
-    files: Files, office: Office | None, member: Member, principal: Principal, id_: str, own_key: str | None = None
+    files: Files,
+    office: Office | None,
+    member: Member,
+    principal: Principal,
+    id_: str,
+    own_key: str | None = None,
+    check: Check = as_it_is,
 ) -> Job:
     """Have the rows of a file that are ready sealed, keep how it was read, and leave in the audit trail who said so.
     Raises Refused as `certify`."""
     was = files.get(member.id, id_)
-    job = certify(files, member, id_, name_caller(principal), own_key)
+    job = certify(files, member, id_, name_caller(principal), own_key, check)
     if office is not None and was.certified_by is None:
         note_certified(office, principal, member.id, job.id)
         keep_mapping(office, principal, member.id, get_reading(files, job), job.wish.name)

@@ -11,14 +11,15 @@ from litestar.params import JSONBody
 
 from carnet.errors import Reason, Refused
 from carnet.services.access import get_member
-from carnet.services.appearance.looks import Look, find_kept_look, remove_look, set_logo, set_look
+from carnet.services.appearance.looks import Check, Look, find_kept_look, remove_look, set_logo, set_look
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal, Role
 from carnet.services.timelines import Shape, format_time
-from carnet.web.api.answers import AnyRequest, answer
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh, make_tag
 from carnet.web.api.contract import Contract, promise
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.inputs import Input
+from carnet.web.matching import find_wanted
 from carnet.web.people import get_office
 from carnet.web.policy import staff
 
@@ -64,15 +65,17 @@ class AppearanceRemoved(Shape, frozen=True, kw_only=True):
 
 @get(
     "/appearance",
-    opt=promise(ADMINS, Contract(TAG, answer=AppearanceShown, refusals=(*_MEMBER, Reason.NOT_FOUND))),
+    opt=promise(
+        ADMINS, Contract(TAG, answer=AppearanceShown, refusals=(*_MEMBER, Reason.NOT_FOUND), is_cacheable=True)
+    ),
     sync_to_thread=True,
 )
-def get_look(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
-    """The look of your member; 404 while none is set."""
+def get_look(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
+    """The look of your member; 404 while none is set. Its `ETag` is for the `If-Match` of a change."""
     look = find_kept_look(get_office(desk).people, _get_member(desk, principal))
     if look is None:
         raise Refused(Reason.NOT_FOUND, "your member has no look of its own: set one with PUT")
-    return answer(_show(desk, look))
+    return answer_fresh(request, _show(desk, look))
 
 
 @put(
@@ -83,6 +86,7 @@ def get_look(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
             TAG,
             answer=AppearanceShown,
             body=AppearanceIn,
+            is_matched=True,
             refusals=(
                 *_MEMBER, Reason.CONTRAST_TOO_LOW, Reason.WRONG_TYPE, Reason.VALUE_OUT_OF_RANGE, Reason.MISSING_FIELD,
                 Reason.TEXT_TOO_LONG, Reason.TEXT_NOT_ALLOWED,
@@ -97,7 +101,9 @@ def get_look(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
     ),
     sync_to_thread=True,
 )  # fmt: skip
-def put_look(desk: TheDesk, principal: ThePrincipal, data: JSONBody[AppearanceIn]) -> Response[bytes]:
+def put_look(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, data: JSONBody[AppearanceIn]
+) -> Response[bytes]:
     """Set name, colours and origins; the logo stays. Colours that not everybody can read are refused with the nearest
     that would do."""
     member = _get_member(desk, principal)
@@ -110,6 +116,7 @@ def put_look(desk: TheDesk, principal: ThePrincipal, data: JSONBody[AppearanceIn
         paper=data.paper,
         origins=data.origins,
         is_secure=desk.settings.is_secure,
+        check=_make_check(desk, request),
     )
     return answer(_show(desk, look))
 
@@ -122,6 +129,7 @@ def put_look(desk: TheDesk, principal: ThePrincipal, data: JSONBody[AppearanceIn
             TAG,
             answer=AppearanceShown,
             takes=PICTURES,
+            is_matched=True,
             refusals=(*_MEMBER, Reason.MISSING_FIELD, Reason.VALUE_OUT_OF_RANGE, Reason.UNREADABLE_FILE),
         ),
     ),
@@ -129,29 +137,36 @@ def put_look(desk: TheDesk, principal: ThePrincipal, data: JSONBody[AppearanceIn
 async def put_logo(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """Set the logo: PNG, JPEG or WebP, at most 64,000 bytes, 16 to 1024 pixels a side. What stands beside the picture
     in the file is left out."""
-    return await sync_to_thread(_put_logo, desk, principal, await request.body())
+    return await sync_to_thread(_put_logo, desk, principal, request, await request.body())
 
 
-def _put_logo(desk: Desk, principal: Principal, data: bytes) -> Response[bytes]:
-    return answer(_show(desk, set_logo(get_office(desk), principal, _get_member(desk, principal), data)))
+def _put_logo(desk: Desk, principal: Principal, request: AnyRequest, data: bytes) -> Response[bytes]:
+    member, check = _get_member(desk, principal), _make_check(desk, request)
+    return answer(_show(desk, set_logo(get_office(desk), principal, member, data, check)))
 
 
 @delete(
     "/appearance",
-    opt=promise(FRESH_ADMINS, Contract(TAG, answer=AppearanceRemoved, refusals=_MEMBER)),
+    opt=promise(FRESH_ADMINS, Contract(TAG, answer=AppearanceRemoved, refusals=_MEMBER, is_matched=True)),
     status_code=200,
     sync_to_thread=True,
 )
-def delete_look(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
+def delete_look(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """Look like Carnet again: frames of your pages show nothing any more, and your customers lose nothing."""
     member = _get_member(desk, principal)
-    remove_look(get_office(desk), principal, member)
+    remove_look(get_office(desk), principal, member, _make_check(desk, request))
     return answer(AppearanceRemoved(member=format_name(Prefix.MEMBER, member)))
 
 
 def _get_member(desk: Desk, principal: Principal) -> bytes:
     with desk.reading() as reader:
         return get_member(reader.state, principal).id
+
+
+def _make_check(desk: Desk, request: AnyRequest) -> Check:
+    """Whether the look is still the one that the request's `If-Match` names."""
+    wanted = find_wanted(request.scope)
+    return lambda look: wanted.check(None if look is None else make_tag(_show(desk, look)))
 
 
 def _show(desk: Desk, look: Look) -> AppearanceShown:

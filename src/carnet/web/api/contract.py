@@ -34,8 +34,8 @@ class ListOf(Shape, Generic[T], frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class Contract:
     """What one route promises. `answer` is the type of a JSON answer, or None where `media` is not JSON; `body` that of
-    a JSON body, where it has one; `is_idempotent` that it takes `Idempotency-Key`; `schemas` replaces the schema of
-    members of the body that the types cannot say."""
+    a JSON body, where it has one; `is_idempotent` that it takes `Idempotency-Key`, `is_matched` that it takes
+    `If-Match`; `schemas` replaces the schema of members of the body that the types cannot say."""
 
     tag: str
     answer: Any = None
@@ -45,6 +45,7 @@ class Contract:
     refusals: tuple[Reason, ...] = ()
     is_idempotent: bool = False
     is_cacheable: bool = False
+    is_matched: bool = False
     takes: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
@@ -53,6 +54,7 @@ class Contract:
 def promise(policy: Any, contract: Contract, *, is_short: bool = False) -> dict[str, Any]:
     """The `opt` of a route. `is_short`: a body that is plainly what it takes comes by the short way (`web.short`)."""
     opt: dict[str, Any] = {"policy": policy, "contract": contract, "is_short": is_short}
+    opt["is_matched"] = contract.is_matched
     if contract.takes:
         opt["media_types"] = frozenset(contract.takes)
     return opt

@@ -23,6 +23,7 @@ from carnet.services.names import Prefix, pattern
 from carnet.services.principals import Standing
 from carnet.services.webhooks.events import EVENTS, EventKind, make_example
 from carnet.web.api.contract import ALWAYS, JSON, Contract, promise
+from carnet.web.matching import TAGS
 from carnet.web.policy import OPEN, Policy, is_answering_options
 from carnet.web.problems import MEDIA_TYPE, STATUSES
 
@@ -221,6 +222,14 @@ def _make_parameters(path: str, handler: HTTPRouteHandler, contract: Contract) -
             "description": "A random text of 8 to 128 characters: asked again with it, the answer is the same.",
             "schema": {"type": "string", "pattern": "^[!-~]{8,128}$"},
         }
+    if contract.is_matched:
+        yield {
+            "name": "If-Match",
+            "in": "header",
+            "required": False,
+            "description": "The `ETag` of what you saw: it is changed only if it is still so (RFC 9110 §13.1.1).",
+            "schema": {"type": "string", "pattern": f"^{TAGS}$"},
+        }
 
 
 def _make_query_schema(field: Any, kwarg: Any) -> dict[str, Any]:
@@ -289,6 +298,8 @@ def list_refusals(contract: Contract, policy: Policy, *, has_path: bool) -> list
         reasons += [Reason.DUPLICATE_KEY, Reason.NESTED_TOO_DEEP]
     if contract.is_idempotent:
         reasons += [Reason.IDEMPOTENCY_KEY_REUSED, Reason.REQUEST_AT_WORK]
+    if contract.is_matched:
+        reasons.append(Reason.CHANGED_SINCE)
     if has_path:
         reasons.append(Reason.NOT_FOUND)
     return reasons

@@ -14,14 +14,21 @@ from carnet.formats.columns import find_meanings
 from carnet.formats.mapping_document import Mapping
 from carnet.services.access import get_member
 from carnet.services.appending import ReceiptShown
-from carnet.services.filing.acting import choose_columns, choose_mapping, get_reading, mend
+from carnet.services.filing.acting import (
+    Check,
+    choose_columns,
+    choose_mapping,
+    describe_reading,
+    get_reading,
+    mend,
+)
 from carnet.services.filing.desk import certify_file
 from carnet.services.filing.mappings import Saved, list_saved, remove, rename
 from carnet.services.filing.reading import Reading
-from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS
+from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS, Files, Job
 from carnet.services.receipts import make_receipts, read_receipt
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, format_time
-from carnet.web.api.answers import answer
+from carnet.web.api.answers import AnyRequest, answer, answer_tagged
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.api.files import (
     GONE,
@@ -36,6 +43,8 @@ from carnet.web.api.files import (
 )
 from carnet.web.desk import TheDesk, ThePrincipal
 from carnet.web.inputs import Input
+from carnet.web.kept import Answer, make_answer
+from carnet.web.matching import find_wanted
 from carnet.web.people import get_office
 
 WAITING = (*GONE, Reason.FILE_NOT_WAITING)
@@ -140,15 +149,19 @@ class NameIn(Input, frozen=True, kw_only=True):
 
 @get(
     "/files/{job:str}/reading",
-    opt=promise(SENDERS, Contract(TAG, answer=ReadingShown, refusals=WAITING)),
+    opt=promise(SENDERS, Contract(TAG, answer=ReadingShown, refusals=WAITING, is_cacheable=True)),
     sync_to_thread=True,
 )
-def get_file_reading(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> Response[bytes]:
+def get_file_reading(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, job: FromPath[str]
+) -> Response[bytes]:
     """How a file was understood: its columns, the first rows, and how many are ready. There from the state waiting
-    on."""
+    on. Its `ETag` is for the `If-Match` of what you decide: then nothing is sealed but what you saw."""
     files = get_files(desk)
     found = files.get(get_sender(desk, principal), job)
-    return answer(_show_reading(found.id, get_reading(files, found)))
+    tag = _make_tag(files, found)
+    body = msgspec.json.encode(_show_reading(found.id, get_reading(files, found)))
+    return answer_tagged(request, Answer(body, tag, ()))
 
 
 @put(
@@ -159,6 +172,7 @@ def get_file_reading(desk: TheDesk, principal: ThePrincipal, job: FromPath[str])
             TAG,
             answer=FileShown,
             body=ColumnsIn,
+            is_matched=True,
             refusals=(*WAITING, Reason.MISSING_FIELD, Reason.UNKNOWN_FIELD, Reason.FIELDS_CONFLICT, Reason.WRONG_TYPE),
             example={
                 "kind": "vehicle.service/1",
@@ -170,13 +184,15 @@ def get_file_reading(desk: TheDesk, principal: ThePrincipal, job: FromPath[str])
     sync_to_thread=True,
 )
 def choose_file_columns(
-    desk: TheDesk, principal: ThePrincipal, job: FromPath[str], data: JSONBody[ColumnsIn]
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, job: FromPath[str], data: JSONBody[ColumnsIn]
 ) -> Response[bytes]:
     """Say what the columns of a waiting file mean; it is read again so."""
     files, member = get_files(desk), get_sender(desk, principal)
+    check = _make_check(files, request)
     if data.mapping is not None:
-        return answer(show_file(files, choose_mapping(files, member, job, data.mapping)))
-    return answer(show_file(files, choose_columns(files, member, job, data.kind or "", data.columns or {})))
+        return answer(show_file(files, choose_mapping(files, member, job, data.mapping, check)))
+    kind, columns = data.kind or "", data.columns or {}
+    return answer(show_file(files, choose_columns(files, member, job, kind, columns, check)))
 
 
 @post(
@@ -187,6 +203,7 @@ def choose_file_columns(
             TAG,
             answer=FileShown,
             body=MendsIn,
+            is_matched=True,
             refusals=(*WAITING, Reason.VALUE_OUT_OF_RANGE, Reason.UNKNOWN_FIELD, Reason.TEXT_TOO_LONG),
             example={"rows": [{"row": 12, "cells": {"Km cpt": "332760"}}]},
         ),
@@ -194,26 +211,32 @@ def choose_file_columns(
     status_code=200,
     sync_to_thread=True,
 )
-def mend_file(desk: TheDesk, principal: ThePrincipal, job: FromPath[str], data: JSONBody[MendsIn]) -> Response[bytes]:
+def mend_file(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, job: FromPath[str], data: JSONBody[MendsIn]
+) -> Response[bytes]:
     """Put cells of faulty rows right; the file is read again with them, and stays as it was sent."""
     files = get_files(desk)
     mends = {one.row: one.cells for one in data.rows}
-    return answer(show_file(files, mend(files, get_sender(desk, principal), job, mends)))
+    mended = mend(files, get_sender(desk, principal), job, mends, _make_check(files, request))
+    return answer(show_file(files, mended))
 
 
 @post(
     "/files/{job:str}/certify",
-    opt=promise(SENDERS, Contract(TAG, answer=FileShown, refusals=(*WAITING, Reason.WRONG_CUSTODY))),
+    opt=promise(SENDERS, Contract(TAG, answer=FileShown, refusals=(*WAITING, Reason.WRONG_CUSTODY), is_matched=True)),
     status_code=200,
     sync_to_thread=True,
 )
-def certify_file_job(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> Response[bytes]:
+def certify_file_job(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, job: FromPath[str]
+) -> Response[bytes]:
     """Seal the rows of a waiting file that are ready, in your member's name, and leave the others. Asked again, it is
     done once."""
     files = get_files(desk)
     with desk.reading() as reader:
         member = get_member(reader.state, principal)
-    return answer(show_file(files, certify_file(files, desk.shelf.get("office"), member, principal, job)))
+    office, check = desk.shelf.get("office"), _make_check(files, request)
+    return answer(show_file(files, certify_file(files, office, member, principal, job, check=check)))
 
 
 @get(
@@ -280,6 +303,17 @@ def remove_mapping(desk: TheDesk, principal: ThePrincipal, mapping: FromPath[str
     remove(get_office(desk), principal, member, mapping)
     found = list_saved(get_office(desk), member)
     return answer(ListOf(data=[_show_saved(one) for one in found], has_more=False))
+
+
+def _make_tag(files: Files, job: Job) -> str:
+    """The tag of how a file was understood. It differs too where a cell was mended that is not shown."""
+    return make_answer(describe_reading(files, job)).tag
+
+
+def _make_check(files: Files, request: AnyRequest) -> Check:
+    """Whether a file is still understood as the request's `If-Match` says."""
+    wanted = find_wanted(request.scope)
+    return lambda job: wanted.check(_make_tag(files, job))
 
 
 def _show_reading(job: str, reading: Reading) -> ReadingShown:

@@ -166,6 +166,7 @@ PLAIN: Final[dict[Reason, str]] = {
     Reason.IDEMPOTENCY_KEY_REUSED: "This key of a request was used for another one: take a new key.",
     Reason.REQUEST_AT_WORK: "The same is being done already: wait until it has ended.",
     Reason.UPLOAD_OFFSET: "This part of the file does not go on where the last one ended: send the file again.",
+    Reason.CHANGED_SINCE: "Somebody has changed this since you looked: look again, then decide.",
     Reason.FILE_NOT_WAITING: "The file is at work just now, it has ended, or no row of it is ready.",
     Reason.TOO_MANY_REQUESTS: "Too many attempts. Wait a little, then try again.",
     Reason.WRITER_AWAY: "The node cannot write just now. Nothing was lost: try again in a minute.",
