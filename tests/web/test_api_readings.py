@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,33 @@ def test_decision__refused_changed_since(town: WebTown) -> None:
     assert certified.status_code == 200, certified.text
     asked_again = town.call("garage", "POST", f"{path}/certify", headers={"If-Match": now})
     assert asked_again.status_code == 200, "a reply that was lost is asked for again"
+
+
+def test_page__seals_no_more_than_was_shown(town: WebTown) -> None:
+    job = send(town, DAY)
+    page = f"/console/files/{job}"
+
+    def show(path: str, data: dict[str, str] | None = None) -> Any:
+        method = "GET" if data is None else "POST"
+        return town.call(
+            "garage's clerk", method, path, data=data, headers={"Accept": "text/html", "Accept-Language": "en"}
+        )
+
+    def find_seen(text: str) -> str:
+        found = re.search(r'name="seen" value="([0-9a-f]{64})"', text)
+        assert found is not None
+        return found[1]
+
+    shown = show(page).text
+    columns = {"kind": "vehicle.repair/1", "columns": {"Immat.": "plate", "Date fact.": "day"}}
+    assert town.call("garage", "PUT", f"/v1/files/{job}/reading", columns).status_code == 200
+    run(town, job)
+    refused = show(f"{page}/certify", {"seen": find_seen(shown)})
+    assert refused.status_code == 422
+    assert "Somebody has changed this since you looked" in refused.text
+    assert town.call("garage", "GET", f"/v1/files/{job}").json()["state"] == "waiting"
+    assert show(f"{page}/certify", {"seen": find_seen(refused.text)}).status_code in (200, 303)
+    assert town.call("garage", "GET", f"/v1/files/{job}").json()["state"] == "queued"
 
 
 @pytest.mark.parametrize(

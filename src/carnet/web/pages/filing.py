@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
@@ -21,6 +22,7 @@ from carnet.services.access import get_member
 from carnet.services.console.signing import name_own_keys
 from carnet.services.filing.acting import (
     choose_columns,
+    describe_reading,
     find_reading,
     hand_in_signatures,
     keeps_its_key,
@@ -143,13 +145,18 @@ def mend_console_file(
 def certify_console_file(
     job: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal, data: FormData
 ) -> Response[str] | Redirect:
-    """Seal the rows that are ready, and leave the others."""
-    files = get_files(desk)
+    """Seal the rows that are ready, and leave the others; nothing where a colleague has changed since what is ready."""
+    files, seen = get_files(desk), str(data.get("seen", ""))
+
+    def check(job: Job) -> None:
+        if seen and seen != _name_reading(files, job):
+            raise Refused(Reason.CHANGED_SINCE, "this file was mended, or its columns were chosen, since it was shown")
+
     with desk.reading() as reader:
         member = get_member(reader.state, principal)
     try:
         own_key = str(data.get("key", ""))[:64] if keeps_its_key(member) else None
-        sealing = certify_file(files, desk.shelf.get("office"), member, principal, job, own_key)
+        sealing = certify_file(files, desk.shelf.get("office"), member, principal, job, own_key, check)
     except Refused as refused:
         if refused.reason is Reason.NOT_FOUND:
             raise
@@ -245,8 +252,14 @@ def _show_job(
     facts = show_job(files, job, language, int(page) if page.isdecimal() and len(page) < 6 else 1)
     facts["problem"] = None if refused is None else _say_act(refused, language)
     facts["page_size"] = PAGE
+    facts["seen"] = _name_reading(files, job) if find_reading(files, job) else ""
     facts["own_keys"] = name_own_keys(member) if keeps_its_key(member) else ""
     return show(request, desk, principal, "console/file.html", 200 if refused is None else 422, **facts)
+
+
+def _name_reading(files: Files, job: Job) -> str:
+    """What tells how a file is understood now from every other way."""
+    return sha256(describe_reading(files, job)).hexdigest()
 
 
 def _say_act(refused: Refused, language: Any) -> str:
@@ -258,6 +271,7 @@ def _say_act(refused: Refused, language: Any) -> str:
         Reason.MISSING_FIELD: _("Choose the column that says which vehicle a row is about: the VIN, or the plate."),
         Reason.WRONG_TYPE: _("What stands in that column cannot be read so: choose another meaning."),
         Reason.FILE_NOT_WAITING: _("This was not done: the file is at work just now, or no row of it is ready."),
+        Reason.CHANGED_SINCE: _("Somebody has changed this since you looked: look again, then decide."),
         Reason.WRONG_CUSTODY: _(
             "Your organisation keeps its own key, so the node cannot sign for it: sign these entries where the key is."
         ),
