@@ -15,12 +15,11 @@ from carnet.services.declaring import REASONS, find_same, make_objection
 from carnet.services.documents import list_documents
 from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
-from carnet.services.proving import prove
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.adding import list_kept
 from carnet.web.pages.front import FormData
-from carnet.web.pages.holding import get_entry, get_holdings, opening
+from carnet.web.pages.holding import get_entry, get_holdings, opening, prove_patiently
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.policy import holder
@@ -78,7 +77,7 @@ def _prove(desk: Desk, principal: Principal, passport: str, seq: int | None) -> 
     with opening(desk, principal, passport) as (reader, vehicle):
         entry = None if seq is None else bytes.fromhex(get_entry(vehicle, seq).statement)
         view = get_view(reader, get_holdings(desk), principal, bytes.fromhex(vehicle.passport))
-        proved = prove(desk.door, reader, view, desk.clock(), entry=entry)
+        proved = prove_patiently(desk, reader, view, entry)
     name = vehicle.passport[:8] + ("" if seq is None else f"-{seq}")
     headers = {"Content-Disposition": f'attachment; filename="{name}.carnet"'}
     return Response(proved.data, media_type="application/octet-stream", headers=headers)

@@ -6,7 +6,6 @@ A look into a passport that somebody holds is sealed in the holder's journal bef
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -28,11 +27,10 @@ from carnet.services.console.writing import get_basis
 from carnet.services.entries import Entry
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal
-from carnet.services.proving import CENSUS_PAUSE_MS, prove
 from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
-from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view
+from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view, prove_patiently
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, show
 from carnet.web.pages.writing import get_plates, make_slug, say_vehicle
 from carnet.web.policy import staff
@@ -196,14 +194,7 @@ def _prove(desk: Desk, principal: Principal, passport: str, seq: int | None) -> 
         entries = vehicle.entries if seq is None else (get_own(vehicle, seq),)
         note_look(desk, principal, reader, view, [one.entry.kind for one in entries], "export")
         only = None if seq is None else bytes.fromhex(entries[0].entry.statement)
-        try:
-            proved = prove(desk.door, reader, view, desk.clock(), entry=only)
-        except Refused as refused:
-            if refused.reason is not Reason.NOTHING_SEALED:
-                raise
-            # A census was taken a moment ago, and the next one may be in a second: a person is spared the asking.
-            time.sleep(CENSUS_PAUSE_MS / 1000)
-            proved = prove(desk.door, reader, view, desk.clock(), entry=only)
+        proved = prove_patiently(desk, reader, view, only)
     name = vehicle.passport[:8] + ("" if seq is None else f"-{seq}")
     headers = {"Content-Disposition": f'attachment; filename="{name}.carnet"'}
     return Response(proved.data, media_type="application/octet-stream", headers=headers)
