@@ -344,7 +344,8 @@ def test_read__a_word_at_the_foot_is_no_chassis_number() -> None:
     # A short number is as likely a VIN that lost its end: it would open the passport of another vehicle.
     assert not rows
     assert [(fault.column, fault.rule) for fault in faults] == [("VIN", Reason.INVALID_VIN)] * 2
-    assert "no digit" in faults[0].message and "subject.legacy" in faults[1].message
+    assert "no digit" in faults[0].message
+    assert "subject.legacy" in faults[1].message
     old = msgspec.structs.replace(found.mapping, subject=About(scheme="vin", column="VIN", legacy=True))
     rows, faults = split(read_mapped([text], old, NOW))
     assert [row.subject.value for row in rows] == ["VF1R7"]
