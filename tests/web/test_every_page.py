@@ -116,3 +116,17 @@ def test_dock__of_five_places_fits_the_narrowest_phone(browser: Browser, street:
         visit.go("/console")
         assert visit.page.locator(".dock--5 a").count() == 5
         visit.check_shape()
+
+
+@pytest.mark.parametrize(
+    "who, path",
+    [("holder", "/account"), ("admin", "/organisation"), ("clerk", "/console/files"), ("operator", "/operator/upkeep")],
+)
+def test_table__of_moments_is_read_on_the_narrowest_phone(
+    browser: Browser, street: Street, who: str, path: str
+) -> None:
+    """French days are the longest: two of them in a line left one the room of a word."""
+    street.list_files()
+    with visiting(browser, street, who, language="fr-FR", size=NARROW) as visit:
+        visit.go(path)
+        visit.check_shape()

@@ -40,6 +40,10 @@ new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
 MEASURE = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .filter((entry) => !entry.name.endsWith("/worker.js"))
   .reduce((sum, entry) => sum + (entry.transferSize || entry.encodedBodySize), 0)"""
+SQUEEZED = """() => [...document.querySelectorAll(".table--fold td")]
+  .filter((cell) => cell.clientWidth < 120 && cell.clientHeight > 5 * parseFloat(getComputedStyle(cell).lineHeight))
+  .map((cell) => cell.textContent.trim().slice(0, 60))"""
+"""Cells of a folded table that their neighbour leaves so little room that they are read word by word."""
 GRAVE = ("serious", "critical")
 
 
@@ -70,11 +74,13 @@ class Visit:
         assert foreign == [], foreign
 
     def check_shape(self) -> None:
-        """The page is light, stands still, and is no wider than the window."""
+        """The page is light, stands still, is no wider than the window, and squeezes no cell."""
         byte_count, shifts = self.page.evaluate(MEASURE), self.page.evaluate("self.shifts")
         assert byte_count <= MAX_PAGE_BYTES, (self.page.url, byte_count)
         assert shifts == [], (self.page.url, shifts)
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), self.page.url
+        squeezed = self.page.evaluate(SQUEEZED)
+        assert squeezed == [], (self.page.url, squeezed)
 
     def list_barriers(self) -> list[str]:
         """What axe-core finds serious or critical."""
