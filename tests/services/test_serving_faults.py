@@ -197,6 +197,7 @@ def test_serve__with_a_full_disk_goes_on_reading(tmp_path: Path) -> None:
             with pytest.raises(Refused) as caught:
                 remote.append(operator.id, Basis.REPORTED, [new_passport(1_000, 5)])
             assert caught.value.reason is Reason.NODE_DAMAGED
+            assert remote.get_health().cause in (Reason.DISK_FULL.value, Reason.DISK_FAILED.value)
             assert remote.find_chain(vin_subject(1)) is not None
             assert remote.find_receipt(0, kept.receipts[0].chain16, kept.receipts[0].sid) is not None
         ready = served.ask("GET", "/readyz")

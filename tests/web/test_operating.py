@@ -11,6 +11,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from carnet.errors import Reason
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.home import Home
 from carnet.outbound.addresses import Reach
@@ -275,6 +276,25 @@ def test_health__of_a_writer_that_has_stopped_says_what_to_do(lodge: Lodge, pair
     answer = first.client.get("/readyz")
     assert (answer.status_code, answer.json()["writer"]) == (503, "node_damaged")
     assert "start the service" in answer.json()["todo"]
+
+
+@pytest.mark.parametrize(
+    "cause, said",
+    [
+        (Reason.NODE_DAMAGED, "Ce qui est gardé contredit le journal"),
+        (Reason.STORE_UNREACHABLE, "La base de données ne répond pas"),
+        (Reason.DISK_FULL, "Le disque du nœud est plein"),
+    ],
+)
+def test_health__of_a_writer_that_has_stopped_says_why_in_french(
+    lodge: Lodge, pair: tuple[Person, Person], cause: Reason, said: str
+) -> None:
+    first, _ = pair
+    lodge.node.writers[0].stop("so it was told", cause)
+    page = first.client.get("/operator", headers=HTML | {"Accept-Language": "fr"}).text
+    assert f"<strong>{said}" in page
+    assert page.count("so it was told") == 1
+    assert page.index('lang="en"') < page.index("so it was told")
 
 
 def test_keys__of_programs_that_end_or_are_not_used(lodge: Lodge, pair: tuple[Person, Person]) -> None:

@@ -308,7 +308,7 @@ class _Service:
     def _keep_store(self) -> None:
         """A session that a database has ended is not made again here: what it had locked may be another's by now."""
         if not self._is_stopping and self._writer.is_store_lost():
-            self._writer.stop("the database has ended its session")
+            self._writer.stop("the database has ended its session", Reason.STORE_UNREACHABLE)
             self._log.error("the database has ended the writer's session")
             self._is_stopping = self._is_lost = True
 

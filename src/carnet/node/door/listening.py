@@ -141,11 +141,11 @@ class Door:
 
     def get_health(self) -> Health:
         """How the writer fares."""
-        failure = None
+        failure, cause = None, ""
         try:
             self._writer.check_alive()
         except Refused as refused:
-            failure = refused.message
+            failure, cause = refused.message, str(refused.facts.get("cause", ""))
         return Health(
             failure,
             self._writer.state.size,
@@ -156,6 +156,7 @@ class Door:
             self._seconds,
             self._largest,
             self._is_shared(),
+            cause,
         )
 
     # ---- connections

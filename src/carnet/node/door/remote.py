@@ -486,7 +486,7 @@ class RemoteWriter:
         health = self.get_health()
         self._is_shared = health.is_shared
         if health.failure is not None:
-            raise Refused(Reason.NODE_DAMAGED, health.failure)
+            raise Refused(Reason.NODE_DAMAGED, health.failure, cause=health.cause)
 
     def get_health(self) -> Health:
         """How the writer fares. Raises Refused(WRITER_AWAY)."""

@@ -120,8 +120,8 @@ class Signed(msgspec.Struct, array_like=True, tag="signed"):
 
 
 class Health(msgspec.Struct, array_like=True, tag="health"):
-    """How the writer fares; `failure` says why it stopped, if it did. Counts are since it was opened. `is_shared` as in
-    `Sealed`."""
+    """How the writer fares; `failure` says why it stopped, if it did, and `cause` by which reason. Counts are since it
+    was opened. `is_shared` as in `Sealed`."""
 
     failure: str | None
     log_size: int
@@ -132,6 +132,7 @@ class Health(msgspec.Struct, array_like=True, tag="health"):
     commit_seconds: float
     largest_group: int
     is_shared: bool = False
+    cause: str = ""
 
 
 class Refusing(msgspec.Struct, array_like=True, tag="refused"):

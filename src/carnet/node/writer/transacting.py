@@ -78,6 +78,7 @@ class Transacting:
         self._mutex = Turns()
         self._late: Exception | None = None
         self._failure: str | None = None
+        self._cause = Reason.NODE_DAMAGED
         self._heads: OrderedDict[int, Head] = OrderedDict()
 
     # ---- what it knows
@@ -126,7 +127,8 @@ class Transacting:
                     with self._on_disk():
                         move_log(self._connection)
             finally:
-                self._failure = self._failure or "the writer was closed"
+                if self._failure is None:
+                    self._failure, self._cause = "the writer was closed", Reason.WRITER_AWAY
                 self._mutex.close()
                 self._release()
 
@@ -192,11 +194,21 @@ class Transacting:
             if self._connection.in_transaction:
                 self._connection.rollback()
         except Error as second:
-            self._failure = f"{type(second).__name__}: {second}"
+            self._fail(second)
         if isinstance(error, (*Error, InvariantBroken)) or is_disk_refusal(error):
-            self._failure = f"{type(error).__name__}: {error}"
+            self._fail(error)
         elif isinstance(error, Refused) and error.reason in (Reason.WRITER_REPLACED, Reason.STORE_MOVED):
-            self._failure = error.message
+            self._failure, self._cause = error.message, error.reason
+
+    def _fail(self, error: BaseException) -> None:
+        """This writer has stopped: in words for its log, and by the reason that people are told."""
+        self._failure = f"{type(error).__name__}: {error}"
+        if isinstance(error, Refused):
+            self._cause = error.reason
+        elif isinstance(error, InvariantBroken):
+            self._cause = Reason.NODE_DAMAGED
+        else:
+            self._cause = Reason.DISK_FAILED if self._connection.is_file else Reason.STORE_UNREACHABLE
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:
@@ -205,8 +217,8 @@ class Transacting:
             with explained_disk_errors(self._home.path):
                 yield
         except (*Error, OSError, Refused) as error:
-            if not isinstance(error, Refused) or is_disk_refusal(error):
-                self._failure = self._failure or f"{type(error).__name__}: {error}"
+            if self._failure is None and (not isinstance(error, Refused) or is_disk_refusal(error)):
+                self._fail(error)
             raise
 
     def _write_block(self, at: int, commands: Sequence[Command]) -> list[Logged]:
@@ -214,10 +226,12 @@ class Transacting:
         self._is_note_due = True
         return logged
 
-    def stop(self, why: str) -> None:
-        """Write nothing more: what is stored was found not to be what was signed. Only another writer goes on."""
+    def stop(self, why: str, cause: Reason = Reason.NODE_DAMAGED) -> None:
+        """Write nothing more: what is stored was found not to be what was signed, or there is another cause. Only
+        another writer goes on."""
         with self._mutex:
-            self._failure = self._failure or why
+            if self._failure is None:
+                self._failure, self._cause = why, cause
 
     def is_store_lost(self) -> bool:
         """Whether a server has ended the session of this writer, which then writes no more: another may begin."""
@@ -231,7 +245,9 @@ class Transacting:
             raise late
         if self._failure is not None:
             raise Refused(
-                Reason.NODE_DAMAGED, f"this writer has stopped ({self._failure}): start again, and run `carnet fsck`"
+                Reason.NODE_DAMAGED,
+                f"this writer has stopped ({self._failure}): start again, and run `carnet fsck`",
+                cause=self._cause.value,
             )
 
     def _now(self) -> int:

@@ -26,7 +26,7 @@ from carnet.types import Millis
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
-from carnet.web.pages.telling import say_finding
+from carnet.web.pages.telling import say_code, say_finding
 from carnet.web.people import get_office
 from carnet.web.policy import operator
 
@@ -50,11 +50,13 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class WriterSeen:
-    """How the writer fares: `state` is ok, stopped (with what it said) or away; what it sealed since it was started,
-    and the ms that one commit took on average. None where its own process answers this."""
+    """How the writer fares: `state` is ok, stopped or away, with what it said, in English, and the code of the reason;
+    what it sealed since it was started, and the ms that one commit took on average. None where its own process answers
+    this."""
 
     state: str
     said: str = ""
+    cause: str = ""
     commits: int | None = None
     entries: int | None = None
     commit_ms: float | None = None
@@ -80,6 +82,7 @@ def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Res
         "status": status,
         "worker_count": choose_worker_count(desk.settings),
         "writer": writer,
+        "writer_says": say_code(language, writer.cause),
     }
     return show(request, desk, principal, "operator.html", **facts)
 
@@ -92,12 +95,13 @@ def look_at_writer(desk: Desk) -> WriterSeen:
             return WriterSeen("ok")
         health = desk.door.get_health()
     except OSError as error:
-        return WriterSeen("away", str(error))
+        return WriterSeen("away", str(error), Reason.WRITER_AWAY.value)
     except Refused as refused:
-        return WriterSeen("away" if refused.reason is Reason.WRITER_AWAY else "stopped", refused.message)
+        state = "away" if refused.reason is Reason.WRITER_AWAY else "stopped"
+        return WriterSeen(state, refused.message, str(refused.facts.get("cause") or refused.reason.value))
     average = 1000 * health.commit_seconds / health.commits if health.commits else None
     state = "ok" if health.failure is None else "stopped"
-    return WriterSeen(state, health.failure or "", health.commits, health.entries, average)
+    return WriterSeen(state, health.failure or "", health.cause, health.commits, health.entries, average)
 
 
 def _list_attention(desk: Desk, principal: Principal, status: Status) -> dict[str, int]:
