@@ -376,8 +376,14 @@ def test_use__counts_what_the_members_programs_asked(shop: Workshop) -> None:
     asked = re.search(r"<dt>Requests of programs</dt><dd>(\d+)</dd>", page)
     assert asked is not None
     assert asked[1] == "2", "no page, and nothing that is not there"
+    # Beside the keys of the programs, for who looks after them.
+    shop.be("admin")
+    programs = shop.get("/organisation").partition('id="asked-by-programs"')[2].partition("</section>")[0]
+    assert "2 requests of your programs in the last 30 days." in programs
+    assert programs.count("<rect") == 30
     shop.be("other")
     assert "<dt>Requests of programs</dt><dd>0</dd>" in shop.get("/console/use")
+    assert "0 requests of your programs" in shop.get("/organisation")
 
 
 def test_use__is_noted_in_the_holders_journal(shop: Workshop) -> None:

@@ -5,7 +5,8 @@ An invitation and a key are shown on the page that made them, and never again.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.params import FromPath
@@ -18,14 +19,17 @@ from carnet.services.accounts.registry import HOLDER, Post, change_role, end_acc
 from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
+from carnet.web.pages.holding import get_today
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.pages.signing_in import is_fresh
+from carnet.web.pages.using import chart_calls
 from carnet.web.people import get_office
 from carnet.web.policy import FRESH_MS, staff
 
 ADMINS, FRESH_ADMINS = staff(Role.ADMIN), staff(Role.ADMIN, fresh=True)
 HERE = "/organisation"
+CALLS_DAYS: Final = 30
 
 
 @get(HERE, opt={"policy": ADMINS}, sync_to_thread=True, include_in_schema=False)
@@ -119,7 +123,11 @@ def _show(
     with desk.reading() as reader:
         member = reader.state.members.get(principal.member or b"")
     programs = [one for one in list_clients(office, principal) if one[0].ended_at is None]
+    today = get_today(desk)
+    asking = chart_calls(desk, principal, today - timedelta(days=CALLS_DAYS - 1), today)
     facts: dict[str, Any] = {
+        "asking": asking,
+        "calls_total": sum(bar.total for bar in asking),
         "member": member.name,
         "people": [one for one in list_accounts(office, principal) if one.ended_at is None],
         "programs": [(client, [key for key in keys if key.is_in_force(now)]) for client, keys in programs],

@@ -14,7 +14,7 @@ from carnet.node.reader import Reader
 from carnet.services.access import View
 from carnet.services.calls import count_calls
 from carnet.services.claims import list_codes
-from carnet.services.console.book import DayOfUse, begin_day, count_days, parse_day
+from carnet.services.console.book import begin_day, count_days, parse_day
 from carnet.services.console.taking_out import take_out, write_lines, write_table
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
@@ -31,9 +31,10 @@ HEIGHT: Final = 100.0
 
 
 class Bar(NamedTuple):
-    """A day in the chart: where it stands and how high, in hundredths of the whole."""
+    """A day in a chart: its total, where it stands and how high, in hundredths of the whole."""
 
-    day: DayOfUse
+    day: date
+    total: int
     x: float
     width: float
     height: float
@@ -57,10 +58,19 @@ def get_lines(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Re
     return _take(request, desk, principal, "jsonl")
 
 
-def make_bars(days: Sequence[DayOfUse]) -> list[Bar]:
-    """The bars of a chart: as high as the day with most is all of it."""
-    most, step = max(max((day.total for day in days), default=0), 1), HEIGHT / max(len(days), 1)
-    return [Bar(day, at * step + step * 0.12, step * 0.76, day.total * HEIGHT / most) for at, day in enumerate(days)]
+def make_bars(first: date, counts: Sequence[int]) -> list[Bar]:
+    """The bars of a chart, a day each from the first: as high as the day with most is all of it."""
+    most, step = max(max(counts, default=0), 1), HEIGHT / max(len(counts), 1)
+    return [
+        Bar(first + timedelta(days=at), count, at * step + step * 0.12, step * 0.76, count * HEIGHT / most)
+        for at, count in enumerate(counts)
+    ]
+
+
+def chart_calls(desk: Desk, principal: Principal, first: date, last: date) -> list[Bar]:
+    """The requests of the member's programs, a bar for each day."""
+    calls = count_calls(get_office(desk), principal, first, last)
+    return make_bars(first, [calls.get(first + timedelta(days=at), 0) for at in range((last - first).days + 1)])
 
 
 def _take(request: AnyRequest, desk: Desk, principal: Principal, form: str) -> Response[Any] | Stream:
@@ -100,10 +110,12 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, problem: str | 
         {kind for day in days for kind in day.kinds}, key=lambda kind: -sum(d.kinds.get(kind, 0) for d in days)
     )
     since_ms = begin_day(first)
-    calls = count_calls(get_office(desk), principal, first, today)
+    asking = chart_calls(desk, principal, first, today)
+    calls = {bar.day: bar.total for bar in asking if bar.total}
     codes = [line for line in list_codes(get_office(desk), principal, limit=200) if line.created_at >= since_ms]
     facts: dict[str, Any] = {
-        "bars": make_bars(days),
+        "asking": asking,
+        "bars": make_bars(first, [day.total for day in days]),
         "calls": calls,
         "calls_total": sum(calls.values()),
         "codes": len(codes),
@@ -113,7 +125,6 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, problem: str | 
         "files": sum(job.created_ms >= since_ms for job in list_jobs(desk, principal)),
         "first": first.isoformat(),
         "kinds": kinds,
-        "most": max((day.total for day in days), default=0),
         "periods": PERIODS,
         "problem": problem,
         "sums": {kind: sum(day.kinds.get(kind, 0) for day in days) for kind in kinds},
