@@ -40,7 +40,8 @@ def read_french() -> Catalog:
 
 
 def main() -> None:
-    """Bring the catalogue up to what is said now."""
+    """Bring the catalogue up to what is said now. A message that got a plural is marked as fuzzy, and told: nobody sees
+    its translation before that mark is taken away."""
     catalog = read_french()
     catalog.update(extract_messages(), no_fuzzy_matching=True)
     catalog.obsolete.clear()
@@ -51,6 +52,7 @@ def main() -> None:
     with FRENCH.open("wb") as file:
         write_po(file, catalog, width=120, no_location=True, omit_header=False, sort_output=True)
     print(sum(1 for message in catalog if message.id and not message.string), "messages to translate")
+    print(sum(1 for message in catalog if message.id and message.fuzzy), "to look at again (fuzzy)")
 
 
 if __name__ == "__main__":

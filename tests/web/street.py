@@ -85,14 +85,14 @@ class Street:
         if not self.files:
             other_day = self.samples.other_day.read_bytes()
             self.files += [
-                self._send("travaux_2026-11-19.csv", other_day, certified=False),
-                self._send("travaux_2026-11-18.csv", other_day, certified=True),
-                self._send("facture.pdf", b"%PDF-1.7 an invoice", certified=False),
-                self._send("travaux_2026-11-17.csv", other_day, certified=False, parts=1),
+                self.send("travaux_2026-11-19.csv", other_day, certified=False),
+                self.send("travaux_2026-11-18.csv", other_day, certified=True),
+                self.send("facture.pdf", b"%PDF-1.7 an invoice", certified=False),
+                self.send("travaux_2026-11-17.csv", other_day, certified=False, parts=1),
             ]
         return self.files
 
-    def _send(self, name: str, data: bytes, *, certified: bool, parts: int = 0) -> str:
+    def send(self, name: str, data: bytes, *, certified: bool = False, parts: int = 0) -> str:
         """A file of the clerk's garage, read; its page."""
         with self.desk.reading() as reader:
             garage = next(member for member in reader.state.members.all if member.name == GARAGES[0].name)

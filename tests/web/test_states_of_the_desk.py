@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from carnet.node.acts import EnrolMember
@@ -19,6 +20,7 @@ from carnet.services.claims import claim, issue_code, revoke_code
 from carnet.services.principals import Principal, Role, Standing
 from carnet.services.settings import Settings
 from carnet.services.upkeep.jobs import ask_job, end_interrupted, end_job, take_next
+from tests.web.street import Street
 from tests.web.workshop import VIN, Workshop, opening_workshop
 
 LANGUAGES = ("en", "fr")
@@ -162,3 +164,53 @@ def test_codes__used_run_out_and_withdrawn(shop: Workshop) -> None:
         assert words in english, words
     for words in ("utilisé le", "retiré", "périmé"):
         assert words in french, words
+
+
+HEADER = b"vin;date;km;garage\n"
+ROW = b"WVWZZZ1KZ7P123456;2023-05-%02d;%d;Tilleuls\n"
+FILES = {
+    "one row broken off.ndjson": (
+        b'{"vin":"WVWZZZ1KZ7P123456","date":"2023-05-04","km":41000}\n{"vin":"WVWZ\n',
+        ("This is no JSON", "2 of 2 rows"),
+        ("Ce n’est pas du JSON", "2 lignes sur 2", "corrigée"),
+    ),
+    "an open quote.csv": (
+        HEADER + b'WVWZZZ1KZ7P123456;2023-05-04;41000;"Tilleuls\n' + ROW % (5, 41_000) * 20,
+        ("This row has no cells",),
+        ("Cette ligne n’a pas de cellules",),
+    ),
+    "no heading that is known.csv": (
+        b"a;b;c\n1;2;3\n4;5;6\n",
+        ("It is not clear yet how to read this file.", "Say below what its columns mean."),
+        ("Il n’est pas encore clair comment lire ce fichier.",),
+    ),
+    "more rows than a page.csv": (
+        HEADER + b"".join(ROW % (1 + at % 28, 41_000 + at) for at in range(300)),
+        ("300 of 300 rows", "More rows", "Page 1 of "),
+        ("300 lignes sur 300", "Page 1 sur "),
+    ),
+}
+
+
+def look(street: Street, path: str, language: str) -> str:
+    """A page as the street's clerk sees it."""
+    street.confirm("clerk")
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    with httpx2.Client(cookies={"carnet_session": street.sessions["clerk"]}, timeout=30) as client:
+        answer = client.get(street.address + path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_file__that_is_not_as_it_should_be(street: Street, name: str) -> None:
+    data, english, french = FILES[name]
+    path = street.send(name, data)
+    for language, words in (("en", english), ("fr", french)):
+        page = look(street, path, language)
+        for one in words:
+            assert one in page, one
+    if "Page 1 of " in english:
+        page = look(street, f"{path}?page=2", "en")
+        assert "Rows before" in page
+        assert "Page 2 of " in page

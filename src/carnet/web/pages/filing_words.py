@@ -87,7 +87,11 @@ def say_cell(language: Language, rule: str, meaning: str, message: str) -> str:
         Reason.INVALID_TIME: _("This is no date as the file writes them."),
         Reason.TIME_IN_FUTURE: _("This day is still to come."),
         Reason.ENDS_BEFORE_START: _("This day is before the one on which it began."),
-        Reason.WRONG_TYPE: _("This is no number: digits only, such as 142310."),
+        Reason.WRONG_TYPE: (
+            _("This is no number: digits only, such as 142310.")
+            if meaning
+            else _("This row has no cells: a quotation mark is not closed, or a sign is missing. Mend it in the file.")
+        ),
         Reason.VALUE_OUT_OF_RANGE: (
             _("No odometer shows so much: whole kilometres, seven digits at most.")
             if is_number
