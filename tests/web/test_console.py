@@ -265,6 +265,31 @@ def test_contest__is_shown_to_the_author_and_answered(shop: Workshop) -> None:
     assert "It was 39,000" not in shop.get("/console")
 
 
+def test_mending__sent_twice_is_sealed_once(shop: Workshop) -> None:
+    page = shop.seal(odometer="49100")
+    form = {"reason": "typing_error", "note": "A slip"}
+    begun = len(shop.list_kinds())
+    assert shop.send(page, f"{page}/withdraw", **form).status_code == 303
+    again = shop.send(page, f"{page}/withdraw", **form)
+    assert (again.status_code, "already: nothing more was sealed" in again.text) == (422, True)
+    assert len(shop.list_kinds()) == begun + 1
+
+    page = shop.seal(odometer="49200")
+    begun = len(shop.list_kinds())
+    assert shop.send(f"{page}/correct", f"{page}/correct", odometer="49201").status_code == 303
+    again = shop.send(page, f"{page}/correct", odometer="49201", day="2024-05-01")
+    # It said that there was nothing here.
+    assert (again.status_code, "See what takes its place" in again.text) == (422, True)
+    assert len(shop.list_kinds()) == begun + 1
+
+    page = shop.seal(odometer="49300")
+    object_to_entry(shop, bytes.fromhex(shop.passport[4:]), int(page.rpartition("/")[2]), "No")
+    begun = len(shop.list_kinds())
+    fields = {"note": "Read twice", "objection": str(begun - 1)}
+    assert [shop.send(page, f"{page}/answer", **fields).status_code for _ in range(2)] == [303, 303]
+    assert len(shop.list_kinds()) == begun + 1
+
+
 def object_to_entry(shop: Workshop, chain: bytes, seq: int, note: str) -> None:
     holder = Principal(Standing.HOLDER, account=shop.lodge.desk.shelf["holdings"].find_holder(chain))
     with shop.lodge.node.read() as reader:

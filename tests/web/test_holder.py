@@ -111,6 +111,23 @@ def test_holder__a_form_sent_twice_adds_once(browser: Browser, street: Street) -
         assert "Carnet demonstration" not in visit.page.locator("main").inner_text()
 
 
+def test_form__is_sent_once_by_a_double_click_and_again_when_it_is_wanted(browser: Browser, street: Street) -> None:
+    with visiting(browser, street) as visit:
+        sent: list[str] = []
+        visit.page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+        visit.go(street.path("miles_import", "/add?type=note"))
+        visit.page.fill("#f-note", "deux fois de suite")
+        # As fast as two clicks can be: before the answer to the first has come.
+        visit.find("L’ajouter, déclaré par moi", "button").evaluate("button => { button.click(); button.click(); }")
+        visit.page.wait_for_url("**?added")
+        assert len(sent) == 1
+        visit.page.go_back()
+        visit.page.fill("#f-note", "une autre note")
+        visit.find("L’ajouter, déclaré par moi", "button").click()
+        expect(visit.page.get_by_text("une autre note")).to_be_visible()
+        assert len(sent) == 2
+
+
 def test_holder__corrects_a_declaration_and_both_stay(browser: Browser, street: Street) -> None:
     with visiting(browser, street, language="en-GB") as visit:
         page = visit.page

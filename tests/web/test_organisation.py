@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -77,6 +78,31 @@ def test_organisation__gives_programs_keys_once(lodge: Lodge, client: TestClient
     assert post_form(client, PAGE, f"{PAGE}/programs/{found.client}/rotate").status_code == 422
     assert post_form(client, PAGE, f"{PAGE}/programs/{found.client}/end").status_code == 303
     assert post_form(client, PAGE, f"{PAGE}/programs/{found.client}/end").status_code == 404
+
+
+def test_organisation__a_form_sent_twice_makes_one_program_and_one_key(
+    lodge: Lodge, client: TestClient[Litestar]
+) -> None:
+    """The first answer of a double click is never seen: a key in it that is in force would be nobody's."""
+    sign_in(lodge, client, Role.ADMIN)
+
+    def list_keys(path: str, **fields: Any) -> list[str]:
+        made = [post_form(client, PAGE, path, once="1" * 32, **fields).text for _ in range(2)]
+        (first,), (second,) = (set(re.findall(r"ck_live_[0-9A-Za-z]{49}", text)) for text in made)
+        assert first == second
+        return [first]
+
+    (key,) = list_keys(f"{PAGE}/programs", name="Workshop", scope="files")
+    (program,) = set(re.findall(r"/programs/(cli_[0-9a-f]{32})/rotate", client.get(PAGE, headers=HTML).text))
+    (newer,) = list_keys(f"{PAGE}/programs/{program}/rotate")
+    assert newer != key
+    for secret in (key, newer):
+        assert find_caller(lodge.office, Visit("192.0.2.1"), session=None, bearer=secret).client == program
+    # The number is the form's: whoever gives another name or another right makes another program.
+    other = post_form(client, PAGE, f"{PAGE}/programs", once="1" * 32, name="Counter", scope="files").text
+    assert not set(re.findall(r"ck_live_[0-9A-Za-z]{49}", other)) & {key, newer}
+    assert post_form(client, PAGE, f"{PAGE}/programs/{program}/end").status_code == 303
+    assert post_form(client, PAGE, f"{PAGE}/programs", once="1" * 32, name="Workshop", scope="files").status_code == 422
 
 
 def test_organisation__of_others_is_out_of_reach_and_acts_are_confirmed(

@@ -78,6 +78,25 @@ def test_webhooks__added_shown_and_ended(lodge: Lodge, client: TestClient[Litest
     assert where not in client.get(PAGE, headers=HTML).text
 
 
+def test_webhooks__a_form_sent_twice_tells_an_address_once_and_keeps_the_key_that_receivers_know(
+    lodge: Lodge, client: TestClient[Litestar]
+) -> None:
+    sign_in(lodge, client, Role.ADMIN)
+    where = {add(lodge, client, note="The workshop", once="1" * 32) for _ in range(2)}
+    assert len(where) == 1
+    (place,) = where
+    assert len(list_endpoints(lodge.office, OPERATOR)) == 1
+
+    def list_keys() -> list[str]:
+        return re.findall(r"whpk_[A-Za-z0-9+/]{43}=", client.get(place, headers=HTML).text)
+
+    (known,) = list_keys()
+    for _ in range(2):
+        assert post_form(client, place, f"{place}/rotate", generation="1").status_code == 303
+    newest, before = list_keys()
+    assert (before, newest != known) == (known, True)
+
+
 def test_webhooks__a_refusal_keeps_what_was_typed(lodge: Lodge, client: TestClient[Litestar]) -> None:
     sign_in(lodge, client, Role.ADMIN)
     for url in ("http://hooks.example.org/", "https://192.168.1.9/hook", "nonsense"):

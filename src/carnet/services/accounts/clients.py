@@ -84,28 +84,40 @@ def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
 
 
 def add_client(
-    office: Office, principal: Principal, member: MemberId, name: str, scopes: frozenset[Scope], kind: str = KEY
+    office: Office,
+    principal: Principal,
+    member: MemberId,
+    name: str,
+    scopes: frozenset[Scope],
+    kind: str = KEY,
+    *,
+    seed: bytes | None = None,
 ) -> Client:
-    """A new client of a member, without a key yet. By an operator or the member's admin; raises
-    Refused(NOT_PERMITTED) and as `check_name`."""
+    """A new client of a member, without a key yet; with the same `seed` (32 secret bytes) the same one. By an operator
+    or the member's admin; raises Refused(NOT_PERMITTED) and as `check_name`."""
     check_administers(principal, member)
-    client = Client(
-        office.random_bytes(16), kind, member, check_name(name), scopes, name_caller(principal), office.clock(), None
-    )
+    id_ = office.random_bytes(16) if seed is None else seed[:16]
+    client = Client(id_, kind, member, check_name(name), scopes, name_caller(principal), office.clock(), None)
     with office.people.change() as connection:
-        connection.execute(
-            f"INSERT INTO client ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - our own words
+        made = connection.execute(
+            f"INSERT INTO client ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"  # noqa: S608 - our own words
+            " ON CONFLICT (id) DO NOTHING RETURNING id",
             (client.id, kind, member, client.name, _join(scopes), client.made_by, client.created_at),
-        )
+        ).fetchall()
+        if not made:
+            return get_client(connection, principal, client.public_id, kind)
         who = name_caller(principal)
         record(connection, office, Action.CLIENT_CREATED, who, about=client.public_id, member=member, why=_join(scopes))
     return client
 
 
-def issue_key(office: Office, principal: Principal, client: str, *, valid_ms: Millis | None = None) -> Issued:
-    """A key for a client. Raises Refused(UNKNOWN_CLIENT, TOO_MANY_KEYS, NOT_PERMITTED)."""
+def issue_key(
+    office: Office, principal: Principal, client: str, *, valid_ms: Millis | None = None, seed: bytes | None = None
+) -> Issued:
+    """A key for a client; with the same `seed` (32 secret bytes) the same one. Raises Refused UNKNOWN_CLIENT,
+    TOO_MANY_KEYS, NOT_PERMITTED; FORM_EXPIRED for a seed whose key has ended since."""
     with office.people.change() as connection:
-        return _issue(connection, office, principal, get_client(connection, principal, client, KEY), valid_ms)
+        return _issue(connection, office, principal, get_client(connection, principal, client, KEY), valid_ms, seed)
 
 
 def rotate_key(
@@ -115,11 +127,12 @@ def rotate_key(
     *,
     valid_ms: Millis | None = None,
     overlap_ms: Millis = OVERLAP_MS,
+    seed: bytes | None = None,
 ) -> Issued:
     """A new key beside the one in force, which ends after the overlap. Raises as `issue_key`."""
     with office.people.change() as connection:
         found, now = get_client(connection, principal, client, KEY), office.clock()
-        issued = _issue(connection, office, principal, found, valid_ms)
+        issued = _issue(connection, office, principal, found, valid_ms, seed)
         ends, newest = now + overlap_ms, _digest(office, issued.secret)
         connection.execute(
             "UPDATE api_key SET until_ms = ? WHERE client = ? AND digest <> ? AND revoked_ms IS NULL"
@@ -253,16 +266,26 @@ def get_client(connection: Connection, principal: Principal, client: str, kind: 
 
 
 def _issue(
-    connection: Connection, office: Office, principal: Principal, client: Client, valid_ms: Millis | None
+    connection: Connection,
+    office: Office,
+    principal: Principal,
+    client: Client,
+    valid_ms: Millis | None,
+    seed: bytes | None,
 ) -> Issued:
-    now = office.clock()
+    now, prefix = office.clock(), TEST if office.is_test else LIVE
+    secret, until = office.make_token(prefix, seed), None if valid_ms is None else now + valid_ms
+    known = "SELECT until_ms, revoked_ms FROM api_key WHERE digest = ? AND client = ?"
+    row = None if seed is None else connection.execute(known, (_digest(office, secret), client.id)).fetchone()
+    if row is not None:
+        if row[1] is not None or (row[0] is not None and row[0] <= now):
+            raise Refused(Reason.FORM_EXPIRED, "the key that this form made has ended: open its page again")
+        return Issued(client, secret, row[0])
     query = (
         "SELECT count(*) FROM api_key WHERE client = ? AND revoked_ms IS NULL AND (until_ms IS NULL OR until_ms > ?)"
     )
     if connection.execute(query, (client.id, now)).fetchone()[0] >= MAX_KEYS:
         raise Refused(Reason.TOO_MANY_KEYS, f"this client has {MAX_KEYS} keys in force: revoke one of them first")
-    prefix = TEST if office.is_test else LIVE
-    secret, until = office.make_token(prefix), None if valid_ms is None else now + valid_ms
     connection.execute(
         "INSERT INTO api_key (digest, client, hint, created_ms, until_ms, used_ms, revoked_ms)"
         " VALUES (?, ?, ?, ?, ?, NULL, NULL)",

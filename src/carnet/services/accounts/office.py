@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import blake2b, shake_256
 from typing import Final
 
 from carnet.errors import Reason, Refused
@@ -67,15 +67,18 @@ class Office:
         letters = "".join(_PAPER[byte & 31] for byte in drawn)
         return "-".join(letters[at : at + size] for at in range(0, len(letters), size))
 
-    def make_token(self, prefix: str = "") -> str:
-        """A token for programs: 43 letters and digits (more than 250 bits), and six that tell a slip of the pen."""
-        body = "".join(_LETTERS[pick] for pick in self._pick(43))
+    def make_token(self, prefix: str = "", seed: bytes | None = None) -> str:
+        """A token for programs: 43 letters and digits (more than 250 bits), and six that tell a slip of the pen; of
+        chance, or of a secret seed (32 bytes)."""
+        body = "".join(_LETTERS[pick] for pick in self._pick(43, seed))
         return f"{prefix}{body}{_check_letters(prefix + body)}"
 
-    def _pick(self, count: int) -> list[int]:
+    def _pick(self, count: int, seed: bytes | None) -> list[int]:
         picks: list[int] = []
         while len(picks) < count:
-            picks += [byte & 63 for byte in self.random_bytes(2 * count) if byte & 63 < len(_LETTERS)]
+            seed = None if seed is None else shake_256(seed).digest(32)
+            drawn = self.random_bytes(2 * count) if seed is None else shake_256(b"token" + seed).digest(2 * count)
+            picks += [byte & 63 for byte in drawn if byte & 63 < len(_LETTERS)]
         return picks[:count]
 
 

@@ -155,10 +155,13 @@ def get_endpoint(connection: Connection, principal: Principal, webhook: str) -> 
     raise Refused(Reason.UNKNOWN_WEBHOOK, "there is no such webhook, or it is not yours")
 
 
-def rotate(office: Office, principal: Principal, webhook: str) -> Endpoint:
-    """A new key; the one before it signs beside it for one day more. Raises Refused(UNKNOWN_WEBHOOK)."""
+def rotate(office: Office, principal: Principal, webhook: str, *, seen: str = "") -> Endpoint:
+    """A new key; the one before it signs beside it for one day more. With `seen`, the number of the key that the caller
+    has before them, nothing is done where there is a newer one. Raises Refused(UNKNOWN_WEBHOOK)."""
     with office.people.change() as connection:
         found, now = get_endpoint(connection, principal, webhook), office.clock()
+        if seen and seen != str(found.generation):
+            return found
         changed = found._replace(generation=found.generation + 1, rotated_at=now)
         query = "UPDATE webhook SET generation = ?, rotated_ms = ? WHERE id = ?"
         connection.execute(query, (changed.generation, now, found.id))

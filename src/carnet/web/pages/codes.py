@@ -7,7 +7,6 @@ code it stands behind the `#`, so that no server on the way sees it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -29,6 +28,7 @@ from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, find_language, load_translations
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today
+from carnet.web.pages.once import make_once, read_once
 from carnet.web.pages.sayings import say_refusal, say_vin
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, make_frame, show
 from carnet.web.pages.writing import get_plates, say_vehicle
@@ -100,12 +100,6 @@ def _find_passport(desk: Desk, reader: Reader, vehicle: str) -> bytes:
     return reader.find_subject(subject) or bytes(16)
 
 
-def read_once(desk: Desk, data: dict[str, Any]) -> str:
-    """The form's own number; a new one for a form without."""
-    once = str(data.get("once", ""))
-    return once if re.fullmatch(r"[0-9a-f]{32}", once) else desk.random_bytes(16).hex()
-
-
 def _read_earlier(data: dict[str, Any]) -> Earlier:
     given = str(data.get("earlier", ""))
     return Earlier(given) if given in (Earlier.WITHDRAW, Earlier.KEEP) else Earlier.TELL
@@ -143,7 +137,7 @@ def _show(
             except Refused:
                 # Erased since: the code is good for nothing, and is told without a vehicle.
                 subjects[line.passport] = None
-    values = {"once": desk.random_bytes(16).hex()} | values
+    values = {"once": make_once(desk)} | values
     facts: dict[str, Any] = {"values": values, "error": error, "earlier": earlier}
     facts |= {"codes": lines, "subjects": subjects}
     return show(request, desk, principal, "console/codes.html", 422 if error else 200, **facts)

@@ -20,8 +20,9 @@ from carnet.services.timelines import format_time
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.adding import Upload
-from carnet.web.pages.codes import draw_qr, read_once
+from carnet.web.pages.codes import draw_qr
 from carnet.web.pages.holding import get_today
+from carnet.web.pages.once import make_once, read_once
 from carnet.web.pages.sayings import say_refusal, say_vin
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, show
 from carnet.web.pages.writing import get_plates
@@ -86,7 +87,7 @@ def invite_from_list(
 
 
 def _show_form(request: AnyRequest, desk: Desk, principal: Principal, error: str = "") -> Response[str]:
-    facts = _LIMITS | {"error": error, "once": desk.random_bytes(16).hex()}
+    facts = _LIMITS | {"error": error, "once": make_once(desk)}
     return show(request, desk, principal, "console/customers.html", 422 if error else 200, **facts)
 
 

@@ -23,6 +23,7 @@ from carnet.services.declaring import CONTESTED
 from carnet.services.principals import Principal, Role
 from carnet.types import Basis, Subject
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
+from carnet.web.language import load_translations
 from carnet.web.pages.doubting import find_own_doubt, name_doubt, say_doubt
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today, note_look
@@ -58,6 +59,8 @@ def correct_entry(
     principal: ThePrincipal,
 ) -> Response[str] | Redirect:
     """Seal what takes its place; or the form again with what was wrong."""
+    if _is_over(desk, principal, passport, seq):
+        return _tell_over(request, desk, principal, passport, seq)
     vehicle, one, known = _open(desk, principal, passport, seq)
     language = find_reader_language(request, desk)
     values = read_values(data)
@@ -146,14 +149,31 @@ def _speak(
     done: str,
 ) -> Response[str] | Redirect:
     """Seal what a form says about an own entry, and go back to it; or its page again with what was refused."""
+    if _is_over(desk, principal, passport, seq):
+        return _tell_over(request, desk, principal, passport, seq)
     with opening_own(desk, principal, passport) as (_, _view, vehicle):
         one = get_own(vehicle, seq)
     values = read_values(data)
     try:
         new = make(one, values)
-        return _seal(request, desk, principal, vehicle, new, done, values.get("key", ""), back=seq)
+        # The same said twice is one entry: a double click of who answers must not stand in the passport for good.
+        seed = f"console {principal.account} {done} {passport}.{seq}".encode()
+        return _seal(request, desk, principal, vehicle, new, done, values.get("key", ""), back=seq, seed=seed)
     except Refused as refused:
-        return _show_entry(request, desk, principal, passport, seq, refused)
+        told = say_refusal(find_reader_language(request, desk), refused)
+        return _show_entry(request, desk, principal, passport, seq, told)
+
+
+def _is_over(desk: Desk, principal: Principal, passport: str, seq: int) -> bool:
+    """Whether another entry has taken this own one's place already, maybe a moment ago by the same form."""
+    with opening_own(desk, principal, passport) as (_, _view, vehicle):
+        return get_own(vehicle, seq).entry.superseded_by is not None
+
+
+def _tell_over(request: AnyRequest, desk: Desk, principal: Principal, passport: str, seq: int) -> Response[str]:
+    _ = load_translations(find_reader_language(request, desk)).gettext
+    told = _("This entry was corrected or withdrawn already: nothing more was sealed. See what takes its place.")
+    return _show_entry(request, desk, principal, passport, seq, told)
 
 
 def _open(desk: Desk, principal: Principal, passport: str, seq: int) -> tuple[OwnVehicle, OwnEntryOpened, Known]:
@@ -177,6 +197,7 @@ def _seal(
     done: str,
     key: str,
     back: int | None = None,
+    seed: bytes | None = None,
 ) -> Response[str] | Redirect:
     """Seal it, or hand it on to be signed; then to the new entry, or `back` to the one that it is about."""
     passport = bytes.fromhex(vehicle.passport)
@@ -186,8 +207,9 @@ def _seal(
         return show_signing(request, desk, principal, new, None, passport=passport, digest=key)
     with desk.reading() as reader:
         sealed = append(
-            desk.door, reader, get_holdings(desk), principal, new, passport=passport, subject=None, now=desk.clock()
-        )
+            desk.door, reader, get_holdings(desk), principal, new,
+            passport=passport, subject=None, now=desk.clock(), seed=seed,
+        )  # fmt: skip
     place = sealed.seq if back is None else back
     return go(f"/console/vehicles/{sealed.passport}/entries/{place}?{done}")
 
@@ -207,15 +229,15 @@ def _show(
 
 
 def _show_entry(
-    request: AnyRequest, desk: Desk, principal: Principal, passport: str, seq: int, refused: Refused
+    request: AnyRequest, desk: Desk, principal: Principal, passport: str, seq: int, problem: str
 ) -> Response[str]:
-    """The entry's page again, with what was refused."""
+    """The entry's page again, with why nothing was done."""
     with opening_own(desk, principal, passport) as (reader, view, vehicle):
         one = get_own(vehicle, seq)
         note_look(desk, principal, reader, view, [one.entry.kind])
         facts = list_entry_facts(desk, reader, principal, vehicle, one)
     language = find_reader_language(request, desk)
-    facts |= {"done": None, "was_sealed": False, "problem": say_refusal(language, refused)}
+    facts |= {"done": None, "was_sealed": False, "problem": problem}
     facts["listed"] = get_wording(language).listed(one.entry.kind, one.entry.fields)
     return show(request, desk, principal, "console/entry.html", 422, **facts)
 

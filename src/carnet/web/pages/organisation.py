@@ -20,6 +20,7 @@ from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_today
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.pages.signing_in import is_fresh
@@ -74,13 +75,15 @@ def add_program(data: FormData, request: AnyRequest, desk: TheDesk, principal: T
     office, given = get_office(desk), data.get("scope", [])
     words = [str(word) for word in (given if isinstance(given, list) else [given])]
     try:
-        member = principal.member or b""
-        client = add_client(office, principal, member, str(data.get("name", "")), parse_scopes(words))
+        member, name, scopes = principal.member or b"", str(data.get("name", "")), parse_scopes(words)
+        seed = compute_seed(desk, principal, f"program {sorted(scopes)} {name}", data)
+        client = add_client(office, principal, member, name, scopes, seed=seed)
     except Refused as refused:
         if refused.reason is Reason.NOT_PERMITTED:
             raise
         return _show(request, desk, principal, refused=refused)
-    return _show(request, desk, principal, key=issue_key(office, principal, client.public_id).secret)
+    seed = compute_seed(desk, principal, f"key {client.public_id}", data)
+    return _show(request, desk, principal, key=issue_key(office, principal, client.public_id, seed=seed).secret)
 
 
 @post(
@@ -94,7 +97,8 @@ def rotate_program(
 ) -> Response[str]:
     """A new key; the one before it is good for one day more."""
     try:
-        secret = rotate_key(get_office(desk), principal, client).secret
+        seed = compute_seed(desk, principal, f"rotate {client}", data)
+        secret = rotate_key(get_office(desk), principal, client, seed=seed).secret
     except Refused as refused:
         if refused.reason is not Reason.TOO_MANY_KEYS:
             raise
@@ -132,6 +136,7 @@ def _show(
         "people": [one for one in list_accounts(office, principal) if one.ended_at is None],
         "programs": [(client, [key for key in keys if key.is_in_force(now)]) for client, keys in programs],
         "scopes": list(Scope),
+        "once": make_once(desk),
         "own": principal.account,
         "roles": [role.value for role in Role],
         "seen": list_last_seen(office, principal),

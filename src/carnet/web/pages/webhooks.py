@@ -35,6 +35,7 @@ from carnet.web.api.webhooks import find_text
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.front import FormData
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.pages.signing_in import is_fresh
@@ -71,6 +72,7 @@ def add_webhook_here(
             kinds=kinds,
             note=note,
             reach=make_reach(desk.settings, office),
+            seed=compute_seed(desk, principal, f"webhook {sorted(kinds)} {url} {note}", data),
         )
     except Refused as refused:
         if refused.reason is Reason.NOT_PERMITTED:
@@ -136,7 +138,8 @@ def start_webhook_here(desk: TheDesk, principal: ThePrincipal, webhook: FromPath
 @post(f"{ONE}/rotate", opt={"policy": FRESH_ADMINS}, sync_to_thread=True, include_in_schema=False)
 def rotate_webhook_here(desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str], data: FormData) -> Redirect:
     """A new key; for a day the one before it signs too."""
-    rotate(get_office(desk), principal, webhook)
+    # Sent twice it would end at once the key that receivers know: only the one before signs beside the newest.
+    rotate(get_office(desk), principal, webhook, seen=str(data.get("generation", "")))
     return go(f"{HERE}/{webhook}")
 
 
@@ -159,6 +162,7 @@ def _show_all(
         member = reader.state.members.get(principal.member or b"")
     facts: dict[str, Any] = {
         "member": member.name,
+        "once": make_once(desk),
         "webhooks": [(one, say_state(language, one)) for one in list_endpoints(office, principal)],
         "kinds": [(name, say_event(language, name)) for name in events.NAMES],
         "is_fresh": is_fresh(principal, desk, FRESH_MS),

@@ -1,4 +1,4 @@
-// What a page gains from script, and loses nothing without: it opens from a phone's home screen, menus close on Escape, and it prints.
+// What a page gains from script, and loses nothing without: it opens from a phone's home screen, menus close on Escape, forms are sent once, and it prints.
 
 if ("serviceWorker" in navigator) {
   const policy = globalThis.trustedTypes?.createPolicy("carnet-shell", { createScriptURL: (address) => address });
@@ -27,6 +27,22 @@ for (const input of document.querySelectorAll("input[type=file][data-most]")) {
     input.reportValidity();
   });
 }
+
+// A form that is on its way is not sent again by a second click on the same button. What gives a file stays on its page, and may be asked for again.
+const REST_MS = 4000;
+const sent = new Map();
+
+addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+  const before = sent.get(form);
+  if (before?.submitter === submitter && performance.now() - before.at < REST_MS) event.preventDefault();
+  else sent.set(form, { submitter, at: performance.now() });
+});
+
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) sent.clear();
+});
 
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
