@@ -54,7 +54,7 @@ def test_messages__french_spaces_do_not_break() -> None:
             assert not re.search(r"[^\W\d_]'[^\W\d_]", text), f"an apostrophe is ’: {text}"
 
 
-NEVER_ONE = frozenset({"most", "lines", "length", "limit", "free", "size", "days", "statements"})
+NEVER_ONE = frozenset({"most", "lines", "length", "limit", "free", "size", "days", "drawn", "statements"})
 """Numbers that messages name and that are never 0 or 1: limits, and sizes in bytes; and what is no number."""
 MANY = frozenset(
     {

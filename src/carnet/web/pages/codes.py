@@ -128,7 +128,14 @@ def _show(
     error: str = "",
     earlier: Sequence[CodeLine] = (),
 ) -> Response[str]:
-    lines = list_codes(get_office(desk), principal, limit=SHOWN)
+    before = request.query_params.get("before") if request.method == "GET" else None
+    try:
+        lines = list_codes(get_office(desk), principal, limit=SHOWN + 1, before=before)
+    except Refused as refused:
+        if refused.reason is not Reason.VALUE_OUT_OF_RANGE:
+            raise
+        raise Refused(Reason.NOT_FOUND, "there is no such code in your list") from None
+    older, lines = lines[SHOWN - 1].id if len(lines) > SHOWN else None, lines[:SHOWN]
     subjects: dict[bytes, dict[str, object] | None] = {}
     with desk.reading() as reader:
         for line in lines:
@@ -139,7 +146,7 @@ def _show(
                 subjects[line.passport] = None
     values = {"once": make_once(desk)} | values
     facts: dict[str, Any] = {"values": values, "error": error, "earlier": earlier}
-    facts |= {"codes": lines, "subjects": subjects}
+    facts |= {"codes": lines, "subjects": subjects, "older": older, "is_first": before is None}
     return show(request, desk, principal, "console/codes.html", 422 if error else 200, **facts)
 
 

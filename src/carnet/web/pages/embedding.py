@@ -22,7 +22,6 @@ from carnet.services.appearance.looks import Look
 from carnet.services.history import list_recent, make_page
 from carnet.services.journaling import record_access
 from carnet.services.names import Prefix, find_id
-from carnet.services.odometer import find_steps, list_readings, make_charts
 from carnet.services.vehicles import open_vehicle
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.headers import make_framed_csp
@@ -30,6 +29,7 @@ from carnet.web.language import Language, choose_language
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today, opening_view
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_theme, go, show
+from carnet.web.pages.vehicle import list_reading_facts
 from carnet.web.pages.with_member import COMERS, HERE, find_way_out
 from carnet.web.people import get_address, get_office
 from carnet.web.policy import HARMLESS, OPEN, holder
@@ -94,7 +94,6 @@ def open_frame(
             record_access(desk.door, reader, access, desk.clock())
     section = str(data.get("section", ""))
     after = str(data.get("after", "0"))
-    readings = list_readings(vehicle.entries)
     facts: dict[str, Any] = {
         "section": section if section in SECTIONS else SECTIONS[0],
         "vehicle": vehicle,
@@ -102,9 +101,7 @@ def open_frame(
         "page": make_page(
             vehicle.entries, [], int(after) if after.isascii() and after.isdigit() and len(after) < 7 else 0
         ),
-        "charts": make_charts(readings),
-        "readings": readings[::-1],
-        "steps": find_steps(readings),
+        **list_reading_facts(vehicle, request),
         "token": str(data["view"]),
         "until": used.until,
     }

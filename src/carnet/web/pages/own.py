@@ -31,7 +31,7 @@ from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view, prove_patiently
-from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_reader_language, go, show
+from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_part, find_reader_language, go, show
 from carnet.web.pages.writing import get_plates, make_slug, say_vehicle
 from carnet.web.policy import staff
 from carnet.web.wording import get_wording
@@ -43,6 +43,9 @@ RECENT: Final = 200
 """So many of the last entries are looked through for vehicles."""
 
 SHOWN: Final = 30
+ENTRIES: Final = 50
+"""Own entries on one page of a vehicle."""
+
 DONE: Final = ("sealed", "corrected", "withdrawn", "answered")
 _UNFINDABLE: Final = frozenset({Reason.UNKNOWN_PASSPORT, Reason.ERASED, Reason.NOT_ALIAS, Reason.SUBJECT_MISMATCH})
 
@@ -72,7 +75,9 @@ def get_vehicle(passport: FromPath[str], request: AnyRequest, desk: TheDesk, pri
         note_look(desk, principal, reader, view, [one.entry.kind for one in vehicle.entries])
         is_coded = any(one.entry.kind in CODED for one in vehicle.entries)
     look = find_look_of_member(desk, principal.member)
-    return show(request, desk, principal, "console/vehicle.html", look=look, vehicle=vehicle, is_coded=is_coded)
+    part = find_part(request, len(vehicle.entries), ENTRIES)
+    facts: dict[str, Any] = {"vehicle": vehicle, "is_coded": is_coded, "part": part}
+    return show(request, desk, principal, "console/vehicle.html", look=look, **facts)
 
 
 @get(ENTRY, opt={"policy": STAFF}, sync_to_thread=True, include_in_schema=False)

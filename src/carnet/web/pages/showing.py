@@ -7,7 +7,7 @@ It refuses to know what a page shows.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
 from litestar import Request, Response
@@ -35,6 +35,27 @@ LANGUAGE_COOKIE: Final = "carnet_language"
 THEME_COOKIE: Final = "carnet_theme"
 MAX_QUERY: Final = 300
 CHOICE_AGE_S: Final = 365 * 86_400
+
+
+class Part(NamedTuple):
+    """What a page shows of a longer list: from which place on, how many there are in all, and where the next part
+    begins (None on the last)."""
+
+    begin: int
+    end: int
+    total: int
+
+    @property
+    def older(self) -> int | None:
+        """Where the next part begins."""
+        return self.end if self.end < self.total else None
+
+
+def find_part(request: AnyRequest, total: int, size: int) -> Part:
+    """The part of a list that `?after=` asks for; the first where it asks for none."""
+    after = request.query_params.get("after", "")
+    begin = int(after) if after.isascii() and after.isdigit() and len(after) < 7 else 0
+    return Part(begin, min(total, begin + size), total)
 
 
 def show(

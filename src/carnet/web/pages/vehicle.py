@@ -23,12 +23,18 @@ from carnet.services.vehicles import BRIEF, INSPECTION, Vehicle, list_plates, li
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_today, opening_view, show_held
-from carnet.web.pages.showing import AnyRequest, find_reader_language, show
+from carnet.web.pages.showing import AnyRequest, find_part, find_reader_language, show
 from carnet.web.policy import holder
 from carnet.web.waiting import promptly
 
 Facts: TypeAlias = dict[str, Any]
 MAX_LOOKS: Final = 200
+READINGS: Final = 40
+"""Readings in the table of one page."""
+
+DRAWN: Final = 200
+"""The newest readings, which the chart draws: a page is light whatever a passport holds."""
+
 """The page shows the newest; the API has all of them."""
 
 
@@ -137,12 +143,19 @@ def _inspections(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
 
 
 def _odometer(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
-    readings = list_readings(vehicle.entries)
     judged = [entry for entry in vehicle.entries if entry.kind == "vehicle.odometer_judgement/1" and entry.is_standing]
+    return {"judgements": judged, **list_reading_facts(vehicle, request)}
+
+
+def list_reading_facts(vehicle: Vehicle, request: AnyRequest) -> Facts:
+    """What the charts and the table of readings show."""
+    readings = list_readings(vehicle.entries)
+    part = find_part(request, len(readings), READINGS)
     return {
-        "charts": make_charts(readings),
-        "judgements": judged,
-        "readings": readings[::-1],
+        "charts": make_charts(readings[-DRAWN:]),
+        "drawn": None if len(readings) <= DRAWN else DRAWN,
+        "part": part,
+        "readings": readings[::-1][part.begin : part.end],
         "steps": find_steps(readings),
     }
 

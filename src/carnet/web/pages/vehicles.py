@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from litestar import Response, get, post
 from litestar.response import Redirect
@@ -22,11 +22,11 @@ from carnet.web.language import load_translations
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, open_held
 from carnet.web.pages.sayings import say_refusal, say_vin
-from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.pages.showing import AnyRequest, find_part, find_reader_language, go, show
 from carnet.web.policy import holder
 
-MAX_CARDS = 50
-"""A home with more vehicles than this shows the first; a fleet has the API."""
+CARDS: Final = 24
+"""Vehicles on one page."""
 
 Claim: TypeAlias = Callable[[Reader, Principal, str, str, str], tuple[bytes, bool]]
 """(reader, principal, the caller's address, code, vehicle) → the passport, and whether it is held now, else
@@ -41,17 +41,21 @@ def list_vehicles(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -
 
 def show_vehicles(request: AnyRequest, desk: Desk, principal: Principal) -> Response[str]:
     """The page of all vehicles of a holder, at whichever address."""
-    with desk.reading() as reader:
-        held = get_holdings(desk).list_held(str(principal.account))[:MAX_CARDS]
-        vehicles = [vehicle for chain in held if (vehicle := _find(desk, reader, principal, chain)) is not None]
     claimed = _list_claimed(desk, principal)
+    # What somebody else claims comes first, so that it is on the first page.
+    held = sorted(get_holdings(desk).list_held(str(principal.account)), key=lambda chain: chain.hex() not in claimed)
+    part = find_part(request, len(held), CARDS)
+    with desk.reading() as reader:
+        shown = held[part.begin : part.end]
+        vehicles = [vehicle for chain in shown if (vehicle := _find(desk, reader, principal, chain)) is not None]
     _ = load_translations(find_reader_language(request, desk)).gettext
     done = (
         _("The claim is with the operator: whoever holds the passport now was told.")
         if "contested" in request.query_params
         else None
     )
-    return show(request, desk, principal, "vehicles.html", vehicles=vehicles, claimed=claimed, done=done)
+    facts: dict[str, Any] = {"vehicles": vehicles, "claimed": claimed, "done": done, "part": part}
+    return show(request, desk, principal, "vehicles.html", **facts)
 
 
 @get("/vehicles/add", opt={"policy": holder()}, sync_to_thread=False, include_in_schema=False)
