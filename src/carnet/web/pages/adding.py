@@ -281,7 +281,7 @@ def _read_price(text: str) -> int | None:
 def _get_declared(vehicle: Vehicle, seq: int) -> Entry:
     """A standing declaration. Raises Refused(NOT_FOUND)."""
     entry = get_entry(vehicle, seq)
-    if entry.kind != DECLARED or not entry.is_standing:
+    if entry.kind != DECLARED or not entry.is_standing or entry.is_erased:
         raise Refused(Reason.NOT_FOUND, "this entry is not yours to correct, or was corrected already")
     return entry
 

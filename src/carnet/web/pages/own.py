@@ -145,7 +145,7 @@ def list_entry_facts(
     stands = entry.is_standing and not vehicle.is_closed and entry.basis == basis and entry.seq > 0
     return {
         "entry": entry,
-        "is_correctable": stands and entry.kind in rights and _has_form(schema, entry),
+        "is_correctable": stands and not entry.is_erased and entry.kind in rights and _has_form(schema, entry),
         "is_withdrawable": stands and "passport.corrected/1" in rights,
         "is_answerable": not vehicle.is_closed and "passport.contested/1" in rights,
         "one": one,
