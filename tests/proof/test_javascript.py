@@ -7,8 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from carnet.errors import Unverified
 from carnet.proof.verify import verify_bundle
-from carnet.tlog.policy import parse_policy
+from carnet.tlog.policy import MAX_POLICY_BYTES, MAX_POLICY_LINES, parse_policy
 from tests.proof.javascript import VERIFIER, need_node
 from tests.shared import ROOT, shared_file
 from tests.vectors import SCENARIOS
@@ -48,6 +51,38 @@ def test_javascript__command_line_answers_as_python(tmp_path: Path) -> None:
         given = json.loads(done.stdout)
         plain = verify_bundle(vector.bundle, parse_policy(vector.policy) if vector.policy else None, vector.now)
         assert given["findings"] == plain.to_document()["findings"]
+
+
+SMALL_POLICY = (SCENARIOS["genuine"].make().policy or b"") + b"\n"
+
+
+@pytest.mark.parametrize(
+    "data, is_read",
+    [
+        (SMALL_POLICY + b"#" * (MAX_POLICY_BYTES - len(SMALL_POLICY) - 1) + b"\n", True),
+        (SMALL_POLICY + b"#" * (MAX_POLICY_BYTES - len(SMALL_POLICY)) + b"\n", False),
+        # Fewer letters than bytes: bytes count.
+        (SMALL_POLICY + b"#" + "é".encode() * (MAX_POLICY_BYTES // 2) + b"\n", False),
+        (SMALL_POLICY + b"\n" * (MAX_POLICY_LINES - SMALL_POLICY.count(b"\n")), True),
+        (SMALL_POLICY + b"\n" * (MAX_POLICY_LINES + 1 - SMALL_POLICY.count(b"\n")), False),
+    ],
+    ids=["as large as may be", "larger", "larger in bytes alone", "as long as may be", "longer"],
+)
+def test_javascript__reads_policies_as_large_as_python_does(tmp_path: Path, data: bytes, is_read: bool) -> None:
+    node, vector = need_node(), SCENARIOS["genuine"].make()
+    bundle, policy = tmp_path / "b.carnet", tmp_path / "policy"
+    bundle.write_bytes(vector.bundle)
+    policy.write_bytes(data)
+    done = subprocess.run(
+        [node, str(VERIFIER), str(bundle), str(policy), "--at", str(vector.now)], capture_output=True, timeout=60
+    )
+    assert done.returncode == (0 if is_read else 1), done.stderr
+    if is_read:
+        assert parse_policy(data)
+    else:
+        with pytest.raises(Unverified) as refused:
+            parse_policy(data)
+        assert refused.value.code == "policy_malformed"
 
 
 def test_javascript__a_missing_file_is_not_a_finding(tmp_path: Path) -> None:

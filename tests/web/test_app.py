@@ -201,6 +201,23 @@ def test_readers__one_that_failed_is_not_used_again(tmp_path: Path) -> None:
             assert second.count_passports() == 0
 
 
+def test_head__has_the_headers_of_the_get_and_no_body(tmp_path: Path) -> None:
+    with serving(tmp_path, [get_quiet]) as service:
+        for path in ("/quiet", "/verify", find_address("icons.svg"), "/v1/openapi.json", "/nothing"):
+            read, asked = service.client.get(path), service.client.head(path)
+            assert (asked.status_code, asked.content) == (read.status_code, b""), path
+            kept = {"content-length", "content-type", "cache-control", "content-security-policy", "etag"}
+            told = [{name: value for name, value in one.headers.items() if name in kept} for one in (read, asked)]
+            if path != "/nothing":
+                # A problem names its request.
+                assert told[0] == told[1], path
+        assert "HEAD" in service.client.options("/quiet").headers["allow"]
+        assert "HEAD" in service.client.post("/quiet").headers["allow"]
+        # There is nothing to ask about where nothing is read.
+        refused = service.client.head("/v1/oauth/token")
+        assert (refused.status_code, "HEAD" in refused.headers["allow"]) == (405, False)
+
+
 def test_requests__refused_too_many_requests(tmp_path: Path) -> None:
     begun, goes_on = Event(), Event()
 

@@ -115,6 +115,27 @@ def test_matrix__ones_own_is_reached(town: WebTown, own: dict[str, str]) -> None
                 assert answer.status_code in (200, 409), (who, line.path, answer.text)
 
 
+def test_matrix__a_head_is_answered_as_the_get_without_its_body(town: WebTown, own: dict[str, str]) -> None:
+    """Pages, the API, static files and the document alike; whom the guard turns away there it turns away here."""
+    statuses = set()
+    for line in list_routes(town.service.app):
+        if line.method != "GET":
+            continue
+        for who in ("visitor", "holder", "garage", "garage's reader"):
+            path = fill(line.path, DUMMY | own)
+            read, asked = (town.call(who, method, path) for method in ("GET", "HEAD"))
+            assert asked.content == b"", (who, line.path)
+            assert asked.status_code == read.status_code, (who, line.path)
+            named = [sorted(set(answer.headers) - VARYING) for answer in (read, asked)]
+            assert named[0] == named[1], (who, line.path)
+            statuses.add(asked.status_code)
+    assert {200, 401, 403, 404} <= statuses
+
+
+VARYING = {"set-cookie"}
+"""Headers that an answer wears when it is the first of its kind."""
+
+
 def test_matrix__a_get_never_writes_more_than_the_holders_journal(town: WebTown, own: dict[str, str]) -> None:
     def count() -> tuple[int, int]:
         with town.service.node.read() as reader:

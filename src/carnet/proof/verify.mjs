@@ -10,6 +10,8 @@
 
 const MAX_BUNDLE_BYTES = 33_554_432;
 const MAX_BUNDLE_VALUES = 2_000_000;
+const MAX_POLICY_BYTES = 65_536;
+const MAX_POLICY_LINES = 1_000;
 const MAX_DEPTH = 16;
 const MAX_U64 = Number.MAX_SAFE_INTEGER;
 const HASH_SIZE = 32;
@@ -585,12 +587,18 @@ function definePolicyName(policy, name) {
 /** Reads a C2SP tlog-policy (clause 5.7); throws an Error that says what cannot be read. */
 export function parsePolicy(text) {
   const policy = { logs: [], witnesses: new Map(), groups: [], quorum: null, names: new Set(), grouped: new Set() };
+  // No text has fewer bytes than units, so a huge one is not encoded to be counted.
+  if (text.length > MAX_POLICY_BYTES || encoder.encode(text).length > MAX_POLICY_BYTES) {
+    throw new PolicyError(`a policy has at most ${MAX_POLICY_BYTES} bytes`);
+  }
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit === 0x7f || (unit < 0x20 && unit !== 0x09 && unit !== 0x0a)) throw new PolicyError("control character");
   }
   if (!text.endsWith("\n")) throw new PolicyError("the last line does not end in a newline");
-  for (const line of text.split("\n")) {
+  const lines = text.split("\n").slice(0, -1);
+  if (lines.length > MAX_POLICY_LINES) throw new PolicyError(`a policy has at most ${MAX_POLICY_LINES} lines`);
+  for (const line of lines) {
     const [verb, ...items] = line.split(/[ \t]+/).filter((item) => item !== "");
     if (verb === undefined || verb.startsWith("#")) continue;
     if (!Object.hasOwn(POLICY_LINES, verb)) throw new PolicyError(`unknown line: ${line}`);
@@ -1613,7 +1621,7 @@ async function runOnce(asked) {
   const fs = await import("node:fs/promises");
   const options = { ...asked };
   const bundle = await readBounded(fs, asked.files[0]);
-  if (asked.policyFile !== null) options.policy = parsePolicy(decoder.decode(await fs.readFile(asked.policyFile)));
+  if (asked.policyFile !== null) options.policy = parsePolicy(decoder.decode(await readBounded(fs, asked.policyFile)));
   if (asked.sinceFile !== null) options.since = await readBounded(fs, asked.sinceFile);
   const report = await verifyBundle(bundle, options);
   process.stdout.write(`${canonical(report)}\n`);

@@ -7,6 +7,7 @@ Nothing of the body is given to a handler before that. Design: security 5, 8, 10
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -47,6 +48,7 @@ LATE_S: Final = 0.2
 
 MAX_QUERY_VALUE: Final = 2_000
 _JSON: Final = "application/json"
+_PLAIN_NUMBER: Final = re.compile(r"[0-9]+")
 
 
 def prepare_guard(app: Litestar) -> None:
@@ -61,7 +63,14 @@ def prepare_guard(app: Litestar) -> None:
                     handler.opt["has_page"] = "GET" in route.route_handler_map
                     handler.opt["is_record"] = find_body_type(handler) is not None and _JSON in takes
                     handler.opt["wants"] = describe_body(handler)
-                    handler.opt["query"] = {one.field_alias: one.is_sequence for one in model.expected_query_params}
+                    asked = model.expected_query_params
+                    handler.opt["query"] = {one.field_alias: one.is_sequence for one in asked}
+                    types = handler.parsed_fn_signature.parameters
+                    handler.opt["numbers"] = frozenset(
+                        one.field_alias
+                        for one in asked
+                        if one.field_name in types and types[one.field_name].annotation is int
+                    )
                     handler.opt["short"] = ShortWay(handler) if handler.opt.get("is_short") else None
 
 
@@ -218,6 +227,7 @@ def _check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: B
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A slip in the name of a filter must not look like a list without it."""
     known: dict[str, bool] = handler.opt["query"]
+    numbers: frozenset[str] = handler.opt["numbers"]
     faults, seen = [], set()
     for name, value in connection.query_params.multi_items():
         if name in seen and not known[name]:
@@ -228,5 +238,8 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             faults.append(Fault(f"#{name[:80]}", Reason.UNKNOWN_FIELD.value, "this parameter is not known here"))
         elif len(str(value)) > MAX_QUERY_VALUE:
             faults.append(Fault(f"#{name[:80]}", Reason.TEXT_TOO_LONG.value, f"at most {MAX_QUERY_VALUE} characters"))
+        elif name in numbers and not _PLAIN_NUMBER.fullmatch(value):
+            # `1e1`, ` 10` and `１０` are numbers to some readers only, such as the one behind this.
+            faults.append(Fault(f"#{name}", Reason.WRONG_TYPE.value, "a number is written in plain digits, such as 10"))
     if faults:
         raise InvalidInput(tuple(faults))

@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from carnet.errors import Reason
+from carnet.errors import Reason, Refused
 from carnet.services.accounts import oauth
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.callers import find_caller
@@ -28,8 +28,9 @@ from carnet.services.accounts.clients import (
     rotate_key,
 )
 from carnet.services.accounts.leaving import end_staff_of
-from carnet.services.accounts.office import Office, is_test_network, is_token
+from carnet.services.accounts.office import Office, Visit, is_test_network, is_token
 from carnet.services.accounts.sessions import find_principal
+from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.principals import VISITOR, Principal, Role, Scope, Standing
 from tests.services.accounts.ground import GARAGE, INSURER, OPERATOR, VISIT, Ground
 from tests.services.accounts.test_signing_in import refuse
@@ -288,6 +289,19 @@ def test_token__refused_algorithms_that_are_not_the_keys(ground: Ground) -> None
     assert head != none
     for assertion in (f"{none}.{body}.", f"{none}.{body}.AA"):
         refuse(Reason.SIGN_IN_FAILED, ask, ground, assertion)
+
+
+def test_token__nobody_else_uses_up_the_attempts_of_a_client(ground: Ground) -> None:
+    """A client's id is no secret: it stands in the answers of the API, in logs, and in what others are shown."""
+    client, key = make_oauth(ground)
+    stranger, there = OKPKey.generate_key("Ed25519"), Visit("198.51.100.7")
+    reasons = set()
+    for _ in range(LIMITS[Attempt.ASSERTION_BY_ADDRESS].attempts + 1):
+        with pytest.raises(Refused) as refused:
+            oauth.grant_token(ground.office, there, AUDIENCES, make_assertion(ground, client, stranger))
+        reasons.add(refused.value.reason)
+    assert reasons == {Reason.SIGN_IN_FAILED, Reason.TOO_MANY_REQUESTS}
+    assert ask(ground, make_assertion(ground, client, key)).scopes == SCOPES
 
 
 def test_token__ends_with_its_key_and_its_client(ground: Ground) -> None:

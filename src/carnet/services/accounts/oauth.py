@@ -132,7 +132,8 @@ def grant_token(
     claims = _read_unchecked(assertion)
     name = claims.get("iss") if claims else None
     if isinstance(name, str):
-        count_attempt(office, Attempt.ASSERTION_BY_CLIENT, name[:80])
+        # A client's id is no secret: counted by it alone, anybody could use up the attempts of the client itself.
+        count_attempt(office, Attempt.ASSERTION_BY_CLIENT, f"{visit.address}\n{name[:80]}")
     with office.people.write() as connection:
         client = _check(connection, office, audiences, assertion, name)
         if client is not None:

@@ -130,7 +130,7 @@ def mend_console_file(
     found = files.get(member, job)
     mends = _read_mends(files, found, data)
     page = str(data.get("page", ""))[:6]
-    to = f"{HERE}/{job}" + (f"?page={page}" if page.isdecimal() and page != "1" else "") + "#mend"
+    to = f"{HERE}/{job}" + (f"?page={page}" if _is_number(page) and page != "1" else "") + "#mend"
     if not mends:
         return go(to)
     try:
@@ -249,7 +249,7 @@ def _show_job(
         member = get_member(reader.state, principal)
     job = files.get(member.id, id_)
     page = request.query_params.get("page", "1")
-    facts = show_job(files, job, language, int(page) if page.isdecimal() and len(page) < 6 else 1)
+    facts = show_job(files, job, language, int(page) if _is_number(page) and len(page) < 6 else 1)
     facts["problem"] = None if refused is None else _say_act(refused, language)
     facts["page_size"] = PAGE
     facts["seen"] = _name_reading(files, job) if find_reading(files, job) else ""
@@ -290,6 +290,10 @@ def _say_upload(refused: Refused, language: Any) -> str:
         Reason.REQUEST_TOO_LARGE: _("This file is too large: divide it, and send the parts."),
     }
     return words.get(refused.reason) or say_refusal(language, refused)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _name(name: str) -> str:
