@@ -84,7 +84,7 @@ class Case:
 
 
 CASES = {
-    "registry": Case("registry", "histovec/dev/registry_2022.jsonl", (10_216, 0, 0, 2_132)),
+    "registry": Case("registry", "histovec/dev/registry_2022.jsonl", (10_217, 0, 0, 2_132)),
     "report": Case("report", "histovec/report_json/aucuneAnomalie.json", (5, 0, 0, 1), "--subject", VIN),
     "dvsa": Case("dvsa", "inspections/dvsa_cvs/dev/test-results.json", (70, 0, 1, 47)),
     "dvsa post": Case("dvsa", "inspections/dvsa_cvs/dev/test-results-post.json", (16, 0, 0, 8)),

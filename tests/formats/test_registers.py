@@ -40,7 +40,7 @@ def only(faults: list[Fault]) -> tuple[Reason, str | None]:
     "name,kinds",
     [
         ("aucuneAnomalie", {"vehicle.identity/1": 1, "vehicle.title/1": 1, "vehicle.inspection/1": 3}),
-        ("perteCertificatImatriculation", {"vehicle.identity/1": 1, "vehicle.title/1": 10, "vehicle.inspection/1": 3}),
+        ("perteCertificatImatriculation", {"vehicle.identity/1": 1, "vehicle.title/1": 11, "vehicle.inspection/1": 3}),
     ],
 )
 def test_read_report__real_report_of_a_vehicle_that_is_named(name: str, kinds: dict[str, int]) -> None:
@@ -57,6 +57,45 @@ def test_read_report__tells_what_it_shows() -> None:
     assert rows[0].fields["vin"] is None
     assert [row.fields["type"] for row in rows[1:4]] == ["first_registration", "purchase_declared", "purchase_declared"]
     assert [row.fields["odometer_km"] for row in rows[-3:]] == [98_429, 132_874, 160_532]
+
+
+def test_read_report__what_holds_of_the_vehicle_is_never_left_out() -> None:
+    """The lists are those of HistoVec's own description of a report; the real reports have them empty."""
+    report = json.loads(real("histovec", "report_json", "perteCertificatImatriculation.json"))
+    vehicle = report["vehicule"]
+    vehicle["historique"] += [
+        {"date": "2009-03-01", "type": "INSCRIPTION_GAGE"},
+        {"date": "2009-02-01", "type": "DECLARATION_CESSION", "date_annulation": "2009-02-11"},
+    ]
+    vehicle["situation_administrative"] |= {
+        "gages": [
+            {"date": "2009-03-01", "nom_creancier": "BANQUE DU PONT"},
+            {"date": "2015-03-01", "nom_creancier": "BANQUE DU PONT"},
+        ],
+        "declarations_valant_saisie": [{"date": "2016-03-01", "nom_autorite": "TRIBUNAL"}],
+        "suspensions": [{"date": "2017-03-01", "motif": "PVE", "remise_du_titre": False, "retrait_du_titre": False}],
+        "opposition": {"oves": [], "oveis": [{"date": "2018-03-01"}], "otcis": [], "otcis_pv": []},
+    }
+    vehicle["etat"]["procedures_ve"] |= {"nombre_de_procedures_ve": 2, "date_derniere_procedure_ve": "2017-02-01"}
+    rows, faults = split(read_report(json.dumps(report).encode(), NOW, VIN))
+    assert faults == []
+    said = [
+        (row.fields["occurred"]["at"], row.fields.get("type"), row.fields["note"])
+        for row in rows
+        if row.kind in ("vehicle.title/1", "vehicle.accident/1")
+    ]
+    assert said[:2] == [
+        ("2009-02-01", "sale_declared", "annulled on 2009-02-11"),
+        ("2009-03-01", "lien_registered", None),
+    ]
+    assert said[12:] == [
+        (None, "duplicate_title", None),
+        ("2018-03-01", "opposition_registered", None),
+        ("2015-03-01", "lien_registered", "BANQUE DU PONT"),
+        ("2016-03-01", "seizure_registered", "TRIBUNAL"),
+        ("2017-03-01", "suspended", None),
+        ("2017-02-01", None, "damage procedures so far: 2"),
+    ]
 
 
 def test_read_report__refused_masked_vin() -> None:

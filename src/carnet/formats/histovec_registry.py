@@ -7,7 +7,8 @@ of a masked one: the subject is the file's own id. It refuses to know what a tit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from carnet.errors import Reason, Refused
@@ -16,7 +17,7 @@ from carnet.formats.histovec_days import read_moment, read_slashed_day
 from carnet.formats.histovec_identity import REGISTRY, read_identity, read_text
 from carnet.formats.histovec_operations import PROCEDURE_STEPS, find_country, get_title_type
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
-from carnet.formats.values import get_object, get_objects, with_column
+from carnet.formats.values import find_text, get_object, get_objects, with_column
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject
 from carnet.types import Millis, Subject, show
@@ -30,8 +31,10 @@ _SITUATION: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("oveis", "opposition_registered", ("INSCRIRE_OVE", "INSCRIRE_OPPOSITION")),
     ("otcis", "opposition_registered", ("INSCRIRE_OTCI",)),
     ("otcis_pv", "opposition_registered", ("INSCRIRE_OTCI",)),
-    ("gages", "lien_registered", ("INSCRIPTION_GAGE",)),
-    ("dvs", "seizure_registered", ("INSCRIRE_DVS",)),
+    ("gages", "lien_registered", ("INSCRIPTION_GAGE", "PROROG_GAGE", "CESSION_GAGE")),
+    ("dvs", "seizure_registered", ("INSCRIRE_DVS", "RENOUV_DVS")),
+    # What a report calls them.
+    ("declarations_valant_saisie", "seizure_registered", ("INSCRIRE_DVS", "RENOUV_DVS")),
     ("suspensions", "suspended", ("REIMMAT_ETRANGER", "SORTIE_TERRITOIRE", "RETRAIT_VOLONTAIRE")),
 )
 _FLAGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -41,6 +44,11 @@ _FLAGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("duplicata", "duplicate_title", ("DUPLICATA",)),
 )
 _TITLE_COLUMNS = {"occurred": "opa_date", "source_code": "opa_type", "reference": "id_pve", "note": "ope_date_annul"}
+
+_HOLDERS = ("nom_creancier", "dvs_autorite", "nom_autorite", "nom_personne_morale")
+
+# Code of an operation → the days on which it was told.
+Told = dict[str, set[str]]
 
 # A draft is made only when its row is reached, so that its fault is its own.
 Maker = Callable[[], Draft]
@@ -99,10 +107,10 @@ def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
     operations = get_objects(given, "historique")
     procedures = get_objects(given, "pve")
     described = {procedure.get("id_pve") for procedure in procedures}
-    told: set[str] = set()
+    told: Told = {}
     for operation in reversed(operations):
         code = operation.get("opa_type")
-        told.add(code if isinstance(code, str) else "")
+        note_told(told, code, operation.get("opa_date"))
         if not (code in PROCEDURE_STEPS and operation.get("id_pve") in described):
             yield operation, lambda operation=operation: draft_operation(operation, "opa_date", "opa_type")  # type: ignore[misc]
     for procedure in procedures:
@@ -110,17 +118,53 @@ def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
     yield from _find_situation(given, told)
 
 
-def _find_situation(given: Mapping[str, Any], told: set[str]) -> Iterator[tuple[object, Maker]]:
-    situation = get_object(given, "sit_adm")
-    lists = situation | get_object(situation, "opposition")
+def note_told(told: Told, code: object, day: object) -> None:
+    """Note that an operation was told, and on which day."""
+    days = told.setdefault(code if isinstance(code, str) else "", set())
+    at = _find_day(day)
+    if at is not None:
+        days.add(at)
+
+
+def find_situation(
+    situation: Mapping[str, Any], told: Told, *, is_procedure_told: bool
+) -> Iterator[tuple[object, Maker]]:
+    """What holds of a vehicle (liens, oppositions, seizures, suspensions) and no operation has told. Refused
+    WRONG_TYPE."""
+    lists = {**situation, **get_object(situation, "opposition")}
     for name, type_, operations in _SITUATION:
         for entry in get_objects(lists, name):
             # A controlled repair that suspends is told by its procedure.
-            is_told = bool(told & {*operations}) or (entry.get("motif") == "PVE" and bool(given.get("pve")))
-            if not is_told:
-                yield entry, lambda n=name, t=type_, e=entry: _draft_situation(n, t, e)  # type: ignore[misc]
+            if _is_told(name, entry, operations, told) or (entry.get("motif") == "PVE" and is_procedure_told):
+                continue
+            yield entry, lambda n=name, t=type_, e=entry: _draft_situation(n, t, e)  # type: ignore[misc]
+
+
+def _is_told(name: str, entry: Mapping[str, Any], operations: Sequence[str], told: Told) -> bool:
+    """Whether an operation is the one that an entry repeats: the same act, where both say their day. A suspension holds
+    from another day than that of the operation which wrote it down."""
+    found = [told[code] for code in operations if code in told]
+    day = None if name == "suspensions" else _find_day(entry.get("date"))
+    if day is None or not all(found):
+        return bool(found)
+    wanted = date.fromisoformat(day)
+    # An operation has its time in UTC, and an entry its day in France.
+    return any(abs((date.fromisoformat(each) - wanted).days) <= 1 for days in found for each in days)
+
+
+def _find_day(value: object) -> str | None:
+    try:
+        at = read_moment(value).at if isinstance(value, str) else None
+    except Refused:
+        # Its own row says what is wrong with it.
+        return None
+    return None if at is None else at[:10]
+
+
+def _find_situation(given: Mapping[str, Any], told: Told) -> Iterator[tuple[object, Maker]]:
+    yield from find_situation(get_object(given, "sit_adm"), told, is_procedure_told=bool(given.get("pve")))
     for name, type_, operations in _FLAGS:
-        if given.get(name) == "OUI" and not told & {*operations}:
+        if given.get(name) == "OUI" and not told.keys() & {*operations}:
             yield {name: "OUI"}, lambda t=type_, n=name: Draft(TITLE, UNKNOWN, _title(t, n), {n: "OUI"}, {})  # type: ignore[misc]
     if given.get("annulation_ci") == "OUI":
         cancelled = {"annulation_ci": "OUI", "date_annulation_ci": given.get("date_annulation_ci")}
@@ -156,9 +200,11 @@ def draft_operation(operation: Mapping[str, Any], day: str, code: str) -> Draft:
         fields = {"procedure": PROCEDURE_STEPS[operation[code]], "reference": read_text(operation.get("id_pve"))}
         return Draft(ACCIDENT, occurred, fields, operation, columns | {"procedure": code})
     fields = _title(get_title_type(operation[code]), operation[code])
-    if operation.get("ope_date_annul") is not None:
-        annulled = str(operation["ope_date_annul"])[:10]
-        fields["note"] = f"annulled on {annulled}"
+    for name in ("ope_date_annul", "date_annulation"):
+        text = find_text(operation, name)
+        if text is not None:
+            annulled = _day_of(_moment(text, name))
+            fields["note"] = "annulled" if annulled is None else f"annulled on {annulled}"
     return Draft(TITLE, occurred, fields, operation, columns | {"type": code})
 
 
@@ -194,7 +240,7 @@ def _draft_procedure(procedure: Mapping[str, Any]) -> Draft:
 
 def _draft_situation(name: str, type_: str, entry: Mapping[str, Any]) -> Draft:
     fields = _title(type_, read_text(entry.get("motif")) or name)
-    holder = read_text(entry.get("nom_creancier")) or read_text(entry.get("dvs_autorite"))
+    holder = next((text for name in _HOLDERS if (text := read_text(entry.get(name))) is not None), None)
     if holder is not None:
         fields["note"] = holder
     columns = {"occurred": "date", "source_code": "motif", "note": "nom_creancier"}

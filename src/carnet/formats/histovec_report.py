@@ -13,7 +13,8 @@ from carnet.errors import Reason, Refused
 from carnet.formats.documents import Document, read_document, read_documents
 from carnet.formats.histovec_days import read_moment
 from carnet.formats.histovec_identity import REPORT, read_identity, read_text
-from carnet.formats.histovec_registry import draft_operation
+from carnet.formats.histovec_operations import PROCEDURE_STEPS
+from carnet.formats.histovec_registry import Told, draft_operation, find_situation, note_told
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
 from carnet.formats.values import find_text, find_whole, get_object, get_objects, get_text, with_column
 from carnet.passport.occurred import UNKNOWN, Occurred
@@ -21,11 +22,19 @@ from carnet.passport.vin import NEARLY_VIN_LENGTH, check_not_short, check_vin
 from carnet.types import Millis, Subject, show
 
 FORMAT = "histovec report"
-_STATES = (("annule", "title_cancelled"), ("perdu", "title_lost"), ("vole", "title_stolen"))
+_STATES = (
+    ("annule", "title_cancelled"),
+    ("duplicata", "duplicate_title"),
+    ("perdu", "title_lost"),
+    ("vole", "title_stolen"),
+)
+_TOLD_BY = {"duplicata": "DUPLICATA", "perdu": "DECLARATION_PERTE_TITRE"}
+"""The operation that tells the same."""
 
 
 def read_report(data: bytes, now: Millis, subject: Subject | None = None) -> Iterator[Item]:
-    """Every row of one report: the identity, each operation and each inspection, oldest first.
+    """Every row of one report: the identity, each operation, what holds of the vehicle beside (liens, oppositions,
+    seizures, suspensions, a theft, a title that was cancelled), and each inspection, oldest first.
 
     `subject` is the vehicle that the caller knows it to be about; without it the report must show its whole VIN, or
     is one fault (MISSING_FIELD). Raises nothing for what the report holds.
@@ -84,16 +93,22 @@ def _find_rows(
     first = certificate.get("date_premiere_immatriculation")
     known = dict(rubrics) | {"date_premiere_immatriculation": first}
     yield known, lambda: _draft_identity(known, vehicle)
-    told = set()
+    told: Told = {}
     for operation in reversed(get_objects(vehicle, "historique")):
-        told.add(operation.get("type"))
+        note_told(told, operation.get("type"), operation.get("date"))
         yield operation, lambda operation=operation: draft_operation(operation, "date", "type")  # type: ignore[misc]
     state = get_object(certificate, "etat")
     for name, type_ in _STATES:
-        if state.get(name) is True and not (name == "perdu" and "DECLARATION_PERTE_TITRE" in told):
+        if state.get(name) is True and _TOLD_BY.get(name) not in told:
             yield {name: True}, lambda name=name, type_=type_: _draft_state(name, type_)  # type: ignore[misc]
     if get_object(vehicle, "etat").get("vole") is True:
         yield {"vehicule": {"vole": True}}, lambda: _draft_state("vole", "stolen")
+    is_procedure_told = bool(told.keys() & PROCEDURE_STEPS.keys())
+    situation = get_object(vehicle, "situation_administrative")
+    yield from find_situation(situation, told, is_procedure_told=is_procedure_told)
+    procedures = get_object(get_object(vehicle, "etat"), "procedures_ve")
+    if procedures.get("nombre_de_procedures_ve") and not is_procedure_told:
+        yield procedures, lambda: _draft_procedures(procedures)
     imported = get_object(vehicle, "import_en_france")
     if imported.get("vehicule_importe_depuis_etranger") is True:
         yield imported, lambda: _draft_import(imported)
@@ -111,6 +126,14 @@ def _draft_identity(rubrics: Mapping[str, Any], vehicle: Mapping[str, Any]) -> D
 def _draft_state(name: str, type_: str) -> Draft:
     fields = {"country": "FR", "source_code": name, "type": type_}
     return Draft("vehicle.title/1", UNKNOWN, fields, {type_: True}, {"source_code": name})
+
+
+def _draft_procedures(procedures: Mapping[str, Any]) -> Draft:
+    """Damage procedures of which the report tells no step: how many, and the day of the last."""
+    count = find_whole(procedures, "nombre_de_procedures_ve")
+    fields = {"note": f"damage procedures so far: {count}"}
+    columns = {"occurred": "date_derniere_procedure_ve"}
+    return Draft("vehicle.accident/1", _moment(procedures, "date_derniere_procedure_ve"), fields, procedures, columns)
 
 
 def _draft_import(imported: Mapping[str, Any]) -> Draft:

@@ -39,7 +39,7 @@ RDW_SCHEME = "rdw"
 
 def make_report(subject: Subject | None) -> Format:
     """The report that HistoVec hands to a holder; `subject` says which vehicle it is where its VIN is masked."""
-    return Format(partial(read_reports, subject=subject), (IDENTITY, TITLE, INSPECTION))
+    return Format(partial(read_reports, subject=subject), (IDENTITY, TITLE, ACCIDENT, INSPECTION))
 
 
 def make_dvsa(subject: Subject | None, opens_as: str | None) -> Format:
