@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from carnet.errors import Reason, Refused
+from carnet.node.home import Home
+from carnet.services.doctor import examine
 from carnet.types import Basis
 from carnet.vault.bulk import plan_copy, plan_update, plan_upsert
 from carnet.vault.postgres import describe_url, translate
@@ -54,6 +56,60 @@ def test_append__server_that_dies_keeps_what_was_acknowledged(tmp_path: Path) ->
                 assert reader.count_passports() in (sealed, sealed + 1)
             again.append(node.operator.id, REPORTED, [new_passport(10**6)])
         node.check()
+
+
+def test_open_writer__refused_stale_copy_for_a_database_that_was_put_back(tmp_path: Path) -> None:
+    with run_cluster() as cluster, psycopg.connect(cluster.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE cars")
+        node = make_node(tmp_path, store_url=cluster.admin_url.replace("/postgres?", "/cars?"))
+        with node.open() as writer:
+            chains = fill(node, writer)
+        admin.execute("CREATE DATABASE older TEMPLATE cars")
+        with node.open() as writer:
+            writer.append(node.operator.id, REPORTED, [new_passport(7, 1)])
+            writer.erase(chains[1], None, "holder_request")
+            writer.append(node.operator.id, REPORTED, [new_passport(8, 1)])
+            size = writer.state.size
+        head = Home(node.path).signed_head
+        assert head.stat().st_mode & 0o777 == 0o600
+        swap(admin)
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                node.open()
+            assert (caught.value.reason, caught.value.facts["signed"]) == (Reason.STALE_COPY, size)
+            assert caught.value.facts["missing"] == size - caught.value.facts["here"] > 0
+            # What was erased since is erased here too; nothing else has happened, and all else can be read.
+            with node.read() as reader:
+                assert reader.state.size == caught.value.facts["here"]
+                assert reader.count_passports() == 2
+        (found,) = [one for one in examine(Home(node.path)) if one.check == "head"]
+        assert (found.code, found.level) == ("head.behind", "problem")
+        swap(admin)
+        with node.open() as writer:
+            writer.append(node.operator.id, REPORTED, [new_passport(9, 1)])
+        node.check()
+        # Written by one who knew nothing of it, the older one has another history.
+        kept = head.read_bytes()
+        swap(admin)
+        head.unlink()
+        with node.open() as writer:
+            for number in range(20, 30):
+                writer.append(node.operator.id, REPORTED, [new_passport(number, 1)])
+            assert writer.state.size > size
+        head.write_bytes(kept)
+        with pytest.raises(Refused) as caught:
+            node.open()
+        assert caught.value.reason is Reason.OTHER_HISTORY
+        head.write_bytes(b"no head")
+        with pytest.raises(Refused) as caught:
+            node.open()
+        assert caught.value.reason is Reason.NODE_DAMAGED
+
+
+def swap(admin: psycopg.Connection[object]) -> None:
+    """Put the other copy of the database in its place."""
+    for was, becomes in (("cars", "aside"), ("older", "cars"), ("aside", "older")):
+        admin.execute(f"ALTER DATABASE {was} RENAME TO {becomes}".encode())
 
 
 def test_append__reads_no_whole_table_of_one_that_just_grew(tmp_path: Path, postgres: Cluster) -> None:

@@ -65,7 +65,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.BACKUP_ALTERED: "Fetch another copy of it, or take an older one: nothing was restored from this one.",
     Reason.RESTORED_COPY: "Show it the newest head that anybody has, from a proof or `carnet checkpoint`:\n"
     "  `carnet restore --checkpoint FILE`. If nobody has one, docs/operating.md says what is left.",
-    Reason.STALE_COPY: "Restore a newer backup. This one can only be read: it must not write on an old end.",
+    Reason.STALE_COPY: "Restore a newer backup, or a newer copy of the database. This one can only be read: it must\n"
+    "  not write on an old end. If none is left, docs/operating.md says how to go on.",
     Reason.OTHER_HISTORY: "One of both was not written by this node alone: stop, keep both, and run `carnet fsck`.",
     Reason.NO_ROOM: "Make room, or name another folder for the copy with --scratch DIR.",
     "erasure_signature_invalid": "The journal is another node's, or the node's key was replaced after this backup:\n"

@@ -65,6 +65,11 @@ class Home:
         return self.path / "restored.json"
 
     @property
+    def signed_head(self) -> Path:
+        """The newest signed head of the log, of a store that is a database: it knows whether that was put back."""
+        return self.path / "signed-head.note"
+
+    @property
     def last_backup(self) -> Path:
         """When and where the last backup was made."""
         return self.path / "last-backup.json"
@@ -138,6 +143,7 @@ OWN_FILES: Final = frozenset(
         "node.sock",
         "people.sqlite",
         "restored.json",
+        "signed-head.note",
         "store.url",
         "writer.lock",
     }

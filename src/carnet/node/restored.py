@@ -2,7 +2,8 @@
 log, from outside.
 
 A copy cannot know that it is old (format, "Erasing, restoring, versions"). If it wrote on an old end, its log would
-have two faces. It refuses to guess: a mark in the home stands until the head is shown.
+have two faces. It refuses to guess: a mark in the home stands until the head is shown. A database may be put back
+without its node being asked; there the home itself is outside, and keeps the newest head.
 """
 
 from __future__ import annotations
@@ -88,6 +89,27 @@ def check_may_write(home: Home) -> None:
         " newest: it only reads until it is shown the newest signed head of its log",
         log_size=mark.log_size,
     )
+
+
+def find_what_is_lost(home: Home, connection: Connection) -> Refused | None:
+    """Of a store in a database, the refusal STALE_COPY or OTHER_HISTORY if it lacks what was signed from this home: an
+    older copy was put back, or a standby took over that had not received all. Raises Refused(NODE_DAMAGED) for a head
+    that cannot be read."""
+    if connection.is_file:
+        return None
+    try:
+        data = home.signed_head.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        check_head(connection, data)
+    except Refused as refused:
+        return refused
+    except Unverified as error:
+        name = home.signed_head.name
+        saying = f"{name} is no signed head of this log; the newest that anybody has may take its place"
+        raise Refused(Reason.NODE_DAMAGED, saying, table=name) from error
+    return None
 
 
 def check_is_not_behind(data: bytes, size: int) -> None:

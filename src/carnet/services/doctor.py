@@ -16,7 +16,7 @@ from carnet.node.glance import Glance, glance
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
 from carnet.node.logbook import read_node
-from carnet.node.restored import find_mark
+from carnet.node.restored import find_mark, find_what_is_lost
 from carnet.services import surroundings as around
 from carnet.services.findings import Found, cannot_check, find
 from carnet.services.founding import now_ms
@@ -107,6 +107,8 @@ def _check_head(home: Home, seen: Glance) -> Found:
     genesis = seen.state.genesis
     with open_store(home.address, is_read_only=True) as store:
         store.connection.begin_read()
+        if find_what_is_lost(home, store.connection) is not None:
+            return find("head.behind", "problem")
         return _judge_head(store.connection, log_key(genesis.origin, genesis.log_key))
 
 

@@ -208,6 +208,11 @@ WORDS: Final[dict[str, Words]] = {
         "nothing can be proved before the log has signed a head",
         "import something, or `carnet census`",
     ),
+    "head.behind": Words(
+        "the database lacks records that were signed from here",
+        _CONTRADICTED,
+        "put a newer copy of the database back: nothing is written to this one",
+    ),
     "head.unsigned": Words("the newest head is not signed by the log", _CONTRADICTED, _RESTORE),
     "head.cut": Words("the log is shorter than its newest head, of %(size)s records", _CONTRADICTED, _RESTORE),
     "head.other": Words("the log is not the one whose head was signed at %(size)s", _CONTRADICTED, _RESTORE),

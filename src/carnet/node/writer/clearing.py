@@ -80,7 +80,8 @@ class Clearing(Governing):
         gone = [apply_erasure(connection, self._ring, self._kinds, state.net, node, one) for one in erasures]
         # The latest census names the head of a chain that is gone; only a new one lets the others be proved. None is
         # taken in an older copy of the store: merely to open it must not write another future into the log.
-        if any(gone) and not any(is_of_older_copy(one, state.size) for one in erasures):
+        is_older = self._lost is not None or any(is_of_older_copy(one, state.size) for one in erasures)
+        if any(gone) and not is_older:
             census, sig = self._make_census()
             self._write_block(at, [TakeCensus(census, self._node.digest, sig)])
 

@@ -18,12 +18,13 @@ from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.ledger.commands import Command
 from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
-from carnet.node.home import Home
+from carnet.node.home import Home, write_private
 from carnet.node.keyring import KeyRing, RandomBytes, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_logbook, write_block, write_checkpoint
 from carnet.node.lookup import Kinds
 from carnet.node.placing import Head
+from carnet.node.restored import find_what_is_lost
 from carnet.node.selfcheck import check_store
 from carnet.node.turns import Turns
 from carnet.signing import Signer
@@ -68,6 +69,7 @@ class Transacting:
             self._node_id = self._book.state.genesis.founders[0].member
             self._kinds = Kinds(read_schemas(connection))
             check_store(connection, self._book, self._log.public)
+            self._lost = find_what_is_lost(home, connection)
             self._key_ids: dict[bytes, int] = dict(connection.execute("SELECT digest, id FROM author_key").fetchall())
             self._next_chain = _next(connection, "chain")
             self._next_submission = _next(connection, "submission")
@@ -75,6 +77,7 @@ class Transacting:
             self._store.close()
             raise
         self._is_note_due = not self._has_note()
+        self._kept_size = 0
         self._mutex = Turns()
         self._late: Exception | None = None
         self._failure: str | None = None
@@ -117,6 +120,17 @@ class Transacting:
         with self._mutex:
             if self._is_note_due:
                 self._transact(lambda at: None)
+            self._keep_head()
+
+    def _keep_head(self) -> None:
+        """Of a store elsewhere the home keeps the newest head too: whoever puts an older copy there is found out."""
+        size = self._book.state.size
+        if self._connection.is_file or self._lost is not None or self._kept_size == size:
+            return
+        (note,) = self._connection.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
+        with self._on_disk():
+            write_private(self._home.signed_head, note)
+        self._kept_size = size
 
     def close(self) -> None:
         """Keep the last checkpoint, and let the next writer in; idempotent."""

@@ -60,6 +60,10 @@ class Writer(Clearing):
         self._signers: dict[bytes, Signer] = {}
         self._grouping = Grouping(self.commit)
         try:
+            if self._lost is not None:
+                # What was erased goes from an older copy as well; nothing else is written to one.
+                self._finish_erasures()
+                raise self._lost
             self._finish_rotation()
             if not is_node_key_lost:
                 check_node_key(self._ring, self._book.state.members.get(self._node_id))
@@ -279,8 +283,9 @@ def open_writer(
     """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy;
     `is_node_key_lost` opens it only so that the node key be replaced (`replace_lost_node_key`).
 
-    Raises Refused NO_NODE, RESTORED_COPY (until the newest head was shown), WRITER_BUSY (with pid), WRONG_PASSPHRASE,
-    NODE_DAMAGED (it re-checks the end of the store first).
+    Raises Refused NO_NODE, RESTORED_COPY (until the newest head was shown), STALE_COPY and OTHER_HISTORY (a database
+    that lacks what was signed here), WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of
+    the store first).
     """
     home = Home(path)
     home.finish_founding()
