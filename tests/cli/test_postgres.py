@@ -251,3 +251,21 @@ def test_move__what_is_erased_later_is_still_in_the_old_store(tmp_path: Path, ur
     ran = run("erase", subject(1), "--yes", "--json", home=home)
     assert ran.json["searched"]["found_in"] == ["node.db.moved-1"]
     assert "remove the file" in ran.err
+    # No writer says that it is gone while it is there, and fsck contradicts whoever does.
+    run("census", home=home)
+    count = "SELECT count(*) FROM erasure WHERE cleared = 1"
+    with psycopg.connect(url) as connection:
+        assert connection.execute(count).fetchone() == (0,)
+    assert run("fsck", "--json", home=home).json["clean"] is True
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE erasure SET cleared = 1")
+    checked = carnet("fsck", home=home)
+    assert (checked.code, "node.db.moved-1 still keeps what was erased" in checked.out + checked.err) == (1, True)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE erasure SET cleared = 0")
+    for file in home.glob("node.db.moved-1*"):
+        file.unlink()
+    run("census", home=home)
+    with psycopg.connect(url) as connection:
+        assert connection.execute(count).fetchone() == (1,)
+    assert run("fsck", "--json", home=home).json["clean"] is True

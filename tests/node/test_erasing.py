@@ -369,6 +369,21 @@ def test_erase__reader_that_holds_the_log_is_told_and_the_next_writer_finishes(c
     assert find_in_files(checked.path, traces) == set()
 
 
+@ON_FILE
+def test_erase__is_not_said_to_be_gone_by_the_search_for_another(checked: TestNode) -> None:
+    """A reader held the first back; when the second is searched for, nobody knows any more what the first was."""
+    writer = checked.open()
+    chains = fill(checked, writer)
+    query = "SELECT cleared FROM erasure ORDER BY id"
+    with checked.read() as reader:
+        assert len(list(reader.read_entries(chains[1]))) == 4
+        assert not writer.erase(chains[1], None, "holder_request")[1].is_gone
+    assert writer.erase(chains[0], None, "holder_request")[1].is_gone
+    assert writer._connection.execute(query).fetchall() == [(0,), (1,)]
+    writer.finish_erasures()
+    assert writer._connection.execute(query).fetchall() == [(1,), (1,)]
+
+
 # ---- killed in the middle
 
 

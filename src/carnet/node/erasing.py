@@ -329,6 +329,13 @@ def clear_all_traces(connection: Connection, *, patience_s: float) -> bool:
     return _empty_log(connection, patience_s)
 
 
+def find_older_stores(home: Home) -> list[Path]:
+    """The files of the home that were its store before a move, or that a move has not finished: none of them is written
+    to any more, and each keeps what was erased later."""
+    found = [*home.path.glob(f"{home.store.name}.moved-*"), home.moving]
+    return sorted(file for file in found if file.is_file() and not file.name.endswith(("-wal", "-shm")))
+
+
 def list_files(home: Home) -> list[Path]:
     """The files of a home in which contents could be: the store, what SQLite keeps beside it, the journal."""
     # Notes about backups are replaced by whoever makes or tries one, and may go while they are looked at.

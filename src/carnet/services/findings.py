@@ -225,7 +225,7 @@ WORDS: Final[dict[str, Words]] = {
     "erasures.uncleared": Words(
         "erasures that are not gone from every file yet: %(count)s",
         "their bytes may still be on the disk",
-        f"end readers, then {_AGAIN}",
+        f"end readers, remove `node.db.moved-…` if there is one, then {_AGAIN}",
     ),
     "census.ok": Words("record %(record)s; passports changed since: %(changed)s"),
     "census.absent": Words("there is none yet", _UNPROVED, "`carnet census`; an import takes one at its end"),

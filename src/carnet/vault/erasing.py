@@ -150,9 +150,13 @@ def has_uncleared(connection: Connection) -> bool:
     return connection.execute("SELECT 1 FROM erasure WHERE cleared = 0 LIMIT 1").fetchone() is not None
 
 
-def mark_cleared(connection: Connection) -> None:
-    """Note that no file holds bytes of any erasure so far."""
-    connection.execute("UPDATE erasure SET cleared = 1 WHERE cleared = 0")
+def mark_cleared(connection: Connection, erasures: Iterable[SignedErasure] | None = None) -> None:
+    """Note that no file holds bytes of these erasures, or with None of any so far."""
+    if erasures is None:
+        connection.execute("UPDATE erasure SET cleared = 1 WHERE cleared = 0")
+        return
+    for one in erasures:
+        connection.execute("UPDATE erasure SET cleared = 1 WHERE cleared = 0 AND document = ?", (one.document,))
 
 
 def empty_log(connection: Connection) -> bool:

@@ -349,3 +349,31 @@ def test_desk__over_a_database_is_the_same(tmp_path: Path, postgres: Cluster) ->
         desk = get_status(Home(ground.node.path)).desk
         assert desk is not None
         assert (desk.approvals_waiting, desk.findings) == (0, 0)
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+def test_resume__lists_one_key_of_those_that_the_node_makes(ground: Ground, is_done: bool) -> None:
+    """Which key it was, nobody knows after a crash: the node made it."""
+    first, second = ground.operators
+    member = ground.enrol()
+    asked = ask(ground.office, ground.writer, first, AddKey(member))
+    away: Writer = Away(ground.writer, is_done=is_done)  # type: ignore[assignment]
+    assert grant(ground.office, away, second, asked.public_id).state == "granted"
+    ground.wait(requests.UNDER_WAY_MS)
+    assert resume(ground.office, ground.writer) == 1
+    (found,) = list_approvals(ground.office, first)
+    assert (found.state, found.outcome) == ("done", None)
+    made, listed = ground.writer.state.members.get(member).keys
+    assert made != listed
+    (noted,) = [event for event in ground.list_events() if event.action is Action.SIGNING_KEY_LISTED]
+    assert noted.about == f"key_{listed.digest[:16].hex()}"
+
+
+def test_grant__refused_approval_outdated__of_a_key_where_another_came_since(ground: Ground) -> None:
+    first, second = ground.operators
+    member = ground.enrol()
+    asked = ask(ground.office, ground.writer, first, AddKey(member))
+    ground.writer.add_key(member)
+    found = grant(ground.office, ground.writer, second, asked.public_id)
+    assert (found.state, found.outcome) == ("failed", "approval_outdated")
+    assert len(ground.writer.state.members.get(member).keys) == 2

@@ -234,7 +234,7 @@ def _apply(home: Home, connection: Connection, ring: KeyRing, erasures: Sequence
     found = clear_traces(connection, home, traces)
     if found.is_gone:
         connection.begin_write()
-        mark_cleared(connection)
+        mark_cleared(connection, missing)
         connection.commit()
     return len(missing), found.is_gone
 

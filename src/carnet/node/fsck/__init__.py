@@ -13,7 +13,7 @@ from carnet.errors import CarnetError, Refused
 from carnet.node.fsck.census import check_census
 from carnet.node.fsck.chains import Context
 from carnet.node.fsck.crew import Crew, check_chains, choose_worker_count
-from carnet.node.fsck.erased import check_erasures, check_journal
+from carnet.node.fsck.erased import check_cleared, check_erasures, check_journal
 from carnet.node.fsck.findings import Finding, Findings, Progress
 from carnet.node.fsck.log import check_log
 from carnet.node.fsck.placed import check_orphans, check_seals, check_submissions
@@ -63,6 +63,8 @@ def check_home(
             check_census(connection, history, erasures, found)
             connection.commit()
             check_journal(connection, home, found)
+            if copy is None:
+                check_cleared(connection, home, found)
         except (*Error, CarnetError, LookupError, ValueError, TypeError, AttributeError) as error:
             # What comes later rests on what comes before. A store so broken that a check cannot go on is reported as
             # that, beside all that was found until then.

@@ -10,15 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from carnet.encoding import unb64
+from carnet.encoding import decode, unb64
 from carnet.errors import CarnetError, Unverified
 from carnet.ledger.rules.members import Member
-from carnet.node.erasing import ErasureJournal, find_missing, find_unwritten, parse_erasure
+from carnet.node.erasing import ErasureJournal, find_missing, find_older_stores, find_unwritten, parse_erasure
 from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.replay import History
 from carnet.node.home import Home
 from carnet.vault.erasing import SignedErasure, read_erasures
-from carnet.vault.store import Connection
+from carnet.vault.store import Connection, Error, open_store
 
 WAIT_FOR_WRITER_S = 2.0
 
@@ -71,6 +71,35 @@ def check_journal(connection: Connection, home: Home, found: Findings) -> None:
     written = ErasureJournal(home.erasures).read()
     for signed in find_unwritten(connection, written):
         found.add(name, None, None, f"an erasure of the store is missing ({len(signed.document)} bytes)")
+
+
+def check_cleared(connection: Connection, home: Home, found: Findings) -> None:
+    """An erasure that is said to be gone from every file is in no older store of the home either. To be asked outside a
+    transaction; what the store itself keeps is compared elsewhere, row by row."""
+    query = "SELECT id, chain16, document FROM erasure WHERE cleared = 1"
+    cleared = [
+        (number, bytes(chain16), decode(bytes(document), max_bytes=len(document)))
+        for number, chain16, document in connection.execute(query).fetchall()
+    ]
+    for file in find_older_stores(home) if cleared else ():
+        try:
+            with open_store(file, is_read_only=True) as older:
+                for number, chain16, document in cleared:
+                    if _keeps(older.connection, chain16, document):
+                        found.add("erasure", number, "cleared", f"{file.name} still keeps what was erased: remove it")
+        except (CarnetError, *Error):
+            # A copy that was not finished, or of another schema: nothing can be said of it.
+            continue
+
+
+def _keeps(older: Connection, chain16: bytes, document: Any) -> bool:
+    row = older.execute("SELECT id FROM chain WHERE chain16 = ?", (chain16,)).fetchone()
+    if row is None or document["entries"] is None:
+        return row is not None
+    query = "SELECT 1 FROM entry WHERE chain = ? AND seq = ? AND sid = ? AND content IS NOT NULL"
+    return any(
+        older.execute(query, (row[0], entry["seq"], unb64(entry["sid"]))).fetchone() for entry in document["entries"]
+    )
 
 
 def _read_document(

@@ -17,6 +17,7 @@ from carnet.node.erasing import (
     clear_all_traces,
     clear_traces,
     find_missing,
+    find_older_stores,
     find_unwritten,
     is_of_older_copy,
     plan_erasure,
@@ -70,7 +71,8 @@ class Clearing(Governing):
         with self._on_disk():
             found = clear_traces(self._connection, self._home, traces)
         if found.is_gone:
-            self._transact(lambda at: mark_cleared(self._connection))
+            # Those alone: of an earlier one that a reader held back, nothing was looked for now.
+            self._transact(lambda at: mark_cleared(self._connection, erasures))
         return found
 
     def _erase(self, erasures: Sequence[SignedErasure], at: int) -> None:
@@ -94,7 +96,11 @@ class Clearing(Governing):
                 self._journal.append(unwritten)
             missing = find_missing(self._connection, journal)
             is_cleared = (
-                not missing and has_uncleared(self._connection) and clear_all_traces(self._connection, patience_s=0.5)
+                not missing
+                and has_uncleared(self._connection)
+                # A copy of the store that stands beside it has what was erased: first somebody removes it.
+                and not find_older_stores(self._home)
+                and clear_all_traces(self._connection, patience_s=0.5)
             )
         if missing:
             self._carry_out(missing)

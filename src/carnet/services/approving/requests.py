@@ -28,6 +28,7 @@ from carnet.services.approving.wishes import (
     Kept,
     Wish,
     check_possible,
+    find_listed,
     find_member_id,
     has_happened,
     keep,
@@ -142,8 +143,8 @@ def resume(office: Office, writer: Writing) -> int:
     for one in waiting:
         decided_by = Principal(Standing.OPERATOR, account=one.decided_by)
         act = one.kept.act
-        if not isinstance(act, InviteOperator) and has_happened(writer.state, act):
-            note_done(office, decided_by, act)
+        if not isinstance(act, InviteOperator) and has_happened(writer.state, one.kept):
+            note_done(office, decided_by, act, find_listed(writer.state, act))
             _end(office, decided_by, one, "done", None)
             ended += 1
         else:

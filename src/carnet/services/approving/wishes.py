@@ -30,10 +30,12 @@ Wish: TypeAlias = LedgerAct | InviteOperator
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A wish as it is stored. `before`: what the member might write when it was asked, for a wish that replaces it."""
+    """A wish as it is stored. `before`: what the member might write when it was asked, for a wish that replaces it;
+    `key_count`: how many keys it had, for a wish by which the node makes one more."""
 
     act: Wish
     before: tuple[Accreditation, ...] | None = None
+    key_count: int | None = None
 
 
 NAMES: Final[dict[type, str]] = {
@@ -51,7 +53,8 @@ NAMES: Final[dict[type, str]] = {
 def keep(state: State, wish: Wish) -> str:
     """The document of a wish."""
     before = state.members.get(wish.member).accreditations if isinstance(wish, AccreditMember) else None
-    return msgspec.json.encode(Kept(wish, before)).decode()
+    count = len(state.members.get(wish.member).keys) if isinstance(wish, AddKey) and wish.key is None else None
+    return msgspec.json.encode(Kept(wish, before, count)).decode()
 
 
 def read(document: str) -> Kept:
@@ -76,6 +79,8 @@ def check_possible(state: State, kept: Kept) -> None:
     if isinstance(wish, AccreditMember) and kept.before != state.members.get(wish.member).accreditations:
         saying = "what this member may write has changed since this was asked: ask again"
         raise Refused(Reason.APPROVAL_OUTDATED, saying)
+    if isinstance(wish, AddKey) and _has_other_keys(state, wish, kept.key_count):
+        raise Refused(Reason.APPROVAL_OUTDATED, "this member's keys have changed since this was asked: ask again")
     home = state.genesis.founders[0].member
     if isinstance(wish, RotateKey):
         check_may_rotate(state, home, wish.member, wish.key, wish.disputed_since)
@@ -91,8 +96,16 @@ def check_possible(state: State, kept: Kept) -> None:
             raise result
 
 
-def has_happened(state: State, wish: LedgerAct) -> bool:
+def _has_other_keys(state: State, wish: AddKey, key_count: int | None) -> bool:
+    # Documents of older programs have no count.
+    return key_count is not None and len(state.members.get(wish.member).keys) != key_count
+
+
+def has_happened(state: State, kept: Kept) -> bool:
     """Whether the ledger is already as the wish would have it: asked where nobody knows whether it was carried out."""
+    wish = kept.act
+    if isinstance(wish, InviteOperator):
+        return False
     index = state.members.find_index(wish.member)
     if isinstance(wish, EnrolMember) or index is None:
         return index is not None
@@ -100,6 +113,9 @@ def has_happened(state: State, wish: LedgerAct) -> bool:
     match wish:
         case AccreditMember(accreditations=wanted):
             return member.accreditations == wanted
+        case AddKey(key=None):
+            # Which key is not known, since the node made it: one more than there were.
+            return _has_other_keys(state, wish, kept.key_count)
         case AddKey(key=key):
             return key is not None and member.find_key(key.digest) is not None
         case RevokeKey(key=digest) | RotateKey(key=digest):
@@ -107,6 +123,14 @@ def has_happened(state: State, wish: LedgerAct) -> bool:
             return key is not None and key.revoked is not None
         case RetireMember():
             return member.retired is not None
+
+
+def find_listed(state: State, wish: LedgerAct) -> bytes | None:
+    """The digest of the key that a wish has listed, of one that has happened; None for a wish that lists none."""
+    if not isinstance(wish, AddKey):
+        return None
+    # The node made it: the newest of the member's keys.
+    return (wish.key or state.members.get(wish.member).keys[-1]).digest
 
 
 def _find_command(state: State, wish: LedgerAct) -> commands.Command | None:
