@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.run import carnet, make_inspection, make_line
+from tests.cli.run import carnet, make_env, make_inspection, make_line
 
 KEYS = "keys.json"
 
@@ -54,8 +54,47 @@ def test_import__never_writes_into_the_file_that_it_reads(home: Path, option: st
     rows = home.parent / "rows.jsonl"
     before = write_rows(rows)
     refused = carnet("import", "histovec", rows, option, rows, home=home)
+    assert (refused.code, "name the same file" in refused.err) == (2, True), refused.err
+    assert rows.read_bytes() == before
+    # By another name of the file, too.
+    os.link(rows, home.parent / "again.jsonl")
+    refused = carnet("import", "histovec", rows, option, home.parent / "again.jsonl", home=home)
     assert (refused.code, "file_exists" in refused.err) == (1, True), refused.err
     assert rows.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("import", "histovec", "rows.jsonl", "--faulty", "x", "--faults", "x"),
+        ("import", "histovec", "rows.jsonl", "--receipts", "x", "--faults", "./x"),
+        ("import", "histovec", "rows.jsonl", "--receipts", "secret", "--passphrase-file", "secret"),
+        ("import", "guess", "rows.jsonl", "-o", "rows.jsonl"),
+        ("backup", "-o", "secret", "--passphrase-file", "secret", "--force"),
+        ("backup", "-o", "link", "--passphrase-file", "secret", "--force"),
+        ("audit", "export", "-o", "secret", "--key-file", "secret", "--force"),
+        ("claim", "invite", "rows.jsonl", "--member", "Example Data", "-o", "rows.jsonl"),
+    ],
+)
+def test_verb__refuses_one_file_for_two_ends(home: Path, options: tuple[str, ...]) -> None:
+    place = home.parent
+    write_rows(place / "rows.jsonl")
+    (place / "secret").write_text("a long passphrase\n")
+    (place / "secret").chmod(0o600)
+    (place / "link").symlink_to("secret")
+    refused = carnet(*options, home=home, cwd=place)
+    assert (refused.code, "name the same file" in " ".join(refused.err.split())) == (2, True), refused.err
+    assert (place / "secret").read_text() == "a long passphrase\n"
+    assert not (place / "x").exists()
+
+
+def test_backup__refuses_the_file_that_the_environment_names_as_its_passphrase(home: Path) -> None:
+    secret = home.parent / "secret"
+    secret.write_text("a long passphrase\n")
+    env = make_env(home, CARNET_BACKUP_PASSPHRASE_FILE=str(secret))
+    refused = carnet("backup", "-o", secret, "--force", env=env)
+    assert (refused.code, "CARNET_BACKUP_PASSPHRASE_FILE and -o" in refused.err.replace("--output", "-o")) == (2, True)
+    assert secret.read_text() == "a long passphrase\n"
 
 
 def test_checkpoint__replaces_a_head_and_nothing_else(home: Path) -> None:
@@ -75,7 +114,7 @@ def test_claim_invite__keeps_the_list_and_the_codes_of_another_day(home: Path) -
     asked = ("claim", "invite", listed, "--member", "Example Data")
     for more in ((), ("--force",)):
         refused = carnet(*asked, "-o", listed, *more, home=home)
-        assert (refused.code, "file_exists" in refused.err) == (1, True), refused.err
+        assert (refused.code, "name the same file" in refused.err) == (2, True), refused.err
     assert listed.read_bytes() == kept
     nobody = carnet("claim", "invite", listed, "--member", "Nobody", "-o", codes, home=home)
     assert (nobody.code, codes.exists()) == (1, False)

@@ -36,14 +36,12 @@ backup_passphrase = click.option(
         ("For that key: this machine cannot open it", "carnet backup -o /media/node.backup --to carnet-backup:…"),
     )
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where to; on another disk."
-)
+@click.option("-o", "--output", type=OutsidePath(dir_okay=False), metavar="FILE", help="Where to; on another disk.")
 @backup_passphrase
 @click.option("--to", "recipient", metavar="RECIPIENT", help="Seal it for this backup key instead.")
 @click.option(
     "--new-key",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutsidePath(dir_okay=False),
     metavar="FILE",
     help="Make a backup key, keep its secret in FILE, print its recipient, and do nothing else.",
 )

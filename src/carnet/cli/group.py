@@ -18,6 +18,15 @@ import click
 _AGE = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
+_WRITTEN = frozenset({"output", "faulty", "faults", "receipts", "new_key"})
+"""The parameters that name a file to be written."""
+
+_CONTINUED = "since"
+"""An older proof, which the new one may replace: it is read before."""
+
+_SECRETS = ("CARNET_PASSPHRASE_FILE", "CARNET_KEY_FILE", "CARNET_BACKUP_PASSPHRASE_FILE", "CARNET_API_KEY_FILE")
+"""The variables that name a file to be read."""
+
 Examples = Sequence[tuple[str, str]]
 """What one wants, and the line to type."""
 
@@ -79,6 +88,11 @@ class Teaching(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = examples
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, unless one file is named for two ends."""
+        _check_paths(self, ctx)
+        return super().invoke(ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples where click would write an epilog."""
         if self.examples:
@@ -87,6 +101,27 @@ class Teaching(click.Command):
                     # Not written as text: an example that is broken over two lines cannot be copied.
                     formatter.write(("\n" if at else "") + f"  # {purpose}\n  {line}\n")
         super().format_epilog(ctx, formatter)
+
+
+def _check_paths(command: click.Command, ctx: click.Context) -> None:
+    """Refuse a file that would be written twice, or be written over what is read: rows, a passphrase, a key."""
+    named: dict[str, tuple[str, bool]] = {}
+    for name in _SECRETS:
+        if os.environ.get(name):
+            named[os.path.realpath(os.environ[name])] = (name, False)
+    for parameter in command.params:
+        if not isinstance(parameter.type, click.Path) or parameter.name in (None, _CONTINUED):
+            continue
+        given = ctx.params.get(parameter.name or "")
+        said = parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
+        for one in given if isinstance(given, tuple | list) else (given,):
+            if one is None or str(one) == "-" or (os.path.exists(one) and not os.path.isfile(one)):
+                continue
+            path, is_written = os.path.realpath(one), parameter.name in _WRITTEN
+            other, was_written = named.get(path, ("", False))
+            if other and (is_written or was_written):
+                raise click.UsageError(f"{other} and {said} name the same file, {one}: choose another for one", ctx)
+            named[path] = (said, is_written)
 
 
 class TeachingGroup(Teaching, click.Group):
@@ -152,8 +187,8 @@ class Age(click.ParamType[int]):
 class OutsidePath(click.Path):
     """A file to write, or a secret to read, that is none of a node's own: what replaces keys.json ends the node."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; a wrong usage for a file of a node."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.group import as_json, verb
+from carnet.cli.group import OutsidePath, as_json, verb
 from carnet.cli.session import now_ms
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ CELL_MAX_CHARACTERS = 40
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="MAPPING", help="Write the mapping here, to be edited."
-)
+@click.option("-o", "--output", type=OutsidePath(), metavar="MAPPING", help="Write the mapping here, to be edited.")
 @click.option("--force", is_flag=True, help="Write over a mapping that exists.")
 @as_json
 def guess(file: Path, output: Path | None, force: bool, is_json: bool) -> int:
