@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import duckdb
 import openpyxl
 import pytest
 
+from carnet.formats.guess import Guess
 from carnet.formats.rows import Row
 from carnet.node.home import Home
 from carnet.services.guessing import guess_file
@@ -162,6 +165,24 @@ def test_guess__a_parquet_column_of_midnights_holds_days(tmp_path: Path, type_: 
     assert found.mapping.occurred.form == ("yyyy-mm-dd" if type_ == "DATE" else "yyyy-mm-dd 00:00:00")
     moments = [item.fields["occurred"] for item in found.rows if isinstance(item, Row)]
     assert moments == [{"at": day, "precision": "day", "zone": None} for day in ("2020-02-29", "2020-03-01")]
+
+
+def test_import__a_pipe_is_read_once_and_from_its_beginning(tmp_path: Path) -> None:
+    """Four bytes of a pipe were read to see whether it was a table, and were lost: `carnet import file <(gunzip …)`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = f"VIN,Date,Compteur,Atelier\n{VINS[0]},2020-02-29,12345,Nord\n".encode()
+    mapping = MAPPING | {"reader": {"type": "delimited"}}
+    for read in (lambda: run(tmp_path, pipe, mapping, "--validate-only").json, lambda: guess_file(pipe, NOW)):
+        feeding = Thread(target=pipe.write_bytes, args=(text,), daemon=True)
+        feeding.start()
+        found = read()
+        feeding.join(10)
+        if isinstance(found, Guess):
+            assert found.mapping is not None
+            assert len(found.rows) == 1
+        else:
+            assert (found["rows_read"], found["faulty"]) == (1, 0)
 
 
 def test_import__real_parquet_file(tmp_path: Path) -> None:

@@ -425,6 +425,24 @@ def test_read__mended_rows_of_a_file_with_titles_are_read_by_the_same_mapping(en
     assert row.fields["odometer_km"] == 5
 
 
+@pytest.mark.parametrize("text", [b"", b"\n\n", b";;\n", "\ufeff".encode()])
+def test_read__an_empty_file_is_no_file_without_rows(text: bytes) -> None:
+    [fault] = list(read_mapped([text], make_service({"type": "delimited", "separator": ";"}), NOW))
+    assert isinstance(fault, Fault)
+    assert (fault.rule, "the file is empty" in fault.message) == (Reason.MISSING_FIELD, True)
+    assert list(read_mapped([b"VIN;Km;Atelier\n"], make_service({"type": "delimited", "separator": ";"}), NOW)) == []
+
+
+def test_read__a_row_of_another_encoding_is_a_fault_and_no_garbled_word() -> None:
+    row = f"{VINS[0]},5,Établissement\n"
+    for own, other in (("cp1252", "utf-8"), ("utf-8", "cp1252")):
+        text = b"VIN,Km,Atelier\n" + row.encode(own) + row.replace("5", "6").encode(other)
+        mapping = make_service({"type": "delimited", "encoding": own})
+        rows, faults = split(read_mapped([text], mapping, NOW))
+        assert [one.fields["establishment"] for one in rows] == ["Établissement"]
+        assert [(fault.row, fault.rule) for fault in faults] == [(2, Reason.TEXT_NOT_ALLOWED)]
+
+
 def make_service(reader: object = None, **changes: object) -> Mapping:
     """Services with a reading and a text, of a table unless another reader is named."""
     return read_mapping(
@@ -481,6 +499,10 @@ def test_read__a_number_that_is_none_is_a_fault(column: str, value: object) -> N
     row = {"VIN": VINS[0], "Km": 5, "Atelier": "Nord", column: value}
     _, faults = split(read_objects([row], make_service(), NOW))
     assert [fault.column for fault in faults] == [column]
+    odometer = {"column": "Km", "unit": "km", "empty": [str(value)]}
+    fields = [{"read": "text", "field": "establishment", "column": "Atelier", "empty": [str(value)]}]
+    _, faults = split(read_objects([row], make_service(odometer=odometer, fields=fields), NOW))
+    assert len(faults) == (value == 1e300)
 
 
 def test_columns__a_file_of_old_vehicles_says_so() -> None:

@@ -127,6 +127,10 @@ def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: s
     except UnicodeDecodeError as error:
         saying = f"not {encoding.upper()}: byte {error.start + 1} of the row cannot be read"
         return Cells(line.number, raw, [], Refused(Reason.TEXT_NOT_ALLOWED, saying))
+    if encoding == "cp1252" and _is_utf8(raw):
+        # Two files that were put together: each é would be sealed as Ã©.
+        saying = "this row is UTF-8, and the file is read as Windows-1252: save all of it in one encoding"
+        return Cells(line.number, raw, [], Refused(Reason.TEXT_NOT_ALLOWED, saying))
     if quote not in text:
         return Cells(line.number, raw, text.split(separator))
     try:
@@ -135,6 +139,17 @@ def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: s
     except csv.Error as error:
         return Cells(line.number, raw, [], Refused(Reason.WRONG_TYPE, f"the quotes of this row do not match: {error}"))
     return Cells(line.number, raw, rows[0] if rows else [])
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Whether bytes hold accents in UTF-8: hardly a text in another encoding is by chance."""
+    if raw.isascii():
+        return False
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -54,8 +54,15 @@ Mends: TypeAlias = Object[int, Object[str, str]]
 
 UNMENDED: Mends = {}
 
-_FAILED = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!"})
-"""What a spreadsheet shows, and exports, where a formula failed."""
+_FAILED = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!"}) | {
+    "nan",
+    "inf",
+    "-inf",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+}
+"""What a spreadsheet shows, and a program writes, where a computation failed."""
 
 _IF_OLD = "If the file is of old vehicles, whose numbers are shorter, say so in the mapping: subject.legacy"
 
@@ -165,6 +172,10 @@ def _read_delimited(
             few = len(row.cells) < width
             saying = f"the row has {len(row.cells)} cells, and the file {width} columns"
             yield make_fault(place, Refused(Reason.MISSING_FIELD if few else Reason.UNKNOWN_FIELD, saying), row.raw)
+    if plan is None and number == 0 and reader.header:
+        # An export that failed must not pass for one without rows.
+        saying = f"the file is empty: no line of it names the columns {', '.join(map(show, mapping.columns()[:40]))}"
+        yield make_fault(Place(1, 1), Refused(Reason.MISSING_FIELD, saying), b"")
 
 
 def _find_header_fault(names: list[str], mapping: Mapping) -> Refused | None:
@@ -220,8 +231,8 @@ def _as_cell(value: object, name: str) -> Cell:
 
 
 def write_cell(value: object) -> Cell:
-    """A typed value as the text that a file would hold; None for a list, an object, a number that is none (NaN), or
-    anything else that is no one value."""
+    """A typed value as the text that a file would hold; None for a list, an object, or anything else that is no one
+    value."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -229,7 +240,8 @@ def write_cell(value: object) -> Cell:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, (float, Decimal)) and not isfinite(value):
-        return None
+        # A mapping may list it as empty: some programs have no other way to leave a number out.
+        return str(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, Decimal):
@@ -495,7 +507,7 @@ def _compile_reading(reading: Reading, at: Object[str, int]) -> Get:
 
 def _check_not_failed(cell: str) -> str:
     if cell in _FAILED:
-        raise Refused(Reason.NOT_IN_LIST, f"{cell} is what a spreadsheet shows where a formula failed, and no value")
+        raise Refused(Reason.NOT_IN_LIST, f"{cell} is what a program writes where it has no value")
     return cell
 
 

@@ -7,6 +7,7 @@ file but this one. It refuses to read them from a pipe: both begin at their end.
 from __future__ import annotations
 
 import gzip
+import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC
@@ -36,9 +37,10 @@ _ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
 def find_table(path: Path | None) -> Kind | None:
-    """Whether a file is such a table, packed with gzip or not, by its first bytes; standard input (None) is none.
-    Raises OSError."""
-    if path is None:
+    """Whether a file is such a table, packed with gzip or not, by its first bytes; standard input (None) is none, nor
+    is a pipe. Raises OSError."""
+    # What is read of a pipe to look at it is gone for whoever opens it next, who would wait for more for ever.
+    if path is None or stat.S_ISFIFO(path.stat().st_mode):
         return None
     with path.open("rb") as file:
         head = file.read(4)
