@@ -249,6 +249,19 @@ def test_receipts__are_signed_and_name_where_each_row_stands(tmp_path: Path) -> 
     assert len(receipts.read_bytes().splitlines()) == GOOD_ROWS
 
 
+def test_receipts__a_torn_last_line_spoils_no_other(tmp_path: Path) -> None:
+    receipts = tmp_path / "receipts.ndjson"
+    assert import_bytes(tmp_path, GOOD[0], "--receipts", str(receipts)).code == 0
+    torn = receipts.read_bytes()[:-40]
+    receipts.write_bytes(torn)
+    assert import_bytes(tmp_path, b"".join(GOOD), "--receipts", str(receipts)).code == 0
+    whole = receipts.read_bytes()
+    assert whole.startswith(torn + b"\n")
+    added = [json.loads(line) for line in whole[len(torn) + 1 :].splitlines()]
+    first_rows = len(torn.splitlines())
+    assert [line["row"] for line in added] == list(range(first_rows + 1, GOOD_ROWS + 1))
+
+
 def test_import__refused_writer_busy_names_the_process(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     assert carnet("init", home=home.path).code == 0

@@ -5,6 +5,7 @@ It refuses to ask anything, and to end with success when a row was left out.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -122,8 +123,21 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
     # The faults of this run replace those of the last; receipts are for ever, so they are added to.
     faulty = FaultyRows(None if faults is None else create(faults), rows)
     stack.callback(faulty.finish)
-    receipts = None if order.receipts is None else stack.enter_context(order.receipts.open("ab"))
+    receipts = None if order.receipts is None else stack.enter_context(_open_receipts(order.receipts))
     return Sinks(faulty, receipts)
+
+
+def _open_receipts(path: Path) -> IO[bytes]:
+    """The file of receipts, open at its end, on a line of its own: a power cut may have left the last one torn."""
+    is_torn = False
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as written:
+            written.seek(-1, os.SEEK_END)
+            is_torn = written.read(1) != b"\n"
+    file = path.open("ab")
+    if is_torn:
+        file.write(b"\n")
+    return file
 
 
 def _remove_if_empty(path: Path) -> None:

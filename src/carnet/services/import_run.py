@@ -370,4 +370,5 @@ def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: S
             made = describe_receipt(receipt) if sinks.is_signed_later else make_receipt(writer, receipt)
             line = {**made, "row": row.row}
             sinks.receipts.write(encode_trusted(line) + b"\n")
-    sinks.receipts.flush()
+            # Whole lines alone: what a buffer holds of the next one would be torn where the import is killed.
+            sinks.receipts.flush()
