@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,6 +172,26 @@ def test_page__seals_no_more_than_was_shown(town: WebTown) -> None:
     assert town.call("garage", "GET", f"/v1/files/{job}").json()["state"] == "waiting"
     assert show(f"{page}/certify", {"seen": find_seen(refused.text)}).status_code in (200, 303)
     assert town.call("garage", "GET", f"/v1/files/{job}").json()["state"] == "queued"
+
+
+def test_page__leaves_what_a_colleague_has_mended(town: WebTown) -> None:
+    """Two clerks have the same page before them; each mends a cell, and each form holds the other one as it was."""
+    job = send(town, DAY)
+    page = f"/console/files/{job}"
+    shown = town.call("garage's clerk", "GET", page, headers={"Accept": "text/html"}).text
+    fields = {
+        html.unescape(name): html.unescape(value)
+        for name, value in re.findall(r'name="((?:was\.)?c\d+\.\d+)" value="([^"]*)"', shown)
+    }
+    assert fields["c28.2"] == fields["was.c28.2"] == "7O 112"
+    for cell, value in (("c28.2", "70112"), ("c29.1", "29/11/2023")):
+        answer = town.call(
+            "garage's clerk", "POST", f"{page}/mend", data=fields | {cell: value}, follow_redirects=False
+        )
+        assert answer.status_code == 303, answer.text
+        run(town, job)
+    left = town.call("garage", "GET", f"/v1/files/{job}/faults").json()["data"]
+    assert [one["row"] for one in left] == [30]
 
 
 @pytest.mark.parametrize(

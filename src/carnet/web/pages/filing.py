@@ -200,7 +200,8 @@ def get_console_errors(job: FromPath[str], request: AnyRequest, desk: TheDesk, p
 
 
 def _read_mends(files: Files, job: Job, data: dict[str, Any]) -> dict[int, dict[str, str]]:
-    """What a form says differently from what stands there: a cell of its own, or what was proposed for it."""
+    """What a form says differently from what it showed: a cell of its own, or what was proposed for it. A cell that was
+    left as it was shown says nothing, whatever a colleague has made of it since."""
     reading = find_reading(files, job)
     names = [] if reading is None else [column.name for column in reading.columns]
     current = find_current(files, job)
@@ -210,11 +211,17 @@ def _read_mends(files: Files, job: Job, data: dict[str, Any]) -> dict[int, dict[
         if where is None or int(where[2]) >= len(names) or int(where[1]) not in current:
             continue
         row, column = int(where[1]), names[int(where[2])]
-        if str(value).strip() != current[row].get(column, ""):
+        shown = str(data.get(f"was.{key}", current[row].get(column, "")))
+        if _flatten(str(value)) != _flatten(shown):
             mends.setdefault(row, {})[column] = str(value).strip()
     for row, column, proposal in _list_accepted(files, job, names, str(data.get("fix", ""))):
         mends.setdefault(row, {})[column] = proposal
     return mends
+
+
+def _flatten(cell: str) -> str:
+    """A cell as a line to write in gives it back: a browser takes breaks of line out of it."""
+    return re.sub(r"[\r\n]", "", cell).strip()
 
 
 def _list_accepted(files: Files, job: Job, names: list[str], fix: str) -> Iterator[tuple[int, str, str]]:
