@@ -149,6 +149,11 @@ def test_pages__of_the_operator_tell_findings_in_french(shop: Workshop) -> None:
         assert english not in re.sub(r"/\S+|<[^>]*>", "", checks)
 
 
+def test_pages__of_the_operator_have_a_name_for_every_check() -> None:
+    named = set(re.findall(r'name == "(\w+)"', (WEB / "templates" / "operator.html").read_text(encoding="utf-8")))
+    assert {code.partition(".")[0] for code in WORDS} - {"any"} <= named
+
+
 def test_pages__of_a_file_that_cannot_be_read_say_why_in_french(shop: Workshop) -> None:
     page = drop(shop, "releve.xls", b"\xd0\xcf\x11\xe0" + b"\0" * 600)
     assert "C’est un fichier d’un ancien Excel (XLS)\u00a0: enregistrez-le en XLSX ou en CSV." in page

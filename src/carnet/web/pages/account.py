@@ -134,7 +134,7 @@ def give_vehicle_up(passport: FromPath[str], desk: TheDesk, principal: ThePrinci
     if chain is None:
         raise Refused(Reason.NOT_FOUND, "there is nothing at this address, or nothing that you may see")
     give_up(get_office(desk), principal, chain)
-    return go("/vehicles")
+    return go("/vehicles?given-up")
 
 
 def _show(request: AnyRequest, desk: Desk, principal: Principal, refused: Refused | None = None) -> Response[str]:

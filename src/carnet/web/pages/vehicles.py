@@ -49,11 +49,11 @@ def show_vehicles(request: AnyRequest, desk: Desk, principal: Principal) -> Resp
         shown = held[part.begin : part.end]
         vehicles = [vehicle for chain in shown if (vehicle := _find(desk, reader, principal, chain)) is not None]
     _ = load_translations(find_reader_language(request, desk)).gettext
-    done = (
-        _("The claim is with the operator: whoever holds the passport now was told.")
-        if "contested" in request.query_params
-        else None
-    )
+    said = {
+        "contested": _("The claim is with the operator: whoever holds the passport now was told."),
+        "given-up": _("This passport is in your name no more. What was certified stays in it."),
+    }
+    done = next((said[name] for name in said if name in request.query_params), None)
     facts: dict[str, Any] = {"vehicles": vehicles, "claimed": claimed, "done": done, "part": part}
     return show(request, desk, principal, "vehicles.html", **facts)
 
