@@ -19,7 +19,10 @@ from carnet.node.acts import AddKey, RetireMember, RevokeKey
 from carnet.proof.verify import verify_bundle
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.clients import add_client, issue_key
-from carnet.services.accounts.sessions import find_principal
+from carnet.services.accounts.office import Visit
+from carnet.services.accounts.recovery import renew_codes
+from carnet.services.accounts.registry import get_account_by_id
+from carnet.services.accounts.sessions import begin_session, end_other_sessions, find_principal
 from carnet.services.appending import NewEntry, append
 from carnet.services.approving.requests import ask, list_approvals
 from carnet.services.approving.wishes import InviteOperator
@@ -492,6 +495,25 @@ def test_ask__refused_to_an_admin_for_anything_but_its_own_keys(shop: Workshop) 
     with pytest.raises(Refused) as refused:
         ask(office, door, clerk, RevokeKey(garage.id, garage.keys[0].digest))
     assert refused.value.reason is Reason.NOT_PERMITTED
+
+
+def test_trail__has_what_staff_did_with_their_own_accounts(shop: Workshop) -> None:
+    """It left out new recovery codes and sessions that were ended elsewhere, which is what an auditor looks for."""
+    shop.be("auditor")
+    office = shop.lodge.office
+    auditor = find_principal(office, shop.sessions["auditor"])
+    assert auditor is not None
+    renew_codes(office, auditor)
+    account = get_account_by_id(office, auditor.account or "")
+    with office.people.write() as connection:
+        begin_session(connection, office, account, Visit("192.0.2.9"), "passkey")
+    end_other_sessions(office, auditor, shop.sessions["auditor"])
+    page = shop.get("/organisation/audit")
+    trail = page.partition("<tbody>")[2]
+    assert "New recovery codes" in trail
+    assert "Signed out elsewhere" in trail
+    shop.be("dealer")
+    assert "New recovery codes" not in shop.get("/organisation/audit").partition("<tbody>")[2]
 
 
 def test_trail__is_the_members_own_searched_and_taken_away(shop: Workshop) -> None:

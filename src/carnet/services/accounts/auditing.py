@@ -120,8 +120,11 @@ def record(
     member: MemberId | None = None,
     why: str = "",
 ) -> None:
-    """Write an entry, within the transaction of what it tells: there is no act without it. Raises InvariantBroken for
-    a name or a ground of another shape."""
+    """Write an entry, within the transaction of what it tells: there is no act without it. What an account of a
+    member's staff did is the member's matter, if nothing else is said. Raises InvariantBroken for a name or a ground of
+    another shape."""
+    if member is None and who.startswith("acc_"):
+        member = _find_member(connection, who)
     named = "" if member is None else name_id("mem", member)
     if not all(map(_NAME.fullmatch, (who, about, named))) or not _WHY.fullmatch(why):
         raise InvariantBroken(f"the audit trail takes names and grounds only ({action})")
@@ -131,6 +134,12 @@ def record(
         "INSERT INTO event (id, at_ms, action, who, about, member, why) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (event_id, at, action.value, who, about, named, why),
     )
+
+
+def _find_member(connection: Connection, account: str) -> MemberId | None:
+    """Whose staff an account is; None for a holder's, an operator's, and one that is not known."""
+    row = connection.execute("SELECT member FROM account WHERE id = ?", (bytes.fromhex(account[4:]),)).fetchone()
+    return None if row is None or row[0] is None else bytes(row[0])
 
 
 def record_alone(office: Office, action: Action, principal: Principal, *, about: str = "", why: str = "") -> None:
