@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 KILLS ?= 20000
+ROWS ?= $(addprefix tests/web/test_,api.py api_claims.py api_readings.py api_webhooks.py console.py kept.py organisation.py \
+	webhooks.py)
 TESTS ?=
 ONLY ?=
 
@@ -14,7 +16,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
 	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture lint format bench vectors page screenshots wheel sbom audit lock clean
+.PHONY: help setup demo test rows torture lint format bench vectors page screenshots wheel sbom audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +45,9 @@ test: setup ## run lint and every test; ends with what was left out and the runn
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory lint || exit 1; \
 	else export CARNET_LEFT_OUT="lint: not installed in $(VENV):$$missing"; fi; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(TESTS)
+
+rows: setup ## run the tests of ROWS with the program's own filter off: PostgreSQL alone keeps members apart
+	@CARNET_TEST_FILTER=off CARNET_NO_SKIP= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(ROWS)
 
 torture: setup ## kill, fail and cut the power twenty times as often as `make test` does; an hour or so (KILLS=20000)
 	@CARNET_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -s tests/faults

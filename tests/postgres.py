@@ -52,6 +52,15 @@ class Cluster:
             connection.execute(f"CREATE SCHEMA {name}".encode())
         return f"{self.admin_url}&options=-csearch_path%3D{name}"
 
+    def make_database(self) -> str:
+        """A new, empty database, as a URL: two nodes of one network may write at once, as in two files."""
+        import psycopg
+
+        name = f"store_{next(_numbers)}"
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.admin_url.replace("@/postgres?", f"@/{name}?")
+
     @contextmanager
     def owned_by(self, name: str) -> Iterator[str]:
         """A schema of a new user of this name, who has no other right, as a URL; both are gone in the end."""

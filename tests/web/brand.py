@@ -14,6 +14,7 @@ from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.accounts.sessions import begin_session
 from carnet.services.appearance.looks import Look, set_logo, set_look
 from carnet.services.principals import Principal, Role, Standing
+from carnet.vault.asker import asking_as_node
 from tests.services.appearance.pictures import make_png
 from tests.web.street import Street
 
@@ -22,7 +23,7 @@ OPERATOR = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
 
 def find_member(street: Street, story: str = "hero") -> bytes:
     """The member that opened a vehicle's passport."""
-    with street.desk.reading() as reader:
+    with asking_as_node(), street.desk.reading() as reader:
         return next(iter(reader.read_entries(bytes.fromhex(street.passports[story])))).member
 
 

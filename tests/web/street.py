@@ -11,14 +11,16 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carnet.formats.fleet.cast import GARAGES
 from carnet.node.door import Door
 from carnet.node.door.remote import without_signing_keys
 from carnet.node.home import Home
-from carnet.node.reader import open_reader
+from carnet.node.keyring import load_key_ring
+from carnet.node.people import get_people_address
+from carnet.node.reader import Reader, open_reader
 from carnet.node.readers import Readers
 from carnet.node.writer import Writer
 from carnet.services.accounts.office import Office, Visit, open_office
@@ -33,14 +35,19 @@ from carnet.services.filing.desk import announce, certify_file
 from carnet.services.filing.records import Files, Wish
 from carnet.services.filing.watching import Watcher
 from carnet.services.founding import now_ms, open_writer_at
+from carnet.services.guarding import set_up_guard
 from carnet.services.holdings import begin_holding
+from carnet.services.moving import move
 from carnet.services.principals import Principal, Role, Standing
 from carnet.services.settings import Settings
 from carnet.types import Subject
+from carnet.vault.asker import asking_as_node
+from carnet.vault.people.store import open_people_store
 from carnet.web.app import make_app
 from carnet.web.desk import Desk
 from carnet.web.people import OfficeCallers, make_shelf
 from tests.cli.run import carnet
+from tests.node.home import Elsewhere
 from tests.shared import shared_file
 from tests.web.lodge import find_port, serving
 
@@ -94,7 +101,7 @@ class Street:
 
     def send(self, name: str, data: bytes, *, certified: bool = False, parts: int = 0) -> str:
         """A file of the clerk's garage, read; its page."""
-        with self.desk.reading() as reader:
+        with asking_as_node(), self.desk.reading() as reader:
             garage = next(member for member in reader.state.members.all if member.name == GARAGES[0].name)
         files: Files = self.desk.shelf["files"]
         clerk = Principal(Standing.STAFF, account="acc_" + "1" * 32, member=garage.id, role=Role.CLERK)
@@ -108,14 +115,14 @@ class Street:
     def issue_code(self, story: str) -> str:
         """A code for paper, in the name of the member that opened the passport."""
         passport = bytes.fromhex(self.passports[story])
-        with self.desk.reading() as reader:
+        with asking_as_node(), self.desk.reading() as reader:
             opener = next(iter(reader.read_entries(passport))).member
             operator = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
             return issue_code(self.office, reader, operator, passport, member=opener).code
 
     def get_vin(self, story: str) -> str:
         """What stands on the vehicle."""
-        with self.desk.reading() as reader:
+        with asking_as_node(), self.desk.reading() as reader:
             return str(reader.get_subject(bytes.fromhex(self.passports[story]))["value"])
 
 
@@ -131,11 +138,15 @@ def open_street(folder: Path) -> Iterator[Street]:
     built = build_world(home, seed=2026, vehicles=12, progress=lambda done, total: None)
     subjects = {vehicle.story: vehicle.subject for vehicle in built.fleet if vehicle.story in (*HELD, *FREE, PARTING)}
     subjects["histovec"] = _import_histovec(home, folder)
+    if Elsewhere.make_url is not None:
+        move(home, Elsewhere.make_url(), None, "tests of pages")
+    guard = set_up_guard(home)
     office = open_office(home, NETWORK, is_demo=True)
     with open_writer_at(home, None, "tests of pages") as writer:
         enrol_speaker(writer)
-        readers = Readers(lambda: open_reader(home.path))
-        with readers.reading() as reader:
+        ring, is_guarded = load_key_ring(home.keys, None), guard is not None
+        readers = Readers(lambda: Reader(home, ring, is_guarded=is_guarded))
+        with asking_as_node(), readers.reading() as reader:
             found = {story: reader.find_subject(subject) for story, subject in subjects.items()}
             epochs = {story: reader.find_head(chain)[1] for story, chain in found.items()}
         held = {found[story]: epochs[story] for story in (*HELD, "histovec")}
@@ -146,7 +157,9 @@ def open_street(folder: Path) -> Iterator[Street]:
         samples = write_sample_files(folder / "samples", built.fleet, now_ms())
         port = find_port()
         settings = Settings(origin=f"http://127.0.0.1:{port}")
-        callers, shelf = OfficeCallers(office), make_shelf(office)
+        # What the tests do themselves they do as the node; the service asks as a worker does.
+        inside = replace(office, people=open_people_store(get_people_address(home), is_guarded=is_guarded))
+        callers, shelf = OfficeCallers(inside), make_shelf(inside)
         desk = Desk(home, readers, writer, now_ms, os.urandom, settings, callers, is_demo=True, shelf=shelf)
         passports = {story: chain.hex() for story, chain in found.items()}
         try:
@@ -154,6 +167,7 @@ def open_street(folder: Path) -> Iterator[Street]:
                 yield Street(settings.origin, passports, desk, office, sessions, samples)
         finally:
             readers.close()
+            inside.people.close()
             office.people.close()
 
 

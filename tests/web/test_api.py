@@ -74,6 +74,7 @@ def test_open__a_second_time_is_pointed_to_the_first_if_one_may_open(town: WebTo
     assert answers[0][0] == 403
 
 
+@pytest.mark.program_alone("that a vehicle has a passport")
 def test_find__by_vin_for_those_entitled(town: WebTown, passport: str) -> None:
     for who in ("holder", "garage", "dealer", "garage's reader"):
         found = town.call(who, "GET", f"/v1/passports?value={VIN}").json()
@@ -98,6 +99,7 @@ def test_list__what_one_holds(town: WebTown, passport: str) -> None:
 # ---- reading
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_read__holder_all_and_member_its_own(town: WebTown, passport: str) -> None:
     assert len(entries(town, "holder", passport)["data"]) == 3
     (own,) = entries(town, "garage", passport)["data"]
@@ -107,6 +109,7 @@ def test_read__holder_all_and_member_its_own(town: WebTown, passport: str) -> No
         assert town.call(who, "GET", f"/v1/passports/{passport}/entries").status_code == 404
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_read__an_entry_of_another_is_not_there(town: WebTown, passport: str) -> None:
     ids = {one["author"]["name"]: one["id"] for one in entries(town, "holder", passport)["data"]}
     for part in ("", "/proof"):
@@ -126,6 +129,7 @@ def test_read__is_sealed_in_the_holders_journal_before_the_answer(town: WebTown,
     assert [link.fields["assignee_member"] for link in looks if link.fields] == [town.members["garage"].hex()]
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_looks__are_the_holders_alone_to_see(town: WebTown, passport: str) -> None:
     path = f"/v1/passports/{passport}/looks"
     assert town.call("holder", "GET", path).json()["data"] == []

@@ -41,6 +41,7 @@ def read_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_quickstart__five_lines_run(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     with Client(served.address, "dealer") as carnet:
         carnet.passports.open(QUICK_VIN, "first_registration")

@@ -177,6 +177,7 @@ def test_file__is_its_members_alone(town: WebTown) -> None:
     assert town.call("garage", "GET", "/v1/files").json()["data"] == []
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_file__by_a_member_in_its_own_name(town: WebTown) -> None:
     """A garage's list of readings: its own word (basis 2), for vehicles that have a passport."""
     passport = town.open()

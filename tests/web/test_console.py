@@ -198,6 +198,7 @@ def test_write__another_one_like_it_keeps_what_stays_the_same(shop: Workshop) ->
     assert "Atelier 4" not in shop.get(f"/console/write/vehicle.service-1?like={like}")
 
 
+@pytest.mark.program_alone("that a vehicle has a passport")
 def test_vehicles__only_those_that_the_member_has_written_about(shop: Workshop) -> None:
     shop.seal(odometer="45000")
     assert shop.client.get("/console/vehicles", params={"q": VIN}, follow_redirects=False).status_code == 303
@@ -209,6 +210,7 @@ def test_vehicles__only_those_that_the_member_has_written_about(shop: Workshop) 
     assert "has written nothing" in shop.get(f"/console/vehicles?q={OTHER_VIN[:-1]}9")
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_vehicles__others_entries_in_the_same_passport_are_not_there(shop: Workshop) -> None:
     shop.seal(odometer="45001")
     page = shop.get(f"/console/vehicles/{shop.passport}")

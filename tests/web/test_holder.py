@@ -15,6 +15,7 @@ from carnet.services.attachments import MAX_FILE_BYTES
 from carnet.services.founding import now_ms
 from carnet.services.journaling import Access, record_access
 from carnet.tlog.policy import parse_policy
+from carnet.vault.asker import asking_as_node
 from tests.web.browser import NARROW, PHONE
 from tests.web.street import Street, open_street
 from tests.web.visit import Visit, visiting
@@ -44,7 +45,7 @@ def give(visit: Visit, name: str, data: bytes, file_name: str = "photo.jpg", med
 
 
 def judge(street: Street, file: Path) -> int:
-    with street.desk.reading() as reader:
+    with asking_as_node(), street.desk.reading() as reader:
         policy = parse_policy(reader.get_policy())
     return verify_bundle(file.read_bytes(), policy, now_ms()).exit_code
 
@@ -284,7 +285,7 @@ def test_holder__sees_who_looked(browser: Browser, street: Street) -> None:
         visit.find("Who looked").click()
         expect(visit.page.get_by_text("Nobody but you has looked")).to_be_visible()
         passport = bytes.fromhex(street.passports["contested"])
-        with street.desk.reading() as reader:
+        with asking_as_node(), street.desk.reading() as reader:
             author = next(iter(reader.read_entries(passport))).member
             head = reader.find_head(passport)
             assert head is not None

@@ -51,6 +51,7 @@ def test_kept__the_same_is_answered_without_being_made_again(town: WebTown, pass
     assert len(kept) == 2
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_kept__each_view_has_its_own(town: WebTown, passport: str) -> None:
     whole = read(town, "holder", passport)
     garage = read(town, "garage", passport)
@@ -60,6 +61,7 @@ def test_kept__each_view_has_its_own(town: WebTown, passport: str) -> None:
     assert stranger.status_code == 404
 
 
+@pytest.mark.program_alone("a passport from whom this test alone no longer calls its holder")
 def test_kept__whoever_may_see_no_more_gets_nothing(town: WebTown, passport: str) -> None:
     assert read(town, "holder", passport)
     town.held.holders.clear()
@@ -77,6 +79,7 @@ def test_kept__what_was_written_since_is_seen(town: WebTown, passport: str) -> N
     assert read(town, "holder", passport) == after
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_kept__another_s_word_about_the_vehicle_is_no_news_to_a_member_but_one_about_its_own_is(
     town: WebTown, passport: str
 ) -> None:
@@ -102,6 +105,7 @@ def test_kept__another_s_word_about_the_vehicle_is_no_news_to_a_member_but_one_a
     assert len(read(town, "garage", passport)) == 2
 
 
+@pytest.mark.program_alone("that others wrote in a passport in which one wrote, and its opening")
 def test_kept__an_erasure_is_seen_and_leaves_nothing_behind(town: WebTown, passport: str) -> None:
     (entry,) = read(town, "garage", passport)
     assert entry["fields"]["odometer_km"] == 41_000
