@@ -499,6 +499,11 @@ def test_read__a_number_that_is_none_is_a_fault(column: str, value: object) -> N
     row = {"VIN": VINS[0], "Km": 5, "Atelier": "Nord", column: value}
     _, faults = split(read_objects([row], make_service(), NOW))
     assert [fault.column for fault in faults] == [column]
+    # Its copy is as faulty, until somebody mends it.
+    assert faults[0].origin is not None
+    again = read_mapped([faults[0].origin.data], make_service({"type": "json"}), NOW)
+    rows, faults = split(again)
+    assert (len(rows), len(faults)) == (0, 1)
     odometer = {"column": "Km", "unit": "km", "empty": [str(value)]}
     fields = [{"read": "text", "field": "establishment", "column": "Atelier", "empty": [str(value)]}]
     _, faults = split(read_objects([row], make_service(odometer=odometer, fields=fields), NOW))

@@ -306,10 +306,22 @@ def test_read_sheet__refused_what_is_no_xlsx() -> None:
 def test_read_sheet__rows_before_a_damage_stand() -> None:
     whole = make_parts("".join(f"<row><c><v>{number}</v></c></row>" for number in range(50_000)) + "<row><c>")
     rows = read_sheet(io.BytesIO(pack(whole)))
-    for wanted in range(10_000):
+    for wanted in range(50_000):
         assert next(rows).cells == {0: wanted}
     with pytest.raises(Refused):
         list(rows)
+
+
+@pytest.mark.parametrize("end", ["<row><c>", "</oops>", '<row><c r="XFE9"><v>1</v></c></row>'])
+def test_name_columns__rows_before_a_damage_stand_in_a_short_file_too(end: str) -> None:
+    cells = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("VIN", "Km"))
+    body = "".join(f'<row><c t="str"><v>V{at}</v></c><c><v>{at}</v></c></row>' for at in range(3))
+    rows = name_columns(read_sheet(io.BytesIO(pack(make_parts(f"<row>{cells}</row>{body}{end}")))))
+    for at in range(3):
+        assert next(rows).values == {"VIN": f"V{at}", "Km": at}
+    with pytest.raises(Refused) as refused:
+        next(rows)
+    assert refused.value.reason is Reason.UNREADABLE_FILE
 
 
 def test_read_sheet__refused_document_type() -> None:

@@ -123,11 +123,20 @@ def _read_rows(rows: Iterable[TableRow], mapping: Mapping, now: Millis, mends: M
             try:
                 cells = [_as_cell(row.get(name), name) for name in columns]
             except Refused as refused:
-                yield make_fault(place, refused, row)
+                yield make_fault(place._replace(origin=_make_copy(row)), refused, row)
                 continue
-            yield plan.make(place, cells, row)
+            item = plan.make(place, cells, row)
+            yield item._replace(origin=_make_copy(row)) if isinstance(item, Fault) else item
     except Refused as refused:
         yield make_fault(Place(line + 1, number + 1), refused, b"")
+
+
+def _make_copy(row: Object[str, object]) -> Origin:
+    """A faulty row as JSON, which has no NaN: as null it would be blank, and good, when it is read again."""
+    said = {
+        name: str(value) if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()
+    }
+    return Origin(msgspec.json.encode(said, enc_hook=str))
 
 
 def _read_delimited(

@@ -33,9 +33,18 @@ def name_columns(rows: Iterable[SheetRow], header: int | None = None) -> Iterato
     none.
     """
     source = iter(rows)
+    trouble: Refused | None = None
     if header is None:
-        head = list(islice(source, HEADER_ROWS))
+        head: list[SheetRow] = []
+        try:
+            for row in islice(source, HEADER_ROWS):
+                head.append(row)  # noqa: PERF402 - what was taken before a refusal stays
+        except Refused as refused:
+            # What stands before a damage is read.
+            trouble = refused
         at = _find_header(head)
+        if at is None and trouble is not None:
+            raise trouble
         if at is None:
             if not head:
                 return
@@ -51,6 +60,8 @@ def name_columns(rows: Iterable[SheetRow], header: int | None = None) -> Iterato
         values: dict[str, object] = {name: row.cells.get(column) for column, name in names.items()}
         if any(value is not None for value in values.values()):
             yield TableRow(row.line, values, named.line)
+    if trouble is not None:
+        raise trouble
 
 
 def _find_header(head: list[SheetRow]) -> int | None:

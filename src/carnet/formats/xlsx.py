@@ -76,8 +76,13 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
         styles = _read_styles(archive, book.styles)
         texts = _read_texts(archive, book.texts)
         sheet_parser = _SheetParser(texts, styles, book.is_1904)
-        for _ in _parse(sheet_parser.parser, _unpack(archive, target)):
+        try:
+            for _ in _parse(sheet_parser.parser, _unpack(archive, target)):
+                yield from sheet_parser.take()
+        except Exception:
+            # Rows that were complete in the piece that is damaged.
             yield from sheet_parser.take()
+            raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
     except expat.ExpatError as error:
