@@ -256,6 +256,21 @@ def test_read_registry__what_holds_of_the_real_vehicles_is_told_once_and_never_l
     assert held == 36
 
 
+@pytest.mark.parametrize("odd", [{}, {"a": 1}, [], ["x"], 5, True])
+def test_read_registry__what_is_no_text_is_a_fault_of_its_own_row(odd: Any) -> None:
+    """An object in place of a procedure's number ended the whole import."""
+    operation = {"opa_date": "2019-02-01", "opa_type": "DEC_VE", "id_pve": odd}
+    procedure = {"id_pve": odd, "decl": {"date": "2019-02-01"}}
+    good = {"opa_date": "2019-02-01", "opa_type": "DUPLICATA"}
+    odd_type = good | {"opa_type": odd}
+    rows, faults = read(vehicle(historique=[good, operation, odd_type], pve=[procedure]), vehicle(historique=[good]))
+    assert [row.fields.get("source_code") for row in rows] == [None, "DUPLICATA", None, "DUPLICATA"]
+    assert [(fault.row, fault.rule, fault.column) for fault in faults] == [
+        (2, Reason.WRONG_TYPE, "opa_type"),
+        (4, Reason.WRONG_TYPE, "id_pve"),
+    ]
+
+
 def test_read_registry__an_operation_tells_the_entry_of_its_own_day_alone() -> None:
     operations = [{"opa_date": "2013-08-03T02:50:01.006Z", "opa_type": "INSCRIRE_OTCI"}]
     entries = [{"date": "2006-09-16 00:00:00.0"}, {"date": "2013-08-03 00:00:00.0"}, {"date": ""}]

@@ -296,6 +296,24 @@ def test_read_vehicles__real_file(name: str, kinds: str) -> None:
     assert {row.subject.scheme for row in rows} <= {"plate"}
 
 
+@pytest.mark.parametrize(
+    "written,watts",
+    [("50", 50_000), ("0.05", 50), ("50.", 50_000), (".5", 500)]
+    + [(each, None) for each in ("1e999999999", "1e9999", "1_0", "nan", "Infinity", "0.00001", "٣")],
+)
+def test_read_vehicles__a_power_that_no_memory_holds_stops_nothing(written: str, watts: int | None) -> None:
+    """1e999999999 ended the whole import, with all rows that came after it."""
+    record = {"kenteken": "11ZKZ3", "brandstof_volgnummer": "1", "nettomaximumvermogen": written}
+    rows, faults = split(read_vehicles([json.dumps([record, record | {"nettomaximumvermogen": "50"}]).encode()], NOW))
+    assert [row.fields["power_w"] for row in rows] == ([50_000] if watts is None else [watts, 50_000])
+    assert [(fault.row, fault.rule, fault.column) for fault in faults] == (
+        [(1, Reason.WRONG_TYPE, "nettomaximumvermogen")] if watts is None else []
+    )
+    answer = {"Results": [{"VIN": VIN.value, "ErrorCode": "0", "EngineKW": written}]}
+    rows, faults = split(read_answers([json.dumps(answer).encode()], NOW))
+    assert bool(faults) == (watts is None and written != "0.00001")
+
+
 def test_read_vehicles__judgement_and_never_a_reading() -> None:
     found = {}
     for name in ("0001TJ", "11ZKZ3", "VXJ99N"):

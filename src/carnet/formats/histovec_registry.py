@@ -106,12 +106,13 @@ def _find_rows(given: Mapping[str, Any]) -> Iterator[tuple[object, Maker]]:
     yield rubrics, lambda: _draft_identity(rubrics)
     operations = get_objects(given, "historique")
     procedures = get_objects(given, "pve")
-    described = {procedure.get("id_pve") for procedure in procedures}
+    # Compared, not hashed: a file may hold an object where a text belongs, which its own row will tell.
+    described = [procedure.get("id_pve") for procedure in procedures]
     told: Told = {}
     for operation in reversed(operations):
         code = operation.get("opa_type")
         note_told(told, code, operation.get("opa_date"))
-        if not (code in PROCEDURE_STEPS and operation.get("id_pve") in described):
+        if not (isinstance(code, str) and code in PROCEDURE_STEPS and operation.get("id_pve") in described):
             yield operation, lambda operation=operation: draft_operation(operation, "opa_date", "opa_type")  # type: ignore[misc]
     for procedure in procedures:
         yield procedure, lambda procedure=procedure: _draft_procedure(procedure)  # type: ignore[misc]
@@ -197,7 +198,7 @@ def draft_operation(operation: Mapping[str, Any], day: str, code: str) -> Draft:
     occurred = with_column(day, lambda: read_moment(operation[day]))
     columns = _TITLE_COLUMNS | {"occurred": day, "source_code": code}
     if operation[code] in PROCEDURE_STEPS:
-        fields = {"procedure": PROCEDURE_STEPS[operation[code]], "reference": read_text(operation.get("id_pve"))}
+        fields = {"procedure": PROCEDURE_STEPS[operation[code]], "reference": _read_reference(operation)}
         return Draft(ACCIDENT, occurred, fields, operation, columns | {"procedure": code})
     fields = _title(get_title_type(operation[code]), operation[code])
     for name in ("ope_date_annul", "date_annulation"):
@@ -225,7 +226,7 @@ def _draft_procedure(procedure: Mapping[str, Any]) -> Draft:
         "first_report": _day_of(days["prem"]),
         "note": ", ".join(notes) or None,
         "procedure": procedure_state if is_open else "closed",
-        "reference": read_text(procedure.get("id_pve")),
+        "reference": _read_reference(procedure),
         "second_report": _day_of(days["deux"]),
     }
     columns = {
@@ -236,6 +237,10 @@ def _draft_procedure(procedure: Mapping[str, Any]) -> Draft:
         "reference": "id_pve",
     }
     return Draft(ACCIDENT, days["decl"], fields, procedure, columns)
+
+
+def _read_reference(given: Mapping[str, Any]) -> str | None:
+    return with_column("id_pve", lambda: read_text(given.get("id_pve")))
 
 
 def _draft_situation(name: str, type_: str, entry: Mapping[str, Any]) -> Draft:

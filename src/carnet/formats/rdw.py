@@ -7,13 +7,12 @@ that the file does not give stays unknown. It refuses to know a vehicle behind a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from carnet.errors import Reason, Refused
 from carnet.formats.documents import Document, read_documents
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
-from carnet.formats.values import find_text, find_whole, get_text, with_column
+from carnet.formats.values import find_decimal, find_text, find_whole, get_text, with_column
 from carnet.passport.occurred import UNKNOWN, Occurred, join_occurred
 from carnet.passport.subject import check_subject
 from carnet.types import Millis, Subject, show
@@ -224,13 +223,10 @@ def _find_watts(record: Mapping[str, Any], name: str) -> int | None:
     text = find_text(record, name)
     if text is None:
         return None
-    try:
-        watts = Decimal(text) * 1_000 if len(text) <= 12 else Decimal("nan")
-    except InvalidOperation:
-        watts = Decimal("nan")
-    if not watts.is_finite() or watts != watts.to_integral_value():
+    kilowatts = find_decimal(text)
+    if kilowatts is None or kilowatts * 1_000 != (kilowatts * 1_000).to_integral_value():
         raise Refused(Reason.WRONG_TYPE, f"{name} is {show(text)}, not a number of kilowatts", field=name)
-    return int(watts)
+    return int(kilowatts * 1_000)
 
 
 def _pick(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -5,13 +5,17 @@ Each refuses with the column's name. It refuses to know any file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from carnet.errors import Reason, Refused
 from carnet.types import show
 
 T = TypeVar("T")
+
+_DECIMAL = re.compile(r"[+-]?(?:\d{1,12}(?:\.\d*)?|\.\d+)", re.ASCII)
 
 
 def find_text(given: Mapping[str, Any], name: str) -> str | None:
@@ -64,6 +68,12 @@ def find_whole(given: Mapping[str, Any], name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Refused(Reason.WRONG_TYPE, f"{name} is a whole number, not {show(value)}", field=name)
     return value
+
+
+def find_decimal(text: str) -> Decimal | None:
+    """The number that a text writes in plain decimals; None for anything else: 1e999999999 would be a number that no
+    memory holds, and 1_0 is no writing of a register."""
+    return Decimal(text) if len(text) <= 24 and _DECIMAL.fullmatch(text) is not None else None
 
 
 def with_column(name: str, read: Callable[[], T]) -> T:

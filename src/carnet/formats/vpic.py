@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.formats.documents import Document, read_document, read_documents, read_json
 from carnet.formats.rows import Draft, Item, Place, compute_latest, make_fault, make_item
-from carnet.formats.values import get_objects, get_text, with_column
+from carnet.formats.values import find_decimal, get_objects, get_text, with_column
 from carnet.formats.wmi import Manufacturers, find_manufacturers
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.vin import check_not_short, check_vin
@@ -226,10 +225,7 @@ def _find_scaled(values: Mapping[str, str], name: str, factor: int) -> Any:
     text = values.get(name)
     if text is None:
         return None
-    try:
-        number = Decimal(text) if len(text) <= 24 else Decimal("nan")
-    except InvalidOperation:
-        number = Decimal("nan")
-    if not number.is_finite() or number.adjusted() > 12:
+    number = find_decimal(text)
+    if number is None:
         raise Refused(Reason.WRONG_TYPE, f"{name} is {show(text)}, not a number", field=name)
     return int((number * factor).to_integral_value())
