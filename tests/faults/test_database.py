@@ -20,10 +20,10 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Connection as SqlConnection
 
 from carnet.node.home import Home
-from carnet.vault.people.store import PEOPLE_VERSION
+from carnet.vault.people.store import PEOPLE_VERSION, open_people_store
 from carnet.vault.people.tables import people
 from carnet.vault.postgres import connect, upgrade_schema
-from carnet.vault.store import SCHEMA_VERSION
+from carnet.vault.store import SCHEMA_VERSION, PostgresError, open_store
 from tests.faults.driver import find_url_beside
 from tests.faults.effort import scaled
 from tests.faults.test_kill import Trial, open_driver
@@ -246,3 +246,32 @@ def test_upgrade__survives_kill_minus_9(tmp_path: Path, postgres: Cluster, versi
     print(f"from {version}: {dict(states)}")
     drop_database(postgres, name)
     drop_database(postgres, f"new_{version}")
+
+
+@pytest.mark.parametrize("scripts", ["carnet.vault:migrations", PEOPLE_SCRIPTS])
+def test_upgrade__whose_session_the_server_ends_says_so(postgres: Cluster, scripts: str) -> None:
+    url = postgres.make_url()
+    connection = connect(url, is_read_only=False)
+    is_own = scripts != PEOPLE_SCRIPTS
+    upgrade_schema(connection, lambda to: upgrade_to(to, "0004" if is_own else "0002", scripts))
+    query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def end_session() -> None:
+        until = time.monotonic() + 20
+        with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+            while admin.execute(query).fetchone() == (0,) and time.monotonic() < until:
+                time.sleep(0.01)
+
+    with psycopg.connect(url) as other:
+        # A step of the upgrade waits for this, in the middle of its transaction.
+        other.execute(f"LOCK TABLE {'submission' if is_own else 'claim_code'} IN ACCESS SHARE MODE".encode())
+        ending = threading.Thread(target=end_session)
+        ending.start()
+        with pytest.raises(PostgresError, match="connection to the database was lost"):
+            open_store(url) if is_own else open_people_store(url)
+        ending.join()
+    connection.close()
+    if is_own:
+        open_store(url).close()
+    else:
+        open_people_store(url).close()

@@ -45,6 +45,7 @@ COPIES: Final = (
     "backups: they hold it until they are deleted; a restore erases it again, if it finds the newest erasures.journal",
     "proofs that were given away: whoever has one has what it shows, and can still verify it",
     "the file it was imported from, and any export of it",
+    "files that were uploaded to this node and wait (30 days at most), and faulty rows of others (7 days): files/ here",
     "snapshots of the disk or the file system",
 )
 """Where else it may be, which no program of this node reaches."""

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
@@ -404,7 +405,8 @@ def read_version(connection: PostgresConnection) -> str | None:
 
 
 def upgrade_schema(connection: PostgresConnection, upgrade: Callable[[SqlConnection], None] = migrate) -> None:
-    """Bring the schema up to the newest, from none at all if need be; `upgrade` takes the steps."""
+    """Bring the schema up to the newest, from none at all if need be; `upgrade` takes the steps. Raises PostgresError
+    where the server is lost meanwhile."""
     dsn = f"{connection.driver.info.dsn} password={_quote(connection.driver.info.password)}"
     # Over a session of its own: SQLAlchemy sets up what it is given in its own way.
     engine = create_engine(
@@ -413,6 +415,10 @@ def upgrade_schema(connection: PostgresConnection, upgrade: Callable[[SqlConnect
     try:
         with engine.connect() as migrating:
             upgrade(migrating)
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.OperationalError):
+            raise PostgresError(f"{LOST}: {_first_line(error.orig)}") from error
+        raise
     finally:
         engine.dispose()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from alembic import context
+from sqlalchemy.exc import SQLAlchemyError
 
 from carnet.vault.tables import metadata
 
@@ -24,7 +27,9 @@ def run() -> None:
     try:
         context.run_migrations()
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        # The first error tells what went wrong: a connection that was lost has nothing to roll back.
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql("ROLLBACK")
         raise
     connection.exec_driver_sql("COMMIT")
 

@@ -4,7 +4,10 @@ own, so that both stores may share a database.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from alembic import context
+from sqlalchemy.exc import SQLAlchemyError
 
 from carnet.vault.people.tables import people
 
@@ -26,7 +29,9 @@ def run() -> None:
     try:
         context.run_migrations()
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        # The first error tells what went wrong: a connection that was lost has nothing to roll back.
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql("ROLLBACK")
         raise
     connection.exec_driver_sql("COMMIT")
 
