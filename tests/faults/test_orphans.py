@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from carnet.errors import Reason, Refused
+from carnet.node.lock import WAIT_FOR_ORPHANS_S, WriterLock
+
 _PARENT = """
 import sys, time
 from carnet.node.pool import PreparePool
@@ -43,3 +46,31 @@ def test_workers__end_with_a_killed_parent() -> None:
     while any(is_running(pid) for pid in workers):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.02)
+
+
+_KILLED = """
+import os, sys, time
+from pathlib import Path
+from carnet.node.lock import WriterLock
+lock = WriterLock(Path(sys.argv[1]), "a victim")
+if os.fork() == 0:
+    time.sleep(0.5)
+    os._exit(0)
+os._exit(0)
+"""
+
+
+def test_lock__of_a_killed_holder_is_waited_for_while_a_child_has_it(tmp_path: Path) -> None:
+    """A child has all that its parent had open until it is another program."""
+    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "writer.lock")], check=True, timeout=20)
+    WriterLock(tmp_path / "writer.lock", "the next").release()
+
+
+def test_lock__of_a_living_holder_is_not_waited_for(tmp_path: Path) -> None:
+    held = WriterLock(tmp_path / "writer.lock", "a test")
+    began = time.monotonic()
+    with pytest.raises(Refused) as caught:
+        WriterLock(tmp_path / "writer.lock", "another")
+    assert caught.value.reason is Reason.WRITER_BUSY
+    assert time.monotonic() - began < WAIT_FOR_ORPHANS_S
+    held.release()

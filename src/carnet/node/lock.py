@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explained_disk_errors
+
+WAIT_FOR_ORPHANS_S: Final = 2.0
 
 
 class Holder(NamedTuple):
@@ -29,9 +32,7 @@ class WriterLock:
     def __init__(self, path: Path, command: str) -> None:
         """Take the lock, or raise Refused(WRITER_BUSY) with the holder's `pid` and `command`."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(self._descriptor):
             pid, holding = _read_text(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
@@ -41,7 +42,7 @@ class WriterLock:
                 could_retry=True,
                 pid=int(pid) if pid.isdigit() else None,
                 command=holding,
-            ) from None
+            )
         text = f"{os.getpid()} {' '.join(command.split())[:200]}\n".encode()
         try:
             with explained_disk_errors(path.parent):
@@ -76,6 +77,33 @@ def find_holder(path: Path) -> Holder | None:
         return Holder(int(pid) if pid.isdigit() else 0, command, since)
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Whether the lock is ours now. One whose holder was killed may be kept for a moment by a child that it had just
+    begun: until that is another program, or has noticed."""
+    deadline = time.monotonic() + WAIT_FOR_ORPHANS_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _has_ended(_read_text(descriptor)[0]) or time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _has_ended(pid: str) -> bool:
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _is_held(descriptor: int) -> bool:
