@@ -15,7 +15,19 @@ from carnet.services.principals import VISITOR, Principal, Role, Standing
 from carnet.signing import Signer, verify
 from tests.node.door import open_door
 from tests.node.home import make_node, occurred
-from tests.services.town import HOLDER, OPERATOR, OTHER_VIN, STRANGER, VIN, Held, Town, make_town, reading, sid_of
+from tests.services.town import (
+    HOLDER,
+    OPERATOR,
+    OTHER_VIN,
+    STRANGER,
+    VIN,
+    Held,
+    Town,
+    close_passport,
+    make_town,
+    reading,
+    sid_of,
+)
 
 
 @pytest.fixture
@@ -54,6 +66,28 @@ def test_append__by_the_passport_once_one_has_written_in_it(town: Town, passport
     assert caught.value.reason is Reason.UNKNOWN_PASSPORT
     town.append(town.staff("garage"), reading(1), passport=passport, subject=VIN)
     assert town.append(town.staff("garage"), reading(2), passport=passport).seq == 2
+
+
+def test_append__a_closed_passport_is_told_of_to_those_alone_who_may_know_it(town: Town, passport: bytes) -> None:
+    town.append(town.staff("centre"), reading(40_000), subject=VIN)
+    close_passport(town.writer, passport)
+
+    def refuse(who: Principal, new: NewEntry, **where: object) -> tuple[Reason, str, dict[str, object]]:
+        with pytest.raises(Refused) as caught:
+            town.append(who, new, **where)
+        return caught.value.reason, caught.value.message, dict(caught.value.facts)
+
+    contest = NewEntry(kind="vehicle.odometer/1", occurred=occurred(), fields=reading(1).fields, corrects=bytes(32))
+    for new in (reading(41_000), contest):
+        closed = refuse(town.staff("garage"), new, subject=VIN)
+        unknown = refuse(town.staff("garage"), new, subject=OTHER_VIN)
+        closed[2].pop("target", None)
+        unknown[2].pop("target", None)
+        assert closed == unknown
+    assert refuse(town.staff("garage"), reading(1), subject=VIN)[0] is Reason.UNKNOWN_PASSPORT
+    for who in ("centre", "dealer"):
+        assert refuse(town.staff(who), reading(41_000), subject=VIN)[0] is Reason.PASSPORT_CLOSED
+    assert refuse(HOLDER, note(), passport=passport)[0] is Reason.PASSPORT_CLOSED
 
 
 def test_append__holder_speaks_by_the_operator(town: Town, passport: bytes) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from carnet.ledger.rules.members import Member
+from carnet.node.prepare import Group, Item
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.services.access import View, get_view
 from carnet.services.appending import NewEntry, Sealed, append, enrol_speaker, open_passport
 from carnet.services.principals import Principal, Role, Scope, Standing
-from carnet.types import Subject
+from carnet.types import Basis, Subject
 from tests.node.home import TestNode, make_node, occurred
 
 VIN = Subject("vin", "WVWZZZ1KZ7P123456")
@@ -86,6 +87,16 @@ def make_town(path: Path, store_url: str | None = None) -> Town:
     members["operator"] = node.operator
     enrol_speaker(writer)
     return Town(node, writer, Held(), members)
+
+
+def close_passport(writer: Writer, passport: bytes) -> None:
+    """Close it, as an authority does whose vehicle was destroyed."""
+    registry = writer.enrol_member("Registry", "registration_authority")
+    ref = writer.find_chain_by_id(passport)
+    assert ref is not None
+    fields = {"kind": "passport.closed/1", "occurred": occurred(), "reason": "destroyed", "subject": ref.subject}
+    outcome = writer.append(registry.id, Basis.HOSTED, [Group([Item("passport.closed/1", fields)], ref)])
+    assert (outcome.refused, outcome.refusals) == (None, [])
 
 
 def reading(km: int, day: str = "2023-05-04") -> NewEntry:

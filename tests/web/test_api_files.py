@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from carnet.services.founding import now_ms
 from carnet.services.guessing import guess_file
 from carnet.web.api.files import get_files
 from tests.cli.run import make_inspection, make_line
+from tests.services.town import close_passport
 from tests.web.town import VIN, WebTown, serving_town
 
 PART = "application/offset+octet-stream"
@@ -191,6 +193,48 @@ def test_file__by_a_member_in_its_own_name(town: WebTown) -> None:
     assert (found["counts"]["sealed"], found["counts"]["faulty"]) == (1, 1)
     (entry,) = town.call("garage", "GET", f"/v1/passports/{passport}/entries").json()["data"]
     assert (entry["basis"], entry["fields"]["odometer_km"]) == ("hosted", 41_000)
+
+
+def test_file__validated_tells_nobody_which_vehicles_have_a_passport(town: WebTown) -> None:
+    """A garage opens none: one that is known (not by it), and one that is not, are the same to it until it certifies.
+    Whoever may open passports is told as much by opening one."""
+    town.open()
+    answers = []
+    for vin in (VIN, "WVWZZZ1KZ7P123457"):
+        rows = f"vin,day,km\n{vin},2023-05-04,41000\n{vin},2023-05-05,41001\n".encode()
+        document = guess_mapping(town, rows)
+        job = announce(
+            town, "garage", rows, format="mapping", mapping=document, name="readings.csv", validate_only=True
+        )["id"]
+        send(town, "garage", job, rows)
+        run(town, job)
+        found = [
+            town.call("garage", "GET", f"/v1/files/{job}{path}").text
+            for path in ("", "/faults", "/faulty", "/outcomes")
+        ]
+        answers.append(
+            [re.sub(r"req_[0-9a-f]+|[0-9-]+T[0-9:.]+Z", "", text.replace(job, "").replace(vin, "")) for text in found]
+        )
+        counts = json.loads(found[0])["counts"]
+        assert (counts["ready"], counts["faulty"], counts["passports"]) == (2, 0, 1)
+    assert answers[0] == answers[1]
+
+
+def test_file__certified_is_faulty_alike_for_a_closed_passport_and_an_unknown_vehicle(town: WebTown) -> None:
+    passport = bytes.fromhex(town.open()[4:])
+    close_passport(town.service.node.writers[0], passport)
+    rows = f"vin,day,km\n{VIN},2023-05-04,41000\nWVWZZZ1KZ7P123457,2023-05-04,41000\n".encode()
+    document = guess_mapping(town, rows)
+    job = announce(town, "garage", rows, format="mapping", mapping=document, name="readings.csv")["id"]
+    send(town, "garage", job, rows)
+    run(town, job)
+    faults = town.call("garage", "GET", f"/v1/files/{job}/faults").json()["data"]
+    assert len(faults) == 2
+    first, second = (
+        {name: one[name] for name in one if name in ("code", "rule", "message", "column")} for one in faults
+    )
+    assert first == second
+    assert first
 
 
 def guess_mapping(town: WebTown, rows: bytes) -> dict[str, Any]:

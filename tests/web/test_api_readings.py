@@ -257,8 +257,9 @@ def test_file__is_understood_mended_and_certified(town: WebTown) -> None:
     assert len(unb64(one["sig"], 64)) == 64
     assert town.call("dealer", "GET", f"/v1/files/{job}/receipts").status_code == 404
     assert town.call("garage", "GET", f"/v1/files/{job}/faulty").content.splitlines()[-1] == UNKNOWN.strip().encode()
-    (event,) = [one for one in list_events(town.office, operator()) if one.action is Action.FILE_CERTIFIED]
-    assert event.about == job
+    for action in (Action.FILE_LOOKED_AT, Action.FILE_CERTIFIED):
+        (event,) = [one for one in list_events(town.office, operator()) if one.action is action]
+        assert event.about == job, "the look has told which plates are unknown"
 
 
 def operator() -> Principal:

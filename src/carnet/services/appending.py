@@ -332,6 +332,9 @@ def get_receipt(outcome: Outcome) -> Receipt:
     if outcome.refused is not None:
         raise outcome.refused
     for refusal in outcome.refusals:
+        if refusal.reason is Reason.UNKNOWN_PASSPORT:
+            # With the words of one that was not found, and without its id.
+            raise refuse_unknown(None)
         raise refusal.to_error()
     return outcome.receipts[0]
 

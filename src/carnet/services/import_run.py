@@ -333,7 +333,18 @@ class Run:
             if refusal.reason == Reason.SUBJECT_TAKEN and row.subject not in self._sent_again:
                 self._overtaken.append(row)
                 continue
-            note_fault(summary, _make_fault(row, refusal.reason, refusal.message), self.sinks)
+            # One whose existence the member may not learn is told as a vehicle that it could open none for.
+            hidden = self._find_why_not_opened() if refusal.reason == Reason.UNKNOWN_PASSPORT else None
+            note_fault(summary, _make_fault(row, *(hidden or (refusal.reason, refusal.message))), self.sinks)
+
+    def _find_why_not_opened(self) -> tuple[Reason, str] | None:
+        rules = self._writer.state.rules
+        try:
+            rules.check_may_write(self._member.kind, OPENING, self._basis)
+            self._member.check_accredited(OPENING, self._basis, rules.get_kind(OPENING).class_)
+        except Refused as refused:
+            return refused.reason, refused.message
+        return None
 
     def _make_opening(self, subject: Subject) -> dict[str, object]:
         return {

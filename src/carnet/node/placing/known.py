@@ -117,6 +117,17 @@ class Known:
             return True
         return is_corrector(right.member, right.basis)
 
+    def _has_written(self, head: Head, member: Member) -> bool:
+        """Whether an entry of this passport is a member's own word; asked only where something was refused."""
+        if any(right.member.id == member.id for _, _, right in self._rows_of.get(head.number, ())):
+            return True
+        query = (
+            "SELECT 1 FROM entry JOIN submission ON submission.id = entry.submission"
+            " JOIN author_key ON author_key.id = submission.author_key"
+            " WHERE entry.chain = ? AND member = ? AND basis <> 4 LIMIT 1"
+        )
+        return self._connection.execute(query, (head.number, member.id)).fetchone() is not None
+
     def _find_target(self, head: Head, sid: bytes) -> int | None:
         for row, seq, _ in self._rows_of.get(head.number, ()):
             if row.sid == sid:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import attrgetter
-from typing import cast
+from typing import NoReturn, cast
 
 from carnet.encoding import decode, tag
 from carnet.errors import Reason, Refused
@@ -25,7 +25,7 @@ from carnet.node.prepare import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
-from carnet.types import Mark
+from carnet.types import Basis, Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
 from carnet.vault.places import encode_kinds, encode_places
 from carnet.vault.sealing import decrypt_subject, unwrap
@@ -145,9 +145,9 @@ class Placing(Known):
         head = self.heads.get(group.chain)
         if head is None or head.chain16 != group.chain16:
             check_id_not_erased(self._connection, group.chain16)
-            raise Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=group.chain16.hex())
+            raise _make_unknown(group.chain16)
         if head.home is not None:
-            raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
+            self._refuse_to_continue(head, right, group.rows[0].mark)
         rows: Sequence[Row] = group.rows
         if is_checked_twice:
             # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
@@ -323,10 +323,8 @@ class Placing(Known):
         self._check_kind(row, right)
         if row.alias is not None:
             check_alias(row.alias[0], row.alias[1], self._read_declarations(head))
-        if head.closed and row.kind not in AFTER_CLOSING:
-            raise Refused(Reason.PASSPORT_CLOSED, "this passport is closed", passport=head.chain16.hex())
-        if head.home is not None:
-            raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
+        if (head.closed and row.kind not in AFTER_CLOSING) or head.home is not None:
+            self._refuse_to_continue(head, right, row.mark)
         if row.mark in (Mark.SUPERSEDES, Mark.CONTESTS):
             seq = self._find_target(head, row.target)
             if seq is None:
@@ -335,6 +333,22 @@ class Placing(Known):
                 )
             if seq == 0:
                 raise Refused(Reason.TARGET_IS_OPENING, "the opening of a passport is neither superseded nor contested")
+
+    def _refuse_to_continue(self, head: Head, right: Right, mark: int) -> NoReturn:
+        """Of a passport that takes no more entries. Who may not know that there is one is answered as if there were
+        none: nothing is sealed, so the question would leave no trace. Source: rules, §4."""
+        may_know = (
+            right.basis == Basis.HOLDER
+            or any(kind == "passport.opened/1" for kind, _, _ in right.member.accreditations)
+            or self._has_written(head, right.member)
+        )
+        if not may_know and mark in (Mark.SUPERSEDES, Mark.CONTESTS):
+            raise Refused(Reason.UNKNOWN_TARGET, "no earlier entry of this passport has this id")
+        if not may_know:
+            raise _make_unknown(head.chain16)
+        if head.home is not None:
+            raise Refused(Reason.PASSPORT_CLOSED, "this passport has moved to another home", home=head.home.hex())
+        raise Refused(Reason.PASSPORT_CLOSED, "this passport is closed", passport=head.chain16.hex())
 
     def _check_kind(self, row: Row, right: Right) -> None:
         """The writer table, the member's accreditation, and the class in force; asked once for each kind of a
@@ -385,3 +399,7 @@ def _is_linked(linked: set[bytes], row: Row, refusals: list[Refusal]) -> bool:
 
 def _refusal(place: int, refused: Refused) -> Refusal:
     return Refusal(place, refused.reason, refused.message, dict(refused.facts))
+
+
+def _make_unknown(chain16: bytes) -> Refused:
+    return Refused(Reason.UNKNOWN_PASSPORT, "there is no such passport here", passport=chain16.hex())

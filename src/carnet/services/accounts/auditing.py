@@ -66,6 +66,7 @@ class Action(StrEnum):
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     PASSPORT_ERASED = "passport.erased"
     FILE_CERTIFIED = "file.certified"
+    FILE_LOOKED_AT = "file.looked_at"
     MAPPING_SAVED = "mapping.saved"
     MAPPING_RENAMED = "mapping.renamed"
     MAPPING_REMOVED = "mapping.removed"

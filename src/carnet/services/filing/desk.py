@@ -11,9 +11,10 @@ from typing import Any
 from carnet.errors import Refused
 from carnet.formats.mapping_document import read_mapping
 from carnet.ledger.rules.members import Member
+from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.office import Office, name_caller
 from carnet.services.filing.acting import Check, as_it_is, certify, get_reading
-from carnet.services.filing.mappings import keep_mapping, list_known, note_certified
+from carnet.services.filing.mappings import keep_mapping, list_known, note_file
 from carnet.services.filing.records import Files, Job, Wish
 from carnet.services.principals import Principal
 from carnet.types import MemberId
@@ -27,7 +28,11 @@ def announce(
     if wish.format == "mapping" and wish.mapping is not None:
         _check_mapping(wish.mapping)
     known = list_known(office, member) if office is not None and wish.format == "guess" else ()
-    return files.create(member, name_caller(principal), wish, seed, known)
+    job = files.create(member, name_caller(principal), wish, seed, known)
+    if office is not None and wish.is_looked_at and not wish.validate_only:
+        # The look tells which of its vehicles have a passport, and seals nothing that would say who learned it.
+        note_file(office, principal, member, job.id, Action.FILE_LOOKED_AT)
+    return job
 
 
 def _check_mapping(document: Mapping[str, Any]) -> None:
@@ -53,6 +58,6 @@ def certify_file(
     was = files.get(member.id, id_)
     job = certify(files, member, id_, name_caller(principal), own_key, check)
     if office is not None and was.certified_by is None:
-        note_certified(office, principal, member.id, job.id)
+        note_file(office, principal, member.id, job.id, Action.FILE_CERTIFIED)
         keep_mapping(office, principal, member.id, get_reading(files, job), job.wish.name)
     return job

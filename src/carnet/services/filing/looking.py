@@ -91,7 +91,11 @@ def find_mended_cells(item: Item, mapping: Mapping | None, mends: Mends) -> dict
 
 
 class Looker:
-    """One look at a file."""
+    """One look at a file.
+
+    With `tells_nothing` it says nothing of which vehicles have a passport to a member that opens none: a row is ready,
+    whether or not there is one, and is shown as it stands in the file (docs/adr/0023).
+    """
 
     def __init__(
         self,
@@ -103,6 +107,8 @@ class Looker:
         mends: Mends,
         account: Account,
         read: Callable[[], Reader] | None = None,
+        *,
+        tells_nothing: bool = False,
     ) -> None:
         self._read_store, self._reader = read, cast("Reader | None", None)
         self._writer, self._member, self._basis, self._opens_as = writer, member, basis, opens_as
@@ -110,6 +116,7 @@ class Looker:
         opening = (OPENING, basis, writer.state.rules.get_kind(OPENING).class_)
         # What is signed elsewhere opens no passport.
         self._may_open = basis != Basis.OWN_KEY and opening in member.accreditations
+        self._may_learn = not tells_nothing or any(kind == OPENING for kind, _, _ in member.accreditations)
         self._plates = Plates(writer)
         self._seen = set[int]()
         self._subjects = set[int]()
@@ -153,18 +160,19 @@ class Looker:
                     asked.setdefault(chains[row.subject].id, []).append(digests[id(row)])
             known = self._writer.find_sources(asked)
             before = self._read_before(good, chains)
-            for item in placed:
+            for item, stood in zip(placed, batch, strict=True):
                 self._read += 1
                 if isinstance(item, Fault):
                     self._note_fault(item)
                     continue
                 chain, digest = chains.get(item.subject), digests[id(item)]
-                if chain is None and not self._may_open:
+                shown = stood if isinstance(stood, Row) and not self._may_learn else item
+                if chain is None and not self._may_open and self._may_learn:
                     self._note_fault(self._make_unknown(item))
                 elif self._is_repeated(digest) or (chain is not None and digest in known[chain.id]):
-                    self._note_duplicate(item, chain, digest)
+                    self._note_duplicate(shown, chain, digest)
                 else:
-                    self._note_ready(item, chain, digest)
+                    self._note_ready(shown, chain, digest)
                     if chain is not None:
                         self._compare(item, chain, before.get(chain.id, []))
 
@@ -220,6 +228,8 @@ class Looker:
             if self._opens_as is None or self._plates.is_known(item.subject):
                 return item._replace(subject=self._plates.get_passport(item.subject, day))
         except Refused as refused:
+            if not self._may_learn:
+                return item
             return _make_fault(item, refused, self._find_vehicle_column(is_plate=True))
         return item._replace(subject=Subject(self._opens_as, item.subject.value))
 

@@ -121,10 +121,10 @@ def remove(office: Office, principal: Principal, member: MemberId, id_: str) -> 
         record(connection, office, Action.MAPPING_REMOVED, name_caller(principal), about=id_, member=member)
 
 
-def note_certified(office: Office, principal: Principal, member: MemberId, job: str) -> None:
-    """Leave in the audit trail who said that a file is to be sealed."""
+def note_file(office: Office, principal: Principal, member: MemberId, job: str, action: Action) -> None:
+    """Leave in the audit trail who said that a file is to be looked at, or to be sealed."""
     with office.people.note() as connection:
-        record(connection, office, Action.FILE_CERTIFIED, name_caller(principal), about=job, member=member)
+        record(connection, office, action, name_caller(principal), about=job, member=member)
 
 
 def _unknown() -> Refused:

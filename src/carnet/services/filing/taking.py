@@ -136,7 +136,17 @@ def _look(files: Files, writer: Writing, job: Job, stack: ExitStack, read: Calla
         account = Account(_open_faults(files, job, opened, stack, now), *others)
         importer = opened.importer
         basis = choose_basis(member, importer, writer)
-        looker = Looker(writer, member, basis, importer.opens_as, opened.mapping, opened.mends, account, read)
+        looker = Looker(
+            writer,
+            member,
+            basis,
+            importer.opens_as,
+            opened.mapping,
+            opened.mends,
+            account,
+            read,
+            tells_nothing=job.wish.validate_only,
+        )
         stack.callback(looker.close)
         tell = _Teller(files, job, opened.source)
         chunks = _limit_bytes(opened.source.chunks(), job.wish.size)

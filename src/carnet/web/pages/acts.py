@@ -76,6 +76,7 @@ def say_action(language: Language, action: Action) -> str:
         Action.QUOTA_SET: _("Quota set"),
         Action.NODE_CHECKED: _("All that is stored checked"),
         Action.FILE_CERTIFIED: _("File certified"),
+        Action.FILE_LOOKED_AT: _("File looked at"),
         Action.MAPPING_SAVED: _("Way of reading a file saved"),
         Action.MAPPING_RENAMED: _("Way of reading a file renamed"),
         Action.MAPPING_REMOVED: _("Way of reading a file removed"),
