@@ -128,7 +128,7 @@ def test_import__refused_faulty_rows_over_the_file_or_over_mended_ones(tmp_path:
     file.write_bytes(make_line("HV0000", make_inspection(km="many")))
     home = tmp_path / "home"
     over = carnet("import", "histovec", file, "--json", "--faulty", file, home=home)
-    assert (over.code, over.json_error["error"]) == (1, "file_exists")
+    assert (over.code, over.json_error["error"]) == (2, "usage")
     assert file.read_bytes() == make_line("HV0000", make_inspection(km="many"))
     assert carnet("import", "histovec", file, "--json", "--faulty", mend, home=home).code == 1
     mend.write_bytes(b"half mended")
