@@ -42,6 +42,10 @@ class Contract:
     entry: Entry
     history: tuple[Entry, ...]
 
+    def has_begun(self, today: date) -> bool:
+        """Whether its first day is not still to come; as far as anybody said."""
+        return self.start_day is None or self.start_day <= today.isoformat()
+
     @property
     def provider(self) -> str:
         """Who provides it: as written, else the author of its entries."""

@@ -28,19 +28,21 @@ class StepState(StrEnum):
     DUE = "due"
     LATE = "late"
     OPEN = "open"
+    DROPPED = "dropped"
     NOT_RECORDED = "not_recorded"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step: its name, where it stands, the day that matters (ISO), the entry that proves it, and the one that
-    asks for it."""
+    asks for it. `is_lasting`: the day is the last one for which what was done holds, not the day on which it was."""
 
     name: str
     state: StepState
     day: str | None = None
     proof: Entry | None = None
     request: Entry | None = None
+    is_lasting: bool = False
 
 
 def list_steps(entries: Sequence[Entry], today: date) -> list[Step]:
@@ -72,10 +74,11 @@ def _registration(entries: Sequence[Entry], today: date) -> Step:
 
 def _insurance(entries: Sequence[Entry], today: date) -> Step:
     contracts = [one for one in list_contracts(entries, today) if one.type == "insurance"]
-    live = next((one for one in contracts if one.state in (ContractState.LIVE, ContractState.ENDING)), None)
+    in_force = (ContractState.LIVE, ContractState.ENDING)
+    live = next((one for one in contracts if one.state in in_force and one.has_begun(today)), None)
     if live is None:
         return Step("insurance", StepState.NOT_RECORDED)
-    return Step("insurance", StepState.DONE, live.end_day, live.entry)
+    return Step("insurance", StepState.DONE, live.end_day, live.entry, is_lasting=True)
 
 
 def _inspection(entries: Sequence[Entry], today: date) -> Step:
@@ -88,7 +91,7 @@ def _inspection(entries: Sequence[Entry], today: date) -> Step:
         return Step("inspection", StepState.LATE, until, request=valid[-1])
     if inspections[-1].find("result") not in _FAVOURABLE:
         return Step("inspection", StepState.DUE, until, request=inspections[-1])
-    return Step("inspection", StepState.DONE, until, valid[-1])
+    return Step("inspection", StepState.DONE, until, valid[-1], is_lasting=True)
 
 
 def _sale(entries: Sequence[Entry], today: date) -> Step | None:
@@ -119,6 +122,8 @@ def _procedure(entry: Entry, entries: Sequence[Entry], today: date) -> Step:
         return Step(name, StepState.DONE, proof.day, proof, entry)
     if due is not None and due < today.isoformat() and entry.find("state") == "open":
         return Step(name, StepState.LATE, due, None, entry)
+    if entry.find("state") in ("refused", "abandoned"):
+        return Step(name, StepState.DROPPED, entry.day, None, entry)
     # A state alone ticks nothing: it says what somebody wrote, not what an entry proves.
     return Step(
         name, StepState.DUE if due is not None and entry.find("state") == "open" else StepState.OPEN, due, None, entry

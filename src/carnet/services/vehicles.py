@@ -17,8 +17,9 @@ from typing import Any, Final
 from carnet.node.reader import Reader
 from carnet.services.access import View, refuse_unknown
 from carnet.services.contracts import Contract, ContractState, list_contracts
-from carnet.services.entries import TRANSFER, Author, Entry, Ground, read_entry, sort_by_time
+from carnet.services.entries import TRANSFER, WITHDRAWALS, Author, Entry, Ground, read_entry, sort_by_time
 from carnet.services.odometer import Reading, find_last_certified, find_last_reading
+from carnet.services.recalls import list_open_recalls, list_recalls
 from carnet.services.showing import Standing
 from carnet.services.titles import list_measures
 from carnet.types import Millis
@@ -198,7 +199,6 @@ def make_vehicle(passport: str, subject: dict[str, Any], entries: Sequence[Entry
     known = {datum.name: datum.value for datum in identity}
     plate = find_plate(subject, entries, today)
     notices = tuple(_list_notices(entries, today))
-    recalls = [entry for entry in entries if entry.kind == "vehicle.recall/1" and entry.is_standing]
     return Vehicle(
         passport=passport,
         subject=subject,
@@ -213,8 +213,8 @@ def make_vehicle(passport: str, subject: dict[str, Any], entries: Sequence[Entry
         last_reading=find_last_reading(entries),
         next_inspection=find_next_inspection(entries, today),
         last_inspection=_find_last(entries, INSPECTION),
-        open_recall_count=sum(entry.find("state") in ("open", "no_remedy_yet") for entry in recalls),
-        has_recalls=bool(recalls),
+        open_recall_count=len(list_open_recalls(entries)),
+        has_recalls=bool(list_recalls(entries)),
         authors=_list_authors(entries),
         entry_count=len(entries),
         epoch=sum(entry.mark == TRANSFER for entry in entries),
@@ -285,17 +285,22 @@ def _list_notices(entries: Sequence[Entry], today: date) -> Iterator[Notice]:
         if measure.is_in_force and measure.is_grave:
             yield Notice(Level.ALERT, Cause.MEASURE, measure.began)
     yield from _list_inspection_notices(entries, today)
+    for entry in list_open_recalls(entries):
+        yield Notice(Level.ALERT, Cause.RECALL_OPEN, entry)
     for entry in entries:
-        if entry.kind == "vehicle.recall/1" and entry.is_standing and entry.find("state") in ("open", "no_remedy_yet"):
-            yield Notice(Level.ALERT, Cause.RECALL_OPEN, entry)
-    for entry in entries:
-        if entry.contested_by and entry.is_standing:
+        if entry.is_standing and _has_live_objection(entry, entries):
             yield Notice(Level.WAIT, Cause.CONTESTED, entry)
         if entry.is_disputed:
             yield Notice(Level.WAIT, Cause.KEY_DISPUTED, entry)
     for contract in list_contracts(entries, today):
         if contract.state is ContractState.ENDING:
             yield Notice(Level.WAIT, Cause.CONTRACT_ENDING, contract.entry, contract.end_day)
+
+
+def _has_live_objection(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether anybody contests the entry who has not withdrawn the objection since."""
+    later = [entries[seq].superseded_by for seq in entry.contested_by]
+    return any(seq is None or entries[seq].kind not in WITHDRAWALS for seq in later)
 
 
 def _list_inspection_notices(entries: Sequence[Entry], today: date) -> Iterator[Notice]:

@@ -191,7 +191,8 @@ class Wording:
         """
         kind = str(fields.get("kind"))
         telling = TELLING.get(kind)
-        names = telling or tuple(name for name in sorted(fields) if name not in COMMON and name not in READINGS)[:6]
+        said = (name for name in sorted(fields) if fields[name] is not None)
+        names = telling or tuple(name for name in said if name not in COMMON and name not in READINGS)[:6]
         found = []
         for name in names:
             value = fields.get(name)
@@ -248,16 +249,18 @@ class Wording:
         if not isinstance(item, dict):
             return self.value(name, item, {}, depth)
         key = next(
-            (key for key in ("text", "label", "part", "code") if isinstance(item.get(key), str) and item[key]), None
+            (key for key in ("text", "label", "part", "name", "code") if isinstance(item.get(key), str) and item[key]),
+            None,
         )
         if key is None:
             return self.value(name, {key: part for key, part in item.items() if part is not None}, {}, depth)
-        gravity = (
-            f"{self.word('severity', item['severity'])}{self.colon}" if isinstance(item.get("severity"), str) else ""
-        )
+        # How grave, or in what state, before what it is: a part that is good must not read as one to be mended.
+        first = next((name for name in ("severity", "state") if isinstance(item.get(name), str)), None)
+        lead = "" if first is None else f"{self.word(first, item[first])}{self.colon}"
+        part = "" if key != "text" or not isinstance(item.get("part"), str) else f"{self._text('part', item['part'])}, "
         quantity = item.get("quantity")
         many = f" ×{quantity}" if isinstance(quantity, int) and quantity > 1 else ""
-        return f"{gravity}{self._text(key, item[key])}{many}"
+        return f"{lead}{part}{self._text(key, item[key])}{many}"
 
     def _integer(self, name: str, value: int, fields: Fields) -> str:
         if name.endswith("_cents"):

@@ -69,7 +69,8 @@ function drawReading(fields) {
 function listTold(fields, author) {
   const kind = kindOf(fields);
   const telling = look(TEXTS.telling, kind);
-  const names = telling ?? Object.keys(fields).filter((name) => !COMMON.includes(name) && !READINGS.includes(name)).slice(0, 6);
+  const isTelling = (name) => !COMMON.includes(name) && !READINGS.includes(name) && look(fields, name) !== null;
+  const names = telling ?? Object.keys(fields).filter(isTelling).slice(0, 6);
   const told = [];
   for (const name of names) {
     const value = look(fields, name);

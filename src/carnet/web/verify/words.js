@@ -106,11 +106,14 @@ function formatValue(name, value, fields, depth = 0) {
 /** One of a list: a defect, a part, a piece of work: what it is called, and how grave or how many. */
 function formatItem(name, item, depth) {
   if (typeof item !== "object" || item === null || Array.isArray(item)) return formatValue(name, item, {}, depth);
-  const key = ["text", "label", "part", "code"].find((key) => typeof look(item, key) === "string" && item[key] !== "");
+  const key = ["text", "label", "part", "name", "code"].find((key) => typeof look(item, key) === "string" && item[key] !== "");
   if (key === undefined) return formatValue(name, item, {}, depth);
-  const gravity = typeof item.severity === "string" ? `${formatText("severity", item.severity)} : ` : "";
+  // How grave, or in what state, before what it is: a part that is good must not read as one to be mended.
+  const first = ["severity", "state"].find((name) => typeof look(item, name) === "string");
+  const lead = first === undefined ? "" : `${formatText(first, item[first])} : `;
+  const part = key === "text" && typeof look(item, "part") === "string" ? `${formatText("part", item.part)}, ` : "";
   const many = Number.isInteger(item.quantity) && item.quantity > 1 ? ` ×${formatNumber(item.quantity)}` : "";
-  return `${language === "fr" ? gravity : gravity.replace(" : ", ": ")}${formatText(key, item[key])}${many}`;
+  return `${language === "fr" ? lead : lead.replace(" : ", ": ")}${part}${formatText(key, item[key])}${many}`;
 }
 
 function formatText(name, value) {
