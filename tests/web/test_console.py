@@ -499,6 +499,28 @@ def test_ask__refused_to_an_admin_for_anything_but_its_own_keys(shop: Workshop) 
     assert refused.value.reason is Reason.NOT_PERMITTED
 
 
+def test_answer__to_a_form_has_a_page_to_come_back_to_when_language_or_theme_is_chosen(shop: Workshop) -> None:
+    """Its own address takes a form alone: the choice led to "wrong method"."""
+    shop.be("admin")
+    shown = [
+        shop.send("/organisation", "/organisation/programs", name="Counter", scope="files"),
+        shop.send("/organisation", "/organisation/invitations", role="clerk"),
+        shop.send("/account", "/account/codes"),
+        shop.send("/console/codes", "/console/codes", vehicle="nothing"),
+    ]
+    shop.be("operator")
+    shown.append(shop.send("/operator/upkeep", "/operator/upkeep/jobs", act="nothing"))
+    for who, answer in zip(("admin", "admin", "admin", "admin", "operator"), shown, strict=True):
+        assert answer.status_code in (200, 422)
+        shop.be(who)
+        (choice,) = set(re.findall(r'class="tool" href="([^"]*lang=\w\w)"', answer.text))
+        shop.get(choice if choice.startswith("/") else f"{answer.url.path}{choice}")
+        (back,) = set(re.findall(r'name="back" value="([^"]+)"', answer.text))
+        shop.get(back)
+        # Kept in a cookie, which those who come after this test shall not have.
+        shop.get(back + "?lang=en")
+
+
 def test_trail__has_what_staff_did_with_their_own_accounts(shop: Workshop) -> None:
     """It left out new recovery codes and sessions that were ended elsewhere, which is what an auditor looks for."""
     shop.be("auditor")

@@ -69,6 +69,15 @@ def test_own_key__signs_an_entry_a_correction_a_withdrawal_and_an_answer(shop: W
     assert find_basis(shop) == ("passport.corrected/1", Basis.OWN_KEY)
 
 
+def test_sign__sent_twice_is_sealed_once_and_leads_to_the_same_entry(shop: Workshop) -> None:
+    asked = shop.write(odometer="1500")
+    begun = len(shop.list_kinds())
+    first, again = sign(shop, asked), sign(shop, asked)
+    assert (first.status_code, again.status_code) == (303, 303)
+    assert first.headers["location"] == again.headers["location"]
+    assert len(shop.list_kinds()) == begun + 1
+
+
 def test_sign__refused_for_what_was_not_signed_with_the_key(shop: Workshop) -> None:
     count = len(shop.list_kinds())
     asked = shop.write(odometer="2000")

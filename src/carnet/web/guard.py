@@ -52,7 +52,9 @@ _PLAIN_NUMBER: Final = re.compile(r"[0-9]+")
 
 
 def prepare_guard(app: Litestar) -> None:
-    """Note of each route, once, which bodies and query parameters it takes."""
+    """Note of each route, once, which bodies and query parameters it takes; and of one without a page how many parts of
+    its address are above the nearest page."""
+    pages = {route.path for route in app.routes if isinstance(route, HTTPRoute) and "GET" in route.route_handler_map}
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, model in route.route_handler_map.values():
@@ -60,7 +62,8 @@ def prepare_guard(app: Litestar) -> None:
                     handler.opt["allow"] = name_methods(route.methods)
                 else:
                     handler.opt["media_types"] = takes = _find_media_types(handler)
-                    handler.opt["has_page"] = "GET" in route.route_handler_map
+                    handler.opt["has_page"] = route.path in pages
+                    handler.opt["parts_below_page"] = _count_below(route.path, pages)
                     handler.opt["is_record"] = find_body_type(handler) is not None and _JSON in takes
                     handler.opt["wants"] = describe_body(handler)
                     asked = model.expected_query_params
@@ -72,6 +75,11 @@ def prepare_guard(app: Litestar) -> None:
                         if one.field_name in types and types[one.field_name].annotation is int
                     )
                     handler.opt["short"] = ShortWay(handler) if handler.opt.get("is_short") else None
+
+
+def _count_below(path: str, pages: set[str]) -> int:
+    parts = path.split("/")
+    return next((cut for cut in range(len(parts)) if "/".join(parts[: len(parts) - cut]) in pages), len(parts) - 1)
 
 
 def _find_media_types(handler: HTTPRouteHandler) -> frozenset[str]:

@@ -36,14 +36,16 @@ class Frame:
     """What every page knows of its reader: language, theme, the path asked for, who has signed in, and the token that
     its forms carry.
 
-    `query` is what stands behind the path's question mark, without the choice of a language. `standing` is the value
-    of `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no form may write. `look` is
-    the member's whose name and colours the page wears, and `back` where the reader goes on after signing in.
+    `page` is where one comes back to from an answer to a form whose address has no page, else empty. `query` is what
+    stands behind the path's question mark, without the choice of a language. `standing` is the value of
+    `Principal.standing`, `role` that of a member's staff; `form_token` is empty where no form may write. `look` is the
+    member's whose name and colours the page wears, and `back` where the reader goes on after signing in.
     """
 
     language: Language = "fr"
     theme: Theme = "auto"
     path: str = "/"
+    page: str = ""
     query: str = ""
     standing: str = "visitor"
     role: str = ""

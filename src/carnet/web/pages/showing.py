@@ -109,6 +109,7 @@ def make_frame(
         language=language,
         theme=find_theme(kept),
         path=request.scope["path"],
+        page=_find_page(request),
         query=_read_query(request),
         standing=principal.standing.value,
         role="" if principal.role is None else principal.role.value,
@@ -118,6 +119,13 @@ def make_frame(
         back=onward,
     )
     return frame, cookies
+
+
+def _find_page(request: AnyRequest) -> str:
+    """The page nearest to an address that has none, where an answer to a form was shown; "" where there is one."""
+    handler: Any = request.scope.get("route_handler")
+    below = 0 if handler is None else int(handler.opt.get("parts_below_page", 0))
+    return "/".join(request.scope["path"].split("/")[:-below]) or "/" if below else ""
 
 
 def _read_query(request: AnyRequest) -> str:
