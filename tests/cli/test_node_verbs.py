@@ -100,7 +100,7 @@ def test_member__enrol_accredit_revoke_retire(tmp_path: Path) -> None:
     assert revoked["keys"][0]["revoked"] is not None
     listed = {one["digest"]: one for one in carnet("keys", "list", "--json", home=home).json_lines[1:]}
     assert listed[digest]["revoked"] == revoked["keys"][0]["revoked"]
-    retired = carnet("member", "retire", "Garage du Pont", "--json", home=home).json
+    retired = carnet("member", "retire", "Garage du Pont", "--yes", "--json", home=home).json
     assert retired["retired"] is not None
     missing = carnet("member", "show", "nobody", "--json", home=home)
     assert (missing.code, missing.json_error["error"]) == (1, "unknown_member")

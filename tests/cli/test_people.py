@@ -153,7 +153,7 @@ def test_member_retire__ends_its_people_and_programs(home: Path) -> None:
     token = join(
         home, carnet("account", "invite", "--member", "Closing", "--role", "admin", "--json", home=home).json["code"]
     )
-    assert carnet("member", "retire", "Closing", home=home).code == 0
+    assert carnet("member", "retire", "Closing", "--yes", home=home).code == 0
     for verb in (
         ("account", "invite", "--role", "admin"),
         ("client", "add", "--name", "Late", "--scope", "files"),

@@ -133,6 +133,17 @@ def test_find_holder__is_the_process_that_writes_and_does_not_disturb_it(node: T
         WriterLock(path, "x").release()
 
 
+def test_lock__that_is_released_is_free_though_a_child_has_its_file_open(tmp_path: Path) -> None:
+    # A child that is just being begun has all files of its parent open until it is another program.
+    lock = WriterLock(tmp_path / "writer.lock", "carnet serve")
+    child = os.dup(lock._descriptor)
+    try:
+        lock.release()
+        WriterLock(tmp_path / "writer.lock", "carnet import").release()
+    finally:
+        os.close(child)
+
+
 def test_status__of_a_running_node_in_words_and_as_json(node: TestNode, tmp_path: Path) -> None:
     with node.open() as writer:
         writer.append(node.operator.id, REPORTED, [new_passport(1, 1, 2)])

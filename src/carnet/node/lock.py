@@ -55,6 +55,8 @@ class WriterLock:
     def release(self) -> None:
         """Let the next writer in; idempotent. The file stays: removing it would let two hold "the" lock."""
         if self._descriptor >= 0:
+            # Said, since a child that was begun a moment ago may have the file open too, and would keep the lock.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -116,7 +116,11 @@ class Folder:
             except BlockingIOError:
                 saying = f"{self._path} is watched already, by another process of this machine"
                 raise Refused(Reason.REQUEST_AT_WORK, saying, could_retry=True) from None
-            yield
+            try:
+                yield
+            finally:
+                # Said, since a child that was begun a moment ago may have the file open too, and would keep the lock.
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     def list_whole(self) -> list[Path]:
         """The files that have stayed as they are for long enough, by name; empty ones and unfinished ones never do."""
