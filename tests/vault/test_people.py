@@ -16,7 +16,7 @@ from carnet.errors import Reason, Refused
 from carnet.vault.people.catalogue import KEPT_MS, NOT_PERSONAL, PERSONAL
 from carnet.vault.people.store import PeopleStore, check_is_current, open_people_store
 from carnet.vault.people.tables import people
-from carnet.vault.store import Connection, Error, create_store
+from carnet.vault.store import Connection, Error, create_store, open_store
 from carnet.vault.tables import metadata
 
 INSERT = "INSERT INTO seen_once VALUES (?, ?)"
@@ -222,3 +222,17 @@ def test_people__refused_store_moved_where_the_file_is_gone(tmp_path: Path) -> N
             pass
         assert caught.value.reason is Reason.STORE_MOVED
         assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "a b", "dépôt\nnouveau", "a?mode=memory"])
+def test_open__a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    """Neither store goes into a file of another name, and both are found again."""
+    folder = tmp_path / name
+    folder.mkdir()
+    for _ in range(2):
+        with open_people_store(folder / "people.sqlite") as store, store.write() as connection:
+            connection.execute("INSERT INTO seen_once VALUES (?, ?) ON CONFLICT DO NOTHING", (b"here", 1))
+    create_store(folder / "node.db").close()
+    open_store(folder / "node.db", is_read_only=True).close()
+    assert {"node.db", "people.sqlite"} <= {file.name for file in folder.iterdir()}
+    assert [file.name for file in tmp_path.iterdir()] == [name]

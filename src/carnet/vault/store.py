@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from carnet.errors import Reason, Refused
@@ -412,7 +413,8 @@ def make_engine(path: Path, mode: str) -> Engine:
         )
     # One connection for each store: a pool would hand out others, with other settings.
     engine = create_engine(
-        f"sqlite+pysqlite:///file:{path.as_posix()}?mode={mode}&uri=true",
+        # Quoted for SQLite: a home may be called "a?b", and its store is not the file "a".
+        URL.create("sqlite+pysqlite", database=f"file:{quote(path.as_posix())}", query={"mode": mode, "uri": "true"}),
         module=sqlite,
         poolclass=NullPool,
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30.0, "cached_statements": 256}
