@@ -27,7 +27,7 @@ from carnet.sdk import (
     shapes,
 )
 from carnet.sdk.signing import make_entry, sign_entries
-from carnet.sdk.transport import Transport
+from carnet.sdk.transport import MAX_TRIES, Transport
 from carnet.services.filing.taking import take
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.signing import Signer
@@ -233,6 +233,31 @@ def test_transport__reads_a_refusal_that_is_no_problem_document() -> None:
 
 
 # ---- one contract
+
+
+def test_act__is_not_sent_again_where_it_may_have_been_done() -> None:
+    """To replace a key twice would lose the first one, which nobody has seen."""
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            # It was surely not done.
+            return httpx2.Response(429, headers={"Retry-After": "-1"})
+        raise httpx2.ReadError("the line was cut")
+
+    pauses: list[float] = []
+    mock = httpx2.MockTransport(answer)
+    transport = Transport("http://nowhere.example", None, transport=mock, sleep=pauses.append)
+    with pytest.raises(Unreachable):
+        transport.act("/v1/webhooks/whk_1/rotate", dict)
+    assert asked == ["POST", "POST"]
+    assert len(pauses) == 1
+    assert pauses[0] > 0
+    asked.clear()
+    with pytest.raises(Unreachable):
+        transport.get("/v1/me", dict)
+    assert len(asked) == MAX_TRIES
 
 
 def test_shapes__are_those_of_the_published_contract(served: Served) -> None:

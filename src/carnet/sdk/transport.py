@@ -1,11 +1,13 @@
 """Sending requests: again where that may help, never twice where it would do twice.
 
-Every write carries an idempotency key, so a reply that was lost is asked for again. Between tries it waits as long as
-`Retry-After` says, or longer each time with some chance in it. It refuses to know what is asked.
+A write carries an idempotency key, so a reply that was lost is asked for again; one without is not sent again where it
+may have been done. Between tries it waits as long as `Retry-After` says, or longer each time with some chance in it. It
+refuses to know what is asked.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -79,11 +81,12 @@ class Transport:
         return msgspec.json.decode(answered.content, type=answer)
 
     def act(self, path: str, answer: type[T]) -> T:
-        """A write without a body."""
-        return msgspec.json.decode(self.send("POST", path).content, type=answer)
+        """A write without a body. Where no answer came it may have been done, so it is not sent again by itself."""
+        return msgspec.json.decode(self.send("POST", path, is_told_apart=False).content, type=answer)
 
-    def send(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """Send it, again where that may help. Raises ApiError for every answer that is no success."""
+    def send(self, method: str, path: str, *, is_told_apart: bool = True, **request: Any) -> httpx2.Response:
+        """Send it, again where that may help. Raises ApiError for every answer that is no success. `is_told_apart`: the
+        service knows it again, or it changes nothing, so that sent twice is as good as sent once."""
         for tried in range(1, self._max_tries + 1):
             try:
                 answered = self._http.request(method, path, **request)
@@ -93,7 +96,8 @@ class Transport:
                 if answered.status_code < 400:
                     return answered
                 failed = _read_problem(answered)
-            if tried == self._max_tries or not _may_help(failed):
+            is_known_undone = failed.status in (429, 503) or failed.code in RETRIED_CODES
+            if tried == self._max_tries or not (_may_help(failed) and (is_told_apart or is_known_undone)):
                 raise failed
             self._sleep(_find_pause_s(failed, tried))
         raise AssertionError("unreachable")
@@ -119,10 +123,11 @@ def _read_problem(answered: httpx2.Response) -> ApiError:
         except msgspec.DecodeError:
             document = None
     try:
-        pause: float | None = float(answered.headers["retry-after"])
+        pause = float(answered.headers["retry-after"])
     except (KeyError, ValueError):
-        pause = None
-    return make_error(answered.status_code, document, pause)
+        pause = -1.0
+    # A date, or no number of seconds at all, is not waited for.
+    return make_error(answered.status_code, document, pause if 0 <= pause < math.inf else None)
 
 
 def _may_help(failed: ApiError) -> bool:
