@@ -25,6 +25,7 @@ from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.acts import say_action
 from carnet.web.pages.front import FormData
 from carnet.web.pages.grounds import name_standings
+from carnet.web.pages.holding import get_holdings
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.pages.signing_in import (
@@ -148,6 +149,8 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, refused: Refuse
         "sessions": list_sessions(office, principal, find_token(request, desk) or ""),
         "code_count": count_codes(office, principal),
         "contests": list_contests(office, principal) if principal.standing is Standing.HOLDER else [],
+        # Whoever claims a vehicle, or holds it no more, has no page of it.
+        "held": frozenset(get_holdings(desk).list_held(principal.account or "")),
         "standings": name_standings(language),
         "events": [
             (event, say_action(language, event.action)) for event in list_events(office, principal, limit=EVENTS)
