@@ -10,7 +10,10 @@ import pytest
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.registry import HOLDER, insert_account
 from carnet.services.accounts.sessions import begin_session, find_principal
+from carnet.services.app_views import grant_view
+from carnet.services.appearance.looks import set_look
 from carnet.services.claims import claim, decide, issue_code
+from carnet.services.holdings import Holdings, begin_holding
 from carnet.tlog.policy import parse_policy
 from carnet.web.language import LANGUAGES, Language
 from carnet.web.pages.verifying import judge
@@ -19,6 +22,8 @@ from tests.web.lodge import read_form_token
 from tests.web.samples import SAMPLES, Sample, make_hostile, make_part, make_sample
 from tests.web.test_states_of_vehicles import read_text
 from tests.web.workshop import HTML, VIN, Workshop, opening_workshop
+
+APP = "https://app.example"
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +137,36 @@ def test_claim__is_told_to_the_holder_and_to_who_claims_and_nobody_is_sent_to_a_
     assert "The claim was granted." in read(shop, "/account")
     assert "that you held" in read(shop, "/account")
     assert link not in shop.get("/account")
+
+
+def test_looks__an_app_that_has_not_opened_it_yet_and_the_frame_that_it_opens(shop: Workshop) -> None:
+    office, passport = shop.lodge.office, bytes.fromhex(shop.passport.removeprefix("pas_"))
+    look = set_look(
+        office, OPERATOR, shop.members["garage"], name="The garage", ink="#7a1f3d", paper="#fbe9d7", origins=[APP]
+    )
+    with office.people.write() as connection:
+        # Whoever holds it by now, this test has a holder of its own.
+        account = insert_account(connection, office, HOLDER, "A reader", office.random_bytes(32))
+        shop.sessions["reader of frames"] = begin_session(connection, office, account, Visit("192.0.2.3"), "passkey")
+        begin_holding(connection, office, passport, 0, account.id, "claim")
+    holder = find_principal(office, shop.sessions["reader of frames"])
+    assert holder is not None
+    with shop.lodge.node.read() as reader:
+        token = grant_view(office, reader, Holdings(office), holder, passport, look, APP).token
+    shop.be("reader of frames")
+    assert "Not opened yet." in read(shop, f"/vehicles/{shop.passport}/looks")
+    assert "Pas encore ouvert" in read(shop, f"/vehicles/{shop.passport}/looks", "fr")
+    shop.be("dealer")
+    for number in range(1, 46):
+        shop.seal(day="2023-03-03", odometer=str(80_000 + number))
+    frame = f"/embed/{look.public_id}/vehicles/{shop.passport}"
+    headers = {**HTML, "Sec-Fetch-Site": "same-origin", "Origin": "null"}
+    for language, older in (("en", "older entries"), ("fr", "entrées plus anciennes")):
+        for section, words in (("summary", "80"), ("history", older), ("odometer", "80")):
+            data = {"view": token, "app": APP, "section": section, "lang": language, "theme": "dark"}
+            shop.client.cookies.clear()
+            answer = shop.client.post(frame, data=data, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert words in read_text(answer.text), (language, section)
+    shop.be("reader of frames")
+    assert "Last opened" in read(shop, f"/vehicles/{shop.passport}/looks")
