@@ -59,7 +59,7 @@ def test_is_own_file__knows_each_that_a_home_names(node: TestNode, tmp_path: Pat
     """What a person writes must replace none of them."""
     home = Home(node.path)
     named = (home.store, home.store_url, home.keys, home.erasures, home.lock, home.restored, home.last_backup)
-    named += (home.last_drill, home.demo, find_place(home), home.path / FILE)
+    named += (home.last_drill, home.demo, home.signed_head, find_place(home), home.path / FILE)
     assert {path.name for path in named} == OWN_FILES
     assert all(is_own_file(path) for path in named)
     assert is_own_file(home.path / "node.db-wal")
