@@ -21,7 +21,7 @@ from carnet.types import Basis
 from carnet.vault import gate as gates
 from carnet.vault.gate import Gate, limit_places
 from carnet.vault.people.store import open_people_store
-from carnet.vault.store import PostgresError
+from carnet.vault.store import PostgresError, open_store
 from carnet.web.policy import OPEN
 from tests.node.home import TestNode, make_node, new_passport
 from tests.postgres import Cluster, run_cluster
@@ -187,3 +187,22 @@ def test_request__refused_store_busy(tmp_path: Path, few: int) -> None:
         answer = service.client.get("/busy")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["code"] == "store_busy"
+
+
+def test_rewrite_tables__a_server_that_goes_at_its_end_is_a_lost_store(postgres: Cluster, tmp_path: Path) -> None:
+    url = postgres.make_database()
+
+    class Last(tuple[str, ...]):
+        """Tables, after the last of which the server ends the session."""
+
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[str]:
+            yield from super().__iter__()
+            with psycopg.connect(postgres.admin_url, autocommit=True) as other:
+                other.execute(f"{END} AND datname = '{psycopg.conninfo.conninfo_to_dict(url)['dbname']}'".encode())
+
+    node = make_node(tmp_path, store_url=url)
+    node.close()
+    with open_store(url) as store, pytest.raises(PostgresError):
+        store.connection.rewrite_tables(Last(("checkpoint",)), 1.0)

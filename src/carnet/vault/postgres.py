@@ -297,7 +297,8 @@ class PostgresConnection:
         finally:
             self.driver.remove_notice_handler(note)
             if not self.driver.closed:
-                self.driver.execute("SET lock_timeout = 0")
+                with _own_errors():
+                    self.driver.execute("SET lock_timeout = 0")
         # Without an answer for each table nobody knows what is left.
         return len(kept) >= len(tables) and not any(kept)
 
