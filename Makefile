@@ -24,7 +24,7 @@ help: ## show this list
 setup: $(STAMP) ## make .venv, with the carnet command in it, from the locked packages
 	@:
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard src/kernel/*)
 	@python="$(PYTHON)"; \
 	command -v "$$python" >/dev/null || { echo "carnet needs Python 3.11 or newer, and there is no $$python here" >&2; exit 1; }; \
 	"$$python" -c '$(IS_NEW_ENOUGH)' || { \

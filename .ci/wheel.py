@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # All that the backend reads; the rest of the tree cannot change the wheel.
-INPUTS = ("LICENSE", "README.md", "docs/reasons.md", "pyproject.toml", "src")
+INPUTS = ("LICENSE", "README.md", "docs/reasons.md", "hatch_build.py", "pyproject.toml", "src")
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import importlib
 import json
 import re
 import struct
@@ -20,6 +19,7 @@ from typing import Annotated, Final, NoReturn, TypeVar
 import msgspec
 
 from carnet.errors import Reason, Refused, Unverified
+from carnet.kernel import kernel
 
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8785 §3.2.2.3, I-JSON)."""
@@ -426,24 +426,12 @@ def lp(data: bytes) -> bytes:
     return _U32(len(data)) + data
 
 
-def _find_short_sha256() -> Callable[[bytes], hashlib._Hash]:
-    for name in ("_sha2", "_sha256"):
-        try:
-            found: Callable[[bytes], hashlib._Hash] = importlib.import_module(name).sha256
-        except ImportError:
-            continue
-        return found
-    return hashlib.sha256
-
-
-short_sha256 = _find_short_sha256()
-"""The same hash by Python's own code: for messages of one block (55 bytes) it takes half as long as OpenSSL, which
-spends most of that time on preparing. Longer ones belong to `hashlib`."""
-
-
-def sha256(data: bytes) -> bytes:
-    """The SHA-256 digest, 32 bytes."""
+def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
+
+
+sha256: Final[Callable[[bytes], bytes]] = _sha256 if kernel is None else kernel.sha256
+"""The SHA-256 digest, 32 bytes."""
 
 
 def b64(data: bytes) -> str:

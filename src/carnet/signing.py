@@ -8,7 +8,6 @@ and keeps no key: secrets come in, and only signatures go out.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from functools import lru_cache
 from typing import Final
@@ -125,7 +124,7 @@ class SignatureCache:
             return False
         key = public + signature + message
         if len(key) > MAX_KEPT_BYTES:
-            key = hashlib.sha256(key).digest()
+            key = sha256(key)
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = verify(public, message, signature)

@@ -6,9 +6,8 @@ Knows roots and counts, never what the links are about.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
-from carnet.encoding import MAX_INTEGER, tag, u32, u64
+from carnet.encoding import MAX_INTEGER, sha256, tag, u32, u64
 from carnet.errors import Unverified
 
 BATCH_BYTES = 148
@@ -72,7 +71,7 @@ def parse_batch(data: bytes) -> Batch:
 
 def compute_endorsement(message: bytes) -> bytes:
     """What another node signs to endorse a batch header, or a census message. Spec: 3.6."""
-    return _ENDORSE + sha256(message).digest()
+    return _ENDORSE + sha256(message)
 
 
 def compute_receipt(net: bytes, key_digest: bytes, signed: bytes, accepted_ms: int, deadline_ms: int) -> bytes:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
-from carnet.encoding import b64, encode, short_sha256, tag, u32, u64
+from carnet.encoding import b64, encode, sha256, tag, u32, u64
 
 _CENSUS = tag("census")
 _SLOT = tag("slot")
@@ -53,15 +52,15 @@ def frame_census(net: bytes, encoded: bytes) -> bytes:
 
 def compute_slot(chain: bytes) -> bytes:
     """Where a chain stands in the census tree, 32 bytes. Spec: 3.9."""
-    return sha256(_SLOT + chain).digest()
+    return sha256(_SLOT + chain)
 
 
 def number_slots(chains: Sequence[bytes]) -> list[int]:
     """The slots of many chains, as integers."""
     to_integer = int.from_bytes
-    return [to_integer(short_sha256(_SLOT + chain).digest(), "big") for chain in chains]
+    return [to_integer(sha256(_SLOT + chain), "big") for chain in chains]
 
 
 def compute_head_leaf(slot: bytes, chain: bytes, epoch: int, seq: int, link_id: bytes) -> bytes:
     """The leaf that names a chain's head. Spec: 3.9."""
-    return _HEAD + slot + sha256(_TIP + chain + u32(epoch) + u64(seq) + link_id).digest()
+    return _HEAD + slot + sha256(_TIP + chain + u32(epoch) + u64(seq) + link_id)

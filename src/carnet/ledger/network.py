@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
-from carnet.encoding import b64, encode, tag, unb64
+from carnet.encoding import b64, encode, sha256, tag, unb64
 
 NETWORK_NAME = re.compile(r"[a-z0-9.-]{1,63}", re.ASCII)
 ORIGIN_PATTERN = r"[a-z0-9.-]{1,63}/[0-9a-f]{64}"
@@ -84,7 +83,7 @@ def parse_fork(document: Mapping[str, Any]) -> Fork | None:
 
 def compute_net(document: dict[str, object]) -> bytes:
     """`net` of a genesis object. Spec: 1.9."""
-    return sha256(frame_genesis(encode(document))).digest()
+    return sha256(frame_genesis(encode(document)))
 
 
 def frame_genesis(encoded: bytes) -> bytes:

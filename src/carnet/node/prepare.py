@@ -7,12 +7,11 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
 
-from carnet.encoding import encode_trusted
+from carnet.encoding import encode_trusted, sha256
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import KindLine, Rules
 from carnet.passport.fields import SECRET_BYTES, get_sealer
@@ -168,7 +167,7 @@ class Prepared(NamedTuple):
         """With its signature. The writer verifies one that was made elsewhere."""
         prefix, tail = compute_signed_prefix(), self.submission + sig
         # Rows stand in the order of the submission.
-        signed = [sha256(prefix + row.sid + tail).digest() for group in self.groups for row in group.rows]
+        signed = [sha256(prefix + row.sid + tail) for group in self.groups for row in group.rows]
         return self._replace(sig=sig, signed=b"".join(signed))
 
 
@@ -384,10 +383,10 @@ class _Submission:
             self._prefix = compute_statement_prefix(self._context.net, chain, self._job.member, self._key_digest)
         mark = item.mark
         statement = b"".join((self._prefix, bytes((self._job.basis, kind.class_, mark)), item.target, root))
-        sid = sha256(statement).digest()
+        sid = sha256(statement)
         leaves = self._leaves
         index = len(leaves)
-        leaves.append(sha256(b"\x00" + statement).digest())
+        leaves.append(sha256(b"\x00" + statement))
         alias = content = None
         subject_at = kind.packing.subject_at
         own = values[subject_at] == subject

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256, shake_256
+from hashlib import shake_256
 from typing import Any
 
-from carnet.encoding import encode_trusted, lp, short_sha256, tag, u32
+from carnet.encoding import encode_trusted, lp, sha256, tag, u32
+from carnet.kernel import kernel
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
@@ -20,8 +21,6 @@ SALT_BYTES = 16
 _EXPAND = tag("expand")
 _FIELD = tag("field")
 _FIELDS = tag("fields")
-_join = b"".join
-_take_digest = type(short_sha256(b"")).digest
 
 
 def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
@@ -44,13 +43,13 @@ def compute_field_digest(salt: bytes, name: str, value: object) -> bytes:
 
 
 def _hash_field(salt: bytes, framed_name: bytes, encoded: bytes) -> bytes:
-    return short_sha256(_FIELD + salt + framed_name + encoded).digest()
+    return sha256(_FIELD + salt + framed_name + encoded)
 
 
 def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> bytes:
     """Root over (name, field digest) pairs, which stand in ascending name order. Spec: 2.2."""
     framed = [part for name, digest in digests for part in (_frame_name(name), digest)]
-    return sha256(_FIELDS + u32(count) + b"".join(framed)).digest()
+    return sha256(_FIELDS + u32(count) + b"".join(framed))
 
 
 def compute_root_of_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> bytes:
@@ -64,48 +63,46 @@ def _frame_name(name: str) -> bytes:
 
 
 class ValueSealer:
-    """Seals the values of statements that have these names: the hot path of `prepare`, one hash call per field.
+    """Seals the values of statements that have these names: the hot path of `prepare`, one hash for each field.
 
-    What is the same for each of them is made once: the header of the root, each name with its length, where its salt
-    is.
+    What is the same for each of them is made once: each name with its length, where its salt is.
     """
 
-    __slots__ = ("_framed", "_parts", "_size", "_split", "_tags")
+    __slots__ = ("_framed", "_size", "_split")
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._framed = tuple(lp(name.encode()) for name in names)
-        self._tags = (_FIELD,) * len(names)
-        self._parts = [_FIELDS + u32(len(names))]
-        for framed in self._framed:
-            self._parts += [framed, b""]
+        self._framed = tuple([lp(name.encode()) for name in names])
         self._split, self._size = _get_splitter(len(names))
 
     def seal(self, values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
         """(content key, fields_root) of canonical values in ascending name order."""
-        stream = self._split(shake_256(_EXPAND + secret).digest(self._size))
-        return stream[0], self.compute_root(values, stream[1:])
+        if kernel is not None:
+            return kernel.seal_fields(self._framed, values, secret)  # type: ignore[no-any-return]
+        content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
+        return content_key, self.compute_root(values, salts)
 
     def compute_root_of_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> bytes:
         """fields_root of fields in ascending name order, of which each is a digest, or (salt, value)."""
-        digests, encode, digest_of, join = list[bytes](), encode_trusted, short_sha256, _join
-        for name, found in zip(self._framed, fields, strict=True):
-            if isinstance(found, tuple):
-                salt, value = found
-                encoded = b"null" if value is None else encode(value)
-                digests.append(digest_of(join((_FIELD, salt, name, encoded))).digest())
-            else:
-                digests.append(found)
-        parts = self._parts.copy()
-        parts[2::2] = digests
-        return sha256(join(parts)).digest()
+        encode = encode_trusted
+        return self._compute_root(
+            [
+                (found[0], b"null" if found[1] is None else encode(found[1])) if isinstance(found, tuple) else found
+                for found in fields
+            ]
+        )
 
     def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
         """fields_root of canonical values and their salts, in ascending name order."""
-        parts = self._parts.copy()
-        # Chained maps run a sixth faster than a loop: no line of ours stands between two hashes.
-        messages = map(_join, zip(self._tags, salts, self._framed, values, strict=True))
-        parts[2::2] = map(_take_digest, map(short_sha256, messages))
-        return sha256(_join(parts)).digest()
+        return self._compute_root(list(zip(salts, values, strict=True)))
+
+    def _compute_root(self, shown: Sequence[bytes | tuple[bytes, bytes]]) -> bytes:
+        """fields_root of digests, and of salts with canonical values."""
+        if kernel is not None:
+            return kernel.hash_fields(self._framed, shown)  # type: ignore[no-any-return]
+        parts = [_FIELDS, u32(len(self._framed))]
+        for name, one in zip(self._framed, shown, strict=True):
+            parts += [name, sha256(b"".join((_FIELD, one[0], name, one[1]))) if isinstance(one, tuple) else one]
+        return sha256(b"".join(parts))
 
 
 @lru_cache(maxsize=256)

@@ -7,10 +7,9 @@ Spec: docs/spec/2-entries.md, clauses 2.7, 2.11 to 2.13.
 from __future__ import annotations
 
 import struct
-from hashlib import sha256
 from typing import NamedTuple
 
-from carnet.encoding import tag, u32, u64
+from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
 from carnet.passport.statement import NO_TARGET
 from carnet.types import Mark
@@ -69,12 +68,12 @@ def frame_link(
 
 def compute_link_id(link: bytes) -> bytes:
     """`id` of a link, 32 bytes."""
-    return sha256(link).digest()
+    return sha256(link)
 
 
 def compute_chain_id(home: bytes, sid: bytes) -> bytes:
     """`chain16` of the chain that `sid` opens at this home. Spec: 2.12."""
-    return sha256(_CHAIN + home + sid).digest()[:16]
+    return sha256(_CHAIN + home + sid)[:16]
 
 
 def compute_next_epoch(epoch: int, mark: int) -> int:
@@ -111,4 +110,4 @@ def append_link(
     else:
         link = Link(chain, head.seq + 1, compute_next_epoch(head.epoch, mark), head.id, sid, mark, target, signed)
     data = link.to_bytes()
-    return data, Head(link.seq, link.epoch, sha256(data).digest())
+    return data, Head(link.seq, link.epoch, sha256(data))

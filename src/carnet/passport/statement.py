@@ -8,10 +8,9 @@ Spec: docs/spec/2-entries.md, clauses 2.5, 2.6 and 2.10.
 from __future__ import annotations
 
 import struct
-from hashlib import sha256
 from typing import NamedTuple
 
-from carnet.encoding import tag, u32, u64
+from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
 
 NO_CHAIN = bytes(16)
@@ -74,7 +73,7 @@ def get_author(data: bytes) -> bytes:
 
 def compute_sid(statement: bytes) -> bytes:
     """`sid`: the statement's id, 32 bytes, of its bytes as they were signed."""
-    return sha256(statement).digest()
+    return sha256(statement)
 
 
 def compute_submission(net: bytes, key_digest: bytes, created_ms: int, count: int, root: bytes) -> bytes:
@@ -84,7 +83,7 @@ def compute_submission(net: bytes, key_digest: bytes, created_ms: int, count: in
 
 def compute_signed(sid: bytes, submission: bytes, signature: bytes) -> bytes:
     """The digest that binds a link to the author's signature. Spec: 2.11."""
-    return sha256(_SIGNED + sid + submission + signature).digest()
+    return sha256(_SIGNED + sid + submission + signature)
 
 
 def compute_signed_prefix() -> bytes:

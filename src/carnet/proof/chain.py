@@ -7,9 +7,9 @@ Knows positions and hashes; refuses to know who signed, or what a field means.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
+from carnet.encoding import sha256
 from carnet.errors import Unverified
 from carnet.passport.fields import compute_root_of_shown
 from carnet.passport.link import NO_PREV, check_mark, compute_chain_id, compute_next_epoch, frame_link
@@ -148,7 +148,7 @@ def check_links(evidence: Evidence) -> None:
             epoch = compute_next_epoch(epoch, mark)
         seq_of[sid] = seq
         link = frame_link(chain, seq, epoch, prev, sid, mark, target, signed)
-        prev = sha256(link).digest()
+        prev = sha256(link)
         ids.append(prev)
         if item.placement is not None:
             leaves[seq] = leaf_hash(link)

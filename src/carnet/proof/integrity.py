@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from typing import TypeVar
 
+from carnet.encoding import sha256
 from carnet.errors import Unverified
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
@@ -46,7 +46,7 @@ def check_ground(ground: Ground, policy: Policy | None, verify: Verify, memory: 
         note = parse_note(ground.checkpoint)
     else:
         note = memory.once(("note", ground.checkpoint), None, partial(parse_note, ground.checkpoint))
-    net = sha256(ground.genesis).digest()
+    net = sha256(ground.genesis)
     origin = f"{ground.name}/{net.hex()}"
     checkpoint = read_checkpoint(note, origin)
     check_log_signature(ground, origin, note, verify)
@@ -69,7 +69,7 @@ def read_checkpoint(note: Note, origin: str) -> Checkpoint:
 
 def compute_log_key_id(origin: str, public: bytes) -> bytes:
     """The four bytes of a log key's lines (C2SP signed-note), also for a key that could verify nothing."""
-    return sha256(origin.encode() + b"\n" + bytes((TYPE_ED25519,)) + public).digest()[:4]
+    return sha256(origin.encode() + b"\n" + bytes((TYPE_ED25519,)) + public)[:4]
 
 
 def check_log_signature(ground: Ground, origin: str, note: Note, verify: Verify) -> None:

@@ -8,9 +8,9 @@ size alone, so that the same leaves have one joint path; that of a single leaf i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from operator import ge
 
+from carnet.encoding import sha256
 from carnet.errors import Unverified
 from carnet.tlog.tree import HASH_BYTES, Climb, MerkleTree, climb, split_path
 
@@ -111,13 +111,13 @@ def _climb(
             continue
         node = nodes[place]
         if index & 1:
-            node = sha256(b"\x01" + path[at : at + HASH_BYTES] + node).digest()
+            node = sha256(b"\x01" + path[at : at + HASH_BYTES] + node)
             at += HASH_BYTES
         elif place < last and indices[place + 1] == index + 1:
             is_joined = True
-            node = sha256(b"\x01" + node + nodes[place + 1]).digest()
+            node = sha256(b"\x01" + node + nodes[place + 1])
         elif index + 1 < width:
-            node = sha256(b"\x01" + node + path[at : at + HASH_BYTES]).digest()
+            node = sha256(b"\x01" + node + path[at : at + HASH_BYTES])
             at += HASH_BYTES
         parents.append(index >> 1)
         above.append(node)
@@ -131,14 +131,14 @@ def _climb_two(
     while left ^ 1 != right:
         sibling = path[at : at + HASH_BYTES]
         # Right of it stands at least the other.
-        one = sha256(b"\x01" + sibling + one if left & 1 else b"\x01" + one + sibling).digest()
+        one = sha256(b"\x01" + sibling + one if left & 1 else b"\x01" + one + sibling)
         at += HASH_BYTES
         if right & 1 or right + 1 < width:
             sibling = path[at : at + HASH_BYTES]
-            other = sha256(b"\x01" + sibling + other if right & 1 else b"\x01" + other + sibling).digest()
+            other = sha256(b"\x01" + sibling + other if right & 1 else b"\x01" + other + sibling)
             at += HASH_BYTES
         left, right, width = left >> 1, right >> 1, (width + 1) >> 1
-    return (width + 1) >> 1, left >> 1, sha256(b"\x01" + one + other).digest(), at
+    return (width + 1) >> 1, left >> 1, sha256(b"\x01" + one + other), at
 
 
 def check_joint(

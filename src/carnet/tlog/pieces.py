@@ -11,7 +11,6 @@ It knows names, slots and hashes; it refuses to know what they stand for and whe
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from itertools import chain
 from operator import add, itemgetter, lt
 from typing import Final, NamedTuple
 
+from carnet.encoding import sha256
 from carnet.errors import InvariantBroken, Unverified
 from carnet.tlog.smt import EMPTY, SLOT_BITS, SLOT_BYTES
 
@@ -45,8 +45,6 @@ _PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
 _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
 _LEAF = struct.Struct(f"{NAME_BYTES}s{DIGEST_BYTES}s")
-
-_sha256 = hashlib.sha256
 
 
 def _make_taker(branch: int) -> Callable[[bytes], tuple[bytes, ...]]:
@@ -328,11 +326,11 @@ def _climb(children: Sequence[Top]) -> tuple[Top, bytes]:
         zeros, ones, left, right = digests[::2], digests[1::2], counts[::2], counts[1::2]
         counts = list(map(add, left, right))
         if min(counts) > 1:
-            digests = [_sha256(b"\x01" + zero + one).digest() for zero, one in zip(zeros, ones, strict=True)]
+            digests = [sha256(b"\x01" + zero + one) for zero, one in zip(zeros, ones, strict=True)]
             continue
         # A subtree of one leaf is that leaf's hash, whatever its height; one of none is empty.
         digests = [
-            _sha256(b"\x01" + zero + one).digest() if count > 1 else zero if of_zero else one
+            sha256(b"\x01" + zero + one) if count > 1 else zero if of_zero else one
             for zero, one, count, of_zero in zip(zeros, ones, counts, left, strict=True)
         ]
     return Top(counts[0], digests[0]), b"".join(chain.from_iterable(reversed(levels)))
@@ -346,17 +344,17 @@ def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, hig
     parting = SLOT_BITS - (numbers[low] ^ last).bit_length()
     if high - low == 2:
         # Every second join is of two leaves.
-        digest = _sha256(b"\x01" + digests[low] + digests[low + 1]).digest()
+        digest = sha256(b"\x01" + digests[low] + digests[low + 1])
     else:
         shift = SLOT_BITS - 1 - parting
         middle = bisect_left(numbers, last >> shift << shift, low, high)
         zero = _join_leaves(numbers, digests, low, middle, parting + 1)
         one = _join_leaves(numbers, digests, middle, high, parting + 1)
-        digest = _sha256(b"\x01" + zero + one).digest()
+        digest = sha256(b"\x01" + zero + one)
     while parting > depth:
         parting -= 1
         sides = EMPTY + digest if last >> SLOT_BITS - 1 - parting & 1 else digest + EMPTY
-        digest = _sha256(b"\x01" + sides).digest()
+        digest = sha256(b"\x01" + sides)
     return digest
 
 

@@ -8,13 +8,13 @@ it.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
+from carnet.encoding import sha256
 from carnet.errors import InvariantBroken, Unverified
 from carnet.tlog.tree import Climb, climb
 
@@ -23,12 +23,10 @@ SLOT_BITS: Final = 256
 EMPTY: Final = bytes(32)
 _SIZES: Final = frozenset({32})
 
-_sha256 = hashlib.sha256
-
 
 def census_leaf_hash(leaf: bytes) -> bytes:
     """The hash of a subtree that holds this one leaf."""
-    return _sha256(b"\x00" + leaf).digest()
+    return sha256(b"\x00" + leaf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class SparseTree:
         """Builds the tree of strictly ascending `slots` (32 bytes each) and their leaves; see `build`."""
         self._slots = slots
         self._leaves = leaves
-        self._hashes = [_sha256(b"\x00" + leaf).digest() for leaf in leaves]
+        self._hashes = [sha256(b"\x00" + leaf) for leaf in leaves]
         self._depths: list[int] = []
         self._firsts: list[int] = []
         self._lefts: list[int] = []
@@ -140,7 +138,7 @@ class SparseTree:
         right_digest = hashes[right]
         if right >= count and self._depths[right - count] != parting + 1:
             right_digest = self._lifted(right, parting + 1)
-        hashes.append(_sha256(b"\x01" + left_digest + right_digest).digest())
+        hashes.append(sha256(b"\x01" + left_digest + right_digest))
         self._depths.append(parting)
         self._firsts.append(first)
         self._lefts.append(left)
@@ -159,7 +157,7 @@ class SparseTree:
         bits = self._some_slot(node)
         for level in range(parting - 1, depth - 1, -1):
             sides = EMPTY + digest if bits >> (SLOT_BITS - 1 - level) & 1 else digest + EMPTY
-            digest = _sha256(b"\x01" + sides).digest()
+            digest = sha256(b"\x01" + sides)
         return digest
 
     def _some_slot(self, node: int) -> int:

@@ -7,17 +7,18 @@ once written.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from carnet.encoding import sha256
 from carnet.errors import Unverified
+from carnet.kernel import kernel
 
 HASH_BYTES: Final = 32
-EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
+EMPTY_ROOT: Final = sha256(b"")
 """The root of a tree without leaves (RFC 9162 §2.1.1)."""
 
 GetNode = Callable[[int, int], bytes]
@@ -26,30 +27,30 @@ GetNode = Callable[[int, int], bytes]
 Climb = Callable[[bytes, int, Sequence[bytes]], bytes]
 """`climb`, or what gives the same."""
 
-_sha256 = hashlib.sha256
-
 _MAX_SPLIT_AT_ONCE = 256
 """Hashes of the longest path that is split by one call; each length is prepared once."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
     """The hash of one leaf, from its bytes."""
-    return _sha256(b"\x00" + leaf).digest()
+    return sha256(b"\x00" + leaf)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of one inner node, from the hashes of its two sides."""
-    return _sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right)
 
 
-def climb(node: bytes, sides: int, siblings: Sequence[bytes]) -> bytes:
-    """The node above this one and its siblings, of which the lowest stands first. A set bit of `sides`, the lowest bit
-    for the lowest sibling, says that it stands on the left."""
-    sha256 = _sha256
+def _climb(node: bytes, sides: int, siblings: Sequence[bytes]) -> bytes:
     for sibling in siblings:
-        node = sha256(b"\x01" + sibling + node if sides & 1 else b"\x01" + node + sibling).digest()
+        node = sha256(b"\x01" + sibling + node if sides & 1 else b"\x01" + node + sibling)
         sides >>= 1
     return node
+
+
+climb: Final[Climb] = _climb if kernel is None else kernel.climb
+"""The node above this one and its siblings, of which the lowest stands first. A set bit of `sides`, the lowest bit for
+the lowest sibling, says that it stands on the left."""
 
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
@@ -75,6 +76,20 @@ def compute_root_of(leaves: Iterable[bytes]) -> bytes:
     return MerkleTree.of(leaves).root
 
 
+def _hash_levels_in_python(level: bytes) -> list[bytes]:
+    levels = [level]
+    while len(level) > HASH_BYTES:
+        paired = len(level) & ~63
+        parents = [sha256(b"\x01" + level[at : at + 64]) for at in range(0, paired, 64)]
+        parents.append(level[paired:])
+        level = b"".join(parents)
+        levels.append(level)
+    return levels
+
+
+_hash_levels: Final[Callable[[bytes], list[bytes]]] = _hash_levels_in_python if kernel is None else kernel.hash_levels
+
+
 class MerkleTree:
     """All levels of one finished tree in memory (64 bytes a leaf), for a batch of which many paths are asked.
 
@@ -90,20 +105,12 @@ class MerkleTree:
         level = b"".join(leaf_hashes)
         if len(level) != HASH_BYTES * self.size:
             raise ValueError("a leaf hash has 32 bytes")
-        self._levels = [level]
-        sha256 = _sha256
-        while len(level) > HASH_BYTES:
-            paired = len(level) & ~63
-            parents = [sha256(b"\x01" + level[at : at + 64]).digest() for at in range(0, paired, 64)]
-            parents.append(level[paired:])
-            level = b"".join(parents)
-            self._levels.append(level)
+        self._levels = _hash_levels(level)
 
     @classmethod
     def of(cls, leaves: Iterable[bytes]) -> MerkleTree:
         """The tree of leaves given as their bytes."""
-        sha256 = _sha256
-        return cls([sha256(b"\x00" + leaf).digest() for leaf in leaves])
+        return cls([sha256(b"\x00" + leaf) for leaf in leaves])
 
     @property
     def root(self) -> bytes:
@@ -318,7 +325,6 @@ def compute_root_from_path(size: int, index: int, leaf: bytes, path: Sequence[by
         raise Unverified("index_beyond_count", f"leaf {index} of a tree of {size}")
     _check_hashes("path_mismatch", leaf, *path)
     node, at, last = leaf, index, size - 1
-    sha256 = _sha256
     for sibling in path:
         if last == 0:
             raise Unverified("path_mismatch", "the path is longer than the tree is high")
@@ -327,9 +333,9 @@ def compute_root_from_path(size: int, index: int, leaf: bytes, path: Sequence[by
             while not at & 1 and at:
                 at >>= 1
                 last >>= 1
-            node = sha256(b"\x01" + sibling + node).digest()
+            node = sha256(b"\x01" + sibling + node)
         else:
-            node = sha256(b"\x01" + node + sibling).digest()
+            node = sha256(b"\x01" + node + sibling)
         at >>= 1
         last >>= 1
     if last != 0:

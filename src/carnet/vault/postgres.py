@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Final
 
 import psycopg
@@ -26,6 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn
 
+from carnet.encoding import sha256
 from carnet.errors import Reason, Refused
 from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
 from carnet.vault.bulk import plan_copy, plan_update, plan_upsert, turn_rows
@@ -252,7 +252,7 @@ class PostgresConnection:
 
     def take_lock(self, name: str, holder: str) -> None:
         """An advisory lock of the session. Other sessions see in `pg_stat_activity` who has it."""
-        key = int.from_bytes(sha256(f"carnet writer {name}".encode()).digest()[:8], "big", signed=True)
+        key = int.from_bytes(sha256(f"carnet writer {name}".encode())[:8], "big", signed=True)
         self.execute("SELECT set_config('application_name', ?, false)", (f"carnet writer {holder}"[:63],))
         if self.execute("SELECT pg_try_advisory_lock(?)", (key,)).fetchone()[0]:
             return

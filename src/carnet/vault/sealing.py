@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from carnet.encoding import encode, encode_trusted
+from carnet.encoding import encode, encode_trusted, sha256
 from carnet.errors import Unverified
 
 KEY_BYTES: Final = 32
@@ -75,12 +75,12 @@ def _begin_digest(key: bytes, person: bytes, size: int) -> blake2b:
 
 def encrypt_subject(passport_key: bytes, chain: bytes, subject: bytes) -> bytes:
     """The subject's `cj` under a key of its own, derived from the passport's; bound to the chain's id."""
-    return AESGCM(sha256(_SUBJECT_KEY + passport_key).digest()).encrypt(_NONCE, subject, chain)
+    return AESGCM(sha256(_SUBJECT_KEY + passport_key)).encrypt(_NONCE, subject, chain)
 
 
 def decrypt_subject(passport_key: bytes, chain: bytes, data: bytes) -> bytes:
     """The subject's `cj`; raises Unverified("decrypt_failed")."""
-    return _decrypt(sha256(_SUBJECT_KEY + passport_key).digest(), data, chain)
+    return _decrypt(sha256(_SUBJECT_KEY + passport_key), data, chain)
 
 
 class Packing(NamedTuple):

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from itertools import pairwise
 
 import msgspec
 
-from carnet.encoding import b64, check_text, encode, tag, unb64
+from carnet.encoding import b64, check_text, encode, sha256, tag, unb64
 from carnet.errors import Reason, Refused, Unverified
 from carnet.tlog.tree import MerkleTree, leaf_hash
 from carnet.types import Basis
@@ -67,7 +66,7 @@ def compute_line_leaf(line_bytes: bytes) -> bytes:
 
 def compute_schema_digest(document: object) -> bytes:
     """The digest by which a kind line names its schema document (32 bytes). Spec: 3.1."""
-    return sha256(_SCHEMA + encode(document)).digest()
+    return sha256(_SCHEMA + encode(document))
 
 
 @dataclass(frozen=True)

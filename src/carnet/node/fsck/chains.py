@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
-from carnet.encoding import decode, encode
+from carnet.encoding import decode, encode, sha256
 from carnet.errors import Refused, Unverified
 from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
@@ -192,7 +191,7 @@ class _Chains:
             return False
         if seq == 0 and OPENINGS.get(kind) != type_:
             self._found.add("chain", number, "type", f"opened by {kind}")
-        if statement is not None and sha256(statement).digest() != sid:
+        if statement is not None and sha256(statement) != sid:
             return self._wrong(
                 key, "sid", "contents, author, basis, class, mark, target and secret do not give this statement's id"
             )
@@ -247,7 +246,7 @@ class _Chains:
             self._wrong(key, "content", "gone, and no erasure tells of it")
             return None
         statement = self._make_statement(entry, signed, chain16, fields_root)
-        if statement is not None and sha256(statement).digest() != entry[7]:
+        if statement is not None and sha256(statement) != entry[7]:
             self._found.add("erased_entry", key, "fields_root", "with it the statement has another id")
         return statement
 
@@ -270,7 +269,7 @@ class _Chains:
             return None
 
     def _is_submitted(self, signed: Signed, submission: int, sub_index: int, statement: bytes) -> bool:
-        leaf = sha256(b"\x00" + statement).digest()
+        leaf = sha256(b"\x00" + statement)
         if signed.statement_count == 1:
             return sub_index == 0 and signed.root == leaf
         return self._submissions.leaves.find(submission, sub_index) == leaf
@@ -297,9 +296,9 @@ class _Chains:
         if seal < state.seal:
             return self._wrong(key, "seal", "sealed before the entry before it")
         epoch = compute_next_epoch(state.epoch, mark) if state.seq >= 0 else 0
-        signed_digest = sha256(b"carnet/1/signed\n" + sid + signed.tail).digest()
+        signed_digest = sha256(b"carnet/1/signed\n" + sid + signed.tail)
         link = Link(chain16, state.seq + 1, epoch, state.id, sid, mark, target or NO_TARGET, signed_digest).to_bytes()
-        if self._leaves.find(seal, position) != sha256(b"\x00" + link).digest():
+        if self._leaves.find(seal, position) != sha256(b"\x00" + link):
             return self._wrong(key, "position", "its link does not stand there in the batch")
         self.placed[seal] += 1
         fault = self._rights.find_fault(seal, signed, kind, basis, class_)
@@ -308,7 +307,7 @@ class _Chains:
         if state.closed and kind not in AFTER_CLOSING:
             return self._wrong(key, "kind", "stands after the passport was closed")
         self._follow(state, seal, kind, signed, basis, sid, mark, target)
-        state.seq, state.epoch, state.id, state.seal = state.seq + 1, epoch, sha256(link).digest(), seal
+        state.seq, state.epoch, state.id, state.seal = state.seq + 1, epoch, sha256(link), seal
         state.sids[sid] = state.seq
         if state.seq in state.kept:
             state.kept[state.seq] = (state.seq, state.epoch, state.id, seal)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
 from operator import attrgetter
 from typing import NoReturn, cast
 
-from carnet.encoding import decode, tag
+from carnet.encoding import decode, sha256, tag
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import check_custody, roles_for
 from carnet.node.aliases import check_alias
@@ -294,8 +293,8 @@ class Placing(Known):
                     )  # fmt: skip
                 if source is not None:
                     own.append(source)
-                leaves.append(sha256(b"\x00" + link).digest())
-                head_id = sha256(link).digest()
+                leaves.append(sha256(b"\x00" + link))
+                head_id = sha256(link)
                 head.seq, head.id, head.ordinal = seq, head_id, ordinal
                 if is_special:
                     self._note_special(row, head, right)

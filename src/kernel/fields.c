@@ -1,0 +1,121 @@
+/* Fields under salted digests (docs/spec/2-entries.md, 2.1 and 2.2). */
+#include "args.h"
+
+#define SALT_BYTES 16
+#define SECRET_BYTES 32
+#define MAX_FIELDS 1024
+
+static const char FIELD[] = "carnet/1/field\n", FIELDS[] = "carnet/1/fields\n", EXPAND[] = "carnet/1/expand\n";
+#define TAG_BYTES(tag) (sizeof(tag) - 1)
+
+
+static void hash_field(const uint8_t *salt, PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest) {
+    struct sha256 hash;
+    sha256_begin(&hash);
+    sha256_add(&hash, FIELD, TAG_BYTES(FIELD));
+    sha256_add(&hash, salt, SALT_BYTES);
+    sha256_add(&hash, PyBytes_AsString(name), (size_t)PyBytes_Size(name));
+    sha256_add(&hash, value, (size_t)size);
+    sha256_end(&hash, digest);
+}
+
+/* Names, each behind its length, and as many things beside them; 0 and an error otherwise. */
+static int check_fields(PyObject *names, PyObject *others) {
+    if (!PyTuple_Check(names)) {
+        PyErr_SetString(PyExc_TypeError, "names stand in a tuple");
+        return 0;
+    }
+    Py_ssize_t count = PyTuple_Size(names);
+    if (count > MAX_FIELDS || get_length(others) != count) {
+        PyErr_Format(PyExc_ValueError, "%zd names and %zd values", count, get_length(others));
+        return 0;
+    }
+    for (Py_ssize_t at = 0; at < count; at++)
+        if (!PyBytes_Check(PyTuple_GetItem(names, at))) {
+            PyErr_SetString(PyExc_TypeError, "a name is bytes");
+            return 0;
+        }
+    return 1;
+}
+
+static void begin_root(struct sha256 *root, Py_ssize_t count) {
+    uint8_t number[4];
+    sha256_begin(root);
+    sha256_add(root, FIELDS, TAG_BYTES(FIELDS));
+    write_u32(number, (uint32_t)count);
+    sha256_add(root, number, sizeof number);
+}
+
+static void add_to_root(struct sha256 *root, PyObject *name, const uint8_t *digest) {
+    sha256_add(root, PyBytes_AsString(name), (size_t)PyBytes_Size(name));
+    sha256_add(root, digest, DIGEST_BYTES);
+}
+
+static PyObject *seal_fields(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint8_t stream[SECRET_BYTES + SALT_BYTES * MAX_FIELDS], digest[DIGEST_BYTES];
+    const uint8_t *secret;
+    PyObject *values;
+    struct sha256 root;
+    (void)self;
+    if (!check_count(count, 3)) return NULL;
+    if (!(secret = get_sized(given[2], SECRET_BYTES, "a secret"))) return NULL;
+    if (!(values = get_sequence(given[1]))) return NULL;
+    if (!check_fields(given[0], values)) goto failed;
+    Py_ssize_t fields = get_length(values);
+    shake256(EXPAND, TAG_BYTES(EXPAND), secret, SECRET_BYTES, stream, (size_t)(SECRET_BYTES + SALT_BYTES * fields));
+    begin_root(&root, fields);
+    for (Py_ssize_t at = 0; at < fields; at++) {
+        PyObject *name = PyTuple_GetItem(given[0], at);
+        Py_ssize_t size;
+        const uint8_t *value = get_bytes(get_item(values, at), &size);
+        if (!value) goto failed;
+        hash_field(stream + SECRET_BYTES + SALT_BYTES * at, name, value, size, digest);
+        add_to_root(&root, name, digest);
+    }
+    sha256_end(&root, digest);
+    Py_DECREF(values);
+    return Py_BuildValue("y#y#", (const char *)stream, (Py_ssize_t)SECRET_BYTES, (const char *)digest, (Py_ssize_t)DIGEST_BYTES);
+failed:
+    Py_DECREF(values);
+    return NULL;
+}
+
+static PyObject *hash_fields(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint8_t digest[DIGEST_BYTES];
+    PyObject *shown;
+    struct sha256 root;
+    (void)self;
+    if (!check_count(count, 2)) return NULL;
+    if (!(shown = get_sequence(given[1]))) return NULL;
+    if (!check_fields(given[0], shown)) goto failed;
+    Py_ssize_t fields = get_length(shown);
+    begin_root(&root, fields);
+    for (Py_ssize_t at = 0; at < fields; at++) {
+        PyObject *name = PyTuple_GetItem(given[0], at), *one = get_item(shown, at);
+        const uint8_t *known;
+        if (PyTuple_Check(one) && PyTuple_Size(one) == 2) {
+            Py_ssize_t size;
+            const uint8_t *salt = get_sized(PyTuple_GetItem(one, 0), SALT_BYTES, "a salt");
+            const uint8_t *value = salt ? get_bytes(PyTuple_GetItem(one, 1), &size) : NULL;
+            if (!value) goto failed;
+            hash_field(salt, name, value, size, digest);
+            known = digest;
+        } else if (!(known = get_sized(one, DIGEST_BYTES, "a field digest"))) {
+            goto failed;
+        }
+        add_to_root(&root, name, known);
+    }
+    sha256_end(&root, digest);
+    Py_DECREF(shown);
+    return make_digest(digest);
+failed:
+    Py_DECREF(shown);
+    return NULL;
+}
+
+PyMethodDef FIELD_METHODS[] = {
+    {"seal_fields", FAST(seal_fields), METH_FASTCALL, "seal_fields(names, values, secret): (content key, fields_root)."},
+    {"hash_fields", FAST(hash_fields), METH_FASTCALL,
+     "hash_fields(names, shown): fields_root of fields of which each is a digest, or (salt, canonical value)."},
+    {NULL, NULL, 0, NULL},
+};

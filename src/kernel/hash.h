@@ -1,0 +1,31 @@
+/* The two hashes of the format, for the functions of this folder. FIPS 180-4 and FIPS 202. */
+#ifndef CARNET_HASH_H
+#define CARNET_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_BYTES 32
+
+struct sha256 {
+    uint32_t state[8];
+    uint64_t total;
+    size_t filled;
+    uint8_t block[64];
+};
+
+/* Chooses the processor's own instructions where it has them; once, before anything is hashed. */
+void sha256_choose(void);
+
+void sha256_begin(struct sha256 *hash);
+void sha256_add(struct sha256 *hash, const void *data, size_t size);
+void sha256_end(struct sha256 *hash, uint8_t digest[DIGEST_BYTES]);
+
+void sha256_of(const void *data, size_t size, uint8_t digest[DIGEST_BYTES]);
+
+/* 0x01 and two digests: an inner node of a tree (RFC 9162, 2.1.1). `digest` may be one of them. */
+void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES]);
+
+void shake256(const void *first, size_t first_size, const void *second, size_t second_size, uint8_t *out, size_t size);
+
+#endif

@@ -1,0 +1,34 @@
+/* The module `carnet._kernel`: what is hashed for each entry and each node of a tree, without an object in between.
+
+   Each function gives what the function of the same name in Python gives, to the byte; where there is no compiler,
+   Python's own are used (docs/adr/0024-a-kernel-in-c.md). It knows bytes; it refuses to know what they mean. */
+#include "args.h"
+
+static PyObject *hash_of(PyObject *self, PyObject *given) {
+    uint8_t digest[DIGEST_BYTES];
+    Py_buffer data;
+    (void)self;
+    if (PyObject_GetBuffer(given, &data, PyBUF_SIMPLE) < 0) return NULL;
+    sha256_of(data.buf, (size_t)data.len, digest);
+    PyBuffer_Release(&data);
+    return make_digest(digest);
+}
+
+static PyMethodDef METHODS[] = {
+    {"sha256", hash_of, METH_O, "sha256(data): the SHA-256 digest of bytes, or of what gives them as a buffer."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int start(PyObject *module) {
+    sha256_choose();
+    if (PyModule_AddFunctions(module, TREE_METHODS) < 0) return -1;
+    return PyModule_AddFunctions(module, FIELD_METHODS);
+}
+
+static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, start}, {0, NULL}};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "carnet._kernel", "Hashes of entries and trees, in C.", 0, METHODS, SLOTS, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&MODULE); }
