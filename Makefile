@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.14 python3.13 python3.
 	$(shell $(candidate) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(candidate))) python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rows torture lint format bench vectors page screenshots wheel sbom audit lock clean
+.PHONY: help setup kernel demo test rows torture lint format bench vectors page screenshots wheel sbom audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ $(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard src/kernel/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+kernel: setup ## compile src/kernel again; needs a C compiler and the headers of Python
+	@$(BIN)/python hatch_build.py
 
 demo: setup ## show the main job: a fleet, one passport, a proof checked elsewhere, a forgery refused; then serve it
 	@$(BIN)/carnet demo

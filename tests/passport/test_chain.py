@@ -70,7 +70,7 @@ def test_expand_secret__more_fields_leave_the_first_salts_alone() -> None:
 
 
 def test_seal_values__one_name_or_value_too_many_is_an_error_of_ours() -> None:
-    with pytest.raises(ValueError, match="zip|names and"):
+    with pytest.raises(ValueError, match=r"zip|names and"):
         seal_values(("a", "b"), [b"1"], SID)
 
 
