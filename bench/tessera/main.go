@@ -20,13 +20,14 @@ import (
 func main() {
 	folder := flag.String("folder", "", "an empty folder on the disk to be measured")
 	leaves := flag.Int("leaves", 1_000_000, "how many leaves")
+	isTuned := flag.Bool("tuned", false, "with larger batches and more frequent checkpoints than it has by itself")
 	flag.Parse()
-	if err := run(context.Background(), *folder, *leaves); err != nil {
+	if err := run(context.Background(), *folder, *leaves, *isTuned); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, folder string, leaves int) error {
+func run(ctx context.Context, folder string, leaves int, isTuned bool) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
@@ -42,10 +43,10 @@ func run(ctx context.Context, folder string, leaves int) error {
 	if err != nil {
 		return err
 	}
-	options := tessera.NewAppendOptions().
-		WithCheckpointSigner(signer).
-		WithBatching(1024, 100*time.Millisecond).
-		WithCheckpointInterval(time.Second)
+	options := tessera.NewAppendOptions().WithCheckpointSigner(signer)
+	if isTuned {
+		options = options.WithBatching(1024, 100*time.Millisecond).WithCheckpointInterval(time.Second)
+	}
 	appender, stop, reader, err := tessera.NewAppender(ctx, driver, options)
 	if err != nil {
 		return err
