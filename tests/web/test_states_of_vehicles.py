@@ -273,6 +273,8 @@ def test_pages__of_every_section_and_entry_are_drawn_without_a_raw_code(
     with fleet.shop.lodge.node.read() as reader:
         count = min(8, len(list(reader.read_entries(fleet.passports[story]))))
     others = OTHERS if story in ("bare", "closed", "erased_entry") else ()
+    if story == "closed":
+        others = tuple(rest for rest in others if rest != "/add")
     for rest in (*SECTIONS, *others, *(f"/entries/{seq}" for seq in range(count))):
         text = fleet.read(story, rest, language).partition("Technical details" if language == "en" else "Détails tech")[
             0
@@ -446,7 +448,13 @@ SAID = [
         ("What was looked at now: Freins", "now: Freins, à 2 mm; good: Pneus"),
         ("maintenant : Freins, à 2 mm ; bon : Pneus",),
     ),
-    Said("closed", "", ("Passport closed", "!Add to the passport"), ("Carnet clos", "!Ajouter au carnet")),
+    Said(
+        "closed",
+        "",
+        ("Passport closed", "only corrections and objections are still written", "!Add to the passport"),
+        ("Carnet clos", "seules des corrections et des contestations", "!Ajouter au carnet"),
+    ),
+    Said("closed", "/entries/1", ("Contest this entry",), ("Contester cette entrée",)),
     Said("closed", "/procedures", ("Destruction Done, 2 October 2023",), ("Destruction Fait, 2 octobre 2023",)),
     Said(
         "erased_entry",
@@ -470,6 +478,12 @@ def test_page__says_what_is_so(fleet: Fleet, said: Said) -> None:
         text = fleet.read(said.story, said.rest, language)
         for words in wanted:
             assert (words.removeprefix("!") in text) != words.startswith("!"), (language, words, text)
+
+
+def test_page__where_one_adds_to_a_closed_passport_leads_to_what_says_so(fleet: Fleet) -> None:
+    for rest in ("/add", "/add?type=reading"):
+        answer = fleet.shop.client.get(fleet.path("closed", rest), headers=HTML, follow_redirects=False)
+        assert (answer.status_code, answer.headers.get("location")) == (303, fleet.path("closed")), rest
 
 
 def test_page__of_an_erased_passport_says_so_and_the_list_leaves_it_out(fleet: Fleet) -> None:

@@ -51,11 +51,12 @@ Upload = Annotated[dict[str, Any], Body(media_type=RequestEncodingType.MULTI_PAR
 @get("/vehicles/{passport:str}/add", opt={"policy": holder()}, sync_to_thread=True, include_in_schema=False)
 def ask_for_addition(
     passport: FromPath[str], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
-) -> Response[str]:
-    """What to add; with `?type=`, its form."""
+) -> Response[str] | Redirect:
+    """What to add; with `?type=`, its form; of a closed passport the page that says so."""
     chosen = request.query_params.get("type")
     with opening(desk, principal, passport) as (_, vehicle):
-        pass
+        if vehicle.status == "closed":
+            return go(f"/vehicles/{passport}")
     values = BLANK | {"day": vehicle.today.isoformat()}
     return _show(request, desk, principal, vehicle, chosen if chosen in TYPES else None, values)
 
@@ -82,10 +83,12 @@ def add(
 )
 def ask_for_correction(
     passport: FromPath[str], seq: FromPath[int], request: AnyRequest, desk: TheDesk, principal: ThePrincipal
-) -> Response[str]:
-    """The form of a declaration, filled with what it says now."""
+) -> Response[str] | Redirect:
+    """The form of a declaration, filled with what it says now; of a closed passport the page that says so."""
     with opening(desk, principal, passport) as (_, vehicle):
         entry = _get_declared(vehicle, seq)
+        if vehicle.status == "closed":
+            return go(f"/vehicles/{passport}")
     return _show(request, desk, principal, vehicle, str(entry.find("type")), _fill(entry), corrects=entry)
 
 

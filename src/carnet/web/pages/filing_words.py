@@ -101,7 +101,7 @@ def say_cell(language: Language, rule: str, meaning: str, message: str) -> str:
         Reason.TEXT_TOO_LONG: _("This text is too long: shorten it."),
         Reason.TEXT_NOT_ALLOWED: _("This text holds a character that cannot be sealed: type it again."),
         Reason.UNKNOWN_FIELD: _("This row has more cells than the file has columns: mend it in the file."),
-        Reason.PASSPORT_CLOSED: _("This passport is closed: nothing more is written in it."),
+        Reason.PASSPORT_CLOSED: _("This passport is closed: only corrections and objections are still written in it."),
         Reason.FIELDS_CONFLICT: _("Two things in this row contradict each other."),
         Reason.NOT_ACCREDITED: _("Your organisation may not write such an entry."),
         Reason.LINE_TOO_LONG: _("This row is too long to be read."),

@@ -20,7 +20,7 @@ def say_refusal(language: Language, refused: Refused) -> str:
         Reason.VALUE_OUT_OF_RANGE: _("This number is too large or too small: look at it again."),
         Reason.TEXT_TOO_LONG: _("This text is too long: shorten it."),
         Reason.TEXT_NOT_ALLOWED: _("This text holds a character that cannot be sealed: type it again."),
-        Reason.PASSPORT_CLOSED: _("This passport is closed: nothing more is written in it."),
+        Reason.PASSPORT_CLOSED: _("This passport is closed: only corrections and objections are still written in it."),
         Reason.MAY_NOT_WRITE: _("This node takes no such entry from a holder. Ask its operator."),
         Reason.NOT_ACCREDITED: _("This node takes no such entry from a holder. Ask its operator."),
         Reason.WRITER_BUSY: _("The node cannot write just now. Nothing was lost: send it again in a minute."),

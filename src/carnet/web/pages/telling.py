@@ -112,7 +112,7 @@ PLAIN: Final[dict[Reason, str]] = {
     Reason.UNKNOWN_PASSPORT: "There is no such passport here, or none that you may see.",
     Reason.SUBJECT_TAKEN: "This vehicle has a passport already: write in that one.",
     Reason.SUBJECT_MISMATCH: "Plate, VIN and passport are not of the same vehicle: one of them is wrong.",
-    Reason.PASSPORT_CLOSED: "This passport is closed, or has moved: nothing more is written in it here.",
+    Reason.PASSPORT_CLOSED: "This passport is closed or has moved: only corrections and objections are written in it.",
     Reason.WRONG_CHAIN: "An entry of this kind does not belong there.",
     Reason.STATEMENT_LINKED: "This very entry is in the passport already: there is nothing to do.",
     Reason.UNKNOWN_TARGET: "The passport has no such entry.",
