@@ -24,7 +24,7 @@ help: ## show this list
 setup: $(STAMP) ## make .venv, with the carnet command in it, from the locked packages
 	@:
 
-$(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard src/kernel/*)
+$(STAMP): requirements.lock pyproject.toml hatch_build.py src/carnet/__init__.py src/carnet/_kernel.pyi $(wildcard src/kernel/*)
 	@python="$(PYTHON)"; \
 	command -v "$$python" >/dev/null || { echo "carnet needs Python 3.11 or newer, and there is no $$python here" >&2; exit 1; }; \
 	"$$python" -c '$(IS_NEW_ENOUGH)' || { \
@@ -35,6 +35,7 @@ $(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard src/kernel/
 	@echo "Installing the locked packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python hatch_build.py --tell
 	@touch $@
 
 kernel: setup ## compile src/kernel again; needs a C compiler and the headers of Python
@@ -98,5 +99,5 @@ lock: setup ## write requirements.lock again, with the newest packages that pypr
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean: ## remove .venv and everything that tools have made
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/carnet/_kernel.abi3.so*
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

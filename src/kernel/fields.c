@@ -26,7 +26,7 @@ static int check_fields(PyObject *names, PyObject *others) {
         return 0;
     }
     Py_ssize_t count = PyTuple_Size(names);
-    if (count > MAX_FIELDS || get_length(others) != count) {
+    if (get_length(others) != count) {
         PyErr_Format(PyExc_ValueError, "%zd names and %zd values", count, get_length(others));
         return 0;
     }
@@ -62,6 +62,10 @@ static PyObject *seal_fields(PyObject *self, PyObject *const *given, Py_ssize_t 
     if (!(values = get_sequence(given[1]))) return NULL;
     if (!check_fields(given[0], values)) goto failed;
     Py_ssize_t fields = get_length(values);
+    if (fields > MAX_FIELDS) {
+        PyErr_Format(PyExc_ValueError, "%zd fields: no kind has more than %d", fields, MAX_FIELDS);
+        goto failed;
+    }
     shake256(EXPAND, TAG_BYTES(EXPAND), secret, SECRET_BYTES, stream, (size_t)(SECRET_BYTES + SALT_BYTES * fields));
     begin_root(&root, fields);
     for (Py_ssize_t at = 0; at < fields; at++) {

@@ -14,13 +14,36 @@ static PyObject *hash_of(PyObject *self, PyObject *given) {
     return make_digest(digest);
 }
 
+static PyObject *shake256_of(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    Py_ssize_t size;
+    const uint8_t *data;
+    (void)self;
+    if (!check_count(count, 2) || !(data = get_bytes(given[0], &size))) return NULL;
+    Py_ssize_t wanted = PyLong_AsSsize_t(given[1]);
+    if (wanted == -1 && PyErr_Occurred()) return NULL;
+    if (wanted < 0) {
+        PyErr_SetString(PyExc_ValueError, "a size is not negative");
+        return NULL;
+    }
+    PyObject *made = PyBytes_FromStringAndSize(NULL, wanted);
+    if (made) shake256(data, (size_t)size, "", 0, (uint8_t *)PyBytes_AsString(made), (size_t)wanted);
+    return made;
+}
+
 static PyMethodDef METHODS[] = {
     {"sha256", hash_of, METH_O, "sha256(data): the SHA-256 digest of bytes, or of what gives them as a buffer."},
+    {"shake256", FAST(shake256_of), METH_FASTCALL, "shake256(data, size): so many bytes of SHAKE-256."},
     {NULL, NULL, 0, NULL},
 };
 
+/* What it was compiled from, which `hatch_build.py` says: carnet/kernel.py takes no binary of other sources. */
+#ifndef CARNET_BUILT_FROM
+#define CARNET_BUILT_FROM ""
+#endif
+
 static int start(PyObject *module) {
     sha256_choose();
+    if (PyModule_AddStringConstant(module, "BUILT_FROM", CARNET_BUILT_FROM) < 0) return -1;
     if (PyModule_AddFunctions(module, TREE_METHODS) < 0) return -1;
     return PyModule_AddFunctions(module, FIELD_METHODS);
 }

@@ -31,6 +31,10 @@ static PyObject *climb(PyObject *self, PyObject *const *given, Py_ssize_t count)
     (void)self;
     if (!check_count(count, 3)) return NULL;
     if (!(below = get_bytes(given[0], &size))) return NULL;
+    if (!PyLong_CheckExact(given[1])) {
+        PyErr_SetString(PyExc_TypeError, "the sides are an int");
+        return NULL;
+    }
     if (!(siblings = get_sequence(given[2]))) return NULL;
     Py_ssize_t height = get_length(siblings);
     if (height > 256) {

@@ -1,0 +1,206 @@
+"""What each function of the kernel is called with, well and badly, and what does the same in Python.
+
+A new function gets its line in `CASES`: then its bytes, its memory and its references are looked at too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from types import ModuleType
+from typing import Any
+
+from carnet import encoding
+from carnet.passport import fields
+from carnet.tlog import tree
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function: its reference in Python, some small arguments, many odd ones, and some that must be refused."""
+
+    in_python: Callable[..., Any]
+    small: Sequence[Arguments]
+    odd: Callable[[Random], Iterator[Arguments]]
+    bad: Sequence[Arguments]
+
+
+@contextmanager
+def without_kernel(module: ModuleType) -> Iterator[None]:
+    """Within this, a module of ours goes Python's own way."""
+    before, module.kernel = module.kernel, None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        module.kernel = before  # type: ignore[attr-defined]
+
+
+def _make_sealer(names: Sequence[bytes]) -> fields.ValueSealer:
+    return fields.ValueSealer([name[4:].decode() for name in names])
+
+
+def seal_in_python(names: Sequence[bytes], values: Sequence[bytes], secret: bytes) -> tuple[bytes, bytes]:
+    with without_kernel(fields):
+        return _make_sealer(names).seal(values, secret)
+
+
+def hash_fields_in_python(names: Sequence[bytes], shown: Sequence[bytes | tuple[bytes, bytes]]) -> bytes:
+    with without_kernel(fields):
+        return _make_sealer(names)._compute_root(shown)
+
+
+def hash_node_in_python(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def shake256_in_python(data: bytes, size: int) -> bytes:
+    return hashlib.shake_256(data).digest(size)
+
+
+BLOCK_BORDERS = sorted(
+    {
+        size + by
+        for block, most in ((64, 6), (136, 4))
+        for size in range(0, block * most + 1, block)
+        for by in (-10, -9, -8, -2, -1, 0, 1, 2, 54 - block, 55 - block)
+        if size + by >= 0
+    }
+)
+"""Sizes around each place where padding takes another block, of SHA-256 (64 bytes) and of SHAKE-256 (136)."""
+
+
+def _hashes(random: Random, count: int) -> list[bytes]:
+    return [random.randbytes(32) for _ in range(count)]
+
+
+def _names(random: Random, count: int) -> tuple[bytes, ...]:
+    return tuple(encoding.lp(f"{'x' * random.choice((0, 1, 9, 60, 300))}é{at}".encode()) for at in range(count))
+
+
+def _odd_messages(random: Random) -> Iterator[Arguments]:
+    for size in (*range(300), *BLOCK_BORDERS, 4_095, 65_537):
+        yield (random.randbytes(size),)
+    yield (bytearray(b"abc"),)
+    yield (memoryview(b"abcdef")[1:5],)
+
+
+def _odd_streams(random: Random) -> Iterator[Arguments]:
+    for size in BLOCK_BORDERS:
+        for wanted in (0, 1, 32, 135, 136, 137, 272, 273, 2_000):
+            yield random.randbytes(size), wanted
+
+
+def _odd_nodes(random: Random) -> Iterator[Arguments]:
+    for _ in range(50):
+        yield tuple(_hashes(random, 2))
+
+
+def _odd_paths(random: Random) -> Iterator[Arguments]:
+    for height in (*range(70), 128, 255, 256):
+        siblings = _hashes(random, height)
+        sides = random.getrandbits(height)
+        yield random.randbytes(32), sides, siblings
+        yield random.randbytes(32), (1 << height) - 1, tuple(siblings)
+        yield random.randbytes(random.randrange(100)), sides, [s[: random.randrange(33)] for s in siblings]
+    for sides in (-1, -2, 2**63, 2**64, 2**64 + 5, 2**300):
+        yield random.randbytes(32), sides, _hashes(random, 7)
+
+
+def _odd_levels(random: Random) -> Iterator[Arguments]:
+    for count in (*range(70), 127, 128, 129, 1_000):
+        yield (b"".join(_hashes(random, count)),)
+
+
+def _odd_sealed(random: Random) -> Iterator[Arguments]:
+    for count in (*range(30), 63, 64, 65, 300, 1_024):
+        values = [random.randbytes(random.choice((0, 1, 5, 40, 64, 500))) for _ in range(count)]
+        yield _names(random, count), random.choice((list, tuple))(values), random.randbytes(32)
+
+
+def _odd_shown(random: Random) -> Iterator[Arguments]:
+    for count in (*range(30), 64, 1_024, 1_500):
+        shown = [
+            random.randbytes(32)
+            if random.random() < 0.4
+            else (random.randbytes(16), random.randbytes(random.choice((0, 1, 5, 40, 64, 500))))
+            for _ in range(count)
+        ]
+        yield _names(random, count), random.choice((list, tuple))(shown)
+
+
+_H, _NAMES, _SALT = bytes(32), (b"\0\0\0\x01a", b"\0\0\0\x01b"), bytes(16)
+
+
+class _Liar:
+    """Says that it is a sequence, and fails when it is looked at."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, at: int) -> bytes:
+        raise LookupError("not there")
+
+
+CASES: dict[str, Case] = {
+    "sha256": Case(encoding._sha256, [(b"abc",), (bytes(200),)], _odd_messages, [("text",), (1,), (None,), ([b"x"],)]),
+    "shake256": Case(
+        shake256_in_python,
+        [(b"abc", 32), (bytes(200), 300)],
+        _odd_streams,
+        [("text", 3), (b"x", -1), (b"x", "1"), (b"x", 2**80), (bytearray(b"x"), 3), (b"x",)],
+    ),
+    "hash_node": Case(
+        hash_node_in_python,
+        [(_H, _H)],
+        _odd_nodes,
+        [(b"", _H), (_H, bytes(31)), (bytes(33), _H), ("x" * 32, _H), (None, None), (_H,), (_H, _H, _H)],
+    ),
+    "climb": Case(
+        tree._climb,
+        [(_H, 5, [_H, _H, _H]), (_H, 0, ()), (_H, 2**80, [_H] * 90), (b"short", 1, (b"", _H[:3]))],
+        _odd_paths,
+        [
+            ("x", 0, []), (_H, "0", []), (_H, None, [_H]), (_H, 0, [_H, None]), (_H, 0, 7), (_H, 0, [_H] * 257),
+            (_H, -1, [_H] * 65), (_H, 2**256, [_H] * 65), (_H, "0", [_H] * 65), (_H, 0, _Liar()),
+            (_H, 0, "ab"), (_H, 0),
+        ],
+    ),
+    "hash_levels": Case(
+        tree._hash_levels_in_python, [(b"",), (_H,), (_H * 3,), (_H * 8,)], _odd_levels,
+        [(bytes(31),), (bytes(33),), ("x" * 32,), (None,), (bytearray(32),)],
+    ),
+    "seal_fields": Case(
+        seal_in_python,
+        [((), (), _H), (_NAMES, [b"1", b"null"], _H), (_NAMES, (b"", bytes(300)), _H)],
+        _odd_sealed,
+        [
+            (_NAMES, [b"1"], _H), (_NAMES, [b"1", "2"], _H), (_NAMES, [b"1", b"2"], bytes(31)),
+            (list(_NAMES), [b"1", b"2"], _H),
+            (("a", "b"), [b"1", b"2"], _H), (_NAMES, None, _H), (_NAMES, _Liar(), _H), (_NAMES, [b"1", b"2"], None),
+            (_NAMES,), (_NAMES[:1] * 1_025, [b"1"] * 1_025, _H),
+        ],
+    ),
+    "hash_fields": Case(
+        hash_fields_in_python,
+        [((), ()), (_NAMES, [_H, (_SALT, b"1")]), (_NAMES, ((_SALT, b""), _H))],
+        _odd_shown,
+        [
+            (_NAMES, [_H]), (_NAMES, [_H, bytes(31)]), (_NAMES, [_H, (bytes(15), b"1")]), (_NAMES, [_H, (_SALT, "1")]),
+            (_NAMES, [_H, (_SALT,)]), (_NAMES, [_H, [_SALT, b"1"]]), (_NAMES, [_H, None]), (_NAMES, 5),
+            (_NAMES, _Liar()), (list(_NAMES), [_H, _H]), ((1, 2), [_H, _H]), (_NAMES,),
+        ],
+    ),
+}  # fmt: skip
+
+
+def call(function: Callable[..., Any], arguments: Arguments) -> Any:
+    """What a call gives; or, of an error that it may raise, the type alone."""
+    try:
+        return function(*arguments)
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        return type(error)

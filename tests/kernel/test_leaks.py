@@ -1,0 +1,69 @@
+"""A hundred thousand calls of each function, good and bad, leave memory and references as they were."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.kernel.built import get_kernel
+from tests.kernel.cases import CASES, Arguments, Case
+
+CALLS = 100_000
+FEW_BLOCKS = 200
+FEW_REFERENCES = 200
+LITTLE_KIB = 4_096
+"""What an interpreter that does other things takes by itself; a leak in each call is far beyond."""
+
+
+def repeat_call(function: Callable[..., Any], arguments: Arguments, times: int) -> None:
+    try:
+        function(*arguments)
+    except Exception:
+        for _ in repeat(None, times):
+            try:
+                function(*arguments)
+            except Exception:
+                continue
+    else:
+        for _ in repeat(None, times):
+            function(*arguments)
+
+
+def list_parts(given: Any) -> Iterator[object]:
+    """The arguments and all that they hold."""
+    yield given
+    if isinstance(given, tuple | list):
+        for one in given:
+            yield from list_parts(one)
+
+
+@pytest.mark.parametrize("name, case", CASES.items())
+def test_kernel__leaks_nothing(name: str, case: Case) -> None:
+    kernel: ModuleType = get_kernel()
+    function = getattr(kernel, name)
+    calls = [*case.small, *[arguments for arguments in case.bad if len(str(arguments)) < 10_000]]
+    for arguments in calls:
+        repeat_call(function, arguments, 100)
+    parts = [part for arguments in calls for part in list_parts(arguments)]
+    gc.collect()
+    references = [sys.getrefcount(part) for part in parts]
+    blocks, size = sys.getallocatedblocks(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for arguments in calls:
+        repeat_call(function, arguments, CALLS // len(calls))
+    gc.collect()
+    grown = sys.getallocatedblocks() - blocks
+    assert grown < FEW_BLOCKS, f"{grown} blocks of memory are left of {CALLS} calls"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size < LITTLE_KIB
+    moved = [
+        (part, before, after)
+        for part, before in zip(parts, references, strict=True)
+        if abs((after := sys.getrefcount(part)) - before) > FEW_REFERENCES
+    ]
+    assert moved == []
