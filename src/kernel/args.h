@@ -13,7 +13,7 @@
 #define FAST(name) ((PyCFunction)(void (*)(void))(name))
 
 /* Each file's functions, which end with an empty one; `module.c` takes them all. */
-extern PyMethodDef TREE_METHODS[], FIELD_METHODS[];
+extern PyMethodDef TREE_METHODS[], FIELD_METHODS[], CENSUS_METHODS[];
 
 static inline const uint8_t *get_bytes(PyObject *given, Py_ssize_t *size) {
     char *data;

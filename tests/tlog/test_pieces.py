@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -45,8 +45,8 @@ class Kept:
         self.asked.append(number)
         return self.pieces.get(number)
 
-    def number_slots(self, names: Sequence[bytes]) -> list[int]:
-        return [int.from_bytes(self.slots[name], "big") for name in names]
+    def find_slots(self, leaves: bytes) -> bytes:
+        return b"".join(self.slots[leaves[at : at + 16]] for at in range(0, len(leaves), 48))
 
     def read_below(self, number: int) -> dict[int, bytes]:
         return {at: self.pieces[at] for at in range(16 * number, 16 * number + 16) if at in self.pieces}
@@ -58,7 +58,7 @@ class Kept:
             for name, leaf in changes.items()
         )
         below = self.read_below if self.reads_children else None
-        self.top, written = apply_changes(self.find, self.number_slots, self.top, records, below)
+        self.top, written = apply_changes(self.find, self.find_slots, self.top, records, below)
         for number, content in written.items():
             if content is None:
                 self.pieces.pop(number, None)
@@ -72,7 +72,7 @@ class Kept:
         return written
 
     def open(self, number: int) -> Bucket | Page:
-        return open_piece(number, self.pieces.get(number), self.number_slots)
+        return open_piece(number, self.pieces.get(number), self.find_slots)
 
     def check(self) -> None:
         """Same root and count as the whole tree, same paths; every piece is reached, and is what its parent says."""
@@ -190,9 +190,9 @@ def test_apply_changes__refused_on_any_changed_piece(make: Callable[[int], Slots
     kept.change(dict.fromkeys(kept.slots, b"x"))
     good = dict(kept.pieces)
 
-    def number_slots(names: Sequence[bytes]) -> list[int]:
-        slots = (kept.slots.get(name) or hashlib.sha256(name).digest() for name in names)
-        return [int.from_bytes(slot, "big") for slot in slots]
+    def find_slots(leaves: bytes) -> bytes:
+        names = [leaves[at : at + 16] for at in range(0, len(leaves), 48)]
+        return b"".join(kept.slots.get(name) or hashlib.sha256(name).digest() for name in names)
 
     changes = sorted(make_change(slot, name, bytes(32)) for name, slot in kept.slots.items())
     chance = random.Random(1)
@@ -205,7 +205,7 @@ def test_apply_changes__refused_on_any_changed_piece(make: Callable[[int], Slots
             for wrong in (flipped, content[:-1], content + b"\0", b"", None):
                 pieces = {**good, number: wrong}
                 with pytest.raises(Unverified) as caught:
-                    apply_changes(pieces.get, number_slots, kept.top, changes)
+                    apply_changes(pieces.get, find_slots, kept.top, changes)
                 assert caught.value.code == "census_pieces"
 
 
@@ -214,4 +214,4 @@ def test_apply_changes__refused_another_root() -> None:
     kept.change(dict.fromkeys(kept.slots, b"x"))
     for said in (Top(50, bytes(32)), Top(49, kept.top.digest), Top(1, kept.top.digest)):
         with pytest.raises(Unverified):
-            apply_changes(kept.pieces.get, kept.number_slots, said, [make_change(bytes(32), name_of(1), bytes(32))])
+            apply_changes(kept.pieces.get, kept.find_slots, said, [make_change(bytes(32), name_of(1), bytes(32))])

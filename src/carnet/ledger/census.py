@@ -5,10 +5,17 @@ It is what proves that a history is complete, and that a chain is absent. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from carnet.encoding import b64, encode, sha256, tag, u32, u64
+from carnet.kernel import kernel
+from carnet.tlog.pieces import make_change
+from carnet.tlog.smt import census_leaf_hash
+
+Head = tuple[bytes, int, int, bytes]
+"""chain16, epoch, seq, link id."""
 
 _CENSUS = tag("census")
 _SLOT = tag("slot")
@@ -55,12 +62,27 @@ def compute_slot(chain: bytes) -> bytes:
     return sha256(_SLOT + chain)
 
 
-def number_slots(chains: Sequence[bytes]) -> list[int]:
-    """The slots of many chains, as integers."""
-    to_integer = int.from_bytes
-    return [to_integer(sha256(_SLOT + chain), "big") for chain in chains]
+def _find_slots(leaves: bytes) -> bytes:
+    return b"".join([sha256(_SLOT + leaves[at : at + 16]) for at in range(0, len(leaves), 48)])
+
+
+find_slots: Final[Callable[[bytes], bytes]] = _find_slots if kernel is None else kernel.find_slots
+"""The slots, joined, of chains that stand in a piece of the tree, each before the hash of its leaf."""
 
 
 def compute_head_leaf(slot: bytes, chain: bytes, epoch: int, seq: int, link_id: bytes) -> bytes:
     """The leaf that names a chain's head. Spec: 3.9."""
     return _HEAD + slot + sha256(_TIP + chain + u32(epoch) + u64(seq) + link_id)
+
+
+def _make_changes(heads: Sequence[Head]) -> list[bytes]:
+    changes = []
+    for chain, epoch, seq, link_id in heads:
+        slot = compute_slot(chain)
+        leaf = compute_head_leaf(slot, chain, epoch, seq, link_id)
+        changes.append(make_change(slot, chain, census_leaf_hash(leaf)))
+    return changes
+
+
+make_changes: Final[Callable[[Sequence[Head]], list[bytes]]] = _make_changes if kernel is None else kernel.make_changes
+"""What gives the chains of the tree these heads, for `tlog.pieces`."""

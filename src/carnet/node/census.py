@@ -7,14 +7,22 @@ know what the chains are about.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 from carnet.encoding import unb64
 from carnet.errors import Unverified
-from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot, number_slots
+from carnet.ledger.census import (
+    Census,
+    Head,
+    compute_census_message,
+    compute_head_leaf,
+    compute_slot,
+    find_slots,
+    make_changes,
+)
 from carnet.ledger.state import State
 from carnet.node.heads import FindHead, settle_changed
 from carnet.signing import Signer
@@ -34,9 +42,6 @@ from carnet.vault.ledger import parse_record, read_leaf
 from carnet.vault.store import Connection
 
 Document = dict[str, Any]
-
-Head = tuple[bytes, int, int, bytes]
-"""chain16, epoch, seq, link id."""
 
 # A chain that has not grown since the census still has the head it had; one that has, keeps the old one beside it; one
 # that was opened since has none.
@@ -119,21 +124,13 @@ def _update_tree(connection: Connection, latest: Document | None, heads: Iterato
 def _apply_all(connection: Connection, top: Top, heads: Iterator[Head], most: int) -> Top:
     """The tree after all of these heads; it depends on them alone, and not on how many are taken at once."""
     while some := list(islice(heads, most)):
-        top = _apply(connection, top, _make_changes(some))
+        top = _apply(connection, top, make_changes(some))
     return top
 
 
 def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:
     top, written = apply_changes(
-        partial(find_piece, connection), number_slots, top, sorted(changes), partial(read_pieces_below, connection)
+        partial(find_piece, connection), find_slots, top, sorted(changes), partial(read_pieces_below, connection)
     )
     write_pieces(connection, written)
     return top
-
-
-def _make_changes(heads: Iterable[Head]) -> list[bytes]:
-    changes = []
-    for head in heads:
-        slot = compute_slot(head[0])
-        changes.append(make_change(slot, head[0], compute_head_digest(slot, head)))
-    return changes

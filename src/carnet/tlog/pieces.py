@@ -15,11 +15,12 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from operator import add, itemgetter, lt
+from operator import itemgetter, lt
 from typing import Final, NamedTuple
 
 from carnet.encoding import sha256
 from carnet.errors import InvariantBroken, Unverified
+from carnet.kernel import kernel
 from carnet.tlog.smt import EMPTY, SLOT_BITS, SLOT_BYTES
 
 NAME_BYTES: Final = 16
@@ -44,6 +45,7 @@ _COUNTS = struct.Struct(">16I")
 _PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
 _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
+_CHANGE_BYTES: Final = _GONE_BYTES + DIGEST_BYTES
 _LEAF = struct.Struct(f"{NAME_BYTES}s{DIGEST_BYTES}s")
 
 
@@ -62,8 +64,11 @@ Read = Callable[[int], bytes | None]
 ReadChildren = Callable[[int], Mapping[int, bytes]]
 """The pieces below the one of this number that there are, by their numbers."""
 
-NumberSlots = Callable[[Sequence[bytes]], list[int]]
-"""The slots of names, as integers of 256 bits."""
+FindSlots = Callable[[bytes], bytes]
+"""The slots, joined, of leaves as a bucket holds them, joined: each a name and a hash."""
+
+ChangeBucket = Callable[[bytes, bytes, int, Sequence[bytes]], tuple[bytes, bytes, bytes] | None]
+HashPage = Callable[[bytes, bytes], bytes]
 
 
 class Top(NamedTuple):
@@ -106,6 +111,11 @@ class Page(NamedTuple):
     hashes: bytes
 
     @property
+    def digests(self) -> bytes:
+        """The hashes of the subtrees four levels down, joined."""
+        return self.hashes[-_CHILDREN * DIGEST_BYTES :]
+
+    @property
     def children(self) -> list[Top]:
         """The subtrees four levels down."""
         return list(map(Top, self.counts, _take_children(self.hashes)))
@@ -123,7 +133,7 @@ def make_change(slot: bytes, name: bytes, digest: bytes | None) -> bytes:
 
 def apply_changes(
     read: Read,
-    number_slots: NumberSlots,
+    find_slots: FindSlots,
     before: Top,
     changes: Sequence[bytes],
     read_children: ReadChildren | None = None,
@@ -131,41 +141,34 @@ def apply_changes(
     """The tree after the changes, which are ascending, one for each slot; and what its pieces then hold (None: the
     piece is no more). `read_children` is asked for all pieces below a page at once where many of them change. Raises
     Unverified("census_pieces") if the pieces do not give `before`."""
-    update = _Update(read, number_slots, read_children)
+    update = _Update(read, find_slots, read_children)
     top = update.apply(TOP_PIECE, 0, before, changes) if changes else before
     return top, update.written
 
 
-def open_piece(number: int, content: bytes | None, number_slots: NumberSlots) -> Bucket | Page:
+def open_piece(number: int, content: bytes | None, find_slots: FindSlots) -> Bucket | Page:
     """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
     if content is not None and content[:1] == _PAGE and len(content) == _PAGE_BYTES:
         return Page(_COUNTS.unpack_from(content, 1), content[1 + _COUNTS.size :])
     if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
-        names, digests = zip(*_LEAF.iter_unpack(content[1:]), strict=True) if len(content) > 1 else ((), ())
-        return Bucket(number_slots(names), names, digests)
+        return _open_bucket(content, find_slots(content[1:]))
     raise _wrong(number, "is missing" if content is None else "is neither a bucket nor a page")
 
 
 def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
     """Check that a piece is the one that stands for `said`, and has the shape that its leaves give it. Raises
     Unverified("census_pieces")."""
-    depth = get_depth(number)
-    if isinstance(piece, Page):
-        children = piece.children
-        top, hashes = _climb(children)
-        is_shaped = hashes == piece.hashes and top.leaf_count > MAX_BUCKET and depth < MAX_DEPTH
-        # Only the hashes of children that hold something go into the page's own.
-        is_shaped = is_shaped and all(child.leaf_count or child == NOTHING for child in children)
-    else:
-        numbers, shift = piece.numbers, SLOT_BITS - depth
-        prefix = number - (1 << depth)
-        is_shaped = 0 < len(numbers) <= MAX_BUCKET or depth >= MAX_DEPTH
-        is_shaped = is_shaped and all(map(lt, numbers, numbers[1:]))
-        # They ascend: what stands between the first and the last has their prefix too.
-        is_shaped = is_shaped and numbers[0] >> shift == prefix == numbers[-1] >> shift
-        if not is_shaped:
+    if isinstance(piece, Bucket):
+        if not _is_bucket_of(number, piece.numbers):
             raise _wrong(number, "is no bucket of this place")
-        top = piece.compute_top(depth)
+        is_shaped, top = True, piece.compute_top(get_depth(number))
+    else:
+        counts, nodes = piece.counts, hash_page(_COUNTS.pack(*piece.counts), piece.digests)
+        top = Top(sum(counts), nodes[:DIGEST_BYTES])
+        is_shaped = nodes[DIGEST_BYTES:] == piece.hashes and top.leaf_count > MAX_BUCKET
+        # Only the hashes of children that hold something go into the page's own.
+        is_shaped = is_shaped and get_depth(number) < MAX_DEPTH
+        is_shaped = is_shaped and (0 not in counts or all(one.leaf_count or one == NOTHING for one in piece.children))
     if not is_shaped or top != said:
         raise _wrong(number, "is not the one that the piece above it names")
 
@@ -200,10 +203,10 @@ def list_children(number: int, page: Page) -> Iterator[tuple[int, Top]]:
 class _Update:
     """Every line below runs for each piece that is touched, some of them for each leaf: measure before adding one."""
 
-    def __init__(self, read: Read, number_slots: NumberSlots, read_children: ReadChildren | None) -> None:
+    def __init__(self, read: Read, find_slots: FindSlots, read_children: ReadChildren | None) -> None:
         self._stored = read
         self._read_children = read_children
-        self._number_slots = number_slots
+        self._find_slots = find_slots
         # Pieces that were read before they were asked for.
         self._at_hand: dict[int, bytes] = {}
         self.written: dict[int, bytes | None] = {}
@@ -214,42 +217,48 @@ class _Update:
         content = self._at_hand.pop(number, None)
         return self._stored(number) if content is None else content
 
-    def _open(self, number: int, said: Top) -> Bucket | Page:
-        piece = open_piece(number, self._read(number), self._number_slots)
+    def _open(self, number: int, said: Top, content: bytes | None) -> Bucket | Page:
+        piece = open_piece(number, content, self._find_slots)
         check_piece(number, piece, said)
         return piece
 
     def apply(self, number: int, depth: int, said: Top, changes: Sequence[bytes]) -> Top:
         if not said.leaf_count:
             return self._build(number, depth, [one for one in changes if len(one) > _GONE_BYTES], is_new=True)
-        piece = self._open(number, said)
+        content = self._read(number)
+        changed = self._change_bucket(number, said, content, changes)
+        if changed is not None:
+            return changed
+        piece = self._open(number, said, content)
         if isinstance(piece, Bucket):
-            return self._change_bucket(number, depth, piece, changes)
-        children, divided = piece.children, list(_divide(changes, depth))
+            # A leaf comes or goes: others may stand elsewhere then.
+            return self._build(number, depth, self._merge(piece, changes))
+        counts, digests = list(piece.counts), bytearray(piece.digests)
+        divided = list(_divide(changes, depth))
         below: Mapping[int, bytes] = {}
         if self._read_children is not None and len(divided) >= _MANY:
             below = self._read_children(number)
             self._at_hand |= below
         for branch, own in divided:
-            child = number << _BITS | branch
-            children[branch] = self.apply(child, depth + _BITS, children[branch], own)
-        for child in below:
-            self._at_hand.pop(child, None)
-        if sum([child.leaf_count for child in children]) <= MAX_BUCKET:
-            return self._build(number, depth, self._gather(number, children))
-        return self._write_page(number, children)
+            place = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES)
+            child = Top(counts[branch], bytes(digests[place]))
+            counts[branch], digests[place] = self.apply(number << _BITS | branch, depth + _BITS, child, own)
+        for one in below:
+            self._at_hand.pop(one, None)
+        if sum(counts) <= MAX_BUCKET:
+            return self._build(number, depth, self._gather(number, counts, digests))
+        return self._write_page(number, counts, digests)
 
-    def _change_bucket(self, number: int, depth: int, bucket: Bucket, changes: Sequence[bytes]) -> Top:
-        numbers, names, digests = bucket.numbers, bucket.names, list(bucket.digests)
-        for change in changes:
-            wanted = int.from_bytes(change[:SLOT_BYTES], "big")
-            at = bisect_left(numbers, wanted)
-            if at == len(numbers) or numbers[at] != wanted or len(change) <= _GONE_BYTES:
-                # A leaf comes or goes: others may stand elsewhere then.
-                return self._build(number, depth, self._merge(bucket, changes))
-            digests[at] = change[_GONE_BYTES:]
-        self.written[number] = _BUCKET + b"".join(chain.from_iterable(zip(names, digests, strict=True)))
-        return Top(len(numbers), _join_leaves(numbers, digests, 0, len(numbers), depth))
+    def _change_bucket(self, number: int, said: Top, content: bytes | None, changes: Sequence[bytes]) -> Top | None:
+        """Change a bucket where it stands; None where that is no bucket that holds these leaves."""
+        if content is None or content[:1] != _BUCKET or len(content) != said.leaf_count * _KEPT_BYTES + 1:
+            return None
+        changed = change_bucket(content, self._find_slots(content[1:]), number, changes)
+        # Whatever does not give the hash that the page above it names is looked at more closely.
+        if changed is None or changed[0] != said.digest:
+            return None
+        self.written[number] = changed[1]
+        return Top(said.leaf_count, changed[2])
 
     def _merge(self, bucket: Bucket, changes: Sequence[bytes]) -> list[bytes]:
         merged = {leaf[:SLOT_BYTES]: leaf for leaf in _list_leaves(bucket)}
@@ -260,14 +269,18 @@ class _Update:
                 merged.pop(change[:SLOT_BYTES], None)
         return sorted(merged.values())
 
-    def _gather(self, number: int, children: Sequence[Top]) -> list[bytes]:
+    def _gather(self, number: int, counts: Sequence[int], digests: bytearray) -> list[bytes]:
         """The leaves of children that are few enough for one bucket, and are no more."""
         leaves: list[bytes] = []
-        for branch, said in enumerate(children):
-            piece = self._open(number << _BITS | branch, said) if said.leaf_count else None
+        for branch, count in enumerate(counts):
+            if not count:
+                continue
+            child = number << _BITS | branch
+            said = Top(count, bytes(digests[branch * DIGEST_BYTES : branch * DIGEST_BYTES + DIGEST_BYTES]))
+            piece = self._open(child, said, self._read(child))
             if isinstance(piece, Bucket):
                 leaves += _list_leaves(piece)
-                self.written[number << _BITS | branch] = None
+                self.written[child] = None
         return leaves
 
     def _build(self, number: int, depth: int, leaves: Sequence[bytes], *, is_new: bool = False) -> Top:
@@ -283,15 +296,62 @@ class _Update:
             numbers = [int.from_bytes(leaf[:SLOT_BYTES], "big") for leaf in leaves]
             digests = [leaf[_GONE_BYTES:] for leaf in leaves]
             return Top(count, _join_leaves(numbers, digests, 0, count, depth))
-        children = [NOTHING] * _CHILDREN
+        counts, hashes = [0] * _CHILDREN, bytearray(_CHILDREN * DIGEST_BYTES)
         for branch, own in _divide(leaves, depth):
-            children[branch] = self._build(number << _BITS | branch, depth + _BITS, own, is_new=True)
-        return self._write_page(number, children)
+            place = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES)
+            counts[branch], hashes[place] = self._build(number << _BITS | branch, depth + _BITS, own, is_new=True)
+        return self._write_page(number, counts, hashes)
 
-    def _write_page(self, number: int, children: Sequence[Top]) -> Top:
-        top, hashes = _climb(children)
-        self.written[number] = _PAGE + _COUNTS.pack(*[child.leaf_count for child in children]) + hashes
-        return top
+    def _write_page(self, number: int, counts: Sequence[int], digests: bytearray) -> Top:
+        packed = _COUNTS.pack(*counts)
+        nodes = hash_page(packed, bytes(digests))
+        self.written[number] = b"".join((_PAGE, packed, nodes[DIGEST_BYTES:]))
+        return Top(sum(counts), nodes[:DIGEST_BYTES])
+
+
+def _open_bucket(content: bytes, slots: bytes) -> Bucket:
+    names, digests = zip(*_LEAF.iter_unpack(content[1:]), strict=True) if len(content) > 1 else ((), ())
+    numbers = [int.from_bytes(slots[at : at + SLOT_BYTES], "big") for at in range(0, len(slots), SLOT_BYTES)]
+    return Bucket(numbers, names, digests)
+
+
+def _is_bucket_of(number: int, numbers: Sequence[int]) -> bool:
+    """Whether leaves in these slots make a bucket of this number."""
+    depth = get_depth(number)
+    if not numbers or (len(numbers) > MAX_BUCKET and depth < MAX_DEPTH):
+        return False
+    shift, prefix = SLOT_BITS - depth, number - (1 << depth)
+    # They ascend: what stands between the first and the last has their prefix too.
+    return all(map(lt, numbers, numbers[1:])) and numbers[0] >> shift == prefix == numbers[-1] >> shift
+
+
+def _change_bucket(
+    content: bytes, slots: bytes, number: int, changes: Sequence[bytes]
+) -> tuple[bytes, bytes, bytes] | None:
+    count, rest = divmod(len(content), _KEPT_BYTES)
+    if content[:1] != _BUCKET or rest != 1 or count > MAX_BUCKET or len(slots) != count * SLOT_BYTES:
+        return None
+    numbers, names, digests = _open_bucket(content, slots)
+    if not 0 < number < 1 << 64 or not _is_bucket_of(number, numbers):
+        return None
+    after = list(digests)
+    for change in changes:
+        wanted = int.from_bytes(change[:SLOT_BYTES], "big")
+        at = bisect_left(numbers, wanted)
+        if len(change) != _CHANGE_BYTES or at == count or numbers[at] != wanted:
+            return None
+        after[at] = change[_GONE_BYTES:]
+    depth = get_depth(number)
+    return (
+        _join_leaves(numbers, digests, 0, count, depth),
+        _BUCKET + b"".join(chain.from_iterable(zip(names, after, strict=True))),
+        _join_leaves(numbers, after, 0, count, depth),
+    )
+
+
+change_bucket: Final[ChangeBucket] = _change_bucket if kernel is None else kernel.change_bucket
+"""The hash of a bucket, what it holds when leaves of it have other hashes, and its hash then; of what it holds, the
+slots of its leaves, its number and the changes. None where it is no bucket, or has not all of these leaves."""
 
 
 def _list_leaves(bucket: Bucket) -> Iterator[bytes]:
@@ -315,25 +375,20 @@ def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequenc
         start = end
 
 
-def _climb(children: Sequence[Top]) -> tuple[Top, bytes]:
-    """The top of a page, and the hashes of its nodes 2 to 31."""
-    counts: Sequence[int]
-    digests: Sequence[bytes]
-    counts, digests = zip(*children, strict=True)
-    levels = list[Sequence[bytes]]()
-    while len(digests) > 1:
-        levels.append(digests)
-        zeros, ones, left, right = digests[::2], digests[1::2], counts[::2], counts[1::2]
-        counts = list(map(add, left, right))
-        if min(counts) > 1:
-            digests = [sha256(b"\x01" + zero + one) for zero, one in zip(zeros, ones, strict=True)]
-            continue
+def _hash_page(counts: bytes, digests: bytes) -> bytes:
+    held = [0] * _CHILDREN + list(_COUNTS.unpack(counts))
+    nodes = [b""] * _CHILDREN + [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
+    for node in range(_CHILDREN - 1, 0, -1):
+        zero, one = 2 * node, 2 * node + 1
+        held[node] = held[zero] + held[one]
         # A subtree of one leaf is that leaf's hash, whatever its height; one of none is empty.
-        digests = [
-            sha256(b"\x01" + zero + one) if count > 1 else zero if of_zero else one
-            for zero, one, count, of_zero in zip(zeros, ones, counts, left, strict=True)
-        ]
-    return Top(counts[0], digests[0]), b"".join(chain.from_iterable(reversed(levels)))
+        alone = nodes[zero if held[zero] else one]
+        nodes[node] = sha256(b"\x01" + nodes[zero] + nodes[one]) if held[node] > 1 else alone
+    return b"".join(nodes)
+
+
+hash_page: Final[HashPage] = _hash_page if kernel is None else kernel.hash_page
+"""The hashes of a page's nodes 1 to 31, joined; of how many leaves each child holds, four bytes each, and its hash."""
 
 
 def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, high: int, depth: int) -> bytes:

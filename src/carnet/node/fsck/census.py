@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from carnet.errors import Unverified
-from carnet.ledger.census import compute_slot, number_slots
+from carnet.ledger.census import compute_slot, find_slots
 from carnet.node.census import compute_head_digest, get_top, read_census_tree
 from carnet.node.fsck.erased import Erasures
 from carnet.node.fsck.findings import Findings
@@ -77,7 +77,7 @@ class _Tree:
     def _open(self, number: int, said: Top) -> Bucket | Page | None:
         self._piece_count += 1
         try:
-            piece = open_piece(number, find_piece(self._connection, number), number_slots)
+            piece = open_piece(number, find_piece(self._connection, number), find_slots)
             check_piece(number, piece, said)
         except Unverified as error:
             self._found.add("census_piece", number, "content", str(error))

@@ -11,7 +11,7 @@ from typing import Self, cast
 
 from carnet.encoding import decode
 from carnet.errors import Reason, Refused
-from carnet.ledger.census import number_slots
+from carnet.ledger.census import find_slots
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
 from carnet.node.census import get_top, read_census_tree
@@ -202,7 +202,7 @@ class Moment:
         return self._page(number) if number < UPPER_PIECES else self._read_piece(number)
 
     def _read_piece(self, number: int) -> Bucket | Page:
-        return open_piece(number, find_piece(self._connection, number), number_slots)
+        return open_piece(number, find_piece(self._connection, number), find_slots)
 
     def _read_record(self, index: int) -> Document:
         return parse_record(read_leaf(self._connection, index))

@@ -1,0 +1,236 @@
+/* The census tree: heads, slots, and the pieces in which it is kept (carnet.tlog.pieces; docs/spec, 3.9). */
+#include "args.h"
+
+#define NAME_BYTES 16
+#define SLOT_BYTES 32
+#define LEAF_BYTES (NAME_BYTES + DIGEST_BYTES)
+#define CHANGE_BYTES (SLOT_BYTES + LEAF_BYTES)
+#define MAX_BUCKET 32
+#define CHILDREN 16
+#define HEAD_PARTS 4
+#define MAX_EPOCH 0xffffffffULL
+#define MAX_SEQ ((1ULL << 53) - 1)
+
+static const char SLOT[] = "carnet/1/slot\n", HEAD[] = "carnet/1/head\n", TIP[] = "carnet/1/tip\n";
+static const uint8_t EMPTY[DIGEST_BYTES] = {0};
+
+static void find_slot(const uint8_t *name, uint8_t *slot) {
+    struct sha256 hash;
+    sha256_begin(&hash);
+    sha256_add(&hash, SLOT, sizeof SLOT - 1);
+    sha256_add(&hash, name, NAME_BYTES);
+    sha256_end(&hash, slot);
+}
+
+static PyObject *find_slots(PyObject *self, PyObject *given) {
+    Py_ssize_t size;
+    const uint8_t *leaves = get_bytes(given, &size);
+    (void)self;
+    if (!leaves) return NULL;
+    if (size % LEAF_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "a leaf has a name of 16 bytes and a hash of 32");
+        return NULL;
+    }
+    PyObject *made = PyBytes_FromStringAndSize(NULL, size / LEAF_BYTES * SLOT_BYTES);
+    if (!made) return NULL;
+    uint8_t *slots = (uint8_t *)PyBytes_AsString(made);
+    for (Py_ssize_t at = 0; at < size / LEAF_BYTES; at++) find_slot(leaves + LEAF_BYTES * at, slots + SLOT_BYTES * at);
+    return made;
+}
+
+/* A number up to `most` as so many bytes, the highest first; 0 and an error for any other. */
+static int write_number(PyObject *given, uint8_t *at, int size, unsigned long long most) {
+    unsigned long long number = PyLong_AsUnsignedLongLong(given);
+    if (PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) PyErr_SetString(PyExc_ValueError, "a number is out of range");
+        return 0;
+    }
+    if (number > most) {
+        PyErr_SetString(PyExc_ValueError, "a number is out of range");
+        return 0;
+    }
+    for (int place = size - 1; place >= 0; place--, number >>= 8) at[place] = (uint8_t)number;
+    return 1;
+}
+
+/* The change that gives a chain this head: slot, name, hash of its leaf; 0 and an error for anything else. */
+static int make_change(PyObject *head, uint8_t *change) {
+    uint8_t numbers[12], tip[DIGEST_BYTES];
+    const uint8_t *chain, *id;
+    struct sha256 hash;
+    if (!PyTuple_Check(head) || PyTuple_Size(head) != HEAD_PARTS) {
+        PyErr_SetString(PyExc_TypeError, "a head is a tuple of chain16, epoch, seq and link id");
+        return 0;
+    }
+    if (!(chain = get_sized(PyTuple_GetItem(head, 0), NAME_BYTES, "a chain's id"))) return 0;
+    if (!write_number(PyTuple_GetItem(head, 1), numbers, 4, MAX_EPOCH)) return 0;
+    if (!write_number(PyTuple_GetItem(head, 2), numbers + 4, 8, MAX_SEQ)) return 0;
+    if (!(id = get_sized(PyTuple_GetItem(head, 3), DIGEST_BYTES, "a link's id"))) return 0;
+    find_slot(chain, change);
+    memcpy(change + SLOT_BYTES, chain, NAME_BYTES);
+    sha256_begin(&hash);
+    sha256_add(&hash, TIP, sizeof TIP - 1);
+    sha256_add(&hash, chain, NAME_BYTES);
+    sha256_add(&hash, numbers, sizeof numbers);
+    sha256_add(&hash, id, DIGEST_BYTES);
+    sha256_end(&hash, tip);
+    sha256_begin(&hash);
+    sha256_add(&hash, "\0", 1);
+    sha256_add(&hash, HEAD, sizeof HEAD - 1);
+    sha256_add(&hash, change, SLOT_BYTES);
+    sha256_add(&hash, tip, DIGEST_BYTES);
+    sha256_end(&hash, change + SLOT_BYTES + NAME_BYTES);
+    return 1;
+}
+
+static PyObject *make_changes(PyObject *self, PyObject *given) {
+    uint8_t change[CHANGE_BYTES];
+    PyObject *heads = get_sequence(given), *made = NULL;
+    (void)self;
+    if (!heads) return NULL;
+    Py_ssize_t count = get_length(heads);
+    if (!(made = PyList_New(count))) goto failed;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        if (!make_change(get_item(heads, at), change)) goto failed;
+        PyObject *one = PyBytes_FromStringAndSize((const char *)change, CHANGE_BYTES);
+        if (!one || PyList_SetItem(made, at, one) < 0) goto failed;
+    }
+    Py_DECREF(heads);
+    return made;
+failed:
+    Py_XDECREF(made);
+    Py_DECREF(heads);
+    return NULL;
+}
+
+static uint32_t read_u32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static PyObject *hash_page(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint64_t counts[2 * CHILDREN];
+    const uint8_t *said, *below;
+    (void)self;
+    if (!check_count(count, 2)) return NULL;
+    if (!(said = get_sized(given[0], 4 * CHILDREN, "counts"))) return NULL;
+    if (!(below = get_sized(given[1], CHILDREN * DIGEST_BYTES, "the children's hashes"))) return NULL;
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (2 * CHILDREN - 1) * DIGEST_BYTES);
+    if (!made) return NULL;
+    /* Node 1 is the first of them. */
+    uint8_t *nodes = (uint8_t *)PyBytes_AsString(made);
+#define NODE(number) (nodes + ((number) - 1) * DIGEST_BYTES)
+    memcpy(NODE(CHILDREN), below, CHILDREN * DIGEST_BYTES);
+    for (int child = 0; child < CHILDREN; child++) counts[CHILDREN + child] = read_u32(said + 4 * child);
+    for (int node = CHILDREN - 1; node > 0; node--) {
+        counts[node] = counts[2 * node] + counts[2 * node + 1];
+        if (counts[node] > 1)
+            sha256_node(NODE(2 * node), NODE(2 * node + 1), NODE(node));
+        else
+            memcpy(NODE(node), NODE(counts[2 * node] ? 2 * node : 2 * node + 1), DIGEST_BYTES);
+    }
+#undef NODE
+    return made;
+}
+
+/* The number of the first bit at which two slots differ. */
+static int find_parting(const uint8_t *one, const uint8_t *other) {
+    int at = 0;
+    while (at < SLOT_BYTES && one[at] == other[at]) at++;
+    if (at == SLOT_BYTES) return 8 * SLOT_BYTES;
+    int bit = 0;
+    while (!((one[at] ^ other[at]) >> (7 - bit) & 1)) bit++;
+    return 8 * at + bit;
+}
+
+static int get_bit(const uint8_t *slot, int bit) { return slot[bit / 8] >> (7 - bit % 8) & 1; }
+
+/* The hash at `depth` of ascending leaves, at least one; each join parts them, so that it goes as deep as they are
+   many. */
+static void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, int depth, uint8_t *digest) {
+    if (count == 1) {
+        memcpy(digest, leaves + NAME_BYTES, DIGEST_BYTES);
+        return;
+    }
+    const uint8_t *last = slots + SLOT_BYTES * (count - 1);
+    int parting = find_parting(slots, last);
+    Py_ssize_t middle = 1;
+    while (!get_bit(slots + SLOT_BYTES * middle, parting)) middle++;
+    uint8_t one[DIGEST_BYTES];
+    join_leaves(slots, leaves, middle, parting + 1, digest);
+    join_leaves(slots + SLOT_BYTES * middle, leaves + LEAF_BYTES * middle, count - middle, parting + 1, one);
+    sha256_node(digest, one, digest);
+    while (parting-- > depth) {
+        if (get_bit(last, parting))
+            sha256_node(EMPTY, digest, digest);
+        else
+            sha256_node(digest, EMPTY, digest);
+    }
+}
+
+/* Whether slots ascend, and all begin with the bits that lead to the piece of this number. */
+static int stand_below(const uint8_t *slots, Py_ssize_t count, unsigned long long number, int depth) {
+    for (Py_ssize_t at = 1; at < count; at++)
+        if (memcmp(slots + SLOT_BYTES * (at - 1), slots + SLOT_BYTES * at, SLOT_BYTES) >= 0) return 0;
+    for (int bit = 0; bit < depth; bit++) {
+        int wanted = number >> (depth - 1 - bit) & 1;
+        if (get_bit(slots, bit) != wanted || get_bit(slots + SLOT_BYTES * (count - 1), bit) != wanted) return 0;
+    }
+    return 1;
+}
+
+/* Give the leaf of a change its hash; 1 done, 0 there is no such leaf or it goes, -1 an error. */
+static int change_leaf(PyObject *change, const uint8_t *slots, uint8_t *leaves, Py_ssize_t count) {
+    Py_ssize_t size;
+    const uint8_t *data = get_bytes(change, &size);
+    if (!data) return -1;
+    if (size != CHANGE_BYTES) return 0;
+    for (Py_ssize_t at = 0; at < count; at++)
+        if (!memcmp(slots + SLOT_BYTES * at, data, SLOT_BYTES)) {
+            memcpy(leaves + LEAF_BYTES * at + NAME_BYTES, data + SLOT_BYTES + NAME_BYTES, DIGEST_BYTES);
+            return 1;
+        }
+    return 0;
+}
+
+static PyObject *change_bucket(PyObject *self, PyObject *const *given, Py_ssize_t given_count) {
+    uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES], leaves[LEAF_BYTES * MAX_BUCKET + 1];
+    Py_ssize_t size, slots_size;
+    const uint8_t *content, *slots;
+    (void)self;
+    if (!check_count(given_count, 4)) return NULL;
+    if (!(content = get_bytes(given[0], &size))) return NULL;
+    if (!(slots = get_bytes(given[1], &slots_size))) return NULL;
+    unsigned long long number = PyLong_AsUnsignedLongLong(given[2]);
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return NULL;
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    Py_ssize_t count = size / LEAF_BYTES;
+    if (!number || !count || count > MAX_BUCKET || size % LEAF_BYTES != 1 || content[0]) Py_RETURN_NONE;
+    int depth = 0;
+    while (number >> depth > 1) depth++;
+    if (slots_size != SLOT_BYTES * count || !stand_below(slots, count, number, depth)) Py_RETURN_NONE;
+    PyObject *changes = get_sequence(given[3]);
+    if (!changes) return NULL;
+    memcpy(leaves, content, (size_t)size);
+    int changed = 1;
+    for (Py_ssize_t at = 0; changed == 1 && at < get_length(changes); at++)
+        changed = change_leaf(get_item(changes, at), slots, leaves + 1, count);
+    Py_DECREF(changes);
+    if (changed < 0) return NULL;
+    if (!changed) Py_RETURN_NONE;
+    join_leaves(slots, content + 1, count, depth, before);
+    join_leaves(slots, leaves + 1, count, depth, after);
+    return Py_BuildValue("y#y#y#", (const char *)before, (Py_ssize_t)DIGEST_BYTES, (const char *)leaves, size,
+                         (const char *)after, (Py_ssize_t)DIGEST_BYTES);
+}
+
+PyMethodDef CENSUS_METHODS[] = {
+    {"find_slots", find_slots, METH_O, "find_slots(leaves): the slots of a bucket's leaves, joined."},
+    {"make_changes", make_changes, METH_O, "make_changes(heads): the changes that give chains these heads."},
+    {"hash_page", FAST(hash_page), METH_FASTCALL, "hash_page(counts, digests): the hashes of a page's nodes 1 to 31."},
+    {"change_bucket", FAST(change_bucket), METH_FASTCALL,
+     "change_bucket(content, slots, number, changes): its hash, what it holds then, its hash then; or None."},
+    {NULL, NULL, 0, NULL},
+};
