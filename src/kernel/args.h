@@ -13,7 +13,10 @@
 #define FAST(name) ((PyCFunction)(void (*)(void))(name))
 
 /* Each file's functions, which end with an empty one; `module.c` takes them all. */
-extern PyMethodDef TREE_METHODS[], FIELD_METHODS[], CENSUS_METHODS[];
+extern PyMethodDef TREE_METHODS[];
+extern PyMethodDef FIELD_METHODS[];
+extern PyMethodDef CENSUS_METHODS[];
+extern PyMethodDef JOINT_METHODS[];
 
 static inline const uint8_t *get_bytes(PyObject *given, Py_ssize_t *size) {
     char *data;
@@ -37,9 +40,11 @@ static inline int check_count(Py_ssize_t given, Py_ssize_t wanted) {
     return 0;
 }
 
+static inline int is_sequence(PyObject *given) { return PyList_Check(given) || PyTuple_Check(given); }
+
 /* A list or a tuple, as it is; anything else as a list. A new reference. */
 static inline PyObject *get_sequence(PyObject *given) {
-    if (PyList_Check(given) || PyTuple_Check(given)) return Py_NewRef(given);
+    if (is_sequence(given)) return Py_NewRef(given);
     return PySequence_List(given);
 }
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from random import Random
 from typing import Any
 
 from carnet.encoding import b64, encode, unb64
 from carnet.proof.bundle import read_bundle
-from carnet.proof.memory import MAX_TOPS, Memory
+from carnet.proof.memory import Memory
 from carnet.proof.verify import FAILED, verify_bundle
 from carnet.tlog.policy import Policy, parse_policy
-from carnet.tlog.tree import climb
 from tests.vectors import SCENARIOS, only, read
 from tests.world import World
 
@@ -127,14 +125,13 @@ def test_memory__parts_of_other_genuine_bundles_are_judged_as_without() -> None:
 
 
 def test_memory__one_flipped_byte_of_a_tall_tree_is_judged_as_without() -> None:
-    """Trees so tall that their uppermost levels are remembered: those of a batch and of a census."""
+    """Tall trees: those of a batch and of a census."""
     world = World("tall")
     centre = world.enrol("inspection_centre")
     chains = [world.open(centre) for _ in range(300)]
     bundles = [world.bundle(chain) for chain in chains[:20]]
     policy, now, memory = parse_policy(world.policy()), world.at + NOW_LATER_MS, Memory()
     assert {verify_bundle(bundle, policy, now, cache=memory).exit_code for bundle in bundles} == {0}
-    assert memory._tops
     known, count = json.loads(bundles[0]), 0
     for holder, key in ((known["batches"], 0), (known["census"], "path")):
         good = unb64(holder[key])
@@ -147,18 +144,6 @@ def test_memory__one_flipped_byte_of_a_tall_tree_is_judged_as_without() -> None:
         holder[key] = b64(good)
     assert count > 32 * 16
     assert verify_bundle(encode(known), policy, now, cache=memory).exit_code == 0
-
-
-def test_memory_climb__gives_what_climb_gives() -> None:
-    memory, chance = Memory(), Random(7)
-    for _ in range(6_000):
-        height, node = chance.randrange(12), chance.randbytes(32)
-        sides, siblings = chance.getrandbits(12), tuple(chance.randbytes(32) for _ in range(height))
-        assert memory.climb(node, sides, siblings) == climb(node, sides, siblings)
-        other = sides ^ 1 << chance.randrange(12)
-        assert memory.climb(node, other, siblings) == climb(node, other, siblings)
-        assert memory.climb(node, sides, siblings) == climb(node, sides, siblings)
-    assert len(memory._tops) == MAX_TOPS
 
 
 def test_memory__forgeries_seen_first_spoil_nothing() -> None:

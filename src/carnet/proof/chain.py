@@ -124,7 +124,7 @@ def compute_message(evidence: Evidence, submission: SubmissionWire, together: Se
     indices = sorted(placed)
     leaves = [placed[at] for at in indices]
     try:
-        root = compute_joint_root(submission.count, indices, leaves, submission.path, evidence.climb)
+        root = compute_joint_root(submission.count, indices, leaves, submission.path)
     except Unverified:
         raise Unverified("submission_path_mismatch") from None
     return compute_submission(evidence.net, key, submission.at, submission.count, root)
@@ -170,7 +170,7 @@ def check_batches(evidence: Evidence) -> None:
             links.sort()
             batch, indices = seals[index].batch, [at for at, _ in links]
             hashes, code = [leaf for _, leaf in links], "batch_path_mismatch"
-            check_path(batch.root, batch.count, indices, hashes, path, code, evidence.climb)
+            check_path(batch.root, batch.count, indices, hashes, path, code)
     if order != sorted(order):
         raise Unverified("seal_order")
 

@@ -14,7 +14,6 @@ from carnet.proof.memory import Memory
 from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, KeyPart, LeafPart, LinePart, SealPart
 from carnet.tlog.checkpoint import Checkpoint
 from carnet.tlog.joint import check_joint
-from carnet.tlog.tree import Climb, climb
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
@@ -77,7 +76,6 @@ class Evidence:
         self.link_ids: list[bytes] = []
         self.link_leaves: dict[int, bytes] = {}
         self.epoch = 0
-        self.climb: Climb = climb if memory is None else memory.climb
         self._entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
 
     def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
@@ -117,10 +115,9 @@ def check_path(
     leaves: Sequence[bytes],
     path: bytes,
     code: str,
-    climb: Climb = climb,
 ) -> None:
     """Raise Unverified with this code unless the joint path leads to the root; `index_beyond_count` for an index."""
     try:
-        check_joint(root, count, indices, leaves, path, climb)
+        check_joint(root, count, indices, leaves, path)
     except Unverified as error:
         raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None

@@ -11,22 +11,15 @@ that it keeps nothing of them. It refuses to outlive whoever made it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from carnet.signing import SignatureCache
-from carnet.tlog.tree import climb
 
 T = TypeVar("T")
 
 MAX_PARTS: Final = 1024
 """Parts and checks that are kept: a few kilobytes each, and never larger than the bundle that they came from."""
-
-TOP_LEVELS: Final = 7
-"""Of a tree, that are remembered: 128 ways through it."""
-
-MAX_TOPS: Final = 4096
-"""Of such ways, of all trees; half a kilobyte each."""
 
 MAX_BYTES: Final = 64 * 1024
 """Larger bundles share little, and are judged without a memory: what strangers send must not fill it."""
@@ -37,24 +30,7 @@ class Memory(SignatureCache):
 
     def __init__(self, capacity: int = 4096) -> None:
         super().__init__(capacity)
-        self._tops: dict[tuple[object, ...], bytes] = {}
         self._kept: OrderedDict[tuple[object, ...], tuple[object, Any]] = OrderedDict()
-
-    def climb(self, node: bytes, sides: int, siblings: Sequence[bytes]) -> bytes:
-        """As `tree.climb`. The uppermost levels of a tree, which many paths share, are climbed once for the same node
-        and siblings."""
-        below = len(siblings) - TOP_LEVELS
-        if below < 0:
-            return climb(node, sides, siblings)
-        if below:
-            node, sides = climb(node, sides, siblings[:below]), sides >> below
-        key = (node, sides, *siblings[below:])
-        found = self._tops.get(key)
-        if found is None:
-            found = self._tops[key] = climb(node, sides, siblings[below:])
-            if len(self._tops) > MAX_TOPS:
-                del self._tops[next(iter(self._tops))]
-        return found
 
     def once(self, key: tuple[object, ...], part: object, make: Callable[[], T]) -> T:
         """What `make` gives, made once for a key. `part` is kept with it, so that a key may hold its `id`."""

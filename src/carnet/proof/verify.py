@@ -148,7 +148,7 @@ def check_completeness(evidence: Evidence, older: Verdict | None) -> None:
     slot = compute_slot(evidence.chain)
     tip = len(evidence.link_ids) - 1
     leaf = compute_head_leaf(slot, evidence.chain, evidence.epoch, tip, evidence.link_ids[tip])
-    check_presence(census.root, slot, leaf, split_path(evidence.bundle.census_path), evidence.climb)
+    check_presence(census.root, slot, leaf, split_path(evidence.bundle.census_path))
     if evidence.seal_of(evidence.bundle.items[-1]).index >= census.covers:
         raise Unverified("tip_not_covered")
     if older is not None:

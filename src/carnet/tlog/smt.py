@@ -16,7 +16,7 @@ from typing import Final
 
 from carnet.encoding import sha256
 from carnet.errors import InvariantBroken, Unverified
-from carnet.tlog.tree import Climb, climb
+from carnet.tlog.tree import climb
 
 SLOT_BYTES: Final = 32
 SLOT_BITS: Final = 256
@@ -166,13 +166,13 @@ class SparseTree:
         return int.from_bytes(self._slots[node if node < count else self._firsts[node - count]], "big")
 
 
-def check_presence(root: bytes, slot: bytes, leaf: bytes, siblings: Sequence[bytes], climb: Climb = climb) -> None:
+def check_presence(root: bytes, slot: bytes, leaf: bytes, siblings: Sequence[bytes]) -> None:
     """Check that `leaf` stands in `slot` under `root`; siblings from the root downwards.
 
     Raises `Unverified`: "census_path_too_deep" (more than 256 siblings), "census_path_empty_sibling" (the deepest one
     is empty: the leaf would then stand higher), "census_path_mismatch".
     """
-    check_climb(root, slot, census_leaf_hash(leaf), siblings, climb)
+    check_climb(root, slot, census_leaf_hash(leaf), siblings)
 
 
 def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tuple[bytes, bytes] | None) -> None:
@@ -193,7 +193,7 @@ def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tu
     check_climb(root, slot, census_leaf_hash(leaf), siblings)
 
 
-def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes], climb: Climb = climb) -> None:
+def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
     """As `check_presence`, for the hash of a leaf or, with 32 zero bytes, for nothing."""
     _check_shape(root, slot, siblings)
     bits = int.from_bytes(slot, "big") >> (SLOT_BITS - len(siblings))
