@@ -84,7 +84,7 @@ def decode(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES, max_depth: int =
         value = _reader.decode(data)
         # What may be less deep begins deeper.
         depth = 1 + MAX_DEPTH - max_depth
-        if _is_plain_text(data):
+        if is_plain_json(data):
             check_decoded(value, depth)
         else:
             _check_any(value, depth)
@@ -194,7 +194,7 @@ def _check_container(value: object, depth: int) -> None:
             _check_scalar(member)
 
 
-def _is_plain_text(data: bytes) -> bool:
+def is_plain_json(data: bytes) -> bool:
     """Whether no text of a JSON document can hold a character that is not allowed; False only means *look closer*.
 
     A control character stands in JSON only as an escape, DEL as itself, all others that are refused beyond ASCII.
@@ -240,7 +240,7 @@ def check_decoded(value: object, depth: int) -> None:
 def check_text_of(data: bytes) -> None:
     """The text rules, applied to a whole canonical document at once instead of string by string. Raises
     `Unverified("not_canonical")`."""
-    if _is_plain_text(data):
+    if is_plain_json(data):
         return
     found = _FORBIDDEN.search(data.decode("utf-8"))
     if found or _WRONG_ESCAPE.search(data):

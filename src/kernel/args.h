@@ -17,6 +17,7 @@ extern PyMethodDef TREE_METHODS[];
 extern PyMethodDef FIELD_METHODS[];
 extern PyMethodDef CENSUS_METHODS[];
 extern PyMethodDef JOINT_METHODS[];
+extern PyMethodDef STATEMENT_METHODS[];
 
 static inline const uint8_t *get_bytes(PyObject *given, Py_ssize_t *size) {
     char *data;

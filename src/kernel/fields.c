@@ -1,15 +1,20 @@
 /* Fields under salted digests (docs/spec/2-entries.md, 2.1 and 2.2). */
-#include "args.h"
-
-#define SALT_BYTES 16
-#define SECRET_BYTES 32
-#define MAX_FIELDS 1024
+#include "fields.h"
 
 static const char FIELD[] = "carnet/1/field\n", FIELDS[] = "carnet/1/fields\n", EXPAND[] = "carnet/1/expand\n";
 #define TAG_BYTES(tag) (sizeof(tag) - 1)
 
+int check_sealable(Py_ssize_t fields) {
+    if (fields <= MAX_FIELDS) return 1;
+    PyErr_Format(PyExc_ValueError, "%zd fields: no kind has more than %d", fields, MAX_FIELDS);
+    return 0;
+}
 
-static void hash_field(const uint8_t *salt, PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest) {
+void expand_secret(const uint8_t secret[SECRET_BYTES], Py_ssize_t fields, uint8_t *stream) {
+    shake256(EXPAND, TAG_BYTES(EXPAND), secret, SECRET_BYTES, stream, (size_t)STREAM_BYTES(fields));
+}
+
+void hash_field(const uint8_t salt[SALT_BYTES], PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest) {
     struct sha256 hash;
     sha256_begin(&hash);
     sha256_add(&hash, FIELD, TAG_BYTES(FIELD));
@@ -19,17 +24,25 @@ static void hash_field(const uint8_t *salt, PyObject *name, const uint8_t *value
     sha256_end(&hash, digest);
 }
 
-/* Names, each behind its length, and as many things beside them; 0 and an error otherwise. */
-static int check_fields(PyObject *names, PyObject *others) {
+void begin_root(struct sha256 *root, Py_ssize_t fields) {
+    uint8_t number[4];
+    sha256_begin(root);
+    sha256_add(root, FIELDS, TAG_BYTES(FIELDS));
+    write_u32(number, (uint32_t)fields);
+    sha256_add(root, number, sizeof number);
+}
+
+void add_to_root(struct sha256 *root, PyObject *name, const uint8_t digest[DIGEST_BYTES]) {
+    sha256_add(root, PyBytes_AsString(name), (size_t)PyBytes_Size(name));
+    sha256_add(root, digest, DIGEST_BYTES);
+}
+
+int check_names(PyObject *names) {
     if (!PyTuple_Check(names)) {
         PyErr_SetString(PyExc_TypeError, "names stand in a tuple");
         return 0;
     }
     Py_ssize_t count = PyTuple_Size(names);
-    if (get_length(others) != count) {
-        PyErr_Format(PyExc_ValueError, "%zd names and %zd values", count, get_length(others));
-        return 0;
-    }
     for (Py_ssize_t at = 0; at < count; at++)
         if (!PyBytes_Check(PyTuple_GetItem(names, at))) {
             PyErr_SetString(PyExc_TypeError, "a name is bytes");
@@ -38,21 +51,16 @@ static int check_fields(PyObject *names, PyObject *others) {
     return 1;
 }
 
-static void begin_root(struct sha256 *root, Py_ssize_t count) {
-    uint8_t number[4];
-    sha256_begin(root);
-    sha256_add(root, FIELDS, TAG_BYTES(FIELDS));
-    write_u32(number, (uint32_t)count);
-    sha256_add(root, number, sizeof number);
-}
-
-static void add_to_root(struct sha256 *root, PyObject *name, const uint8_t *digest) {
-    sha256_add(root, PyBytes_AsString(name), (size_t)PyBytes_Size(name));
-    sha256_add(root, digest, DIGEST_BYTES);
+/* Names, and as many things beside them; 0 and an error otherwise. */
+static int check_fields(PyObject *names, PyObject *others) {
+    if (!check_names(names)) return 0;
+    if (get_length(others) == PyTuple_Size(names)) return 1;
+    PyErr_Format(PyExc_ValueError, "%zd names and %zd values", PyTuple_Size(names), get_length(others));
+    return 0;
 }
 
 static PyObject *seal_fields(PyObject *self, PyObject *const *given, Py_ssize_t count) {
-    uint8_t stream[SECRET_BYTES + SALT_BYTES * MAX_FIELDS], digest[DIGEST_BYTES];
+    uint8_t stream[STREAM_BYTES(MAX_FIELDS)], digest[DIGEST_BYTES];
     const uint8_t *secret;
     PyObject *values;
     struct sha256 root;
@@ -62,11 +70,8 @@ static PyObject *seal_fields(PyObject *self, PyObject *const *given, Py_ssize_t 
     if (!(values = get_sequence(given[1]))) return NULL;
     if (!check_fields(given[0], values)) goto failed;
     Py_ssize_t fields = get_length(values);
-    if (fields > MAX_FIELDS) {
-        PyErr_Format(PyExc_ValueError, "%zd fields: no kind has more than %d", fields, MAX_FIELDS);
-        goto failed;
-    }
-    shake256(EXPAND, TAG_BYTES(EXPAND), secret, SECRET_BYTES, stream, (size_t)(SECRET_BYTES + SALT_BYTES * fields));
+    if (!check_sealable(fields)) goto failed;
+    expand_secret(secret, fields, stream);
     begin_root(&root, fields);
     for (Py_ssize_t at = 0; at < fields; at++) {
         PyObject *name = PyTuple_GetItem(given[0], at);

@@ -7,14 +7,14 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from carnet.encoding import encode_trusted, sha256
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import KindLine, Rules
-from carnet.passport.fields import SECRET_BYTES, get_sealer
+from carnet.passport.fields import SECRET_BYTES
 from carnet.passport.kinds import Schema, read_schema
 from carnet.passport.link import compute_chain_id
 from carnet.passport.statement import (
@@ -29,13 +29,12 @@ from carnet.tlog.tree import compute_root
 from carnet.types import Mark
 from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import (
-    Packing,
     compute_blind,
     encrypt_content,
     encrypt_subject,
-    pack_values,
     wrap,
 )
+from carnet.vault.statements import get_statement_sealer
 
 OPENINGS = {"passport.opened/1": HISTORY, "journal.opened/1": JOURNAL}
 """The kinds that stand at seq 0 and nowhere else, with the chain that each opens. Spec: 2.8."""
@@ -202,19 +201,31 @@ class _Kind:
     """A kind compiled for the hot loop."""
 
     __slots__ = (
-        "chain_type", "class_", "has_source", "kind", "marks", "packing", "seal", "validate", "validate_packed",
+        "chain_type", "class_", "encode", "encode_packed", "has_source", "kind", "marks", "seal",
     )  # fmt: skip
 
     def __init__(self, line: KindLine, document: Mapping[str, object]) -> None:
         schema: Schema = read_schema(document)
-        self.validate, self.validate_packed = schema.validate, schema.validate_packed
-        self.seal = get_sealer(schema.names).seal
+        self.encode, self.encode_packed = schema.encode, schema.encode_packed
+        self.seal = get_statement_sealer(schema.names).seal
         self.kind = line.kind
         self.class_ = line.class_
-        self.packing = Packing.of(schema.names)
         self.marks = frozenset(int(mark) for mark in schema.marks)
         self.chain_type = HISTORY if line.chain == "history" else JOURNAL
         self.has_source = line.location == "source"
+
+
+_Validated: TypeAlias = tuple[_Kind, bytes]
+
+
+class _Fields(msgspec.Struct):
+    """What is read again of an entry's fields."""
+
+    occurred: dict[str, object]
+    subject: dict[str, object]
+
+
+_read_fields = msgspec.json.Decoder(_Fields).decode
 
 
 class Preparer:
@@ -291,14 +302,14 @@ class _Submission:
             return prepared
         return prepared.with_signature(self._signer.sign(prepared.submission))
 
-    def _validate(self, item: Item, place: int) -> tuple[_Kind, dict[str, object]] | None:
-        """The kind, and the complete fields in ascending name order."""
+    def _validate(self, item: Item, place: int) -> _Validated | None:
+        """The kind, and the canonical bytes of the complete fields."""
         try:
             name, given, mark, target, _, is_elsewhere = item
             kind = self._kinds.get(name)
             if kind is None:
                 raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {name!a}", kind=name)
-            fields = kind.validate_packed(given) if isinstance(given, msgspec.Raw) else kind.validate(given)
+            fields = kind.encode_packed(given) if isinstance(given, msgspec.Raw) else kind.encode(given)
             if mark not in kind.marks or target != NO_TARGET or is_elsewhere:
                 check_mark(item, kind.marks, has_source=kind.has_source)
         except Refused as refused:
@@ -307,7 +318,7 @@ class _Submission:
         return kind, fields
 
     def _open(
-        self, group: Group, validated: Sequence[tuple[_Kind, dict[str, object]] | None], place: int
+        self, group: Group, validated: Sequence[_Validated | None], place: int
     ) -> tuple[ChainRef, bytes, bytes, bytes, list[Row]] | None:
         """The new chain and its first row, or None when the opening was refused, and all that would follow it with
         it."""
@@ -319,7 +330,7 @@ class _Submission:
                     self._refuse(place + at, Refused(Reason.UNKNOWN_PASSPORT, why))
             return None
         kind, fields = first
-        subject_value: dict[str, object] = fields["subject"]  # type: ignore[assignment]
+        subject_value = _read_fields(fields).subject
         subject = encode_trusted(subject_value)
         if subject_value["scheme"] == "plate":
             for at in range(len(group.items)):
@@ -330,15 +341,15 @@ class _Submission:
                     )
             return None
         key = self._take_random()
-        row, sid = self._seal_row(group.items[0], kind, fields, NO_CHAIN, key, subject, place, home=self._context.home)
-        chain16 = compute_chain_id(self._context.home, sid)
+        row = self._seal_row(group.items[0], kind, fields, NO_CHAIN, key, subject, place, home=self._context.home)
+        chain16 = compute_chain_id(self._context.home, row.sid)
         ref = ChainRef(0, chain16, OPENINGS[kind.kind], key, subject_value)
         return ref, subject, wrap(self._context.kek, key), encrypt_subject(key, chain16, subject), [row]
 
     def _seal_rows(
         self,
         group: Group,
-        validated: Sequence[tuple[_Kind, dict[str, object]] | None],
+        validated: Sequence[_Validated | None],
         ref: ChainRef,
         subject: bytes,
         place: int,
@@ -359,46 +370,39 @@ class _Submission:
                     self._refuse(place + at, Refused(Reason.ALREADY_SEALED, "this source row stands twice in the job"))
                     continue
                 sources.add(item.source)
-            rows.append(self._seal_row(item, kind, fields, ref.chain16, ref.key, subject, place + at)[0])
+            rows.append(self._seal_row(item, kind, fields, ref.chain16, ref.key, subject, place + at))
         return rows
 
     def _seal_row(
         self,
         item: Item,
         kind: _Kind,
-        fields: dict[str, object],
+        fields: bytes,
         chain: bytes,
         passport_key: bytes,
         subject: bytes,
         place: int,
         home: bytes | None = None,
-    ) -> tuple[Row, bytes]:
+    ) -> Row:
         """One statement: digests, id, leaf, contents under their key. `home` names the chain that an opening makes."""
         # Every line below runs once per entry: measure before adding one.
-        values = [b"null" if value is None else encode_trusted(value) for value in fields.values()]
         secret = self._take_random()
-        content_key, root = kind.seal(values, secret)
         if self._prefix_chain != chain:
             self._prefix_chain = chain
             self._prefix = compute_statement_prefix(self._context.net, chain, self._job.member, self._key_digest)
-        mark = item.mark
-        statement = b"".join((self._prefix, bytes((self._job.basis, kind.class_, mark)), item.target, root))
-        sid = sha256(statement)
+        _, _, mark, target, source, is_elsewhere = item
+        head = self._prefix + bytes((self._job.basis, kind.class_, mark))
+        content_key, sid, leaf, packed, other = kind.seal(fields, secret, head, target, subject)
         leaves = self._leaves
         index = len(leaves)
-        leaves.append(sha256(b"\x00" + statement))
-        alias = content = None
-        subject_at = kind.packing.subject_at
-        own = values[subject_at] == subject
-        if not own:
-            alias = (values[subject_at], find_day(fields["occurred"]))
-        if not item.is_elsewhere:
+        leaves.append(leaf)
+        alias = None if other is None else (other, find_day(_read_fields(fields).occurred))
+        content = None
+        if not is_elsewhere:
             named = chain if home is None else compute_chain_id(home, sid)
-            packed = pack_values(values, kind.packing, fields["occurred"], own)  # type: ignore[arg-type]
             content = encrypt_content(content_key, named, sid, packed)
         wrapped = wrap(passport_key, secret)
-        row = Row(place, kind.kind, kind.class_, mark, item.target, sid, index, wrapped, content, item.source, alias)
-        return row, sid
+        return Row(place, kind.kind, kind.class_, mark, target, sid, index, wrapped, content, source, alias)
 
     def _take_random(self) -> bytes:
         at = self._random_at

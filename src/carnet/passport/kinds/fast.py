@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from carnet.encoding import encode_trusted, is_plain_json
 from carnet.errors import Refused
 from carnet.passport.kinds.general import CLOCK, DAY
 from carnet.passport.kinds.language import (
@@ -49,7 +51,7 @@ _FIRST_DAY = f"{FIRST_YEAR}-01-01"
 _AT: dict[str, re.Pattern[str]] = {str(precision): pattern for precision, pattern in AT.items()}
 
 Check: TypeAlias = Callable[[Any], bool]
-FastPath: TypeAlias = Callable[[object], dict[str, Any] | None]
+IsGood: TypeAlias = Callable[[Any, bool], bool]
 
 
 class _Occurred(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,18 +60,21 @@ class _Occurred(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str | None
 
 
-class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+# Names ascending, and no country but that of a plate: written as it is signed.
+class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    country: str | None = None
     scheme: str
     value: str
-    country: str | None = None
 
 
 class FastPaths(NamedTuple):
-    """Two functions that give the complete fields, in ascending name order, or None where the general path must look:
-    of given fields, and of the same fields as MessagePack."""
+    """Functions that answer, or give None where the general path must look: the complete fields, in ascending name
+    order, or their canonical bytes; of given fields, or of the same fields as MessagePack."""
 
-    read: FastPath
+    read: Callable[[object], dict[str, Any] | None]
     read_packed: Callable[[bytes | msgspec.Raw], dict[str, Any] | None]
+    encode: Callable[[object], bytes | None]
+    encode_packed: Callable[[bytes | msgspec.Raw], bytes | None]
 
 
 def compile_fast_path(schema: SchemaDocument) -> FastPaths:
@@ -77,46 +82,69 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
     named: dict[str, Any] = {spec.name: _as_field(spec) for spec in schema.fields}
     kind_type: Any = Literal[schema.kind]
     named |= {"kind": ("kind", kind_type), "occurred": ("occurred", _Occurred), "subject": ("subject", _Subject)}
-    entry_type = _define("Entry", [named[name] for name in sorted(named)])
-    is_good = _compile_group(schema.fields, schema.rules)
+    names = sorted(named)
+    # Not frozen: a subject that is not in its normal writing is written anew.
+    entry_type = _define("Entry", [named[name] for name in names], frozen=False)
+    is_good = _compile_group(schema.fields, schema.rules, names)
     lists = [spec.name for spec in schema.fields if isinstance(spec, Items)]
-    convert, to_builtins = msgspec.convert, msgspec.to_builtins
     unpack = msgspec.msgpack.Decoder(entry_type).decode
 
-    # Every line below runs once per entry: measure before adding one.
-    def finish(entry: object) -> dict[str, Any] | None:
-        values: dict[str, Any] = to_builtins(entry)
-        occurred, given = values["occurred"], values["subject"]
-        if not _is_moment(occurred["at"], occurred["precision"], occurred["zone"]):
-            return None
-        subject = find_subject(given["scheme"], given["value"], given["country"])
-        if subject is None:
-            return None
-        values["subject"] = subject.to_json()
-        return values if is_good(values) else None
-
-    def read(fields: Any) -> dict[str, Any] | None:
+    def convert(fields: Any) -> Any:
         try:
-            entry = convert(fields, entry_type)
+            entry = msgspec.convert(fields, entry_type)
         except (msgspec.ValidationError, TypeError, ValueError, OverflowError):
             return None
         for name in lists:
             # A set would be taken as a list, in an order that changes from one run to the next.
             if not isinstance(fields.get(name), (list, tuple, type(None))):
                 return None
-        return finish(entry)
+        return entry
 
-    def read_packed(data: bytes | msgspec.Raw) -> dict[str, Any] | None:
+    def unpack_or_none(data: bytes | msgspec.Raw) -> Any:
         try:
-            return finish(unpack(data))
+            return unpack(data)
         except (msgspec.DecodeError, UnicodeError):
             return None
 
-    return FastPaths(read, read_packed)
+    def read(entry: Any) -> dict[str, Any] | None:
+        if entry is None or not _has_good_frame(entry) or not is_good(entry, False):
+            return None
+        values: dict[str, Any] = msgspec.to_builtins(entry)
+        return values
+
+    # Every line below runs once per entry: measure before adding one.
+    def encode(entry: Any) -> bytes | None:
+        if entry is None or not _has_good_frame(entry):
+            return None
+        try:
+            encoded = encode_trusted(entry)
+        except UnicodeError:
+            return None
+        return encoded if is_good(entry, is_plain_json(encoded)) else None
+
+    return FastPaths(
+        lambda fields: read(convert(fields)),
+        lambda data: read(unpack_or_none(data)),
+        lambda fields: encode(convert(fields)),
+        lambda data: encode(unpack_or_none(data)),
+    )
 
 
-def _define(name: str, fields: Sequence[Any]) -> type[msgspec.Struct]:
-    return msgspec.defstruct(name, fields, frozen=True, forbid_unknown_fields=True, kw_only=True)
+def _has_good_frame(entry: Any) -> bool:
+    """Whether time and subject are good; the subject is in its normal writing afterwards."""
+    occurred, given = entry.occurred, entry.subject
+    if not _is_moment(occurred.at, occurred.precision, occurred.zone):
+        return False
+    subject = find_subject(given.scheme, given.value, given.country)
+    if subject is None:
+        return False
+    if subject.value != given.value:
+        entry.subject = _Subject(scheme=subject.scheme, value=subject.value, country=subject.country)
+    return True
+
+
+def _define(name: str, fields: Sequence[Any], *, frozen: bool = True) -> type[msgspec.Struct]:
+    return msgspec.defstruct(name, fields, frozen=frozen, forbid_unknown_fields=True, kw_only=True)
 
 
 def _as_field(spec: FieldSpec) -> tuple[Any, ...]:
@@ -142,26 +170,36 @@ def _as_type(spec: FieldSpec) -> Any:
     return str
 
 
-def _compile_group(specs: Sequence[FieldSpec], rules: Sequence[Rule]) -> Check:
-    """What the msgspec type does not say by itself about the fields of an entry, of a record or of an item."""
-    # Texts and choices are most of an entry: the loops check them without a call.
-    texts = [spec.name for spec in specs if isinstance(spec, Text)]
-    words = [(s.name, frozenset([*s.choices, None])) for s in specs if isinstance(s, Choice) and s.national]
-    others = [(spec.name, check) for spec in specs if (check := _compile_check(spec)) is not None]
-    laws = [_compile_rule(rule) for rule in rules]
+def _compile_group(specs: Sequence[FieldSpec], rules: Sequence[Rule], names: Sequence[str]) -> IsGood:
+    """What the msgspec type does not say by itself about an entry, a record or an item with these names. It is told
+    whether all of its texts are known to be plain."""
+    places = {name: place for place, name in enumerate(names)}
+    texts = [places[spec.name] for spec in specs if isinstance(spec, Text)]
+    # Choices stand in most entries: the loop checks them without a call.
+    words = [(places[s.name], frozenset([*s.choices, None])) for s in specs if isinstance(s, Choice) and s.national]
+    checks = [(places[spec.name], check) for spec in specs if (check := _compile_check(spec)) is not None]
+    groups = [(places[spec.name], _compile_nested(spec)) for spec in specs if isinstance(spec, (Record, Items))]
+    laws = [_compile_rule(rule, places) for rule in rules]
+    as_tuple = msgspec.structs.astuple
 
-    def is_good(values: Mapping[str, Any]) -> bool:
-        for name in texts:
-            value = values[name]
-            if value is not None and not (value.isprintable() if value.isascii() else _is_normal_text(value)):
-                return False
-        for name, choices in words:
-            value = values[name]
+    def is_good(record: Any, is_plain: bool) -> bool:
+        values = as_tuple(record)
+        if not is_plain:
+            for place in texts:
+                value = values[place]
+                if value is not None and not (value.isprintable() if value.isascii() else _is_normal_text(value)):
+                    return False
+        for place, choices in words:
+            value = values[place]
             if value not in choices and not _is_national_code(value):
                 return False
-        for name, check in others:
-            value = values[name]
+        for place, check in checks:
+            value = values[place]
             if value is not None and not check(value):
+                return False
+        for place, is_group in groups:
+            value = values[place]
+            if value is not None and not is_group(value, is_plain):
                 return False
         for law in laws:  # noqa: SIM110 - all() over a generator takes a third longer, once per entry
             if not law(values):
@@ -169,6 +207,14 @@ def _compile_group(specs: Sequence[FieldSpec], rules: Sequence[Rule]) -> Check:
         return True
 
     return is_good
+
+
+def _compile_nested(spec: Record | Items) -> IsGood:
+    names = [each.name for each in spec.fields]
+    if isinstance(spec, Record):
+        return _compile_group(spec.fields, spec.rules, names)
+    is_item = _compile_group(spec.fields, (), names)
+    return lambda items, is_plain: all(is_item(item, is_plain) for item in items)
 
 
 def _compile_check(spec: FieldSpec) -> Callable[[Any], object] | None:
@@ -183,41 +229,36 @@ def _compile_check(spec: FieldSpec) -> Callable[[Any], object] | None:
         return _is_normal_subject
     if isinstance(spec, Code):
         return re.compile(CODE_FORMS[spec.form][0]).fullmatch
-    if isinstance(spec, Record):
-        return _compile_group(spec.fields, spec.rules)
-    if isinstance(spec, Items):
-        is_item = _compile_group(spec.fields, ())
-        return lambda items: all(map(is_item, items)) if items else True
     return None
 
 
 _is_national_code = re.compile(NATIONAL_CODE).fullmatch
 
 
-def _compile_rule(rule: Rule) -> Check:
+def _compile_rule(rule: Rule, places: Mapping[str, int]) -> Check:
     if isinstance(rule, InOrder):
-        start, end = rule.start, rule.end
+        start, end = places[rule.start], places[rule.end]
         return lambda values: values[start] is None or values[end] is None or values[start] <= values[end]
-    names = rule.fields
-    first, last = names[0], names[-1]
+    among = [places[name] for name in rule.fields]
+    first, last = among[0], among[-1]
 
-    def count_of_two(values: Mapping[str, Any]) -> int:
+    def count_of_two(values: Sequence[Any]) -> int:
         return (values[first] is not None) + (values[last] is not None)
 
-    def count_of_many(values: Mapping[str, Any]) -> int:
+    def count_of_many(values: Sequence[Any]) -> int:
         given = 0
-        for name in names:
-            if values[name] is not None:
+        for place in among:
+            if values[place] is not None:
                 given += 1
         return given
 
-    count = count_of_two if len(names) == 2 else count_of_many
+    count = count_of_two if len(among) == 2 else count_of_many
     if isinstance(rule, AtMostOne):
         return lambda values: count(values) <= 1
     if isinstance(rule, OneWhen):
-        field, wanted = rule.field, rule.value
+        field, wanted = places[rule.field], rule.value
         return lambda values: count(values) == (1 if values[field] == wanted else 0)
-    return lambda values: count(values) in (0, len(names))
+    return lambda values: count(values) in (0, len(among))
 
 
 def _is_moment(at: str | None, precision: str, zone: str | None) -> bool:
@@ -236,6 +277,7 @@ def _is_zone(zone: str) -> bool:
     return zone in _FREQUENT_ZONES or ZONE.fullmatch(zone) is not None
 
 
+@lru_cache(maxsize=4096)
 def _is_in_calendar(day: str) -> bool:
     try:
         date.fromisoformat(day)
@@ -259,9 +301,6 @@ def _is_normal_vin(value: str) -> bool:
         return False
 
 
-def _is_normal_subject(value: dict[str, Any]) -> bool:
-    """Whether a subject inside a record is in its normal writing; takes out the country that only a plate has."""
-    subject = find_subject(value["scheme"], value["value"], value["country"])
-    if value["country"] is None:
-        del value["country"]
-    return subject is not None and subject.to_json() == value
+def _is_normal_subject(given: _Subject) -> bool:
+    subject = find_subject(given.scheme, given.value, given.country)
+    return subject is not None and subject.value == given.value

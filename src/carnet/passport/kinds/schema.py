@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from carnet.encoding import encode_trusted
 from carnet.errors import Refused
 from carnet.passport.kinds.fast import FastPaths, compile_fast_path
 from carnet.passport.kinds.general import read_fields
@@ -80,6 +81,15 @@ class Schema:
         """The same for fields that come as MessagePack from a process of our own: they are judged as they are read."""
         good = self._fast_path.read_packed(fields)
         return self.validate_by_document(msgspec.msgpack.decode(fields)) if good is None else good
+
+    def encode(self, fields: Mapping[str, Any]) -> bytes:
+        """The canonical bytes of what `validate` gives, and its errors."""
+        return self._fast_path.encode(fields) or encode_trusted(self.validate_by_document(fields))
+
+    def encode_packed(self, fields: bytes | msgspec.Raw) -> bytes:
+        """The canonical bytes of what `validate_packed` gives, and its errors."""
+        good = self._fast_path.encode_packed(fields)
+        return good or encode_trusted(self.validate_by_document(msgspec.msgpack.decode(fields)))
 
     def validate_by_document(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The same answer by the general path alone, several times slower: the reference that `validate` is held

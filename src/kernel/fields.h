@@ -1,0 +1,28 @@
+/* Fields under salted digests, for the functions of this folder that seal them (docs/spec/2-entries.md, 2.1 and 2.2). */
+#ifndef CARNET_FIELDS_H
+#define CARNET_FIELDS_H
+
+#include "args.h"
+
+#define SALT_BYTES 16
+#define SECRET_BYTES 32
+#define MAX_FIELDS 1024
+
+/* A content key, and the salts of so many fields behind it. */
+#define STREAM_BYTES(fields) (SECRET_BYTES + SALT_BYTES * (fields))
+
+void expand_secret(const uint8_t secret[SECRET_BYTES], Py_ssize_t fields, uint8_t *stream);
+
+/* `name` stands behind its length, as bytes. */
+void hash_field(const uint8_t salt[SALT_BYTES], PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest);
+
+void begin_root(struct sha256 *root, Py_ssize_t fields);
+void add_to_root(struct sha256 *root, PyObject *name, const uint8_t digest[DIGEST_BYTES]);
+
+/* Whether names are bytes in a tuple, not too many; 0 and an error otherwise. */
+int check_names(PyObject *names);
+
+/* Whether a secret expands to as many salts as these fields need; 0 and an error otherwise. */
+int check_sealable(Py_ssize_t fields);
+
+#endif
