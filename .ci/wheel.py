@@ -2,7 +2,8 @@
 
 `python .ci/wheel.py [FOLDER]` takes the tracked files, as they stand, into an empty folder and builds there with the
 locked backend: what lies about untracked never gets in, and neither do the time, the folder or the mode bits of this
-machine. It refuses to choose a version, and asks no registry.
+machine. Where there is a compiler the kernel is in it, and it is a wheel for this platform; CARNET_KERNEL=off makes one
+for every machine. It refuses to choose a version, and asks no registry.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # All that the backend reads; the rest of the tree cannot change the wheel.
 INPUTS = ("LICENSE", "README.md", "docs/reasons.md", "hatch_build.py", "pyproject.toml", "src")
+
+LEFT_OUT = "carnet: the kernel is left out: "
+"""How `hatch_build.py` begins to say why."""
 
 
 def main(arguments: list[str]) -> int:
@@ -54,6 +58,9 @@ def build(target: Path, epoch: str) -> Path:
         )
         if built.returncode:
             raise SystemExit(f"wheel: the backend failed\n{built.stdout}{built.stderr}")
+        for line in built.stderr.splitlines():
+            if line.startswith(LEFT_OUT):
+                print(f"wheel: without the kernel in C: {line.removeprefix(LEFT_OUT)}", file=sys.stderr)
         (wheel,) = out.glob("*.whl")
         return Path(shutil.move(wheel, target / wheel.name))
 

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 BUILT_FROM: str
+HAS_INSTRUCTIONS: int
 
 def sha256(data: bytes, /) -> bytes: ...
 def shake256(data: bytes, size: int, /) -> bytes: ...

@@ -430,8 +430,8 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-sha256: Final[Callable[[bytes], bytes]] = _sha256 if kernel is None else kernel.sha256
-"""The SHA-256 digest, 32 bytes."""
+sha256: Final[Callable[[bytes], bytes]] = kernel.sha256 if kernel is not None and kernel.HAS_INSTRUCTIONS else _sha256
+"""The SHA-256 digest, 32 bytes. Where the kernel knows no instructions of the processor for it, OpenSSL may."""
 
 
 def b64(data: bytes) -> str:

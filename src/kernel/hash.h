@@ -14,8 +14,8 @@ struct sha256 {
     uint8_t block[64];
 };
 
-/* Chooses the processor's own instructions where it has them; once, before anything is hashed. */
-void sha256_choose(void);
+/* Chooses the processor's own instructions where it has them, and says whether it did; once, before anything is hashed. */
+int sha256_choose(void);
 
 void sha256_begin(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, const void *data, size_t size);

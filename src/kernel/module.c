@@ -42,7 +42,7 @@ static PyMethodDef METHODS[] = {
 #endif
 
 static int start(PyObject *module) {
-    sha256_choose();
+    if (PyModule_AddIntConstant(module, "HAS_INSTRUCTIONS", sha256_choose()) < 0) return -1;
     if (PyModule_AddStringConstant(module, "BUILT_FROM", CARNET_BUILT_FROM) < 0) return -1;
     if (PyModule_AddFunctions(module, TREE_METHODS) < 0) return -1;
     if (PyModule_AddFunctions(module, CENSUS_METHODS) < 0) return -1;

@@ -105,10 +105,11 @@ static int has_instructions(void) {
 
 static void (*compress)(uint32_t state[8], const uint8_t *data, size_t blocks) = compress_plainly;
 
-void sha256_choose(void) {
+int sha256_choose(void) {
 #ifdef HAS_X86
     if (has_instructions()) compress = compress_with_instructions;
 #endif
+    return compress != compress_plainly;
 }
 
 void sha256_begin(struct sha256 *hash) {

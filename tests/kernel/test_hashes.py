@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.kernel.built import get_kernel, load
 from tests.kernel.cases import BLOCK_BORDERS
 
 SHA256 = {
@@ -19,6 +21,13 @@ SHA256 = {
     b"a" * 1_000_000: "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
 }
 SHAKE256_OF_NOTHING = "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f"
+
+
+def test_instructions__are_left_out_of_the_plain_one(plain: Path) -> None:
+    assert load(plain).HAS_INSTRUCTIONS == 0
+    cpu = Path("/proc/cpuinfo")
+    flags = set(cpu.read_text(encoding="utf-8").split()) if cpu.exists() else set()
+    assert ({"sha_ni", "sse4_1", "ssse3"} <= flags) == get_kernel().HAS_INSTRUCTIONS
 
 
 @pytest.mark.parametrize("message", SHA256, ids=lambda message: f"{len(message)} bytes")

@@ -24,11 +24,11 @@ def run_ci(script: str, *arguments: str | Path, **environment: str) -> subproces
     return _run([sys.executable, CI / script, *arguments], cwd=ROOT, environment=environment or None)
 
 
-def make_wheel(folder: Path) -> Path:
+def make_wheel(folder: Path, **environment: str) -> Path:
     """The wheel of the tracked files, built into this folder."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: the wheel takes its date and its files from git")
-    built = run_ci("wheel.py", folder)
+    built = run_ci("wheel.py", folder, **environment)
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")
     return wheel

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import zipfile
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -15,8 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.clean import Clean, make_clean, make_wheel
+from hatch_build import describe_sources, find_obstacle
+from tests.packaging.clean import Clean, make_clean, make_wheel, run_ci
 from tests.shared import ROOT
+
+PURE = "py3-none-any"
+KERNEL = "carnet/_kernel.abi3.so"
 
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(180)]
 
@@ -78,6 +84,41 @@ def test_wheel__same_commit_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
+def read_tag(wheel: Path) -> str:
+    """For which Pythons and machines it is, as it says itself."""
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/WHEEL")]
+        said = dict(line.split(": ", 1) for line in opened.read(name).decode().splitlines() if ": " in line)
+    assert wheel.name.endswith(f"-{said['Tag']}.whl")
+    assert said["Root-Is-Purelib"] == ("true" if said["Tag"] == PURE else "false")
+    return said["Tag"]
+
+
+def test_wheel__with_the_kernel_is_one_of_this_platform(tmp_path: Path) -> None:
+    skip_without_compiler()
+    wheel = make_wheel(tmp_path)
+    platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
+    assert read_tag(wheel) == f"cp311-abi3-{platform}"
+    with zipfile.ZipFile(wheel) as opened:
+        binary = opened.read(KERNEL)
+    # Nothing of the machine that built it: no folder of the sources, of Python or of whoever did.
+    assert set(re.findall(rb"(?<![\w.])/[\w.+-]+/[\w./+-]*", binary)) <= {b"/lib64/ld-linux-x86-64.so.2"}
+    for place in (ROOT, tmp_path, tempfile.gettempdir(), sysconfig.get_path("include"), sys.prefix, Path.home()):
+        assert str(place) in ("/", "") or os.fsencode(place) not in binary, place
+    assert describe_sources(ROOT / "src").encode() in binary
+
+
+def test_wheel__without_the_kernel_is_for_every_machine(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "off", CARNET_KERNEL="off")
+    assert read_tag(wheel) == PURE
+    # As where there is no compiler; which is said, since nobody may have meant it.
+    built = run_ci("wheel.py", tmp_path / "none", CC="/nowhere/cc")
+    assert built.returncode == 0, built.stderr
+    assert "wheel: without the kernel in C: there is no compiler (/nowhere/cc)" in built.stderr
+    (other,) = (tmp_path / "none").glob("*.whl")
+    assert other.read_bytes() == wheel.read_bytes()
+
+
 def test_wheel__dated_by_the_commit(tmp_path: Path) -> None:
     source = clone(tmp_path / "source")
     commit = datetime.fromtimestamp(int(git("log", "-1", "--format=%ct", cwd=source)), UTC)
@@ -107,14 +148,16 @@ def test_wheel__holds_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
         metadata = opened.read(next(name for name in names if name.endswith("/METADATA"))).decode()
     (meta,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     sources = {name.removeprefix("src/") for name in git("ls-files", "-z", "--", "src").split("\0") if name}
-    sources = {name for name in sources if (ROOT / "src" / name).is_file()}
+    sources = {name for name in sources if name.startswith("carnet/") and (ROOT / "src" / name).is_file()}
+    if read_tag(wheel) != PURE:
+        sources.add(KERNEL)
     records = {f"{meta}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     assert names == sources | records
     others = {name for name in sources if not name.endswith(".py")}
     assert {"carnet/proof/verify.mjs", "carnet/web/verify.html", "carnet/py.typed"} <= others
     # A new kind of file is looked at by a person before users get it.
     assert {Path(name).suffix for name in others} <= {
-        ".css", ".html", ".js", ".json", ".md", ".mjs", ".po", ".png", ".svg", ".typed", ".webmanifest",
+        ".css", ".html", ".js", ".json", ".md", ".mjs", ".po", ".png", ".pyi", ".so", ".svg", ".typed", ".webmanifest",
     }  # fmt: skip
     assert "carnet/vault/migrations/env.py" in names
     assert "carnet/vault/migrations/versions/v0001_first.py" in names
@@ -122,11 +165,18 @@ def test_wheel__holds_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
     assert "Provides-Extra: server" in metadata
 
 
-def check_from_wheel(clean: Clean) -> None:
-    """The code that runs there is the wheel's, and not this checkout's."""
+def skip_without_compiler() -> None:
+    if (obstacle := find_obstacle()) is not None:
+        pytest.skip(f"no kernel can be compiled: {obstacle}")
+
+
+def check_from_wheel(clean: Clean, state: str | None = None) -> None:
+    """The code that runs there is the wheel's, and not this checkout's; and its kernel, if any, is used."""
     where = clean.run_program(clean.python, "-c", "import carnet; print(carnet.__file__)")
     assert where.returncode == 0, where.stderr
     assert Path(where.stdout.strip()).is_relative_to(clean.folder / "venv")
+    kernel = clean.run_program(clean.python, "-c", "from carnet.kernel import STATE; print(STATE)")
+    assert kernel.stdout.strip() == (state or ("used" if find_obstacle() is None else "absent"))
 
 
 def test_installed__server_tells_the_whole_story(tmp_path: Path) -> None:
@@ -138,6 +188,9 @@ def test_installed__server_tells_the_whole_story(tmp_path: Path) -> None:
 
     told = clean.run("demo", "--no-serve")
     assert told.returncode == 0, told.stdout[-2_000:] + told.stderr
+    doctor = clean.run("doctor", "--home", clean.temporary / "nowhere", "--json").stdout.splitlines()
+    (kernel,) = [found for found in map(json.loads, doctor) if found.get("check") == "kernel"]
+    assert (kernel["level"], kernel["code"]) in (("ok", "kernel.used"), ("warning", "kernel.absent"))
     (stranger,) = clean.temporary.glob("carnet-demo-*/stranger")
     proof, policy = stranger / "car.carnet", stranger / "network.policy"
     genuine = clean.run("verify", proof, "--policy", policy, "--complete")
@@ -151,6 +204,16 @@ def test_installed__server_tells_the_whole_story(tmp_path: Path) -> None:
     assert altered.returncode == 10, altered.stdout + altered.stderr
     assert clean.run("verify", proof).returncode == 11
     assert clean.list_traces() == []
+
+
+def test_installed__without_the_kernel_tells_the_same_story(tmp_path: Path) -> None:
+    clean = make_clean(tmp_path / "pure", make_wheel(tmp_path / "dist", CARNET_KERNEL="off"), "server")
+    check_from_wheel(clean, "absent")
+    told = clean.run("demo", "--no-serve")
+    assert told.returncode == 0, told.stdout[-2_000:] + told.stderr
+    (stranger,) = clean.temporary.glob("carnet-demo-*/stranger")
+    genuine = clean.run("verify", stranger / "car.carnet", "--policy", stranger / "network.policy", "--complete")
+    assert (genuine.returncode, "GENUINE" in genuine.stdout) == (0, True), genuine.stdout + genuine.stderr
 
 
 def test_installed__light_verifies_and_names_the_missing_extra(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from carnet import kernel
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.backup.restore import restore_backup
 from carnet.node.backup.take import take_backup
@@ -75,9 +76,12 @@ def test_doctor__of_a_healthy_node_finds_no_problem_and_changes_nothing(node: Te
     found = examine(Home(node.path))
     assert snapshot(node.path) == before
     wrong = {one.check: one.said for one in found if one.level != "ok"}
-    assert set(wrong) <= {"disk", "files"}, wrong
+    assert set(wrong) <= {"disk", "files", *([] if kernel.STATE == "used" else ["kernel"])}, wrong
     assert {one.check for one in found} == set(
-        "python sqlite node modes owner disk files lock left copy store clock keys head erasures census backup".split()
+        (
+            "python kernel sqlite node modes owner disk files lock left copy "
+            "store clock keys head erasures census backup"
+        ).split()
     )
     assert all(one.why == one.todo == "" for one in found if one.level == "ok")
 
@@ -320,6 +324,8 @@ def test_doctor__finds_a_lock_whose_process_has_ended(node: TestNode) -> None:
     [
         (around.check_python((3, 10, 9)), "problem"),
         (around.check_python((3, 13, 0)), "ok"),
+        (around.check_kernel("used"), "ok"),
+        *[(around.check_kernel(state), "warning") for state in ("absent", "unloadable", "stale", "wrong")],
         (around.check_sqlite((3, 51, 2)), "problem"),
         (around.check_sqlite((3, 51, 3)), "ok"),
         (around.judge_room(1024, 10), "problem"),

@@ -31,7 +31,8 @@ from carnet.vault.store import Connection, Error, open_store
 
 def examine(home: Home) -> list[Found]:
     """Every check that can be made, in order. Raises nothing for what is wrong: that is the answer."""
-    found = [around.check_python(), _attempt("sqlite", _check_sqlite)[0], around.check_founding(home)]
+    found = [around.check_python(), around.check_kernel(), _attempt("sqlite", _check_sqlite)[0]]
+    found.append(around.check_founding(home))
     if not home.path.is_dir():
         return found
     for name, check in _list_surroundings(home):

@@ -48,15 +48,23 @@ def cannot_check(check: str, error: Exception, reason: str) -> Found:
 
 _AGAIN: Final = "let any verb write, such as `carnet census`: it is finished before anything else"
 _BACK_UP: Final = "`carnet backup -o FILE`, on another disk, regularly (docs/operating.md)"
+_BUILT_AGAIN: Final = "install Carnet again; in a checkout, run `make kernel`"
 _CLOCK: Final = "set the clock (a time service does it by itself), then try again"
 _CONTRADICTED: Final = (
     "a signed head that the store contradicts means that the log was changed, cut or put back from a copy"
+)
+_COMPILED: Final = (
+    "install a C compiler and the headers of Python (on Debian: apt-get install gcc libc6-dev python3-dev), then "
+    "Carnet again, or take the wheel for this platform (docs/packaging.md)"
 )
 _DIES: Final = "a disk that dies takes all that is in no backup with it"
 _LOCAL: Final = "move the node to a local disk"
 _MAY_RETURN: Final = "what was erased may be there again, or would come back with a restored copy"
 _RESTORE: Final = "restore a backup (`carnet restore`), and look at the disk"
 _SECRET: Final = "whoever reads it can sign in the node's name and read everything"
+_SLOWER: Final = (
+    "Python does its work instead: the bytes are the same, imports take about a third longer, and proofs about a fifth"
+)
 _UNGUARDED: Final = "a page that forgot to ask who may see a vehicle would show it: the server cannot keep it back"
 _UNPROVED: Final = "nothing can be proved before one is taken"
 
@@ -71,6 +79,11 @@ WORDS: Final[dict[str, Words]] = {
     "python.old": Words(
         "Python %(version)s", "Carnet is written and tested for 3.11 and newer", "install a newer Python"
     ),
+    "kernel.used": Words("the kernel in C does the hashing"),
+    "kernel.absent": Words("the kernel in C was not built", _SLOWER, _COMPILED),
+    "kernel.unloadable": Words("the kernel in C cannot be loaded: it is for another machine", _SLOWER, _COMPILED),
+    "kernel.stale": Words("the kernel in C was built from other sources than these", _SLOWER, _BUILT_AGAIN),
+    "kernel.wrong": Words("the kernel in C hashes wrongly, and is not used", _SLOWER, _BUILT_AGAIN),
     "sqlite.ok": Words("SQLite %(version)s"),
     "sqlite.old": Words(
         "SQLite %(version)s",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from carnet.kernel import STATE
 from carnet.node.backup.staging import RESTORING
 from carnet.node.home import Home
 from carnet.node.lock import find_holder
@@ -43,6 +44,21 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Found:
     """The Python that runs this."""
     said = ".".join(map(str, version))
     return find("python.ok", version=said) if version >= MINIMUM_PYTHON else find("python.old", "problem", version=said)
+
+
+def check_kernel(state: str = STATE) -> Found:
+    """Whether the kernel in C is used (`carnet.kernel`)."""
+    match state:
+        case "used":
+            return find("kernel.used")
+        case "unloadable":
+            return find("kernel.unloadable", "warning")
+        case "stale":
+            return find("kernel.stale", "warning")
+        case "wrong":
+            return find("kernel.wrong", "warning")
+        case _:
+            return find("kernel.absent", "warning")
 
 
 def check_sqlite(version: tuple[int, ...]) -> Found:
