@@ -1,43 +1,22 @@
 """What each function of the kernel is called with, well and badly, and what does the same in Python.
 
-A new function gets its line in `CASES`: then its bytes, its memory and its references are looked at too.
+A new function gets its line in `CASES`, here or in its area's file: then it also runs plainly and under sanitizers,
+and its memory and references are looked at.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from random import Random
-from types import ModuleType
-from typing import Any
 
 from carnet import encoding
 from carnet.passport import fields
 from carnet.tlog import tree
-
-Arguments = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A function: its reference in Python, some small arguments, many odd ones, and some that must be refused."""
-
-    in_python: Callable[..., Any]
-    small: Sequence[Arguments]
-    odd: Callable[[Random], Iterator[Arguments]]
-    bad: Sequence[Arguments]
-
-
-@contextmanager
-def without_kernel(module: ModuleType) -> Iterator[None]:
-    """Within this, a module of ours goes Python's own way."""
-    before, module.kernel = module.kernel, None  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        module.kernel = before  # type: ignore[attr-defined]
+from tests.kernel.case import Arguments, Case, without_kernel
+from tests.kernel.cases_census import CENSUS
+from tests.kernel.cases_joint import JOINT
+from tests.kernel.cases_statements import STATEMENTS
 
 
 def _make_sealer(names: Sequence[bytes]) -> fields.ValueSealer:
@@ -147,6 +126,9 @@ class _Liar:
 
 
 CASES: dict[str, Case] = {
+    **CENSUS,
+    **JOINT,
+    **STATEMENTS,
     "sha256": Case(encoding._sha256, [(b"abc",), (bytes(200),)], _odd_messages, [("text",), (1,), (None,), ([b"x"],)]),
     "shake256": Case(
         shake256_in_python,
@@ -196,11 +178,3 @@ CASES: dict[str, Case] = {
         ],
     ),
 }  # fmt: skip
-
-
-def call(function: Callable[..., Any], arguments: Arguments) -> Any:
-    """What a call gives; or, of an error that it may raise, the type alone."""
-    try:
-        return function(*arguments)
-    except (TypeError, ValueError, LookupError, OverflowError) as error:
-        return type(error)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.kernel.built import get_kernel
-from tests.kernel.cases import CASES, Arguments, Case
+from tests.kernel.case import Arguments, Case
+from tests.kernel.cases import CASES
 
 CALLS = 100_000
 FEW_BLOCKS = 200

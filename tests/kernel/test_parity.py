@@ -14,7 +14,8 @@ from carnet.errors import Unverified
 from carnet.passport.fields import compute_root_of_shown
 from carnet.proof.chain import check_fields
 from tests.kernel.built import get_kernel
-from tests.kernel.cases import CASES, Case, call, hash_fields_in_python, seal_in_python
+from tests.kernel.case import Case, call
+from tests.kernel.cases import CASES, hash_fields_in_python, seal_in_python
 
 hashes = st.binary(min_size=32, max_size=32)
 named = st.lists(st.text(max_size=40), max_size=12, unique=True).map(

@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 
 from tests.kernel.built import load
-from tests.kernel.cases import CASES, call
+from tests.kernel.case import call
+from tests.kernel.cases import CASES
 
 
 def main(binary: str, *options: str) -> None:

@@ -1,0 +1,81 @@
+"""What the functions of the census tree are called with."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from random import Random
+
+from carnet.ledger.census import _find_slots, _make_changes
+from carnet.tlog.pieces import _change_bucket, _hash_page, make_change
+from tests.kernel.case import Arguments, Case
+
+_HEAD = (bytes(16), 1, 2, bytes(32))
+_BUCKET = (b"\0" + bytes(48), bytes(32), 1, [make_change(bytes(32), bytes(16), bytes(32))])
+
+
+def _odd_leaves(random: Random) -> Iterator[Arguments]:
+    for count in range(40):
+        yield (random.randbytes(48 * count),)
+
+
+def _odd_heads(random: Random) -> Iterator[Arguments]:
+    for count in range(40):
+        numbers = random.choice([(0, 0), (2**32 - 1, 2**53 - 1), (random.getrandbits(32), random.getrandbits(53))])
+        yield ([(random.randbytes(16), *numbers, random.randbytes(32)) for _ in range(count)],)
+
+
+def _odd_pages(random: Random) -> Iterator[Arguments]:
+    for most in (0, 1, 2, 5, 2**32 - 1):
+        for _ in range(20):
+            counts = [random.choice((0, random.randint(0, most))) for _ in range(16)]
+            yield struct.pack(">16I", *counts), random.randbytes(512)
+
+
+def _odd_buckets(random: Random) -> Iterator[Arguments]:
+    """Leaves that part early and late, at any depth; and buckets that are none."""
+    for depth in range(64):
+        for count in (1, 2, 3, 7, 31, 32, 33):
+            number = 1 << depth | random.getrandbits(depth)
+            below = sorted({random.getrandbits(256 - depth) >> random.choice((0, 0, 9, 150)) for _ in range(count)})
+            slots = [(number - (1 << depth) << 256 - depth | one).to_bytes(32, "big") for one in below]
+            content = b"\0" + random.randbytes(48 * len(slots))
+            some = sorted(random.sample(slots, random.randint(0, len(slots))))
+            changes = [make_change(slot, random.randbytes(16), random.randbytes(32)) for slot in some]
+            yield content, b"".join(slots), number, changes
+            yield content[:-1], b"".join(slots), number, changes
+            yield content, b"".join(slots[::-1]), number, changes
+            yield content, b"".join(slots)[32:], number, changes
+            yield content, b"".join(slots), number + 1, changes
+            yield content, b"".join(slots), number, [*changes, make_change(slots[0], bytes(16), None)]
+    yield from ((b"", b"", 1, []), (b"\0", b"", 1, []), (b"\1" * 49, bytes(32), 1, []), (*_BUCKET[:2], -1, []))
+    yield (*_BUCKET[:2], 2**70, [])
+
+
+CENSUS: dict[str, Case] = {
+    "find_slots": Case(
+        _find_slots, [(b"",), (bytes(48),), (bytes(48 * 5),)], _odd_leaves,
+        [(bytes(47),), (bytes(49),), (None,), ("x" * 48,)],
+    ),
+    "make_changes": Case(
+        _make_changes, [([],), ([_HEAD, _HEAD],), ((_HEAD,),)], _odd_heads,
+        [
+            (7,), ([None],), ([_HEAD[:3]],), ([_HEAD, (bytes(15), *_HEAD[1:])],), ([(*_HEAD[:3], bytes(31))],),
+            ([_HEAD, (_HEAD[0], -1, *_HEAD[2:])],), ([(_HEAD[0], 2**32, *_HEAD[2:])],),
+            ([(*_HEAD[:2], 2**53, _HEAD[3])],), ([(*_HEAD[:2], "1", _HEAD[3])],),
+        ],
+    ),
+    "hash_page": Case(
+        _hash_page, [(bytes(64), bytes(512)), (bytes(range(64)), bytes(512))], _odd_pages,
+        [(bytes(63), bytes(512)), (bytes(64), bytes(513)), (None, bytes(512)), (bytes(64), "x" * 512)],
+    ),
+    "change_bucket": Case(
+        _change_bucket,
+        [_BUCKET, (*_BUCKET[:3], ()), (*_BUCKET[:2], 2**70, []), (*_BUCKET[:3], [bytes(3)])],
+        _odd_buckets,
+        [
+            (*_BUCKET[:2], "1", []), (*_BUCKET[:3], 7), (*_BUCKET[:3], [None]), (None, *_BUCKET[1:]),
+            (_BUCKET[0], "x" * 32, 1, []),
+        ],
+    ),
+}  # fmt: skip
