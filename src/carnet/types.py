@@ -106,7 +106,7 @@ class MemberKind(StrEnum):
     NODE = "node"
 
 
-class Subject(msgspec.Struct, frozen=True):
+class Subject(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """What a statement is about: a value under a scheme (`vin`, `plate`, `histovec` …), with a country for plates only.
 
     Only a shape: `carnet.passport.subject.check_subject` says whether the value is possible. Source: format.md, Fields.

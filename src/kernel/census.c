@@ -1,4 +1,5 @@
-/* The census tree: heads, slots, and the pieces in which it is kept (carnet.tlog.pieces; docs/spec, 3.9). */
+/* The census: heads that are followed, their leaves, and the tree in pieces (carnet.tlog.pieces; docs/spec, 2.11 and
+   3.9). */
 #include "args.h"
 
 #define NAME_BYTES 16
@@ -11,6 +12,7 @@
 #define MAX_EPOCH 0xffffffffULL
 #define MAX_SEQ ((1ULL << 53) - 1)
 
+static const char LINK[] = "carnet/1/link\n", SIGNED[] = "carnet/1/signed\n";
 static const char SLOT[] = "carnet/1/slot\n", HEAD[] = "carnet/1/head\n", TIP[] = "carnet/1/tip\n";
 static const uint8_t EMPTY[DIGEST_BYTES] = {0};
 
@@ -101,6 +103,40 @@ failed:
     Py_XDECREF(made);
     Py_DECREF(heads);
     return NULL;
+}
+
+/* A link's parts follow each other as they are given; what the author signed, with the signature, makes `signed`. */
+static PyObject *compute_next_id(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint8_t numbers[12], mark, digest[DIGEST_BYTES];
+    static const uint8_t NO_TARGET[DIGEST_BYTES] = {0};
+    const uint8_t *chain, *prev, *sid, *target = NO_TARGET, *signature;
+    Py_ssize_t size;
+    struct sha256 hash;
+    (void)self;
+    if (!check_count(count, 8)) return NULL;
+    if (!(chain = get_sized(given[0], NAME_BYTES, "a chain's id"))) return NULL;
+    if (!write_number(given[1], numbers, 8, UINT64_MAX) || !write_number(given[2], numbers + 8, 4, MAX_EPOCH)) return NULL;
+    if (!(prev = get_sized(given[3], DIGEST_BYTES, "a link's id"))) return NULL;
+    if (!(sid = get_sized(given[4], DIGEST_BYTES, "a statement's id"))) return NULL;
+    if (!write_number(given[5], &mark, 1, UINT8_MAX)) return NULL;
+    if (given[6] != Py_None && !(target = get_sized(given[6], DIGEST_BYTES, "a target"))) return NULL;
+    if (!(signature = get_bytes(given[7], &size))) return NULL;
+    sha256_begin(&hash);
+    sha256_add(&hash, SIGNED, sizeof SIGNED - 1);
+    sha256_add(&hash, sid, DIGEST_BYTES);
+    sha256_add(&hash, signature, (size_t)size);
+    sha256_end(&hash, digest);
+    sha256_begin(&hash);
+    sha256_add(&hash, LINK, sizeof LINK - 1);
+    sha256_add(&hash, chain, NAME_BYTES);
+    sha256_add(&hash, numbers, sizeof numbers);
+    sha256_add(&hash, prev, DIGEST_BYTES);
+    sha256_add(&hash, sid, DIGEST_BYTES);
+    sha256_add(&hash, &mark, 1);
+    sha256_add(&hash, target, DIGEST_BYTES);
+    sha256_add(&hash, digest, DIGEST_BYTES);
+    sha256_end(&hash, digest);
+    return make_digest(digest);
 }
 
 static uint32_t read_u32(const uint8_t *at) {
@@ -229,6 +265,8 @@ static PyObject *change_bucket(PyObject *self, PyObject *const *given, Py_ssize_
 PyMethodDef CENSUS_METHODS[] = {
     {"find_slots", find_slots, METH_O, "find_slots(leaves): the slots of a bucket's leaves, joined."},
     {"make_changes", make_changes, METH_O, "make_changes(heads): the changes that give chains these heads."},
+    {"compute_next_id", FAST(compute_next_id), METH_FASTCALL,
+     "compute_next_id(chain, seq, epoch, prev, sid, mark, target, signature): the id of a link."},
     {"hash_page", FAST(hash_page), METH_FASTCALL, "hash_page(counts, digests): the hashes of a page's nodes 1 to 31."},
     {"change_bucket", FAST(change_bucket), METH_FASTCALL,
      "change_bucket(content, slots, number, changes): its hash, what it holds then, its hash then; or None."},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from carnet.kernel import kernel
 from carnet.ledger.census import _find_slots, _make_changes
+from carnet.passport.link import _compute_next_id
 from carnet.tlog.pieces import _change_bucket, _hash_page, make_change
 
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel is not built: `make kernel` needs a C compiler")
@@ -104,9 +105,28 @@ def test_make_changes__of_any_heads(heads: list[tuple[bytes, int, int, bytes]]) 
     assert ask("make_changes", heads) == ask("make_changes", tuple(heads)) == _make_changes(heads)
 
 
+@given(
+    st.integers(0, 2**32), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255),
+    st.booleans(), st.binary(max_size=400),
+)  # fmt: skip
+def test_compute_next_id__of_any_link(
+    seed: int, seq: int, epoch: int, mark: int, has_target: bool, signature: bytes
+) -> None:
+    chance = Random(seed)
+    chain, prev, sid = chance.randbytes(16), chance.randbytes(32), chance.randbytes(32)
+    parts = (chain, seq, epoch, prev, sid, mark, chance.randbytes(32) if has_target else None, signature)
+    assert ask("compute_next_id", *parts) == _compute_next_id(*parts)
+
+
 HEAD = (bytes(16), 1, 2, bytes(32))
+LINK = (bytes(16), 1, 0, bytes(32), bytes(32), 0, None, b"")
 BUCKET = (b"\0" + bytes(48), bytes(32), 1, [bytes(80)])
 WRONG = {
+    "compute_next_id": [
+        LINK[:7], (bytes(15), *LINK[1:]), (LINK[0], -1, *LINK[2:]), (LINK[0], 2**64, *LINK[2:]),
+        (*LINK[:2], 2**32, *LINK[3:]), (*LINK[:3], bytes(31), *LINK[4:]), (*LINK[:4], "x", *LINK[5:]),
+        (*LINK[:5], 256, *LINK[6:]), (*LINK[:6], bytes(33), b""), (*LINK[:7], None), (*LINK[:5], "0", None, b""),
+    ],
     "change_bucket": [
         (), BUCKET[:3], (None, *BUCKET[1:]), (BUCKET[0], "x" * 32, 1, []), (*BUCKET[:2], "1", []), (*BUCKET[:3], 7),
         (*BUCKET[:3], [bytes(80), None]), (*BUCKET[:3], ["x" * 80]), (bytearray(BUCKET[0]), *BUCKET[1:]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from carnet.encoding import unb64
@@ -60,9 +60,9 @@ def read_census_tree(connection: Connection, covers: int) -> SparseTree:
     """The whole tree of all heads below log size `covers`, which is that of the latest census, from the chains
     themselves: slow and large, for where its pieces are absent or damaged."""
     items = []
-    for chain, epoch, seq, link_id in connection.stream(_HEADS, {"covers": covers}):
-        slot = compute_slot(chain)
-        items.append((slot, compute_head_leaf(slot, chain, epoch, seq, link_id)))
+    for chain16, epoch, seq, link_id in connection.stream(_HEADS, {"covers": covers}):
+        slot = compute_slot(chain16)
+        items.append((slot, compute_head_leaf(slot, chain16, epoch, seq, link_id)))
     return SparseTree.build(items)
 
 
@@ -80,7 +80,7 @@ def make_census(
     held in memory at once."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    heads = settle_changed(connection, state.net, find_known)
+    heads = chain.from_iterable(settle_changed(connection, state.net, find_known))
     top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,
@@ -109,7 +109,7 @@ def _update_tree(connection: Connection, latest: Document | None, heads: Iterato
         erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
         if erased:
             gone = read_last_erased(connection, erased)
-            top = _apply(connection, top, [make_change(compute_slot(chain), chain, None) for chain in gone])
+            top = _apply(connection, top, [make_change(compute_slot(chain16), chain16, None) for chain16 in gone])
         top = _apply_all(connection, top, heads, most)
     except Unverified:
         # No pieces yet after an upgrade; or they were changed behind our back, which fsck names. The heads decide, and

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from carnet.node.lookup import ask_many
-from carnet.passport.link import compute_link_id, compute_next_epoch, frame_link
-from carnet.passport.statement import NO_TARGET, compute_signed, compute_submission
+from carnet.passport.link import compute_next_epoch, compute_next_id
+from carnet.passport.statement import compute_submission
 from carnet.vault.store import Blob, Connection
+
+_make = tuple.__new__
 
 MAX_UNWRITTEN: Final = 8
 """So many entries are followed from a row at most; with more its head is written again."""
@@ -23,11 +25,12 @@ CENSUS_CHAINS: Final = 4096
 """Chains whose heads a census holds at once."""
 
 # Only a chain that changed since the latest census has entries that are newer than the head in its row; most have not,
-# and that list is small. The submission's own row is read once for many entries, so it is not joined.
+# and that list is small. The submission's own row is read once for many entries, so it is not joined. In the order of
+# the outermost table nothing is sorted.
 _NEWER = (
-    "SELECT entry.chain, mark, target, sid, submission, seal FROM census_changed CROSS JOIN chain"
+    "SELECT census_changed.chain, mark, target, sid, submission, seal FROM census_changed CROSS JOIN chain"
     " CROSS JOIN entry WHERE chain.id = census_changed.chain AND entry.chain = chain.id AND entry.seq > chain.head_seq"
-    " AND census_changed.chain {} ORDER BY entry.chain, entry.seq"
+    " AND census_changed.chain {} ORDER BY census_changed.chain, entry.seq"
 )
 _NEWER_OF, _NEWER_BETWEEN = _NEWER.format("IN (?)"), _NEWER.format("BETWEEN ? AND ?")
 _SUBMISSIONS = (
@@ -60,20 +63,20 @@ class ChainHead(NamedTuple):
     seal: int
 
 
+StoredHead = tuple[bytes, int, int, bytes, int]
+"""A chain's id, 16 bytes, and the parts of the head in its row."""
+
 FindHead = Callable[[int], ChainHead | None]
 """The newest link of the chain of this number, if it is at hand."""
 
 
-def follow_heads(
-    connection: Connection, net: bytes, stored: Mapping[int, tuple[bytes, ChainHead]]
-) -> dict[int, ChainHead]:
-    """The heads of those chains that have entries newer than the head in their row, by their number. `stored` gives
-    their chain16 and that head."""
+def follow_heads(connection: Connection, net: bytes, stored: Mapping[int, StoredHead]) -> dict[int, ChainHead]:
+    """The heads of those chains that have entries newer than the head in their row, by their number."""
     return _follow(connection, net, stored, list(ask_many(connection, _NEWER_OF, list(stored))))
 
 
 def _follow(
-    connection: Connection, net: bytes, stored: Mapping[int, tuple[bytes, ChainHead]], rows: Sequence[Newer]
+    connection: Connection, net: bytes, stored: Mapping[int, StoredHead], rows: Sequence[Newer]
 ) -> dict[int, ChainHead]:
     tails = _read_submissions(connection, net, sorted({row[4] for row in rows}))
     found: dict[int, ChainHead] = {}
@@ -81,11 +84,10 @@ def _follow(
         known = stored.get(number)
         if known is None:
             continue
-        chain16, before = known
-        seq, epoch, id_, _ = found.get(number, before)
-        seq, epoch, signed = seq + 1, compute_next_epoch(epoch, mark), compute_signed(sid, *tails[submission])
-        link = frame_link(chain16, seq, epoch, id_, sid, mark, target or NO_TARGET, signed)
-        found[number] = ChainHead(seq, epoch, compute_link_id(link), seal)
+        chain16, seq, epoch, id_, _ = known if number not in found else (known[0], *found[number])
+        seq, epoch = seq + 1, compute_next_epoch(epoch, mark) if mark else epoch
+        id_ = compute_next_id(chain16, seq, epoch, id_, sid, mark, target, tails[submission])
+        found[number] = _make(ChainHead, (seq, epoch, id_, seal))
     return found
 
 
@@ -95,34 +97,42 @@ def count_linked(connection: Connection) -> int:
     return int(connection.execute(_COUNT).fetchone()[0])
 
 
-def settle_changed(connection: Connection, net: bytes, find_known: FindHead) -> Iterator[tuple[bytes, int, int, bytes]]:
-    """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now; their rows
-    remember these heads from here on. `find_known` gives some of them, which then need not be followed."""
+def settle_changed(
+    connection: Connection, net: bytes, find_known: FindHead
+) -> Iterator[Sequence[tuple[bytes, int, int, bytes]]]:
+    """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now, some thousands
+    at once; their rows remember these heads from here on. `find_known` gives some of them, which then need not be
+    followed."""
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
         first, last = rows[0][0], rows[-1][0]
-        stored = {row[0]: (row[1], ChainHead(*row[2:])) for row in rows}
-        heads = {number: head for number in stored if (head := find_known(number)) is not None}
-        asked = {number: row for number, row in stored.items() if number not in heads}
+        heads: dict[int, ChainHead] = {}
+        asked: dict[int, StoredHead] = {}
+        for row in rows:
+            head = find_known(row[0])
+            if head is None:
+                asked[row[0]] = row[1:]
+            else:
+                heads[row[0]] = head
         if len(asked) > len(heads):
             newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
             heads |= _follow(connection, net, asked, newer)
         else:
             heads |= follow_heads(connection, net, asked)
-        moved = [
-            (head.seq, head.epoch, Blob(head.id), head.seal, number)
-            for number, head in sorted(heads.items())
-            if head != stored[number][1]
-        ]
+        moved, settled = [], []
+        for number, chain16, seq, epoch, id_, seal in rows:
+            head = heads.get(number)
+            if head is not None and head != (seq, epoch, id_, seal):
+                seq, epoch, id_, seal = head
+                moved.append((seq, epoch, Blob(id_), seal, number))
+            settled.append((chain16, epoch, seq, id_))
         connection.update_many(_SETTLE, moved)
-        for number, (chain16, before) in stored.items():
-            head = heads.get(number, before)
-            yield chain16, head.epoch, head.seq, head.id
+        yield settled
 
 
-def _read_submissions(connection: Connection, net: bytes, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
-    """What an author signed, and the signature, by the submission's number."""
+def _read_submissions(connection: Connection, net: bytes, numbers: Sequence[int]) -> dict[int, bytes]:
+    """What an author signed, followed by the signature, by the submission's number."""
     return {
-        number: (compute_submission(net, digest, created_ms, count, root), sig)
+        number: compute_submission(net, digest, created_ms, count, root) + sig
         for number, digest, created_ms, count, root, sig in ask_many(connection, _SUBMISSIONS, numbers)
     }

@@ -32,6 +32,9 @@ V = TypeVar("V")
 MANY: Final = 512
 """Values that one question asks for: enough that its own cost disappears."""
 
+FEW: Final = 4
+"""Source rows of a chain up to which each is looked for by itself."""
+
 HIDDEN: Final = "there is no such passport here, or you may not see it"
 """What a caller is told of a passport that does not exist and of one that is hidden."""
 
@@ -47,6 +50,10 @@ _NUMBERS = "SELECT blind, id FROM chain WHERE blind IN (?)"
 _CHAINS_AT = (
     "SELECT chain.id, chain16, type, wrapped FROM chain JOIN passport_key ON passport_key.chain = chain.id"
     " WHERE chain.id IN (?)"
+)
+_SOURCES_ASKED = (
+    "SELECT entry.chain, entry.source FROM asked CROSS JOIN entry"
+    " WHERE entry.chain = asked.chain AND entry.source = asked.source"
 )
 
 
@@ -160,10 +167,26 @@ def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
         )
         yield from connection.execute(query, ([chain for chain, _ in pairs], [one for _, one in pairs]))
         return
-    chains = sorted(sources)
-    for at in range(0, len(chains), MANY):
-        # Most rows are new: what the database leaves out by itself need not become an object here.
-        chunk = chains[at : at + MANY]
+    # Most rows are new: what the database leaves out by itself need not become an object here. All entries of a chain
+    # are looked at for each pair, and once for many rows of it.
+    pairs: list[object] = []
+    many: list[int] = []
+    for chain in sorted(sources):
+        own = sources[chain]
+        if len(own) > FEW:
+            many.append(chain)
+            continue
+        for one in own:
+            pairs += (chain, Blob(one))
+    for at in range(0, len(pairs), 2 * MANY):
+        part = pairs[at : at + 2 * MANY]
+        # Filled up as `_fill` does.
+        part += part[-2:] * ((1 << (len(part) // 2 - 1).bit_length()) - len(part) // 2)
+        asked = ",".join(["(?,?)"] * (len(part) // 2))
+        query = f"WITH asked (chain, source) AS (VALUES {asked}) {_SOURCES_ASKED}"
+        yield from connection.execute(query, part)
+    for at in range(0, len(many), MANY):
+        chunk = many[at : at + MANY]
         wanted = _fill([Blob(one) for chain in chunk for one in sources[chain]])
         chunk = _fill(chunk)
         query = f"SELECT chain, source FROM entry WHERE chain IN ({_mark(chunk)}) AND source IN ({_mark(wanted)})"  # noqa: S608

@@ -7,11 +7,13 @@ Spec: docs/spec/2-entries.md, clauses 2.7, 2.11 to 2.13.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
-from carnet.passport.statement import NO_TARGET
+from carnet.kernel import kernel
+from carnet.passport.statement import NO_TARGET, compute_signed
 from carnet.types import Mark
 
 NO_PREV = bytes(32)
@@ -20,6 +22,8 @@ LINK_BYTES = 171
 _LINK = tag("link")
 _pack = struct.Struct(f">{len(_LINK)}s16sQI32s32sB32s32s").pack
 _CHAIN = tag("chain")
+
+ComputeNextId = Callable[[bytes, int, int, bytes, bytes, int, bytes | None, bytes], bytes]
 
 
 class Link(NamedTuple):
@@ -69,6 +73,18 @@ def frame_link(
 def compute_link_id(link: bytes) -> bytes:
     """`id` of a link, 32 bytes."""
     return sha256(link)
+
+
+def _compute_next_id(
+    chain: bytes, seq: int, epoch: int, prev: bytes, sid: bytes, mark: int, target: bytes | None, signature: bytes
+) -> bytes:
+    signed = compute_signed(sid, signature, b"")
+    return sha256(_pack(_LINK, chain, seq, epoch, prev, sid, mark, NO_TARGET if target is None else target, signed))
+
+
+compute_next_id: Final[ComputeNextId] = _compute_next_id if kernel is None else kernel.compute_next_id
+"""`id` of a link, of its parts in order, of which a target may be None; of `signed`, what the author signed, followed
+by the signature. Spec: 2.11."""
 
 
 def compute_chain_id(home: bytes, sid: bytes) -> bytes:

@@ -74,10 +74,10 @@ class Known:
         wanted = set(numbers) - self.heads.keys()
         self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
         rows = list(ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())))
-        stored = {row[0]: (row[1], ChainHead(*row[6:])) for row in rows}
+        stored = {row[0]: (row[1], *row[6:]) for row in rows}
         newer = follow_heads(self._connection, self._state.net, stored)
         for number, chain16, type_, blind, closed, home, *_ in rows:
-            before = stored[number][1]
+            before = ChainHead._make(stored[number][1:])
             seq, epoch, link_id, seal = newer.get(number, before)
             self.heads[number] = Head(
                 number, chain16, type_, blind, closed, seq, epoch, link_id, home, seal=seal, stored=before
