@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 BUILT_FROM: str
 HAS_INSTRUCTIONS: int
@@ -24,3 +25,6 @@ def seal_statement(
 def compute_next_id(
     chain: bytes, seq: int, epoch: int, prev: bytes, sid: bytes, mark: int, target: bytes | None, signature: bytes, /
 ) -> bytes: ...
+def hash_shown(
+    names: tuple[bytes, ...], shown: Iterable[bytes | tuple[bytes, Any]], encode: Callable[[Any], bytes], /
+) -> tuple[bytes, list[Any]]: ...

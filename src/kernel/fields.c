@@ -122,9 +122,62 @@ failed:
     return NULL;
 }
 
+/* The canonical value of a field, for as long as `encoded` is held; NULL and an error where there is none. */
+static const uint8_t *encode_value(PyObject *encode, PyObject *value, PyObject **encoded, Py_ssize_t *size) {
+    if (value == Py_None) {
+        *size = 4;
+        return (const uint8_t *)"null";
+    }
+    *encoded = PyObject_CallFunctionObjArgs(encode, value, NULL);
+    return *encoded ? get_bytes(*encoded, size) : NULL;
+}
+
+/* One field of a bundle: its digest, and its value among `inside` if others lie in it. */
+static int hash_one_shown(PyObject *name, PyObject *one, PyObject *encode, PyObject *inside, uint8_t *digest) {
+    if (!PyTuple_Check(one) || PyTuple_Size(one) != 2) {
+        const uint8_t *known = get_sized(one, DIGEST_BYTES, "a field digest");
+        if (known) memcpy(digest, known, DIGEST_BYTES);
+        return known != NULL;
+    }
+    PyObject *value = PyTuple_GetItem(one, 1), *encoded = NULL;
+    Py_ssize_t size;
+    const uint8_t *salt = get_sized(PyTuple_GetItem(one, 0), SALT_BYTES, "a salt");
+    const uint8_t *data = salt ? encode_value(encode, value, &encoded, &size) : NULL;
+    if (data) hash_field(salt, name, data, size, digest);
+    Py_XDECREF(encoded);
+    if (!data) return 0;
+    return !(PyDict_Check(value) || PyList_Check(value)) || PyList_Append(inside, value) == 0;
+}
+
+static PyObject *hash_shown(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint8_t digest[DIGEST_BYTES];
+    struct sha256 root;
+    (void)self;
+    if (!check_count(count, 3)) return NULL;
+    PyObject *shown = get_sequence(given[1]), *inside = shown ? PyList_New(0) : NULL;
+    if (!inside || !check_fields(given[0], shown)) goto failed;
+    Py_ssize_t fields = get_length(shown);
+    begin_root(&root, fields);
+    for (Py_ssize_t at = 0; at < fields; at++) {
+        PyObject *name = PyTuple_GetItem(given[0], at);
+        if (!hash_one_shown(name, get_item(shown, at), given[2], inside, digest)) goto failed;
+        add_to_root(&root, name, digest);
+    }
+    sha256_end(&root, digest);
+    Py_DECREF(shown);
+    return Py_BuildValue("y#N", (const char *)digest, (Py_ssize_t)DIGEST_BYTES, inside);
+failed:
+    Py_XDECREF(shown);
+    Py_XDECREF(inside);
+    return NULL;
+}
+
 PyMethodDef FIELD_METHODS[] = {
     {"seal_fields", FAST(seal_fields), METH_FASTCALL, "seal_fields(names, values, secret): (content key, fields_root)."},
     {"hash_fields", FAST(hash_fields), METH_FASTCALL,
      "hash_fields(names, shown): fields_root of fields of which each is a digest, or (salt, canonical value)."},
+    {"hash_shown", FAST(hash_shown), METH_FASTCALL,
+     "hash_shown(names, shown, encode): (fields_root, the values that are objects or lists) of fields of which each is a"
+     " digest, or (salt, value)."},
     {NULL, NULL, 0, NULL},
 };

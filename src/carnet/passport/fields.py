@@ -17,6 +17,7 @@ from carnet.kernel import kernel
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
+DIGEST_BYTES = 32
 
 _EXPAND = tag("expand")
 _FIELD = tag("field")
@@ -52,9 +53,10 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
     return sha256(_FIELDS + u32(count) + b"".join(framed))
 
 
-def compute_root_of_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> bytes:
-    """The root of fields in ascending name order, of which each is a digest, or (salt, value). Spec: 2.2."""
-    return get_sealer(tuple(fields)).compute_root_of_shown(fields.values())
+def hash_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
+    """The root of fields in ascending name order, of which each is a digest, or (salt, value); and those values that
+    are objects or lists. Raises ValueError for a digest or a salt of another size. Spec: 2.2."""
+    return get_sealer(tuple(fields)).hash_shown(fields.values())
 
 
 @lru_cache(maxsize=1024)
@@ -81,15 +83,27 @@ class ValueSealer:
         content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
         return content_key, self.compute_root(values, salts)
 
-    def compute_root_of_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> bytes:
-        """fields_root of fields in ascending name order, of which each is a digest, or (salt, value)."""
-        encode = encode_trusted
-        return self._compute_root(
-            [
-                (found[0], b"null" if found[1] is None else encode(found[1])) if isinstance(found, tuple) else found
-                for found in fields
-            ]
-        )
+    def hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
+        """fields_root of fields in ascending name order, of which each is a digest, or (salt, value); and the values
+        that are objects or lists. Raises ValueError for a digest or a salt of another size."""
+        if kernel is not None:
+            return kernel.hash_shown(self._framed, fields, encode_trusted)  # type: ignore[no-any-return]
+        return self._hash_shown(fields)
+
+    def _hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
+        shown, inside = list[bytes | tuple[bytes, bytes]](), list[Any]()
+        for one in fields:
+            if not isinstance(one, tuple):
+                is_sized = len(one) == DIGEST_BYTES
+                shown.append(one)
+            else:
+                is_sized = len(one[0]) == SALT_BYTES
+                shown.append((one[0], encode_trusted(one[1])))
+                if isinstance(one[1], dict | list):
+                    inside.append(one[1])
+            if not is_sized:
+                raise ValueError("a digest or a salt of another size")
+        return self._compute_root(shown), inside
 
     def compute_root(self, values: Sequence[bytes], salts: Sequence[bytes]) -> bytes:
         """fields_root of canonical values and their salts, in ascending name order."""

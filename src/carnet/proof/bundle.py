@@ -21,6 +21,7 @@ from carnet.ledger.network import frame_genesis
 from carnet.ledger.records import frame_record
 from carnet.ledger.rules.document import compute_line_leaf
 from carnet.ledger.rules.members import frame_member
+from carnet.passport.fields import hash_shown
 from carnet.passport.statement import NO_TARGET, parse_statement
 from carnet.proof import wire
 from carnet.proof.memory import Memory
@@ -300,25 +301,30 @@ def _read_hidden(data: bytes, placement: wire.PlacementWire | None) -> Item:
 
 
 def _read_entry(entry: wire.EntryWire, submission: wire.SubmissionWire) -> Item:
-    fields, kind = entry.fields, None
+    fields, kind, root = entry.fields, None, b""
     if fields is not None:
-        if not fields:
-            _malformed("fields are an object, and not empty")
-        check_keys(fields)
-        for field in fields.values():
-            if type(field) is tuple:
-                # The others are good as they were read, by their types and the text of the document.
-                kind_of = type(field[1])
-                if kind_of is dict or kind_of is list:
-                    check_decoded(field[1], _VALUE_DEPTH)
-            elif len(field) != HASH_BYTES:
-                _malformed("a field's digest has 32 bytes")
+        root = _read_fields(fields)
         named = fields.get("kind")
         kind = named[1] if isinstance(named, tuple) else None
     statement, place = parse_statement(entry.statement), entry.submission
     seal = entry.placement.record
-    part = EntryPart(fields, statement, entry.statement, submission, place.number, place.index, seal, kind)
+    part = EntryPart(fields, root, statement, entry.statement, submission, place.number, place.index, seal, kind)
     return Item(None, None, statement.mark, statement.target, entry.placement, part)
+
+
+def _read_fields(fields: dict[str, bytes | tuple[bytes, Any]]) -> bytes:
+    if not fields:
+        _malformed("fields are an object, and not empty")
+    check_keys(fields)
+    try:
+        # `cj` writes names in ascending order, so the bundle's order is theirs.
+        root, inside = hash_shown(fields)
+    except ValueError:
+        _malformed("a field's digest has 32 bytes")
+    for value in inside:
+        # The others are good as they were read, by their types and the text of the document.
+        check_decoded(value, _VALUE_DEPTH)
+    return root
 
 
 def _check_paths(*paths: bytes) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from carnet.encoding import sha256
 from carnet.errors import Unverified
-from carnet.passport.fields import compute_root_of_shown
 from carnet.passport.link import NO_PREV, check_mark, compute_chain_id, compute_next_epoch, frame_link
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_sid, compute_signed, compute_submission
 from carnet.proof.evidence import Evidence, check_path
@@ -81,14 +80,14 @@ def check_statements(evidence: Evidence) -> None:
         if statement.class_ != evidence.seals[entry.seal].batch.class_:
             raise Unverified("wrong_class")
         if entry.fields is not None:
-            check_fields(entry.fields, statement.fields_root)
+            check_fields(entry.fields, entry.root, statement.fields_root)
         if entry.index >= entry.submission.count:
             raise Unverified("index_beyond_count")
 
 
-def check_fields(fields: dict[str, bytes | tuple[bytes, Any]], fields_root: bytes) -> None:
-    """Spec: 2.2, 2.3, 5.4.8. `cj` writes names in ascending order, so the bundle's order is theirs."""
-    if compute_root_of_shown(fields) != fields_root:
+def check_fields(fields: dict[str, bytes | tuple[bytes, Any]], root: bytes, fields_root: bytes) -> None:
+    """Spec: 2.2, 2.3, 5.4.8. `root` is that of the fields, `fields_root` the statement's."""
+    if root != fields_root:
         raise Unverified("fields_mismatch")
     kind, subject, occurred = fields.get("kind"), fields.get("subject"), fields.get("occurred")
     if not (isinstance(kind, tuple) and isinstance(subject, tuple) and isinstance(occurred, tuple)):

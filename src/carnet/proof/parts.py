@@ -95,10 +95,11 @@ class SectionPart(Struct, frozen=True, gc=False):
 
 
 class EntryPart(Struct, frozen=True, gc=False):
-    """A shown entry (`fields` maps names to a digest, or to (salt, value)) or a judged one (`fields` None). `kind` is
-    None where it is not shown; `seal` is the log index that the entry names."""
+    """A shown entry (`fields` maps names to a digest, or to (salt, value), and `root` is their root) or a judged one
+    (`fields` None). `kind` is None where it is not shown; `seal` is the log index that the entry names."""
 
     fields: dict[str, bytes | tuple[bytes, Any]] | None
+    root: bytes
     statement: Statement
     statement_bytes: bytes
     submission: wire.SubmissionWire
