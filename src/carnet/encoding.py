@@ -214,6 +214,11 @@ def check_keys(keys: Iterable[str]) -> None:
 def check_decoded(value: object, depth: int) -> None:
     """As `check_value`, for what the JSON reader returned from a document whose texts are known to be good: five
     times faster. `depth` is that of the value, if it is a container."""
+    if kernel is None or not kernel.is_plain(value, depth):
+        _check_decoded(value, depth)
+
+
+def _check_decoded(value: object, depth: int) -> None:
     kind = type(value)
     if kind is dict:
         check_keys(value)  # type: ignore[arg-type]
@@ -232,7 +237,7 @@ def check_decoded(value: object, depth: int) -> None:
         if kind is str:
             continue
         if kind is dict or kind is list:
-            check_decoded(member, depth + 1)
+            _check_decoded(member, depth + 1)
         elif kind is not int or not -MAX_INTEGER <= member <= MAX_INTEGER:
             _check_scalar(member)
 

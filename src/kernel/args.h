@@ -18,6 +18,10 @@ extern PyMethodDef FIELD_METHODS[];
 extern PyMethodDef CENSUS_METHODS[];
 extern PyMethodDef JOINT_METHODS[];
 extern PyMethodDef STATEMENT_METHODS[];
+extern PyMethodDef PLAIN_METHODS[];
+
+/* Whether a decoded value lies within the canonical encoding, but for its texts (plain.c). */
+int is_plain_value(PyObject *value, long depth);
 
 static inline const uint8_t *get_bytes(PyObject *given, Py_ssize_t *size) {
     char *data;

@@ -132,8 +132,8 @@ static const uint8_t *encode_value(PyObject *encode, PyObject *value, PyObject *
     return *encoded ? get_bytes(*encoded, size) : NULL;
 }
 
-/* One field of a bundle: its digest, and its value among `inside` if others lie in it. */
-static int hash_one_shown(PyObject *name, PyObject *one, PyObject *encode, PyObject *inside, uint8_t *digest) {
+/* One field of a bundle: its digest, and its value among `odd` if it is an object or a list that is not plain. */
+static int hash_one_shown(PyObject *name, PyObject *one, PyObject *encode, long depth, PyObject *odd, uint8_t *digest) {
     if (!PyTuple_Check(one) || PyTuple_Size(one) != 2) {
         const uint8_t *known = get_sized(one, DIGEST_BYTES, "a field digest");
         if (known) memcpy(digest, known, DIGEST_BYTES);
@@ -146,29 +146,32 @@ static int hash_one_shown(PyObject *name, PyObject *one, PyObject *encode, PyObj
     if (data) hash_field(salt, name, data, size, digest);
     Py_XDECREF(encoded);
     if (!data) return 0;
-    return !(PyDict_Check(value) || PyList_Check(value)) || PyList_Append(inside, value) == 0;
+    if (!(PyDict_Check(value) || PyList_Check(value)) || is_plain_value(value, depth)) return 1;
+    return PyList_Append(odd, value) == 0;
 }
 
 static PyObject *hash_shown(PyObject *self, PyObject *const *given, Py_ssize_t count) {
     uint8_t digest[DIGEST_BYTES];
     struct sha256 root;
     (void)self;
-    if (!check_count(count, 3)) return NULL;
-    PyObject *shown = get_sequence(given[1]), *inside = shown ? PyList_New(0) : NULL;
-    if (!inside || !check_fields(given[0], shown)) goto failed;
+    if (!check_count(count, 4)) return NULL;
+    long depth = PyLong_AsLong(given[3]);
+    if (depth == -1 && PyErr_Occurred()) return NULL;
+    PyObject *shown = get_sequence(given[1]), *odd = shown ? PyList_New(0) : NULL;
+    if (!odd || !check_fields(given[0], shown)) goto failed;
     Py_ssize_t fields = get_length(shown);
     begin_root(&root, fields);
     for (Py_ssize_t at = 0; at < fields; at++) {
         PyObject *name = PyTuple_GetItem(given[0], at);
-        if (!hash_one_shown(name, get_item(shown, at), given[2], inside, digest)) goto failed;
+        if (!hash_one_shown(name, get_item(shown, at), given[2], depth, odd, digest)) goto failed;
         add_to_root(&root, name, digest);
     }
     sha256_end(&root, digest);
     Py_DECREF(shown);
-    return Py_BuildValue("y#N", (const char *)digest, (Py_ssize_t)DIGEST_BYTES, inside);
+    return Py_BuildValue("y#N", (const char *)digest, (Py_ssize_t)DIGEST_BYTES, odd);
 failed:
     Py_XDECREF(shown);
-    Py_XDECREF(inside);
+    Py_XDECREF(odd);
     return NULL;
 }
 
@@ -177,7 +180,7 @@ PyMethodDef FIELD_METHODS[] = {
     {"hash_fields", FAST(hash_fields), METH_FASTCALL,
      "hash_fields(names, shown): fields_root of fields of which each is a digest, or (salt, canonical value)."},
     {"hash_shown", FAST(hash_shown), METH_FASTCALL,
-     "hash_shown(names, shown, encode): (fields_root, the values that are objects or lists) of fields of which each is a"
-     " digest, or (salt, value)."},
+     "hash_shown(names, shown, encode, depth): fields_root of fields of which each is a digest, or (salt, value), and the"
+     " objects and lists among the values that are not plain at this depth."},
     {NULL, NULL, 0, NULL},
 };

@@ -48,6 +48,7 @@ static int start(PyObject *module) {
     if (PyModule_AddFunctions(module, CENSUS_METHODS) < 0) return -1;
     if (PyModule_AddFunctions(module, JOINT_METHODS) < 0) return -1;
     if (PyModule_AddFunctions(module, STATEMENT_METHODS) < 0) return -1;
+    if (PyModule_AddFunctions(module, PLAIN_METHODS) < 0) return -1;
     return PyModule_AddFunctions(module, FIELD_METHODS);
 }
 

@@ -30,13 +30,15 @@ def make(fields: dict[str, Any]) -> ValueSealer:
     return ValueSealer(tuple(fields))
 
 
-@given(FIELDS)
-def test_hash_shown__is_that_of_python(fields: dict[str, Any]) -> None:
+@given(FIELDS, st.integers(1, 17))
+def test_hash_shown__is_that_of_python(fields: dict[str, Any], depth: int) -> None:
     sealer = make(fields)
-    root, inside = sealer.hash_shown(fields.values())
-    assert (root, inside) == sealer._hash_shown(fields.values()) == sealer.hash_shown(list(fields.values()))
-    held = [one[1] for one in fields.values() if isinstance(one, tuple) and isinstance(one[1], dict | list)]
-    assert all(one is other for one, other in zip(inside, held, strict=True))
+    root, odd = sealer.hash_shown(fields.values(), depth)
+    wanted, inside = sealer._hash_shown(fields.values())
+    assert root == wanted == sealer.hash_shown(list(fields.values()), depth)[0]
+    # The kernel has looked into what is plain.
+    left = [one for one in inside if not kernel.is_plain(one, depth)]  # type: ignore[union-attr]
+    assert all(one is other for one, other in zip(odd, left, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +46,10 @@ def test_hash_shown__is_that_of_python(fields: dict[str, Any]) -> None:
 )
 def test_hash_shown__refused_of_another_size(wrong: Any) -> None:
     fields = {"a": (bytes(16), 1), "b": wrong}
-    for hash_shown in (make(fields).hash_shown, make(fields)._hash_shown):
-        with pytest.raises(ValueError, match=r"size|bytes"):
-            hash_shown(fields.values())
+    with pytest.raises(ValueError, match="bytes"):
+        make(fields).hash_shown(fields.values(), 6)
+    with pytest.raises(ValueError, match="size"):
+        make(fields)._hash_shown(fields.values())
 
 
 @pytest.mark.parametrize(
@@ -54,21 +57,22 @@ def test_hash_shown__refused_of_another_size(wrong: Any) -> None:
 )
 def test_hash_shown__refused_what_is_no_field(wrong: Any) -> None:
     with pytest.raises(TypeError):
-        make({"a": wrong}).hash_shown([wrong])
+        make({"a": wrong}).hash_shown([wrong], 6)
 
 
 def test_hash_shown__refused_other_counts_and_arguments() -> None:
     name = b"\0\0\0\1a"
     for wrong in [
-        ((name,), [], encode_trusted),
-        ((), [bytes(32)], encode_trusted),
-        ([name], [bytes(32)], encode_trusted),
-        (("a",), [bytes(32)], encode_trusted),
-        ((name,), None, encode_trusted),
-        ((name,), [(bytes(16), 1)], None),
-        ((name,), [(bytes(16), 1)], lambda value: "text"),
-        ((name,), [bytes(32)]),
-        ((name,) * 1025, [bytes(32)] * 1025, encode_trusted),
+        ((name,), [], encode_trusted, 6),
+        ((), [bytes(32)], encode_trusted, 6),
+        ([name], [bytes(32)], encode_trusted, 6),
+        (("a",), [bytes(32)], encode_trusted, 6),
+        ((name,), None, encode_trusted, 6),
+        ((name,), [(bytes(16), 1)], None, 6),
+        ((name,), [(bytes(16), 1)], lambda value: "text", 6),
+        ((name,), [bytes(32)], encode_trusted),
+        ((name,), [bytes(32)], encode_trusted, None),
+        ((name,) * 1025, [bytes(32)] * 1025, encode_trusted, 6),
     ]:
         with pytest.raises((TypeError, ValueError)):
             kernel.hash_shown(*wrong)  # type: ignore[union-attr]
@@ -79,9 +83,9 @@ def test_hash_shown__passes_on_what_the_encoder_raises() -> None:
         raise LookupError(value)
 
     with pytest.raises(LookupError):
-        kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), "a")], refuse)  # type: ignore[union-attr]
+        kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), "a")], refuse, 6)  # type: ignore[union-attr]
     # A null is not asked about.
-    assert kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), None)], refuse)[1] == []  # type: ignore[union-attr]
+    assert kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), None)], refuse, 6)[1] == []  # type: ignore[union-attr]
 
 
 def test_hash_shown__keeps_no_reference() -> None:
@@ -95,9 +99,9 @@ def test_hash_shown__keeps_no_reference() -> None:
     kept = [*fields.values(), fields["a"][1], fields["a"][0], encode_trusted, sealer._framed, sealer._framed[0]]
     before = [sys.getrefcount(one) for one in kept]
     for _ in range(1_000):
-        sealer.hash_shown([fields[name] for name in "acd"])
+        sealer.hash_shown([fields[name] for name in "acd"], 6)
         for wrong in ([fields[name] for name in "ace"], [fields["a"]], [fields["a"], 1, fields["d"]]):
             with pytest.raises((ValueError, TypeError)):
-                sealer.hash_shown(wrong)
+                sealer.hash_shown(wrong, 6)
     del wrong
     assert [sys.getrefcount(one) for one in kept] == before

@@ -53,10 +53,11 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
     return sha256(_FIELDS + u32(count) + b"".join(framed))
 
 
-def hash_shown(fields: Mapping[str, bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
-    """The root of fields in ascending name order, of which each is a digest, or (salt, value); and those values that
-    are objects or lists. Raises ValueError for a digest or a salt of another size. Spec: 2.2."""
-    return get_sealer(tuple(fields)).hash_shown(fields.values())
+def hash_shown(fields: Mapping[str, bytes | tuple[bytes, Any]], depth: int) -> tuple[bytes, list[Any]]:
+    """The root of fields in ascending name order, of which each is a digest, or (salt, value); and those objects and
+    lists among the values that are still to be looked into, for they stand so deep. Raises ValueError for a digest or a
+    salt of another size. Spec: 2.2."""
+    return get_sealer(tuple(fields)).hash_shown(fields.values(), depth)
 
 
 @lru_cache(maxsize=1024)
@@ -83,11 +84,10 @@ class ValueSealer:
         content_key, *salts = self._split(shake_256(_EXPAND + secret).digest(self._size))
         return content_key, self.compute_root(values, salts)
 
-    def hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
-        """fields_root of fields in ascending name order, of which each is a digest, or (salt, value); and the values
-        that are objects or lists. Raises ValueError for a digest or a salt of another size."""
+    def hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]], depth: int) -> tuple[bytes, list[Any]]:
+        """As the function of this name, of the values alone."""
         if kernel is not None:
-            return kernel.hash_shown(self._framed, fields, encode_trusted)  # type: ignore[no-any-return]
+            return kernel.hash_shown(self._framed, fields, encode_trusted, depth)  # type: ignore[no-any-return]
         return self._hash_shown(fields)
 
     def _hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:

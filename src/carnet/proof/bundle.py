@@ -318,7 +318,7 @@ def _read_fields(fields: dict[str, bytes | tuple[bytes, Any]]) -> bytes:
     check_keys(fields)
     try:
         # `cj` writes names in ascending order, so the bundle's order is theirs.
-        root, inside = hash_shown(fields)
+        root, inside = hash_shown(fields, _VALUE_DEPTH)
     except ValueError:
         _malformed("a field's digest has 32 bytes")
     for value in inside:
