@@ -3,6 +3,7 @@ seals."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from carnet.encoding import encode
 from carnet.kernel import kernel
 from carnet.passport.kinds import get_schema
-from carnet.vault.statements import StatementSealer, get_statement_sealer
+from carnet.vault.statements import _seal_statement, frame_names, seal_statement
 from tests.passport.kind_examples import KINDS, make_fields
 
 SECRET, HEAD, TARGET = bytes(range(32)), bytes(range(118)), bytes(range(40, 72))
@@ -32,11 +33,12 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 moments = st.fixed_dictionaries({"at": scalars, "precision": scalars, "zone": scalars})
 
 
-def seal_both(sealer: StatementSealer, fields: bytes, subject: bytes) -> tuple[Any, Any]:
-    found = []
-    for seal in (sealer.seal, sealer._seal):
+def seal_both(names: Iterable[str], fields: bytes, subject: bytes) -> tuple[Any, Any]:
+    found: list[tuple[Any, ...]] = []
+    framed = frame_names(sorted(names))
+    for seal in (seal_statement, _seal_statement):
         try:
-            found.append(tuple(seal(fields, SECRET, HEAD, TARGET, subject)))
+            found.append(seal(framed, fields, SECRET, HEAD, TARGET, subject))
         except ValueError:
             found.append(())
     return found[0], found[1]
@@ -46,7 +48,7 @@ def seal_both(sealer: StatementSealer, fields: bytes, subject: bytes) -> tuple[A
 def test_seal_statement__of_any_fields(others: dict[str, Any], occurred: Any, subject: Any, is_own: bool) -> None:
     fields = {**others, "kind": "a.b/1", "occurred": occurred, "subject": subject}
     own = encode(subject if is_own else [subject])
-    by_kernel, by_python = seal_both(StatementSealer(sorted(fields)), encode(fields), own)
+    by_kernel, by_python = seal_both(fields, encode(fields), own)
     assert by_kernel == by_python != ()
     assert (by_kernel[4] is None) == is_own
 
@@ -55,24 +57,23 @@ def test_seal_statement__of_any_fields(others: dict[str, Any], occurred: Any, su
 def test_seal_statement__of_each_kind(kind: str) -> None:
     schema = get_schema(kind)
     fields = schema.validate(make_fields(kind))
-    assert schema.encode(make_fields(kind)) == encode(fields)
-    by_kernel, by_python = seal_both(get_statement_sealer(schema.names), encode(fields), encode(fields["subject"]))
+    assert schema.encode_all([make_fields(kind)]) == [encode(fields)]
+    by_kernel, by_python = seal_both(schema.names, encode(fields), encode(fields["subject"]))
     assert by_kernel == by_python != ()
 
 
 def test_seal_statement__of_as_many_fields_as_there_may_be() -> None:
     fields = {f"f{at:04}": at for at in range(1021)} | GIVEN
     fields.pop("a"), fields.pop("note")
-    by_kernel, by_python = seal_both(StatementSealer(sorted(fields)), encode(fields), b"")
+    by_kernel, by_python = seal_both(fields, encode(fields), b"")
     assert by_kernel == by_python != ()
-    too_many = StatementSealer(sorted([*fields, "a"]))
+    too_many = frame_names(sorted([*fields, "a"]))
     with pytest.raises(ValueError, match="1025 names"):
-        too_many.seal(encode({**fields, "a": 1}), SECRET, HEAD, TARGET, b"")
+        seal_statement(too_many, encode({**fields, "a": 1}), SECRET, HEAD, TARGET, b"")
 
 
 def test_seal_statement__refuses_the_fields_of_another_kind() -> None:
-    sealer = StatementSealer(sorted(GIVEN))
-    assert seal_both(sealer, encode(GIVEN), b"")[0] != ()
+    assert seal_both(GIVEN, encode(GIVEN), b"")[0] != ()
     others: list[Any] = [
         {},
         [1],
@@ -85,21 +86,21 @@ def test_seal_statement__refuses_the_fields_of_another_kind() -> None:
         {**GIVEN, "occurred": {"at": 1, "precision": 2, "zona": 3}},
     ]
     for fields in [*map(encode, others), encode(GIVEN) + b"}", encode(GIVEN) + b" ", b" " + encode(GIVEN)]:
-        for seal in (sealer.seal, sealer._seal):
+        for seal in (seal_statement, _seal_statement):
             with pytest.raises(ValueError, match="not those of their kind"):
-                seal(fields, SECRET, HEAD, TARGET, b"")
+                seal(frame_names(sorted(GIVEN)), fields, SECRET, HEAD, TARGET, b"")
 
 
 def test_seal_statement__of_damaged_bytes_ends_in_an_error_or_in_bytes() -> None:
-    sealer, whole, random = StatementSealer(sorted(GIVEN)), encode(GIVEN), Random(1)
+    names, whole, random = frame_names(sorted(GIVEN)), encode(GIVEN), Random(1)
     for cut in range(len(whole)):
-        assert seal_both(sealer, whole[:cut], b"") == ((), ())
+        assert seal_both(GIVEN, whole[:cut], b"") == ((), ())
     for _ in range(5_000):
         damaged = bytearray(whole)
         for _ in range(random.randrange(1, 4)):
             damaged[random.randrange(len(whole))] = random.choice(b'{}[]",:\\na\x00\xff')
         try:
-            assert len(sealer.seal(bytes(damaged), SECRET, HEAD, TARGET, b"")[1]) == 32
+            assert len(seal_statement(names, bytes(damaged), SECRET, HEAD, TARGET, b"")[1]) == 32
         except ValueError:
             continue
 
@@ -109,8 +110,7 @@ def test_seal_statement__of_damaged_bytes_ends_in_an_error_or_in_bytes() -> None
     [(0, []), (0, ("a",)), (1, "x"), (1, None), (2, bytes(31)), (3, bytes(117)), (4, bytes(33)), (5, "x"), (5, None)],
 )
 def test_seal_statement__refuses_what_is_no_part_of_one(at: int, wrong: Any) -> None:
-    sealer = StatementSealer(sorted(GIVEN))
-    given: list[Any] = [sealer._framed, encode(GIVEN), SECRET, HEAD, TARGET, b""]
+    given: list[Any] = [frame_names(sorted(GIVEN)), encode(GIVEN), SECRET, HEAD, TARGET, b""]
     assert kernel is not None
     kernel.seal_statement(*given)
     given[at] = wrong

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carnet.encoding import decode, encode
 from carnet.errors import Refused
 from carnet.passport.kinds import Schema, get_schema
 from carnet.passport.kinds.fast import compile_fast_path
@@ -196,12 +197,20 @@ def entries(draw: st.DrawFn, schema: Schema) -> dict[Any, Any]:
     return fields
 
 
-def answer(schema: Schema, fields: Any, *, by_document: bool, is_packed: bool = False) -> tuple[object, ...]:
-    validate = schema.validate_packed if is_packed else schema.validate
+def answer(schema: Schema, fields: Any, *, by_document: bool) -> tuple[object, ...]:
     try:
-        values = schema.validate_by_document(fields) if by_document else validate(fields)
+        values = schema.validate_by_document(fields) if by_document else schema.validate(fields)
     except Refused as refused:
         return (refused.reason, refused.message, refused.facts)
+    return (values, list(values))
+
+
+def answer_encoded(schema: Schema, fields: Any) -> tuple[object, ...]:
+    (found,) = schema.encode_all([fields])
+    if isinstance(found, Refused):
+        return (found.reason, found.message, found.facts)
+    values = decode(found)
+    assert isinstance(values, dict)
     return (values, list(values))
 
 
@@ -219,7 +228,8 @@ def check_agreement(schema: Schema, fields: Any) -> None:
     else:
         assert quick is None or (quick == values and list(quick) == list(values))
         assert fast.read(values) == values
-        assert fast.read_packed(msgspec.msgpack.encode(values)) == values
+        assert fast.encode_all([values, msgspec.Raw(msgspec.msgpack.encode(values))]) == [encode(values)] * 2
+    assert answer_encoded(schema, fields) == answer(schema, fields, by_document=True)
     check_packed(schema, fields)
 
 
@@ -230,7 +240,7 @@ def check_packed(schema: Schema, fields: Any) -> None:
     except (TypeError, OverflowError, UnicodeError, msgspec.DecodeError):
         # Nothing that could cross to another process: lone surrogates, integers beyond 64 bits.
         return
-    assert answer(schema, packed, by_document=False, is_packed=True) == answer(schema, given, by_document=True)
+    assert answer_encoded(schema, msgspec.Raw(packed)) == answer(schema, given, by_document=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -248,6 +258,20 @@ def test_fast_path__agrees_on_each_odd_value_of_each_field(kind: str) -> None:
             check_agreement(schema, make_fields(kind, **{spec.name: value}))
     for subject in [*GOOD_SUBJECTS, *ODD_SUBJECTS]:
         check_agreement(schema, make_fields(kind, subject=subject))
+
+
+def test_encode_all__judges_each_by_itself() -> None:
+    schema = get_schema("vehicle.inspection/1")
+    good, bad, odd = (
+        make_fields(schema.kind),
+        make_fields(schema.kind, centre="\x00"),
+        make_fields(schema.kind, centre='"'),
+    )
+    one, two, three, four = schema.encode_all([good, bad, msgspec.Raw(msgspec.msgpack.encode(odd)), good])
+    assert one == four == encode(schema.validate(good))
+    assert isinstance(two, Refused)
+    assert three == encode(schema.validate(odd))
+    assert schema.encode_all([]) == []
 
 
 @given(rubbish)

@@ -6,9 +6,9 @@ Spec: docs/spec/2-entries.md, clauses 2.1 to 2.6; the contents are those of `vau
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -21,47 +21,44 @@ _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _join = msgspec.json.Encoder().encode
 
 
-class Sealed(NamedTuple):
-    """A statement that is ready to be signed. `content_key` and `content` are secret; `other_subject` is the `cj` of
-    its subject where that is not the passport's own."""
+Sealed: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes | None]
+"""Content key, sid, leaf hash, contents, and the `cj` of its subject where that is not the passport's own. The first
+and the contents are secret."""
 
-    content_key: bytes
-    sid: bytes
-    leaf: bytes
-    content: bytes
-    other_subject: bytes | None
+Seal: TypeAlias = Callable[[tuple[bytes, ...], bytes, bytes, bytes, bytes, bytes], Sealed]
 
 
-class StatementSealer:
-    """Seals statements whose fields have these names, in ascending order."""
+def frame_names(names: Sequence[str]) -> tuple[bytes, ...]:
+    """A kind's names, each behind its length, as `seal_statement` takes them."""
+    return tuple([lp(name.encode()) for name in names])
 
-    __slots__ = ("_framed", "_names", "_packing")
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
-        self._framed = tuple([lp(name.encode()) for name in names])
-        self._packing = Packing.of(names)
+def _seal_statement(
+    names: tuple[bytes, ...], fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes
+) -> Sealed:
+    plain, packing = _read_names(names)
+    values = [bytes(value) for value in _take_apart(fields, plain).values()]
+    content_key, root = get_sealer(plain).seal(values, secret)
+    statement = head + target + root
+    found = values[packing.subject_at]
+    is_own = found == subject
+    occurred = _take_apart(values[packing.occurred_at], ("at", "precision", "zone"))
+    content = pack_values(values, packing, occurred, is_own)
+    return content_key, sha256(statement), sha256(b"\x00" + statement), content, None if is_own else found
 
-    def seal(self, fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes) -> Sealed:
-        """Seal `fields`, the `cj` of all of them. `head` is the statement up to its mark (118 bytes), `subject` the
-        `cj` of the passport's own.
 
-        Raises ValueError for the fields of another kind, which is a fault of ours.
-        """
-        if kernel is not None:
-            # A plain tuple of the same five: naming them costs as much as a hash.
-            return cast("Sealed", kernel.seal_statement(self._framed, fields, secret, head, target, subject))
-        return self._seal(fields, secret, head, target, subject)
+seal_statement: Final[Seal] = _seal_statement if kernel is None else kernel.seal_statement
+"""Seal a statement of these names and fields (the `cj` of all of them) with a secret (32 bytes), behind its head (the
+118 bytes up to its mark) and its target (32 bytes). `subject` is the `cj` of the passport's own.
 
-    def _seal(self, fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes) -> Sealed:
-        values = [bytes(value) for value in _take_apart(fields, self._names).values()]
-        content_key, root = get_sealer(self._names).seal(values, secret)
-        statement = head + target + root
-        found = values[self._packing.subject_at]
-        is_own = found == subject
-        occurred = _take_apart(values[self._packing.occurred_at], ("at", "precision", "zone"))
-        content = pack_values(values, self._packing, occurred, is_own)
-        return Sealed(content_key, sha256(statement), sha256(b"\x00" + statement), content, None if is_own else found)
+Raises ValueError for the fields of another kind, which is a fault of ours.
+"""
+
+
+@lru_cache(maxsize=256)
+def _read_names(names: tuple[bytes, ...]) -> tuple[tuple[str, ...], Packing]:
+    plain = tuple([name[4:].decode() for name in names])
+    return plain, Packing.of(plain)
 
 
 def _take_apart(fields: bytes, names: tuple[str, ...]) -> dict[str, msgspec.Raw]:
@@ -73,9 +70,3 @@ def _take_apart(fields: bytes, names: tuple[str, ...]) -> dict[str, msgspec.Raw]
     if tuple(found) != names or _join(found) != fields:
         raise ValueError("these fields are not those of their kind, in canonical JSON")
     return found
-
-
-@lru_cache(maxsize=256)
-def get_statement_sealer(names: tuple[str, ...]) -> StatementSealer:
-    """The sealer of a kind's names, made once."""
-    return StatementSealer(names)

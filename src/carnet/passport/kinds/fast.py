@@ -68,13 +68,11 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class FastPaths(NamedTuple):
-    """Functions that answer, or give None where the general path must look: the complete fields, in ascending name
-    order, or their canonical bytes; of given fields, or of the same fields as MessagePack."""
+    """Two functions that give None where the general path must look: the complete fields, in ascending name order;
+    and, for each of many, their canonical bytes. Of many, each may be given as MessagePack."""
 
     read: Callable[[object], dict[str, Any] | None]
-    read_packed: Callable[[bytes | msgspec.Raw], dict[str, Any] | None]
-    encode: Callable[[object], bytes | None]
-    encode_packed: Callable[[bytes | msgspec.Raw], bytes | None]
+    encode_all: Callable[[Sequence[object]], list[bytes | None]]
 
 
 def compile_fast_path(schema: SchemaDocument) -> FastPaths:
@@ -83,16 +81,19 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
     kind_type: Any = Literal[schema.kind]
     named |= {"kind": ("kind", kind_type), "occurred": ("occurred", _Occurred), "subject": ("subject", _Subject)}
     names = sorted(named)
-    # Not frozen: a subject that is not in its normal writing is written anew.
+    # Not frozen: the subject is put into its normal writing.
     entry_type = _define("Entry", [named[name] for name in names], frozen=False)
     is_good = _compile_group(schema.fields, schema.rules, names)
     lists = [spec.name for spec in schema.fields if isinstance(spec, Items)]
     unpack = msgspec.msgpack.Decoder(entry_type).decode
 
-    def convert(fields: Any) -> Any:
+    def take(fields: Any) -> Any:
+        """The entry, or None."""
         try:
+            if isinstance(fields, msgspec.Raw):
+                return unpack(fields)
             entry = msgspec.convert(fields, entry_type)
-        except (msgspec.ValidationError, TypeError, ValueError, OverflowError):
+        except (msgspec.DecodeError, TypeError, ValueError, OverflowError):
             return None
         for name in lists:
             # A set would be taken as a list, in an order that changes from one run to the next.
@@ -100,47 +101,47 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
                 return None
         return entry
 
-    def unpack_or_none(data: bytes | msgspec.Raw) -> Any:
-        try:
-            return unpack(data)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
-
-    def read(entry: Any) -> dict[str, Any] | None:
+    def read(fields: object) -> dict[str, Any] | None:
+        entry = take(fields)
         if entry is None or not _has_good_frame(entry) or not is_good(entry, False):
             return None
         values: dict[str, Any] = msgspec.to_builtins(entry)
         return values
 
-    # Every line below runs once per entry: measure before adding one.
-    def encode(entry: Any) -> bytes | None:
-        if entry is None or not _has_good_frame(entry):
-            return None
-        try:
-            encoded = encode_trusted(entry)
-        except UnicodeError:
-            return None
-        return encoded if is_good(entry, is_plain_json(encoded)) else None
+    # Step by step for all of them, not entry by entry: that is a third faster. Measure before adding a line.
+    def encode_all(given: Sequence[object]) -> list[bytes | None]:
+        entries = [take(one) for one in given]
+        framed = [entry is not None and _has_good_frame(entry) for entry in entries]
+        encoded = [_encode(entry) if is_framed else None for entry, is_framed in zip(entries, framed, strict=True)]
+        return [
+            one if one is not None and is_good(entry, is_plain_json(one)) else None
+            for entry, one in zip(entries, encoded, strict=True)
+        ]
 
-    return FastPaths(
-        lambda fields: read(convert(fields)),
-        lambda data: read(unpack_or_none(data)),
-        lambda fields: encode(convert(fields)),
-        lambda data: encode(unpack_or_none(data)),
-    )
+    return FastPaths(read, encode_all)
+
+
+def _encode(entry: object) -> bytes | None:
+    try:
+        return encode_trusted(entry)
+    except UnicodeError:
+        return None
 
 
 def _has_good_frame(entry: Any) -> bool:
     """Whether time and subject are good; the subject is in its normal writing afterwards."""
-    occurred, given = entry.occurred, entry.subject
+    occurred = entry.occurred
     if not _is_moment(occurred.at, occurred.precision, occurred.zone):
         return False
-    subject = find_subject(given.scheme, given.value, given.country)
-    if subject is None:
-        return False
-    if subject.value != given.value:
-        entry.subject = _Subject(scheme=subject.scheme, value=subject.value, country=subject.country)
-    return True
+    entry.subject = subject = _find_normal(entry.subject)
+    return subject is not None
+
+
+@lru_cache(maxsize=4096)
+def _find_normal(given: _Subject) -> _Subject | None:
+    """The subject in its normal writing; remembered, since a file says many things in a row about one vehicle."""
+    found = find_subject(given.scheme, given.value, given.country)
+    return None if found is None else _Subject(scheme=found.scheme, value=found.value, country=found.country)
 
 
 def _define(name: str, fields: Sequence[Any], *, frozen: bool = True) -> type[msgspec.Struct]:
@@ -302,5 +303,4 @@ def _is_normal_vin(value: str) -> bool:
 
 
 def _is_normal_subject(given: _Subject) -> bool:
-    subject = find_subject(given.scheme, given.value, given.country)
-    return subject is not None and subject.value == given.value
+    return _find_normal(given) == given

@@ -5,7 +5,7 @@ It refuses to know which kinds exist (see the package itself, and the rules docu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -77,19 +77,18 @@ class Schema:
         good = self._fast_path.read(fields)
         return self.validate_by_document(fields) if good is None else good
 
-    def validate_packed(self, fields: bytes | msgspec.Raw) -> dict[str, Any]:
-        """The same for fields that come as MessagePack from a process of our own: they are judged as they are read."""
-        good = self._fast_path.read_packed(fields)
-        return self.validate_by_document(msgspec.msgpack.decode(fields)) if good is None else good
+    def encode_all(self, fields: Sequence[Mapping[str, Any] | msgspec.Raw]) -> list[bytes | Refused]:
+        """For each the canonical bytes of what `validate` gives, or its error. Fields that come from a process of our
+        own may be MessagePack: they are judged as they are read."""
+        found = self._fast_path.encode_all(fields)
+        return [one or self._encode_by_document(given) for one, given in zip(found, fields, strict=True)]
 
-    def encode(self, fields: Mapping[str, Any]) -> bytes:
-        """The canonical bytes of what `validate` gives, and its errors."""
-        return self._fast_path.encode(fields) or encode_trusted(self.validate_by_document(fields))
-
-    def encode_packed(self, fields: bytes | msgspec.Raw) -> bytes:
-        """The canonical bytes of what `validate_packed` gives, and its errors."""
-        good = self._fast_path.encode_packed(fields)
-        return good or encode_trusted(self.validate_by_document(msgspec.msgpack.decode(fields)))
+    def _encode_by_document(self, fields: Mapping[str, Any] | msgspec.Raw) -> bytes | Refused:
+        given = msgspec.msgpack.decode(fields) if isinstance(fields, msgspec.Raw) else fields
+        try:
+            return encode_trusted(self.validate_by_document(given))
+        except Refused as refused:
+            return refused
 
     def validate_by_document(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The same answer by the general path alone, several times slower: the reference that `validate` is held
