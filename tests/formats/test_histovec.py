@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carnet.errors import Reason
+from carnet.encoding import parse_json
+from carnet.errors import Reason, Refused
 from carnet.formats import histovec
 from carnet.formats.faults import Fault, compute_raw, write_fault
 from carnet.formats.histovec import Row, read_inspections
@@ -97,9 +98,43 @@ def test_read_inspections__fast_and_slow_paths_agree_on_the_real_file() -> None:
     assert slow == list(read_inspections([data + b"\n" for data in chunks], NOW))
 
 
-def test_read_inspections__cut_into_pieces_as_when_whole() -> None:
-    from carnet.errors import Refused
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "date": st.sampled_from(["2009-02-29", "2012-02-29", "2031-01-01", "2009-5-4", ""]),
+                "start": st.sampled_from([None, "24:00:00", "23:59:59", "9:00:00", ""]),
+                "end": st.sampled_from([None, "00:00:00", "12:60:00", "x"]),
+                "km": st.sampled_from([None, 0, -1, 10_000_000_000]),
+                "centre": st.sampled_from(["", "a:b", ":::", "x\x7fy", "café", 'quo"te', " S1 "]),
+                "pv": st.sampled_from(["", "1:2", "\t", "0" * 200]),
+            },
+        ),
+        max_size=4,
+    ),
+    vehicle=st.sampled_from(["HVbfd213ec99", "hv:1", "HV" + "0" * 80]),
+    twice=st.sampled_from([b"", b'"km": 1, ', b'"centre": "a:b", ', b'"pv": "", ', b'"start": null, ']),
+)
+def test_read_inspections__fast_path_says_what_the_slow_one_says(
+    rows: list[dict[str, Any]], vehicle: str, twice: bytes
+) -> None:
+    data = line(*(GOOD | row for row in rows), vehicle=vehicle)[:-1]
+    doubled = data.replace(b'{"date', b"{" + twice + b'"date', 1)
+    for one in {data, doubled}:
+        whole = Line(2, one, len(one))
+        fast = histovec._find_rows(whole, 5, LATEST)
+        try:
+            document = parse_json(one)
+        except Refused:
+            assert fast is None
+            continue
+        slow = list(histovec._read_vehicle(whole, 5, LATEST, document))
+        assert fast is None or fast == slow
+        assert fast is not None or one is not data or any(rows) or vehicle != "HVbfd213ec99"
 
+
+def test_read_inspections__cut_into_pieces_as_when_whole() -> None:
     chunks = b"".join(real_chunks()).splitlines()[:60]
     pieces: list[Row | Fault] = []
     for number, data in enumerate(chunks, start=1):

@@ -88,6 +88,12 @@ def test_compute_blind__depends_on_key_and_subject() -> None:
     assert len({sealing.compute_source_digest(KEY, b"x"), sealing.compute_source_digest(OTHER, b"x")}) == 2
 
 
+def test_compute_source_digests__as_one_by_one() -> None:
+    rows = [b"", b"x", b"y" * 300]
+    assert sealing.compute_source_digests(KEY, rows) == [sealing.compute_source_digest(KEY, row) for row in rows]
+    assert sealing.compute_source_digests(KEY, []) == []
+
+
 def normal(kind: str, name: str, sql: str) -> tuple[str, str, list[str]]:
     """An object of the schema without quotes, spaces, and the order of its parts."""
     return kind, name, sorted("".join(sql.replace('"', "").split()).replace("(", ",").replace(")", ",").split(","))

@@ -22,6 +22,8 @@ KEPT_BYTES = 1024
 # A truncated gzip raises EOFError, a damaged one zlib.error or BadGzipFile, which is an OSError like a failing disk.
 BROKEN = (EOFError, OSError, zlib.error)
 
+_make = tuple.__new__
+
 
 class Line(NamedTuple):
     """One line: its number from 1, its bytes without the line's end, and its whole length in bytes.
@@ -68,8 +70,9 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
             else:
                 # Nearly every line stands whole in its chunk.
                 data = piece[:-1] if piece.endswith(b"\r") else piece
-                yield Line(number, data, len(data))
-        length = _hold(held, length, rest, max_bytes)
+                yield _make(Line, (number, data, len(data), None))
+        if rest:
+            length = _hold(held, length, rest, max_bytes)
     if length:
         yield _close(number + 1, held, length, max_bytes)
 

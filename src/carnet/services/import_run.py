@@ -28,7 +28,7 @@ from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
 from carnet.services.regrouping import Batch, Held
 from carnet.types import Millis, Subject
-from carnet.vault.sealing import compute_source_digest
+from carnet.vault.sealing import compute_source_digests
 
 OPENING = "passport.opened/1"
 
@@ -130,17 +130,17 @@ class Run:
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
         self._send_again()
-        by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject or self._group(batch.rows)
+        by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject
+        digests = {subject: [row.source for row in own] for subject, own in batch.by_subject.items()}
+        if not by_subject:
+            grouped = by_subject = self._group(batch.rows)
+            digests = {subject: self._digest(own) for subject, own in grouped.items()}
         if not self._opening.isdisjoint(by_subject):
             # A vehicle whose passport is being opened: its chain is known only after that commit.
             self.drain()
         groups: list[Group] = []
         order: list[Row | Held | None] = []
         opens = set[Subject]()
-        if batch.by_subject:
-            digests = {subject: [row.source for row in own] for subject, own in batch.by_subject.items()}
-        else:
-            digests = {subject: [self._digest(row) for row in own] for subject, own in by_subject.items()}
         with self._writer.reading():
             chains = self._find_chains(by_subject, batch.numbers)
             known = self._find_known(chains, digests) if self._looks_first else {}
@@ -278,10 +278,8 @@ class Run:
         """Whether a passport was not opened by this run."""
         return self._first_opened is None or chain.id < self._first_opened
 
-    def _digest(self, row: Row | Held) -> bytes:
-        if isinstance(row, Held):
-            return row.source
-        return compute_source_digest(self._index_key, row.source_bytes)
+    def _digest(self, rows: Iterable[Row]) -> list[bytes]:
+        return compute_source_digests(self._index_key, [row.source_bytes for row in rows])
 
     def _touch(self, number: int) -> None:
         """Count an older passport that the file is about, once: one bit for each passport of the node."""

@@ -18,7 +18,7 @@ import msgspec
 from carnet.formats.faults import Origin
 from carnet.formats.rows import Row
 from carnet.types import Subject
-from carnet.vault.sealing import compute_source_digest
+from carnet.vault.sealing import compute_source_digests
 
 FEWEST_WAITING_ROWS: Final = 4_096
 MAX_WAITING_ROWS: Final = 65_536
@@ -36,6 +36,8 @@ _NEW: Final = 1 << 48
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_make = tuple.__new__
+_Raw = msgspec.Raw
 
 
 class Held(NamedTuple):
@@ -108,12 +110,14 @@ class Regrouping:
         self._is_sorting = False
 
     def _hold(self, rows: list[Row]) -> None:
-        waiting, key = self._rows_of, self._index_key
-        size = 0
-        for line, number, subject, kind, fields, source, _, origin in rows:
-            data, packed = source if origin is None else origin.data, msgspec.Raw(_encode(fields))
-            digest = compute_source_digest(key, source)
-            waiting[subject].append(Held(line, number, subject, kind, packed, digest, data, origin))
+        # Every line below runs once per row: measure before adding one.
+        waiting, size = self._rows_of, 0
+        digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
+        for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
+            data = source if origin is None else origin.data
+            # Tuples made as one, without a call of ours.
+            held = _make(Held, (line, number, subject, kind, _Raw(_encode(fields)), digest, data, origin))
+            waiting[subject].append(held)
             size += len(data)
         self._byte_count += size
         self._row_count += len(rows)
