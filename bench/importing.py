@@ -219,6 +219,11 @@ class _Driver:
         """As the driver does."""
         return self._insert(self.connection.insert_many, sql, rows)
 
+    def insert_in_order(self, parts: Any) -> None:
+        """As the driver does."""
+        for sql, rows in parts:
+            self.insert_many(sql, rows)
+
     def commit(self) -> None:
         """As the driver does."""
         started = time.perf_counter()

@@ -41,15 +41,16 @@ static PyMethodDef METHODS[] = {
 #define CARNET_BUILT_FROM ""
 #endif
 
+static PyMethodDef *const TABLES[] = {
+    TREE_METHODS, CENSUS_METHODS, JOINT_METHODS, STATEMENT_METHODS, PLAIN_METHODS, ROW_METHODS, FIELD_METHODS,
+};
+
 static int start(PyObject *module) {
     if (PyModule_AddIntConstant(module, "HAS_INSTRUCTIONS", sha256_choose()) < 0) return -1;
     if (PyModule_AddStringConstant(module, "BUILT_FROM", CARNET_BUILT_FROM) < 0) return -1;
-    if (PyModule_AddFunctions(module, TREE_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, CENSUS_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, JOINT_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, STATEMENT_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, PLAIN_METHODS) < 0) return -1;
-    return PyModule_AddFunctions(module, FIELD_METHODS);
+    for (size_t at = 0; at < sizeof TABLES / sizeof *TABLES; at++)
+        if (PyModule_AddFunctions(module, TABLES[at]) < 0) return -1;
+    return 0;
 }
 
 static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, start}, {0, NULL}};

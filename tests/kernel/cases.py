@@ -13,6 +13,7 @@ from random import Random
 from carnet import encoding
 from carnet.passport import fields
 from carnet.tlog import tree
+from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
@@ -112,6 +113,26 @@ def _odd_shown(random: Random) -> Iterator[Arguments]:
         yield _names(random, count), random.choice((list, tuple))(shown)
 
 
+LAYOUTS = {0: b"", 1: b"-i", 2: b"bt", 3: b"i--bt", 5: b"iiiit"}
+
+
+def _odd_rows(random: Random) -> Iterator[Arguments]:
+    def make_value(kind: int) -> Any:
+        if random.random() < 0.2:
+            return None
+        size = random.choice((0, 1, 31, 32, 300, 5_000))
+        if kind == ord("i"):
+            return random.choice((0, 1, -1, True, 2**31, -(2**63), 2**63 - 1, random.getrandbits(40)))
+        if kind == ord("b"):
+            return random.choice((bytes, bytearray))(random.randbytes(size))
+        return "".join(random.choices("az\0é€😀", k=size))
+
+    for count in (*range(30), 1_000):
+        layouts = random.choices(list(LAYOUTS.values()), k=count)
+        rows = [tuple(make_value(kind) for kind in layout if kind != ord("-")) for layout in layouts]
+        yield random.choice((list, tuple))(rows), LAYOUTS
+
+
 _H, _NAMES, _SALT = bytes(32), (b"\0\0\0\x01a", b"\0\0\0\x01b"), bytes(16)
 
 
@@ -175,6 +196,17 @@ CASES: dict[str, Case] = {
             (_NAMES, [_H]), (_NAMES, [_H, bytes(31)]), (_NAMES, [_H, (bytes(15), b"1")]), (_NAMES, [_H, (_SALT, "1")]),
             (_NAMES, [_H, (_SALT,)]), (_NAMES, [_H, [_SALT, b"1"]]), (_NAMES, [_H, None]), (_NAMES, 5),
             (_NAMES, _Liar()), (list(_NAMES), [_H, _H]), ((1, 2), [_H, _H]), (_NAMES,),
+        ],
+    ),
+    "pack_rows": Case(
+        bulk._pack_rows,
+        [([], {}), ([(1, None, "é")], LAYOUTS), (((), (2,), (b"", "")), LAYOUTS)],
+        _odd_rows,
+        [
+            ([(1,)], {}), ([(1,)], {1: b"b"}), ([("1",)], {1: b"i"}), ([(b"1",)], {1: b"t"}), ([(1,)], {1: b"x"}),
+            ([(memoryview(b""),)], {1: b"b"}), ([(2**63,)], {1: b"i"}), ([("\ud800",)], {1: b"t"}), ([[1]], {1: b"i"}),
+            ([(1,)], {1: b"ii"}), ([(1, 2)], {2: b"i"}), ([(1,)], {1: "i"}), ([(1,)], {1: None}), ([None], LAYOUTS),
+            ([(1,)], {1: b"i" + b"-" * 1_600}), (None, {}), ([], []), ([],), ([], {}, 1), (_Liar(), LAYOUTS),
         ],
     ),
 }  # fmt: skip

@@ -203,19 +203,28 @@ def test_translate__parameters(statement: str, translated: bytes) -> None:
 
 
 def test_plan_copy__reads_the_insert() -> None:
-    copying, types = plan_copy("INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)")
+    imported = "INSERT INTO entry VALUES (?,?,?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)"
+    copying, layouts = plan_copy(imported)
     assert b'"mark", "sid"' in copying
     assert b"target" not in copying
-    assert types == ["int8"] * 6 + ["bytea"] + ["int8"] * 5 + ["bytea"] * 3
+    assert layouts == {15: b"iiiiiibiiiiibbb"}
     named, _ = plan_copy("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)")
     assert named == b'COPY "log_node" ("level", "idx", "hash") FROM STDIN (FORMAT BINARY)'
-    for other in (
-        "INSERT INTO seal VALUES (?,?,?,1)",
-        "INSERT INTO seal VALUES (?,?,?)",
-        "INSERT INTO seal VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
+    whole = "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    together, layouts = plan_copy(imported, whole)
+    assert b'"mark", "target", "sid"' in together
+    assert layouts == {15: b"iiiiii-biiiiibbb", 16: b"iiiiiibbiiiiibbb"}
+    for others in (
+        ("INSERT INTO seal VALUES (?,?,?,1)",),
+        ("INSERT INTO seal VALUES (?,?,?)",),
+        ("INSERT INTO seal VALUES (?,?,?,?) ON CONFLICT DO NOTHING",),
+        (imported, imported),
+        (imported, "INSERT INTO seal VALUES (?,?,?,?)"),
+        ("INSERT INTO meta (value, key) VALUES (?,?)", "INSERT INTO seal (class, idx) VALUES (?,?)"),
+        ("INSERT INTO seal (class, idx, count) VALUES (?,?,?)", "INSERT INTO seal (idx, class) VALUES (?,?)"),
     ):
         with pytest.raises(ValueError, match="can be copied"):
-            plan_copy(other)
+            plan_copy(*others)
 
 
 def test_plan_update__reads_the_update() -> None:

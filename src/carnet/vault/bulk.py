@@ -7,18 +7,28 @@ It refuses to know what is in the rows, and how they are sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Table
 
+from carnet.kernel import kernel
 from carnet.vault.people.tables import people
 from carnet.vault.tables import metadata
 
 _INSERT: Final = re.compile(r"INSERT INTO (\w+)(?: \(([^)]+)\))? VALUES ?\(([^)]+)\)")
 _UPDATE: Final = re.compile(r"UPDATE (\w+) SET (\w+ ?= ?\?(?:, ?\w+ ?= ?\?)*) WHERE (\w+) ?= ?\?")
 _COPY_TYPES: Final = {"INTEGER": "int8", "BLOB": "bytea", "TEXT": "text"}
+_INTEGER, _BYTES, _TEXT, _LEFT_OUT = b"ibt-"
+_LAYOUT: Final = {"INTEGER": b"i", "BLOB": b"b", "TEXT": b"t"}
+_INTEGER_SIZE, _NULL = (8).to_bytes(4, "big"), b"\xff" * 4
+
+MAX_COLUMNS: Final = 1600
+"""So many a table of PostgreSQL has at most."""
+
+COPY_BEGINS: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_ENDS: Final = b"\xff\xff"
 
 
 def find_table(name: str) -> Table:
@@ -28,9 +38,20 @@ def find_table(name: str) -> Table:
 
 
 @lru_cache(256)
-def plan_copy(statement: str) -> tuple[bytes, list[str]]:
-    """The COPY that does what an INSERT of ours does, and the types of its columns; raises ValueError for another
-    statement."""
+def plan_copy(*statements: str) -> tuple[bytes, dict[int, bytes]]:
+    """The COPY that does what INSERTs of ours into one table do, and the layouts of its rows (`pack_rows`): of those of
+    each statement, by how many values they have. Raises ValueError for other statements."""
+    plans = [_read_insert(statement) for statement in statements]
+    table, names = max(plans, key=lambda plan: len(plan[1]))
+    listed = ", ".join(f'"{name}"' for name in names)
+    layouts = {len(chosen): _find_layout(table, names, chosen) for _, chosen in plans}
+    if len(layouts) != len(plans) or any(other is not table for other, _ in plans):
+        raise ValueError(f"not INSERTs that can be copied together: {'; '.join(statements)}")
+    return f'COPY "{table.name}" ({listed}) FROM STDIN (FORMAT BINARY)'.encode(), layouts
+
+
+def _read_insert(statement: str) -> tuple[Table, list[str]]:
+    """The table, and the columns that are given a value."""
     found = _INSERT.fullmatch(statement)
     if found is None:
         raise ValueError(f"not an INSERT that can be copied: {statement}")
@@ -39,10 +60,13 @@ def plan_copy(statement: str) -> tuple[bytes, list[str]]:
     values = [value.strip() for value in found[3].split(",")]
     if set(values) - {"?", "NULL"} or len(values) != len(names):
         raise ValueError(f"not an INSERT that can be copied: {statement}")
-    chosen = [name for name, value in zip(names, values, strict=True) if value == "?"]
-    listed = ", ".join(f'"{name}"' for name in chosen)
-    types = [_COPY_TYPES[str(table.columns[name].type)] for name in chosen]
-    return f'COPY "{table.name}" ({listed}) FROM STDIN (FORMAT BINARY)'.encode(), types
+    return table, [name for name, value in zip(names, values, strict=True) if value == "?"]
+
+
+def _find_layout(table: Table, names: Sequence[str], chosen: Sequence[str]) -> bytes:
+    if [name for name in names if name in chosen] != chosen:
+        raise ValueError(f"not INSERTs that can be copied together: {', '.join(chosen)} of {', '.join(names)}")
+    return b"".join(_LAYOUT[str(table.columns[name].type)] if name in chosen else b"-" for name in names)
 
 
 @lru_cache(256)
@@ -91,3 +115,41 @@ def turn_rows(types: Sequence[str], rows: Sequence[Any]) -> list[list[Any]]:
         [None if value is None else bytes(value) for value in column] if type_ == "bytea" else list(column)
         for type_, column in zip(types, zip(*rows, strict=True), strict=True)
     ]
+
+
+def _pack_rows(rows: Sequence[tuple[Any, ...]], layouts: dict[int, bytes]) -> bytes:
+    """Rows as COPY takes them in binary, between `COPY_BEGINS` and `COPY_ENDS`.
+
+    A layout says of each column, in a byte, what its values are: i integers of 64 bits, b bytes, t text, each of them
+    or None, and - that rows have no value for it, so that it is null. `layouts` has one for each number of values that
+    a row may have. Raises TypeError for a value of another type, ValueError for a row without a layout, OverflowError
+    for an integer that is too great.
+    """
+    parts: list[bytes] = []
+    for row in rows:
+        if not isinstance(row, tuple):
+            raise TypeError("a row is a tuple")
+        layout = layouts.get(len(row))
+        if layout is None or len(layout) - layout.count(b"-") != len(row) or len(layout) > MAX_COLUMNS:
+            raise ValueError(f"no row has {len(row)} values")
+        values = iter(row)
+        parts.append(len(layout).to_bytes(2, "big"))
+        parts += [_pack_value(kind, None if kind == _LEFT_OUT else next(values)) for kind in layout]
+    return b"".join(parts)
+
+
+def _pack_value(kind: int, value: object) -> bytes:
+    if value is None:
+        return _NULL
+    if kind == _INTEGER and isinstance(value, int):
+        return _INTEGER_SIZE + value.to_bytes(8, "big", signed=True)
+    if kind == _TEXT and isinstance(value, str):
+        value = value.encode()
+    elif kind != _BYTES or not isinstance(value, (bytes, bytearray)):
+        raise TypeError("a value is not of its column's type")
+    return len(value).to_bytes(4, "big", signed=True) + value
+
+
+PackRows = Callable[[Sequence[tuple[Any, ...]], dict[int, bytes]], bytes]
+
+pack_rows: Final[PackRows] = _pack_rows if kernel is None else kernel.pack_rows

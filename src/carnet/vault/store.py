@@ -119,6 +119,10 @@ class Connection(Protocol):
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `INSERT INTO table VALUES (?, NULL, …)`: COPY on PostgreSQL, where rows are many."""
 
+    def insert_in_order(self, parts: Sequence[tuple[str, Sequence[Any]]], /) -> None:
+        """As `insert_many` for each of these statements and its rows, which rise by the table's key. The statements are
+        of one table, and differ in how many values they give: on PostgreSQL all rows are written at once, rising."""
+
     def upsert_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `INSERT INTO table VALUES (?, …) ON CONFLICT …`, each key once: few statements on
         PostgreSQL."""
@@ -188,6 +192,11 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     def is_usable(self) -> bool:
         """See `Connection`: a file is not lost meanwhile."""
         return True
+
+    def insert_in_order(self, parts: Sequence[tuple[str, Sequence[Any]]], /) -> None:
+        """See `Connection`."""
+        for statement, rows in parts:
+            self.insert_many(statement, rows)
 
     def together(self) -> AbstractContextManager[object]:
         """See `Connection`."""

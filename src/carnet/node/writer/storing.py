@@ -65,9 +65,13 @@ def store_linked(connection: Connection, placing: Placing, before: State, node_i
     """Write the chains and entries that were placed after the state `before`."""
     _write_chains(connection, placing.heads.values(), before, node_id)
     # In the order of the tree they go into: neighbours share a page.
-    connection.insert_many(_ENTRY, sorted(placing.entries))
-    connection.insert_many(_BARE_ENTRY, sorted(placing.bare_entries))
-    connection.insert_many(_ENTRY_AT_TARGET, sorted(placing.entries_at_target))
+    connection.insert_in_order(
+        (
+            (_ENTRY, sorted(placing.entries)),
+            (_BARE_ENTRY, sorted(placing.bare_entries)),
+            (_ENTRY_AT_TARGET, sorted(placing.entries_at_target)),
+        )
+    )
 
 
 def _write_chains(connection: Connection, heads: Iterable[Head], before: State, node_id: bytes) -> None:
