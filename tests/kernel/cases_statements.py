@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 from carnet.encoding import encode, lp
-from carnet.vault.statements import StatementSealer
-from tests.kernel.case import Arguments, Case
+from carnet.passport import fields
+from carnet.vault import statements
+from tests.kernel.case import Arguments, Case, without_kernel
 
 _SECRET, _START, _TARGET = bytes(range(32)), bytes(range(118)), bytes(32)
 _FIELDS: dict[str, Any] = {
@@ -22,11 +23,9 @@ _OWN = encode(_FIELDS["subject"])
 _REST = (_SECRET, _START, _TARGET, _OWN)
 
 
-def seal_in_python(
-    names: Sequence[bytes], fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes
-) -> tuple[Any, ...]:
-    sealer = StatementSealer([name[4:].decode() for name in names])
-    return tuple(sealer._seal(fields, secret, head, target, subject))
+def seal_in_python(*arguments: Any) -> tuple[Any, ...]:
+    with without_kernel(fields):
+        return statements._seal_statement(*arguments)
 
 
 def _odd_statements(random: Random) -> Iterator[Arguments]:
@@ -46,9 +45,9 @@ def _odd_statements(random: Random) -> Iterator[Arguments]:
             {},
         ]
         others = {f"f{at}": random.choice(values) for at in range(count)}
-        fields = encode(others | _FIELDS | {"subject": random.choice((_FIELDS["subject"], "another", None, [[]]))})
+        whole = encode(others | _FIELDS | {"subject": random.choice((_FIELDS["subject"], "another", None, [[]]))})
         names = tuple(lp(name.encode()) for name in sorted(others | _FIELDS))
-        yield names, fields, random.randbytes(32), random.randbytes(118), random.randbytes(32), _OWN
+        yield names, whole, random.randbytes(32), random.randbytes(118), random.randbytes(32), _OWN
 
 
 def _bad() -> Iterator[Arguments]:

@@ -68,7 +68,7 @@ def test_seal_statement__of_as_many_fields_as_there_may_be() -> None:
     by_kernel, by_python = seal_both(fields, encode(fields), b"")
     assert by_kernel == by_python != ()
     too_many = frame_names(sorted([*fields, "a"]))
-    with pytest.raises(ValueError, match="1025 names"):
+    with pytest.raises(ValueError, match="1025 fields"):
         seal_statement(too_many, encode({**fields, "a": 1}), SECRET, HEAD, TARGET, b"")
 
 

@@ -169,7 +169,7 @@ def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
         return
     # Most rows are new: what the database leaves out by itself need not become an object here. All entries of a chain
     # are looked at for each pair, and once for many rows of it.
-    pairs: list[object] = []
+    asked_for: list[object] = []
     many: list[int] = []
     for chain in sorted(sources):
         own = sources[chain]
@@ -177,9 +177,9 @@ def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
             many.append(chain)
             continue
         for one in own:
-            pairs += (chain, Blob(one))
-    for at in range(0, len(pairs), 2 * MANY):
-        part = pairs[at : at + 2 * MANY]
+            asked_for += (chain, Blob(one))
+    for at in range(0, len(asked_for), 2 * MANY):
+        part = asked_for[at : at + 2 * MANY]
         # Filled up as `_fill` does.
         part += part[-2:] * ((1 << (len(part) // 2 - 1).bit_length()) - len(part) // 2)
         asked = ",".join(["(?,?)"] * (len(part) // 2))
