@@ -105,12 +105,13 @@ def compile_kernel(sources: Path, target: Path, *flags: str) -> str | None:
 
 def tell(sources: Path) -> str:
     """One line on whether the kernel was built, and if not, what to do."""
-    if (sources / _BINARY).exists():
+    target = sources / _BINARY
+    # Whoever installed has hidden why it was not: it fails again, at once.
+    why = None if target.exists() else compile_kernel(sources, target)
+    if why is None:
         return "The kernel in C was built."
-    # Whoever installed has hidden why: it fails again, at once.
-    why = compile_kernel(sources, sources / _BINARY)
-    said = "it is there now" if why is None else f"{why.splitlines()[0]}; then: make kernel"
-    return f"The kernel in C was not built, and Python does its work, slower: {said}"
+    hint = "" if os.environ.get("CARNET_KERNEL") == "off" else ", then make kernel"
+    return f"The kernel in C was not built, so Python does its work, more slowly: {why.splitlines()[0]}{hint}."
 
 
 if __name__ == "__main__":

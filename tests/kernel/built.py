@@ -48,6 +48,8 @@ def load(path: Path) -> ModuleType:
 
 def find_library(name: str) -> Path | None:
     """A library of the compiler's own, such as `libasan.so`."""
+    if find_obstacle() is not None:
+        return None
     told = subprocess.run([*get_compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
     path = Path(told.stdout.strip())
     return path if told.returncode == 0 and os.path.isabs(path) and path.exists() else None

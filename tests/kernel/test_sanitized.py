@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hatch_build import find_obstacle
 from tests.kernel.built import PLAIN, compile_into, find_library
 from tests.shared import ROOT
 
@@ -36,7 +37,7 @@ def run_through(binary: Path, *options: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("flags", [(), (PLAIN,)], ids=["instructions", "plain"])
 def test_kernel__is_clean_under_sanitizers(tmp_path: Path, flags: tuple[str, ...]) -> None:
     if find_library("libasan.so") is None or find_library("libubsan.so") is None:
-        pytest.skip("the compiler has no libasan and libubsan (gcc on Debian brings them)")
+        pytest.skip(find_obstacle() or "the compiler has no libasan and libubsan (gcc on Debian brings them)")
     binary = compile_into(tmp_path, *FLAGS, *flags)
     assert b"__asan_report" in binary.read_bytes()
     assert b"__ubsan_handle" in binary.read_bytes()
