@@ -12,13 +12,13 @@ from random import Random
 from typing import Any
 
 from carnet import encoding
-from carnet.errors import Refused
 from carnet.passport import fields
 from carnet.tlog import tree
 from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
+from tests.kernel.cases_shown import SHOWN
 from tests.kernel.cases_statements import STATEMENTS
 
 
@@ -118,27 +118,6 @@ def _odd_shown(random: Random) -> Iterator[Arguments]:
 LAYOUTS = {0: b"", 1: b"-i", 2: b"bt", 3: b"i--bt", 5: b"iiiit"}
 
 
-def _is_passed(value: Any, depth: int) -> bool:
-    if not isinstance(depth, int):
-        raise TypeError
-    if not -(2**63) <= depth < 2**63:
-        raise OverflowError
-    try:
-        encoding._check_decoded(value, depth)
-    except Refused:
-        return False
-    return isinstance(value, (dict, list))
-
-
-def _odd_values(random: Random) -> Iterator[Arguments]:
-    plain = [None, True, 0, -(2**53) + 1, 2**53, 1.5, "x", "", b"x", (), {"a": {}}, {"B": 1}, {"a" * 41: 1}, {1: 1}]
-    for _ in range(200):
-        value: Any = random.choice(plain)
-        for _ in range(random.randrange(20)):
-            value = [value, random.choice(plain)] if random.random() < 0.5 else {"key": value, "other_2": 1}
-        yield value, random.randrange(18)
-
-
 def _odd_rows(random: Random) -> Iterator[Arguments]:
     def make_value(kind: int) -> Any:
         if random.random() < 0.2:
@@ -172,6 +151,7 @@ class _Liar:
 CASES: dict[str, Case] = {
     **CENSUS,
     **JOINT,
+    **SHOWN,
     **STATEMENTS,
     "sha256": Case(encoding._sha256, [(b"abc",), (bytes(200),)], _odd_messages, [("text",), (1,), (None,), ([b"x"],)]),
     "shake256": Case(
@@ -220,12 +200,6 @@ CASES: dict[str, Case] = {
             (_NAMES, [_H, (_SALT,)]), (_NAMES, [_H, [_SALT, b"1"]]), (_NAMES, [_H, None]), (_NAMES, 5),
             (_NAMES, _Liar()), (list(_NAMES), [_H, _H]), ((1, 2), [_H, _H]), (_NAMES,),
         ],
-    ),
-    "is_plain": Case(
-        _is_passed,
-        [({}, 1), ([1, None, True, "é", -1], 1), ({"a": [{"b_1": "x"}]}, 3)],
-        _odd_values,
-        [({},), ({}, "1"), ({}, None), ({}, 1, 1), ({}, 2**70)],
     ),
     "pack_rows": Case(
         bulk._pack_rows,

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from random import Random
 
 from carnet.ledger.census import _find_slots, _make_changes
+from carnet.passport.link import _compute_next_id
 from carnet.tlog.pieces import _change_bucket, _hash_page, make_change
 from tests.kernel.case import Arguments, Case
 
 _HEAD = (bytes(16), 1, 2, bytes(32))
+_LINK = (bytes(16), 1, 0, bytes(32), bytes(32), 0, None, b"")
 _BUCKET = (b"\0" + bytes(48), bytes(32), 1, [make_change(bytes(32), bytes(16), bytes(32))])
 
 
@@ -52,7 +54,23 @@ def _odd_buckets(random: Random) -> Iterator[Arguments]:
     yield (*_BUCKET[:2], 2**70, [])
 
 
+def _odd_links(random: Random) -> Iterator[Arguments]:
+    for size in (*range(70), 104, 1_000):
+        numbers = random.choice([(0, 0), (2**64 - 1, 2**32 - 1), (random.getrandbits(53), random.getrandbits(32))])
+        target = random.choice([None, random.randbytes(32)])
+        prev, sid, signature = random.randbytes(32), random.randbytes(32), random.randbytes(size)
+        yield random.randbytes(16), *numbers, prev, sid, random.randrange(256), target, signature
+
+
 CENSUS: dict[str, Case] = {
+    "compute_next_id": Case(
+        _compute_next_id, [_LINK, (*_LINK[:6], bytes(32), bytes(64))], _odd_links,
+        [
+            (bytes(15), *_LINK[1:]), (_LINK[0], -1, *_LINK[2:]), (*_LINK[:2], 2**32, *_LINK[3:]),
+            (*_LINK[:3], bytes(31), *_LINK[4:]), (*_LINK[:4], "x", *_LINK[5:]), (*_LINK[:5], 256, *_LINK[6:]),
+            (*_LINK[:6], bytes(33), b""), (*_LINK[:7], None), (*_LINK[:5], "0", None, b""),
+        ],
+    ),
     "find_slots": Case(
         _find_slots, [(b"",), (bytes(48),), (bytes(48 * 5),)], _odd_leaves,
         [(bytes(47),), (bytes(49),), (None,), ("x" * 48,)],
