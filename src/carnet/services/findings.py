@@ -63,7 +63,7 @@ _MAY_RETURN: Final = "what was erased may be there again, or would come back wit
 _RESTORE: Final = "restore a backup (`carnet restore`), and look at the disk"
 _SECRET: Final = "whoever reads it can sign in the node's name and read everything"
 _SLOWER: Final = (
-    "Python does its work instead: the bytes are the same, imports take about a third longer, and proofs about a fifth"
+    "Python does its work instead: the bytes are the same, imports and proofs take about one and a half times as long"
 )
 _UNGUARDED: Final = "a page that forgot to ask who may see a vehicle would show it: the server cannot keep it back"
 _UNPROVED: Final = "nothing can be proved before one is taken"
