@@ -304,6 +304,9 @@ def test_append__source_row_known_again(checked: TestNode) -> None:
     ref = writer.find_chain(subject)
     assert ref is not None
     assert writer.find_sources({ref.id: [b"a" * 16, b"b" * 16]}) == {ref.id: {b"a" * 16}}
+    # Many rows of one chain, and few of another, are asked for in different ways.
+    many = [bytes([at]) * 16 for at in range(90, 110)]
+    assert writer.find_sources({ref.id: many, ref.id + 1: [b"a" * 16]}) == {ref.id: {b"a" * 16}, ref.id + 1: set()}
     rows = [
         reading(subject, 1, source=b"a" * 16),
         reading(subject, 2, source=b"b" * 16),

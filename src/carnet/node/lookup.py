@@ -28,6 +28,7 @@ from carnet.vault.store import Blob, Connection
 
 Document = dict[str, Any]
 V = TypeVar("V")
+_make = tuple.__new__
 
 MANY: Final = 512
 """Values that one question asks for: enough that its own cost disappears."""
@@ -51,8 +52,8 @@ _CHAINS_AT = (
     "SELECT chain.id, chain16, type, wrapped FROM chain JOIN passport_key ON passport_key.chain = chain.id"
     " WHERE chain.id IN (?)"
 )
-_SOURCES_ASKED = (
-    "SELECT entry.chain, entry.source FROM asked CROSS JOIN entry"
+_ASK_SOURCES = (
+    "WITH asked (chain, source) AS (VALUES ?) SELECT entry.chain, entry.source FROM asked CROSS JOIN entry"
     " WHERE entry.chain = asked.chain AND entry.source = asked.source"
 )
 
@@ -142,10 +143,10 @@ def find_chains_by_numbers(
 ) -> dict[Subject, ChainRef]:
     """As `find_chains_by_subjects`, for passports whose numbers were found before."""
     subject_of = {number: subject for subject, number in numbers.items()}
-    found: dict[Subject, ChainRef] = {}
+    found, kek = dict[Subject, ChainRef](), ring.kek
     for number, chain16, type_, wrapped in ask_many(connection, _CHAINS_AT, sorted(subject_of)):
         subject = subject_of[number]
-        found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), subject.to_json())
+        found[subject] = _make(ChainRef, (number, chain16, type_, unwrap(kek, wrapped), subject.to_json()))
     return found
 
 
@@ -167,26 +168,24 @@ def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]])
         )
         yield from connection.execute(query, ([chain for chain, _ in pairs], [one for _, one in pairs]))
         return
-    # Most rows are new: what the database leaves out by itself need not become an object here. All entries of a chain
-    # are looked at for each pair, and once for many rows of it.
-    asked_for: list[object] = []
-    many: list[int] = []
-    for chain in sorted(sources):
-        own = sources[chain]
-        if len(own) > FEW:
-            many.append(chain)
-            continue
-        for one in own:
-            asked_for += (chain, Blob(one))
-    for at in range(0, len(asked_for), 2 * MANY):
-        part = asked_for[at : at + 2 * MANY]
+    # Most rows are new: what the database leaves out by itself need not become an object here. Where a chain has few of
+    # them, all its entries are compared with each; where it has many, its entries are looked at once.
+    chains = sorted(sources)
+    few = [
+        value
+        for chain in chains
+        if len(sources[chain]) <= FEW
+        for one in sources[chain]
+        for value in (chain, Blob(one))
+    ]
+    for at in range(0, len(few), 2 * MANY):
+        part = few[at : at + 2 * MANY]
         # Filled up as `_fill` does.
         part += part[-2:] * ((1 << (len(part) // 2 - 1).bit_length()) - len(part) // 2)
-        asked = ",".join(["(?,?)"] * (len(part) // 2))
-        query = f"WITH asked (chain, source) AS (VALUES {asked}) {_SOURCES_ASKED}"
-        yield from connection.execute(query, part)
-    for at in range(0, len(many), MANY):
-        chunk = many[at : at + MANY]
+        yield from connection.execute(_ASK_SOURCES.replace("?", ",".join(["(?,?)"] * (len(part) // 2))), part)
+    chains = [chain for chain in chains if len(sources[chain]) > FEW]
+    for at in range(0, len(chains), MANY):
+        chunk = chains[at : at + MANY]
         wanted = _fill([Blob(one) for chain in chunk for one in sources[chain]])
         chunk = _fill(chunk)
         query = f"SELECT chain, source FROM entry WHERE chain IN ({_mark(chunk)}) AND source IN ({_mark(wanted)})"  # noqa: S608

@@ -111,23 +111,24 @@ def import_file(
         member.check_accredited(kind, basis, writer.state.rules.get_kind(kind).class_)
     # It tells whether others wait for it, too.
     writer.check_alive()
-    with PreparePool(writer.context(), worker_count) as pool:
-        run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
-        thresholds, before = look_for_cycles_rarely(), sys.getswitchinterval()
-        # A commit in another thread asks for the interpreter each time the disk or the server has answered.
-        sys.setswitchinterval(SWITCH_S)
-        try:
-            for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
-                run.add(batch)
-            run.drain()
-        except BaseException:
-            run.forget()
-            raise
-        finally:
-            sys.setswitchinterval(before)
-            gc.set_threshold(*thresholds)
-            gc.unfreeze()
-    take_census_if_due(writer)
+    thresholds, before = look_for_cycles_rarely(), sys.getswitchinterval()
+    # A commit in another thread asks for the interpreter each time the disk or the server has answered.
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        with PreparePool(writer.context(), worker_count) as pool:
+            run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
+            try:
+                for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
+                    run.add(batch)
+                run.drain()
+            except BaseException:
+                run.forget()
+                raise
+        take_census_if_due(writer)
+    finally:
+        sys.setswitchinterval(before)
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
     progress(run.summary)
     return run.summary
 

@@ -77,7 +77,7 @@ class Clearing(Governing):
 
     def _erase(self, erasures: Sequence[SignedErasure], at: int) -> None:
         state, connection = self._book.state, self._connection
-        self._heads.clear()
+        self._forget_heads()
         node = state.members.get(self._node_id)
         gone = [apply_erasure(connection, self._ring, self._kinds, state.net, node, one) for one in erasures]
         # The latest census names the head of a chain that is gone; only a new one lets the others be proved. None is

@@ -185,16 +185,20 @@ class Governing(Asking):
             return latest is not None and is_census_owed(self._connection, latest[1]["census"]["erased"])
 
     def _make_census(self) -> tuple[Census, bytes]:
-        kept = self._heads
+        kept, find_unwritten = self._heads, self._unwritten.find
 
         def find_known(number: int) -> ChainHead | None:
-            head = kept.get(number)
-            return None if head is None else head.current
+            known = find_unwritten(number)
+            if known is None:
+                head = kept.get(number)
+                return None if head is None else head.current
+            return known
 
         made = make_census(self._connection, self._book.state, self._node_id, self._node, find_known)
         for head in kept.values():
             if head.stored is None or head.stored.seq != head.seq:
                 head.stored = head.current
+        self._unwritten.clear()
         return made
 
     def _get_seed(self, member: bytes, roles: tuple[int, ...]) -> bytes:

@@ -27,6 +27,7 @@ from carnet.node.placing import Head
 from carnet.node.restored import find_what_is_lost
 from carnet.node.selfcheck import check_store
 from carnet.node.turns import Turns
+from carnet.node.unwritten import UnwrittenHeads
 from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.fence import Fence
@@ -83,6 +84,7 @@ class Transacting:
         self._failure: str | None = None
         self._cause = Reason.NODE_DAMAGED
         self._heads: OrderedDict[int, Head] = OrderedDict()
+        self._unwritten = UnwrittenHeads()
 
     # ---- what it knows
 
@@ -175,7 +177,7 @@ class Transacting:
 
         def undo(error: BaseException) -> None:
             self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due = before
-            self._heads.clear()
+            self._forget_heads()
             self._roll_back(error)
 
         def commit(*last: Callable[[], None]) -> None:
@@ -200,6 +202,11 @@ class Transacting:
         except BaseException as error:
             undo(error)
             raise
+
+    def _forget_heads(self) -> None:
+        """What is known of chains is read again: their rows and entries may say something else now."""
+        self._heads.clear()
+        self._unwritten.clear()
 
     def _roll_back(self, error: BaseException) -> None:
         """After an error of the disk nobody knows what is on it: this process writes no more, and the next one

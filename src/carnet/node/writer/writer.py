@@ -249,10 +249,14 @@ class Writer(Clearing):
 
     def _keep_heads(self, heads: Mapping[int, Head]) -> None:
         """Have the heads of chains that grew lately at hand. An error forgets all of them (`_transact`)."""
-        kept = self._heads
+        kept, note = self._heads, self._unwritten.note
         for number, head in heads.items():
+            if number in kept:
+                kept.move_to_end(number)
             kept[number] = head
-            kept.move_to_end(number)
+            seq, stored = head.seq, head.stored
+            if stored is not None and seq > 0:
+                note(number, seq, head.epoch, head.id, head.seal, stored.seq == seq)
         while len(kept) > KEPT_HEADS:
             kept.popitem(last=False)
 

@@ -1,0 +1,59 @@
+"""Heads that rows do not tell yet: each newest one is found, within what there is room for, and a census takes it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from carnet.node.heads import ChainHead
+from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads
+from tests.node.home import TestNode
+from tests.node.test_census import fill, grow, take
+
+
+def note(heads: UnwrittenHeads, number: int, head: ChainHead, *, is_written: bool = False) -> None:
+    heads.note(number, *head, is_written)
+
+
+def test_note__the_newest_is_found_within_the_room_there_is() -> None:
+    chance = random.Random(1)
+    heads, model = UnwrittenHeads(max_pages=3), dict[int, ChainHead]()
+    pages = set[int]()
+    for _ in range(5_000):
+        number = chance.randrange(6 * PAGE_CHAINS)
+        head = ChainHead(chance.randint(1, 2**63), chance.getrandbits(32), chance.randbytes(32), chance.getrandbits(60))
+        is_written = chance.random() < 0.3
+        note(heads, number, head, is_written=is_written)
+        page = number // PAGE_CHAINS
+        if page not in pages and not is_written and len(pages) < 3:
+            pages.add(page)
+        if page in pages:
+            model[number] = head
+    assert len(pages) == 3
+    assert {number: heads.find(number) for number in range(6 * PAGE_CHAINS)} == {
+        number: model.get(number) for number in range(6 * PAGE_CHAINS)
+    }
+    heads.clear()
+    assert heads.find(next(iter(model))) is None
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_take_census__of_noted_heads_is_that_of_followed_ones(node: TestNode, forgets: bool) -> None:
+    with node.open() as writer:
+        fill(node, writer, range(40))
+        take(writer)
+        for number in (3, 5, 3, 39):
+            grow(node, writer, number)
+        assert writer._heads
+        # Only what was noted, or nothing, is at hand.
+        writer._heads.clear()
+        if forgets:
+            writer._unwritten.clear()
+        noted = [chain for chain in range(1, 60) if writer._unwritten.find(chain)]
+        assert len(noted) == (0 if forgets else 3)
+        take(writer)
+        assert not any(writer._unwritten.find(chain) for chain in noted)
+        grow(node, writer, 3)
+        take(writer)
+    node.check()
