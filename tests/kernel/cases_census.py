@@ -27,6 +27,14 @@ def _odd_heads(random: Random) -> Iterator[Arguments]:
         yield ([(random.randbytes(16), *numbers, random.randbytes(32)) for _ in range(count)],)
 
 
+def _odd_links(random: Random) -> Iterator[Arguments]:
+    for size in range(0, 300, 7):
+        seq, epoch, mark = random.choice([(0, 0, 0), (2**64 - 1, 2**32 - 1, 255), (random.getrandbits(64), 1, 4)])
+        target = random.choice((None, random.randbytes(32)))
+        ids = random.randbytes(32), random.randbytes(32)
+        yield (random.randbytes(16), seq, epoch, *ids, mark, target, random.randbytes(size))
+
+
 def _odd_pages(random: Random) -> Iterator[Arguments]:
     for most in (0, 1, 2, 5, 2**32 - 1):
         for _ in range(20):
@@ -81,6 +89,14 @@ CENSUS: dict[str, Case] = {
             (7,), ([None],), ([_HEAD[:3]],), ([_HEAD, (bytes(15), *_HEAD[1:])],), ([(*_HEAD[:3], bytes(31))],),
             ([_HEAD, (_HEAD[0], -1, *_HEAD[2:])],), ([(_HEAD[0], 2**32, *_HEAD[2:])],),
             ([(*_HEAD[:2], 2**53, _HEAD[3])],), ([(*_HEAD[:2], "1", _HEAD[3])],),
+        ],
+    ),
+    "compute_next_id": Case(
+        _compute_next_id, [_LINK, (*_LINK[:6], bytes(32), b"sub")], _odd_links,
+        [
+            _LINK[:7], (bytes(15), *_LINK[1:]), (_LINK[0], -1, *_LINK[2:]), (_LINK[0], 2**64, *_LINK[2:]),
+            (*_LINK[:2], 2**32, *_LINK[3:]), (*_LINK[:3], bytes(31), *_LINK[4:]), (*_LINK[:4], "x", *_LINK[5:]),
+            (*_LINK[:5], 256, *_LINK[6:]), (*_LINK[:6], bytes(33), b""), (*_LINK[:7], None),
         ],
     ),
     "hash_page": Case(
