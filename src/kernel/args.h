@@ -20,6 +20,7 @@ extern PyMethodDef JOINT_METHODS[];
 extern PyMethodDef STATEMENT_METHODS[];
 extern PyMethodDef PLAIN_METHODS[];
 extern PyMethodDef ROW_METHODS[];
+extern PyMethodDef WAY_METHODS[];
 
 /* Whether a decoded value lies within the canonical encoding, but for its texts (plain.c). */
 int is_plain_value(PyObject *value, long depth);

@@ -1,12 +1,8 @@
 /* The census: heads that are followed, their leaves, and the tree in pieces (carnet.tlog.pieces; docs/spec, 2.11 and
    3.9). */
-#include "args.h"
+#include "census.h"
 
-#define NAME_BYTES 16
-#define SLOT_BYTES 32
-#define LEAF_BYTES (NAME_BYTES + DIGEST_BYTES)
 #define CHANGE_BYTES (SLOT_BYTES + LEAF_BYTES)
-#define MAX_BUCKET 32
 #define CHILDREN 16
 #define HEAD_PARTS 4
 #define MAX_EPOCH 0xffffffffULL
@@ -168,8 +164,7 @@ static PyObject *hash_page(PyObject *self, PyObject *const *given, Py_ssize_t co
     return made;
 }
 
-/* The number of the first bit at which two slots differ. */
-static int find_parting(const uint8_t *one, const uint8_t *other) {
+int find_parting(const uint8_t *one, const uint8_t *other) {
     int at = 0;
     while (at < SLOT_BYTES && one[at] == other[at]) at++;
     if (at == SLOT_BYTES) return 8 * SLOT_BYTES;
@@ -178,11 +173,9 @@ static int find_parting(const uint8_t *one, const uint8_t *other) {
     return 8 * at + bit;
 }
 
-static int get_bit(const uint8_t *slot, int bit) { return slot[bit / 8] >> (7 - bit % 8) & 1; }
-
 /* The hash at `depth` of ascending leaves, at least one; each join parts them, so that it goes as deep as they are
    many. */
-static void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, int depth, uint8_t *digest) {
+void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, int depth, uint8_t *digest) {
     if (count == 1) {
         memcpy(digest, leaves + NAME_BYTES, DIGEST_BYTES);
         return;

@@ -82,7 +82,7 @@ def test_hash_levels__of_any_leaves(kernel: ModuleType, leaves: bytes) -> None:
 
 def test_check_fields__of_more_fields_than_any_kind_has() -> None:
     # Who makes a bundle chooses how many: it is judged, by either, and ends nothing.
-    fields = {f"f{at:05}": bytes(32) for at in range(3_000)}
+    fields: dict[str, bytes | tuple[bytes, object]] = {f"f{at:05}": bytes(32) for at in range(3_000)}
     root, _ = hash_shown(fields, 6)
     with pytest.raises(Unverified, match="fields_mismatch"):
         check_fields(fields, root, bytes(32))

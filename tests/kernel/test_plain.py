@@ -68,6 +68,7 @@ def test_is_plain__anything_else_is_left_to_python(value: Any) -> None:
 
 
 def test_is_plain__takes_a_value_and_a_depth() -> None:
+    wrong: Any
     for wrong in [(), ([],), ([], 1, 2), ([], None), ([], "1"), ([], 2**80)]:
         with pytest.raises((TypeError, OverflowError)):
             kernel.is_plain(*wrong)  # type: ignore[union-attr]

@@ -97,10 +97,11 @@ def test_hash_shown__keeps_no_reference() -> None:
     sealer = make({name: fields[name] for name in "acd"})
     kept = [*fields.values(), fields["a"][1], fields["a"][0], encode_trusted, sealer._framed, sealer._framed[0]]
     before = [sys.getrefcount(one) for one in kept]
+    wrong: Any = None
     for _ in range(1_000):
         sealer.hash_shown([fields[name] for name in "acd"], 6)
         for wrong in ([fields[name] for name in "ace"], [fields["a"]], [fields["a"], 1, fields["d"]]):
             with pytest.raises((ValueError, TypeError)):
                 sealer.hash_shown(wrong, 6)
-    del wrong
+    wrong = None
     assert [sys.getrefcount(one) for one in kept] == before

@@ -16,6 +16,7 @@ from typing import Final
 
 from carnet.encoding import sha256
 from carnet.errors import InvariantBroken, Unverified
+from carnet.kernel import kernel
 from carnet.tlog.tree import climb
 
 SLOT_BYTES: Final = 32
@@ -195,6 +196,12 @@ def check_absence(root: bytes, slot: bytes, siblings: Sequence[bytes], other: tu
 
 def check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
     """As `check_presence`, for the hash of a leaf or, with 32 zero bytes, for nothing."""
+    found = None if kernel is None else kernel.find_slot_root(slot, digest, siblings)
+    if found != root:
+        _check_climb(root, slot, digest, siblings)
+
+
+def _check_climb(root: bytes, slot: bytes, digest: bytes, siblings: Sequence[bytes]) -> None:
     _check_shape(root, slot, siblings)
     bits = int.from_bytes(slot, "big") >> (SLOT_BITS - len(siblings))
     if climb(digest, bits, siblings[::-1]) != root:

@@ -25,7 +25,7 @@ from carnet.node.reader.records import EntryRow, Submission
 from carnet.passport.statement import compute_submission
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, SignedTogether
-from carnet.tlog.pieces import Bucket, Page, Top, open_piece
+from carnet.tlog.pieces import Packed, Page, Top, open_to_pass
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
 from carnet.vault.asker import Asker, get_asker
 from carnet.vault.census import find_piece
@@ -197,12 +197,12 @@ class Moment:
             raise Refused(Reason.NOTHING_SEALED, "there is no census under a checkpoint yet: take one, then prove")
         return self._census
 
-    def _open_piece(self, number: int) -> Bucket | Page:
+    def _open_piece(self, number: int) -> Packed | Page:
         # The upper pages are on the way to every chain; those below, and the buckets, on the way to few.
         return self._page(number) if number < UPPER_PIECES else self._read_piece(number)
 
-    def _read_piece(self, number: int) -> Bucket | Page:
-        return open_piece(number, find_piece(self._connection, number), find_slots)
+    def _read_piece(self, number: int) -> Packed | Page:
+        return open_to_pass(number, find_piece(self._connection, number), find_slots)
 
     def _read_record(self, index: int) -> Document:
         return parse_record(read_leaf(self._connection, index))

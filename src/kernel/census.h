@@ -1,0 +1,20 @@
+/* The leaves of a bucket of the census tree, for the functions of this folder (carnet.tlog.pieces). */
+#ifndef CARNET_CENSUS_H
+#define CARNET_CENSUS_H
+
+#include "args.h"
+
+#define NAME_BYTES 16
+#define SLOT_BYTES 32
+#define LEAF_BYTES (NAME_BYTES + DIGEST_BYTES)
+#define MAX_BUCKET 32
+
+/* The number of the first bit at which two slots differ; 256 for equal ones. */
+int find_parting(const uint8_t *one, const uint8_t *other);
+
+static inline int get_bit(const uint8_t *slot, int bit) { return slot[bit / 8] >> (7 - bit % 8) & 1; }
+
+/* The hash at `depth` of leaves, at least one, whose slots ascend: who calls has seen that they do. */
+void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, int depth, uint8_t *digest);
+
+#endif
