@@ -6,7 +6,7 @@ It refuses to know how any of it is stored. Spec: docs/spec/4-bundle.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from carnet.tlog.tree import MerkleTree
 Document = dict[str, object]
 
 
-class PlacedLink(NamedTuple):
+class PlacedLink(Struct, frozen=True, gc=False):
     """One link of a chain as its home keeps it: sid 32, signed 32, mark, target 32 bytes; the seal's log index and the
     place in its batch; the kind of the entry (never proved by it: the signed field is); whether its contents were
     erased."""

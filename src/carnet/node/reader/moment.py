@@ -5,9 +5,10 @@ It refuses to know what any of it is wanted for.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from types import TracebackType
-from typing import Self, cast
+from typing import Final, Self, cast
 
 from carnet.encoding import decode
 from carnet.errors import Reason, Refused
@@ -254,16 +255,16 @@ class Moment:
             raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
         return found[0], cast("Document", decode(lines[found[0]]))
 
-    def _rows(self, chain: bytes) -> list[EntryRow]:
+    def _rows(self, ref: ChainRef) -> list[EntryRow]:
         """All entries of a chain as they are stored, from seq 0."""
-        return self._rows_of(self._ref(chain).id, self._find_asker())
+        return self._rows_of(ref.id, self._find_asker())
 
     def _read_rows(self, number: int, _asker: Asker | None) -> list[EntryRow]:
         query = (
             "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
             " FROM entry WHERE chain = ? ORDER BY seq"
         )
-        return [EntryRow(*row) for row in self._connection.execute(query, (number,))]
+        return list(map(_make_row, self._connection.execute(query, (number,))))
 
     def _ref(self, chain: bytes) -> ChainRef:
         return self._refs(chain, self._find_asker())
@@ -287,6 +288,10 @@ class Moment:
             if refused.reason is not Reason.ERASED:
                 raise
             return None
+
+
+_make_row: Final[Callable[[Sequence[object]], EntryRow]] = partial(tuple.__new__, EntryRow)
+"""An entry from its columns, without a step in between."""
 
 
 def split_hashes(data: bytes) -> list[bytes]:

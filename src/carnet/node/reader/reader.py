@@ -18,7 +18,7 @@ from carnet.node.keyring import load_key_ring
 from carnet.node.lookup import Opened, open_content
 from carnet.node.reader.passports import Passports
 from carnet.passport.fields import get_sealer
-from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement, compute_signed
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_signed, compute_statement_prefix
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, OpenedEntry, PlacedLink
 from carnet.tlog.joint import compute_joint_path, join
@@ -88,7 +88,7 @@ class Reader(Passports):
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
         covers = self._get_census()[1]
         links = []
-        for row in self._rows(chain):
+        for row in self._rows(self._ref(chain)):
             if row.seal >= covers:
                 break
             submission = self._submission(row.submission)
@@ -122,33 +122,22 @@ class Reader(Passports):
 
     def _get_entry(self, chain: bytes, seq: int, *, is_judged: bool) -> OpenedEntry:
         ref = self._ref(chain)
-        rows = self._rows(chain)
+        rows = self._rows(ref)
         if seq >= len(rows):
             raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
         row = rows[seq]
         kind, names = self._kinds.names_of[row.kind]
-        kept = find_fields_root(self._connection, ref.id, seq) if is_judged and row.secret is None else None
-        opened = Opened({}, (), ())
-        if kept is None:
-            opened = open_content(ref, kind, names, row.sid, row.secret, row.content)
+        root = find_fields_root(self._connection, ref.id, seq) if is_judged and row.secret is None else None
+        fields: dict[str, tuple[bytes, object]] = {}
+        if root is None:
+            found, salts, encoded = open_content(ref, kind, names, row.sid, row.secret, row.content)
+            fields = dict(zip(names, zip(salts, found.values(), strict=True), strict=True))
+            root = get_sealer(names).compute_root(encoded, salts)
         submission = self._submission(row.submission)
-        statement = Statement(
-            net=self._state.net,
-            chain=ref.chain16 if seq else NO_CHAIN,
-            member=submission.member,
-            key_digest=submission.key_digest,
-            basis=row.basis,
-            class_=row.class_,
-            mark=row.mark,
-            target=row.target or NO_TARGET,
-            fields_root=compute_opened_root(opened) if kept is None else kept,
-        )
-        return OpenedEntry(
-            statement=statement.to_bytes(),
-            fields=dict(zip(opened.fields, zip(opened.salts, opened.fields.values(), strict=True), strict=True)),
-            submission=submission.signed,
-            index=row.sub_index,
-        )
+        chain16 = ref.chain16 if seq else NO_CHAIN
+        head = compute_statement_prefix(self._state.net, chain16, submission.member, submission.key_digest)
+        said = bytes((row.basis, row.class_, row.mark))
+        return OpenedEntry(head + said + (row.target or NO_TARGET) + root, fields, submission.signed, row.sub_index)
 
     def get_member(self, members: int, member: bytes) -> tuple[int, Document]:
         """(leaf index, leaf object) of a member in the members tree of the record at this log index."""
