@@ -5,7 +5,9 @@ Knows roots and counts, never what the links are about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+
+from msgspec import Struct
 
 from carnet.encoding import MAX_INTEGER, sha256, tag, u32, u64
 from carnet.errors import Unverified
@@ -15,11 +17,10 @@ BATCH_BYTES = 148
 _BATCH = tag("batch")
 _ENDORSE = tag("endorse")
 _RECEIPT = tag("receipt")
-_OFFSET = len(_BATCH)
+_split = struct.Struct(f">{len(_BATCH)}x32s16s32sBI32sQQ").unpack
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, gc=False):
     """A batch header: net 32, home 16, key_digest 32 bytes, u8 class, u32 count, links root 32 bytes, u64 rules, u64
     expires."""
 
@@ -53,17 +54,7 @@ def parse_batch(data: bytes) -> Batch:
     """Split `bh`; raises Unverified("malformed") unless size, tag and integer ranges hold."""
     if len(data) != BATCH_BYTES or not data.startswith(_BATCH):
         raise Unverified("malformed", "a batch has 148 bytes and begins with its tag")
-    at = _OFFSET
-    batch = Batch(
-        net=data[at : at + 32],
-        home=data[at + 32 : at + 48],
-        key_digest=data[at + 48 : at + 80],
-        class_=data[at + 80],
-        count=int.from_bytes(data[at + 81 : at + 85]),
-        root=data[at + 85 : at + 117],
-        rules=int.from_bytes(data[at + 117 : at + 125]),
-        expires=int.from_bytes(data[at + 125 : at + 133]),
-    )
+    batch = Batch(*_split(data))
     if max(batch.rules, batch.expires) > MAX_INTEGER:
         raise Unverified("malformed", "an integer of the batch is over 2^53-1")
     return batch

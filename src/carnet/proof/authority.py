@@ -72,6 +72,7 @@ class Rights:
         self._verify = verify
         self._counts: dict[int, dict[bytes, int]] = {}
         self._found: dict[tuple[object, ...], KeyPart] = {}
+        self._enrolled: set[tuple[bytes, KeyPart]] = set()
 
     def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
         """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
@@ -95,8 +96,12 @@ class Rights:
             raise Unverified("wrong_role")
         if self._count(group, digest) > 1:
             raise Unverified("key_listed_twice")
-        if not self._verify(key.key, compute_enrolment(self._evidence.net, member, key.role, key.custody), key.sig):
-            raise Unverified("enrolment_invalid")
+        if (member, key) not in self._enrolled:
+            # Most keys are asked for at several places.
+            message = compute_enrolment(self._evidence.net, member, key.role, key.custody)
+            if not self._verify(key.key, message, key.sig):
+                raise Unverified("enrolment_invalid")
+            self._enrolled.add((member, key))
         if leaf.retired is not None and leaf.retired <= index:
             raise Unverified("member_retired")
         if key.revoked is not None and key.revoked <= index:

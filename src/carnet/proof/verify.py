@@ -19,7 +19,7 @@ from carnet.proof.evidence import Evidence
 from carnet.proof.integrity import check_integrity, compute_log_key_id
 from carnet.proof.memory import MAX_BYTES, Memory
 from carnet.proof.parts import EntryPart, Item
-from carnet.signing import SignatureCache
+from carnet.signing import SignatureCache, verify
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy
 from carnet.tlog.smt import check_presence
@@ -108,12 +108,15 @@ def verify_bundle(
 ) -> Verdict:
     """Judge the bytes of a bundle. `cache` may outlive the call, so that many bundles of one network cost fewer
     signature checks; one that is a `Memory` also knows the parts again that they share."""
-    cache = SignatureCache(1024) if cache is None else cache
+    if cache is None and asked.since is not None:
+        # The older bundle has most of its signatures in common with this one.
+        cache = SignatureCache(1024)
+    check_signature = verify if cache is None else cache.verify
     memory = cache if isinstance(cache, Memory) and len(data) <= MAX_BYTES else None
     verdict = Verdict()
     try:
         bundle = read_bundle(data, memory)
-        evidence = check_integrity(bundle, policy, cache.verify, memory)
+        evidence = check_integrity(bundle, policy, check_signature, memory)
     except UnknownVersion as error:
         verdict.integrity = Finding("cannot_tell", error.code)
         return verdict
@@ -122,7 +125,7 @@ def verify_bundle(
         return verdict
     verdict.integrity = _OK
     verdict.evidence = evidence
-    verdict.authority = _judge(check_authority, evidence, policy, cache.verify)
+    verdict.authority = _judge(check_authority, evidence, policy, check_signature)
     older = None if asked.since is None else verify_bundle(asked.since, policy, now, Asked(), cache)
     verdict.completeness = _judge(check_completeness, evidence, older)
     if verdict.completeness.state == "ok" and bundle.items[-1].mark == Mark.MOVE:

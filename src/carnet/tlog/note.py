@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from carnet.encoding import b64, sha256, unb64
 from carnet.errors import Unverified
@@ -75,8 +75,7 @@ class VerifierKey:
         return f"{self.name}+{self.key_id.hex()}+{b64(bytes((self.type,)) + self.public)}"
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSignature:
+class NoteSignature(NamedTuple):
     """One signature line as it stands, not verified."""
 
     name: str
@@ -92,8 +91,7 @@ class NoteSignature:
         return f"{_DASH}{self.name} {b64(self.key_id + self.signature)}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A note taken apart, not verified. `text` ends in a newline."""
 
     text: str
