@@ -6,8 +6,7 @@ Knows roots and counts, never what the links are about.
 from __future__ import annotations
 
 import struct
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from carnet.encoding import MAX_INTEGER, sha256, tag, u32, u64
 from carnet.errors import Unverified
@@ -20,7 +19,8 @@ _RECEIPT = tag("receipt")
 _split = struct.Struct(f">{len(_BATCH)}x32s16s32sBI32sQQ").unpack
 
 
-class Batch(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Batch:
     """A batch header: net 32, home 16, key_digest 32 bytes, u8 class, u32 count, links root 32 bytes, u64 rules, u64
     expires."""
 

@@ -334,7 +334,7 @@ def _check_paths(*paths: bytes) -> None:
 
 
 def _check_ascending(values: Sequence[Any]) -> None:
-    if any(map(ge, values, values[1:])):
+    if len(values) > 1 and any(map(ge, values, values[1:])):
         _malformed("not in strictly ascending order")
 
 

@@ -46,11 +46,12 @@ def check_placements(evidence: Evidence) -> None:
     """Spec: 5.4.7."""
     seals = evidence.seals
     for item in evidence.bundle.items:
-        if item.placement is not None:
-            seal = seals.get(item.placement.record)
+        placement = item.placement
+        if placement is not None:
+            seal = seals.get(placement.record)
             if seal is None:
                 raise Unverified("placement_not_seal")
-            if item.placement.index >= seal.batch.count:
+            if placement.index >= seal.batch.count:
                 raise Unverified("index_beyond_count")
     for record in evidence.ground.records:
         if record.index == evidence.bundle.census_record and isinstance(record, CensusPart):
@@ -115,14 +116,13 @@ def check_submissions(evidence: Evidence) -> None:
 def compute_message(evidence: Evidence, submission: SubmissionWire, together: Sequence[EntryPart]) -> bytes:
     """What the author of these entries signed together. Spec: 2.10, 5.4.9."""
     key = together[0].statement.key_digest
-    placed = {entry.index: leaf_hash(entry.statement_bytes) for entry in together}
-    if len({entry.statement.key_digest for entry in together}) > 1:
-        raise Unverified("submission_of_two_keys")
-    if len(placed) != len(together):
-        raise Unverified("submission_path_mismatch")
-    indices = sorted(placed)
-    leaves = [placed[at] for at in indices]
+    for entry in together:
+        if entry.statement.key_digest != key:
+            raise Unverified("submission_of_two_keys")
+    placed = sorted([(entry.index, leaf_hash(entry.statement_bytes)) for entry in together])
+    indices, leaves = zip(*placed, strict=True)
     try:
+        # Leaves at one place are refused there too.
         root = compute_joint_root(submission.count, indices, leaves, submission.path)
     except Unverified:
         raise Unverified("submission_path_mismatch") from None
@@ -130,13 +130,13 @@ def compute_message(evidence: Evidence, submission: SubmissionWire, together: Se
 
 
 def check_links(evidence: Evidence) -> None:
-    """Spec: 5.4.10; computes every link's id and leaf, and the tip's epoch."""
+    """Spec: 5.4.10; computes every link's id, the leaves of those that are placed, and the tip's epoch."""
     seq_of: dict[bytes, int] = {}
     chain, sids, submissions = evidence.chain, evidence.sids, evidence.submissions
-    ids, leaves = evidence.link_ids, evidence.link_leaves
+    ids, placed = evidence.link_ids, evidence.placed
     prev, epoch = NO_PREV, 0
     for seq, item in enumerate(evidence.bundle.items):
-        sid, mark, target, entry = sids[seq], item.mark, item.target, item.entry
+        sid, mark, target, entry, placement = sids[seq], item.mark, item.target, item.entry, item.placement
         if entry is None:
             signed = item.signed or b""
         else:
@@ -149,27 +149,22 @@ def check_links(evidence: Evidence) -> None:
         link = frame_link(chain, seq, epoch, prev, sid, mark, target, signed)
         prev = sha256(link)
         ids.append(prev)
-        if item.placement is not None:
-            leaves[seq] = leaf_hash(link)
+        if placement is not None:
+            placed.append((placement.record, placement.index, leaf_hash(link)))
     evidence.epoch = epoch
 
 
 def check_batches(evidence: Evidence) -> None:
     """Spec: 5.4.11."""
-    seals, leaves = evidence.seals, evidence.link_leaves
-    placed: dict[int, list[tuple[int, bytes]]] = {index: [] for index in seals}
-    order = []
-    for seq, item in enumerate(evidence.bundle.items):
-        if item.placement is not None:
-            placed[item.placement.record].append((item.placement.index, leaves[seq]))
-            order.append(item.placement.record)
-    for (index, links), path in zip(placed.items(), evidence.bundle.batches, strict=True):
+    links_of: dict[int, list[tuple[int, bytes]]] = {index: [] for index in evidence.seals}
+    for record, at, leaf in evidence.placed:
+        links_of[record].append((at, leaf))
+    for (record, links), path in zip(links_of.items(), evidence.bundle.batches, strict=True):
         # A seal without any link is surplus, which is found below.
         if links:
-            links.sort()
-            batch, indices = seals[index].batch, [at for at, _ in links]
-            hashes, code = [leaf for _, leaf in links], "batch_path_mismatch"
-            check_path(batch.root, batch.count, indices, hashes, path, code)
+            batch, (indices, leaves) = evidence.seals[record].batch, zip(*sorted(links), strict=True)
+            check_path(batch.root, batch.count, indices, leaves, path, "batch_path_mismatch")
+    order = [record for record, _, _ in evidence.placed]
     if order != sorted(order):
         raise Unverified("seal_order")
 

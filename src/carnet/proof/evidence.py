@@ -74,7 +74,7 @@ class Evidence:
         self.sids: list[bytes] = []
         self.submissions: list[bytes] = []
         self.link_ids: list[bytes] = []
-        self.link_leaves: dict[int, bytes] = {}
+        self.placed: list[tuple[int, int, bytes]] = []
         self.epoch = 0
         self._entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from carnet.encoding import sha256
 from carnet.errors import Unverified
@@ -221,13 +221,13 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
 
 
 def _check_uses(firm: FirmGround, census: CensusPart, claims: tuple[Claim, ...]) -> Uses:
-    _check_same(_needed_members(firm, census, claims), _found(firm.leaves), "member_missing", "surplus_member")
-    _check_same(_needed_lines(firm, census, claims), _found(firm.lines), "rule_missing", "surplus_rule")
+    _check_same(_needed_members(firm, census, claims), firm.leaves, "member_missing", "surplus_member")
+    _check_same(_needed_lines(firm, census, claims), firm.lines, "rule_missing", "surplus_rule")
     return Uses(claims)
 
 
-def _needed_members(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, object]]:
-    needed: set[tuple[int, object]] = {(census.members.index, census.home)}
+def _needed_members(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, Any]]:
+    needed: set[tuple[int, Any]] = {(census.members.index, census.home)}
     needed |= {(census.members.index, endorsement.member) for endorsement in census.endorsements}
     for seal in firm.seals.values():
         needed.add((seal.members.index, seal.batch.home))
@@ -238,8 +238,8 @@ def _needed_members(firm: FirmGround, census: CensusPart, claims: Sequence[Claim
     return needed
 
 
-def _needed_lines(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, object]]:
-    needed: set[tuple[int, object]] = {(census.rules.index, ("class", CENSUS_CLASS))}
+def _needed_lines(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, Any]]:
+    needed: set[tuple[int, Any]] = {(census.rules.index, ("class", CENSUS_CLASS))}
     needed |= {(seal.rules.index, ("class", seal.batch.class_)) for seal in firm.seals.values()}
     # The kind of a shown entry is a text: it was looked at before.
     for claim in claims:
@@ -248,14 +248,12 @@ def _needed_lines(firm: FirmGround, census: CensusPart, claims: Sequence[Claim])
     return needed
 
 
-def _found(
-    parts: Mapping[int, Mapping[bytes, LeafPart]] | Mapping[int, Mapping[tuple[object, ...], LinePart]],
-) -> set[tuple[int, object]]:
-    return {(index, key) for index, found in parts.items() for key in found}
-
-
-def _check_same(needed: set[tuple[int, object]], found: set[tuple[int, object]], missing: str, surplus: str) -> None:
-    if needed - found:
-        raise Unverified(missing)
-    if found - needed:
+def _check_same(
+    needed: set[tuple[int, Any]], parts: Mapping[int, Mapping[Any, object]], missing: str, surplus: str
+) -> None:
+    for index, key in needed:
+        if index not in parts or key not in parts[index]:
+            raise Unverified(missing)
+    # All that are needed are there: are there more?
+    if len(needed) != sum(map(len, parts.values())):
         raise Unverified(surplus)

@@ -11,6 +11,12 @@ from types import NoneType
 KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+/[1-9][0-9]{0,3}", re.ASCII)
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 PRECISIONS = frozenset({"year", "month", "day", "minute", "second", "unknown"})
+MAX_SEEN_KINDS = 1024
+MAX_SEEN_KIND = 80
+_SEEN_KINDS: set[str] = set()
+"""Kinds that were met before, so that the same few are not matched again in every entry; bounded, also each."""
+
+_TEXT = frozenset({str})
 _TEXT_OR_NULL = frozenset({str, NoneType})
 _OF_SUBJECT = {"scheme", "value"}
 _OF_PLATE = {"country", "scheme", "value"}
@@ -20,25 +26,29 @@ DATED = frozenset({"day", "minute", "second"})
 
 def is_kind(value: object) -> bool:
     """`family.word/version`."""
-    return isinstance(value, str) and KIND.fullmatch(value) is not None
+    return isinstance(value, str) and (value in _SEEN_KINDS or _is_new_kind(value))
+
+
+def _is_new_kind(value: str) -> bool:
+    if KIND.fullmatch(value) is None:
+        return False
+    if len(_SEEN_KINDS) < MAX_SEEN_KINDS and len(value) <= MAX_SEEN_KIND:
+        _SEEN_KINDS.add(value)
+    return True
 
 
 def is_subject(value: object) -> bool:
     """`{scheme, value}`, or `{country, scheme: "plate", value}`, all strings."""
-    if not isinstance(value, dict) or set(map(type, value.values())) != {str}:
+    if not isinstance(value, dict) or not _TEXT.issuperset(map(type, value.values())):
         return False
     return value.keys() == (_OF_PLATE if value.get("scheme") == "plate" else _OF_SUBJECT)
 
 
 def is_occurred(value: object) -> bool:
     """`{at, precision, zone}`."""
-    if (
-        not isinstance(value, dict)
-        or value.keys() != _OF_OCCURRED
-        or not _TEXT_OR_NULL.issuperset(map(type, value.values()))
-    ):
+    if not isinstance(value, dict) or value.keys() != _OF_OCCURRED:
         return False
-    return value["precision"] in PRECISIONS
+    return _TEXT_OR_NULL.issuperset(map(type, value.values())) and value["precision"] in PRECISIONS
 
 
 def is_date(value: object) -> bool:

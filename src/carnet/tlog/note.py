@@ -112,6 +112,8 @@ class VerifiedSignature:
 
 def is_key_name(name: str) -> bool:
     """Whether `name` can stand in a signature line: not empty, no Unicode space, no plus, no control, well-formed."""
+    if name.isascii() and name.isprintable():
+        return name != "" and "+" not in name and " " not in name
     if not name or _NOT_IN_NAME.search(name) or _CONTROL.search(name):
         return False
     return _SURROGATE.search(name) is None
@@ -123,7 +125,8 @@ def parse_note(data: bytes) -> Note:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _malformed("not UTF-8") from None
-    if _CONTROL.search(whole):
+    # What can be printed holds no control character; not all that cannot is one.
+    if not whole.replace("\n", "").isprintable() and _CONTROL.search(whole):
         raise _malformed("a control character other than a newline")
     text, gap, tail = whole.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
