@@ -6,7 +6,7 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -292,15 +292,18 @@ _read_fields = msgspec.json.Decoder(_Fields).decode
 
 
 class Preparer:
-    """Prepares jobs under one context; its kinds are compiled once."""
+    """Prepares jobs under one context; its kinds are compiled once. Whoever keeps key pairs says by `get_signer` where
+    that of a seed is."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, get_signer: Callable[[bytes], Signer] = Signer) -> None:
         self._context = context
+        self._get_signer = get_signer
         self._kinds = {line.kind: _Kind(line, document) for line, document in context.kinds}
 
     def prepare(self, job: Job) -> Prepared:
         """The job's submission: every good item signed and sealed, every bad one refused with its reason."""
-        draft = _Submission(self._context, self._kinds, job)
+        signer = None if job.seed is None else self._get_signer(job.seed)
+        draft = _Submission(self._context, self._kinds, job, signer)
         items = [item for group in job.groups for item in group.items]
         fields = draft.encode(items)
         place = 0
@@ -315,12 +318,12 @@ class _Submission:
     """One job in the making. Each step is taken for all items before the next one: a loop that does one thing is half
     as long as one that does everything."""
 
-    def __init__(self, context: Context, kinds: Mapping[str, _Kind], job: Job) -> None:
+    def __init__(self, context: Context, kinds: Mapping[str, _Kind], job: Job, signer: Signer | None) -> None:
         self._context = context
         self._kinds = kinds
         self._job = job
-        self._signer = Signer(job.seed) if job.seed is not None else None
-        self._key_digest = key_digest(job.public) if self._signer is None else self._signer.digest
+        self._signer = signer
+        self._key_digest = key_digest(job.public) if signer is None else signer.digest
         self._chains: list[_Chain] = []
         self._openings, self._others = _Batch(), _Batch()
         self._count = 0

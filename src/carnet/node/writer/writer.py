@@ -95,7 +95,7 @@ class Writer(Clearing):
         seed = None
         if public is None:
             seed = self._get_seed(member, roles_for(basis))
-            public = Signer(seed).public
+            public = self._get_signer(seed).public
         return Job(
             member,
             public,
@@ -115,11 +115,25 @@ class Writer(Clearing):
         self._get_preparer()
 
     def _get_preparer(self) -> Preparer:
+        # Mostly found without a turn: a commit that is on its way would be waited for. What is found was made under
+        # rules that are on the disk, and whatever is prepared under other ones than those in force is refused.
+        known = self._preparer
+        if known is not None and known[0] == self._book.state.rules_ref.index:
+            return known[1]
         with self._mutex:
             index = self._book.state.rules_ref.index
             if self._preparer is None or self._preparer[0] != index:
-                self._preparer = (index, Preparer(self.context()))
+                self._preparer = (index, Preparer(self.context(), self._get_signer))
             return self._preparer[1]
+
+    def _get_signer(self, seed: bytes) -> Signer:
+        """To make a key pair of its seed takes as long as to sign with it."""
+        signer = self._signers.get(seed)
+        if signer is None:
+            if len(self._signers) >= KEPT_SIGNERS:
+                self._signers.clear()
+            signer = self._signers[seed] = Signer(seed)
+        return signer
 
     def append(self, member: bytes, basis: int, groups: Sequence[Group]) -> Outcome:
         """Prepare and commit one submission; the outcome's receipts are durable. Raises the refusal of a whole
@@ -198,13 +212,7 @@ class Writer(Clearing):
         seed = self._ring.find_seed(prepared.key_digest)
         if seed is None:
             raise Refused(Reason.UNKNOWN_KEY, "this node keeps no such key to sign with", key=prepared.key_digest.hex())
-        signer = self._signers.get(seed)
-        if signer is None:
-            # To make a key pair of its seed takes as long as to sign with it.
-            if len(self._signers) >= KEPT_SIGNERS:
-                self._signers.clear()
-            signer = self._signers[seed] = Signer(seed)
-        return prepared.with_signature(signer.sign(prepared.submission))._replace(is_signed_here=True)
+        return prepared.with_signature(self._get_signer(seed).sign(prepared.submission))._replace(is_signed_here=True)
 
     def perform(self, act: Act) -> Done:
         """Carry out an act of whoever runs the node, by the method that is named as it."""
