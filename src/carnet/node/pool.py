@@ -18,13 +18,32 @@ from typing import NamedTuple, cast
 import msgspec
 
 from carnet.errors import InvariantBroken
-from carnet.node.prepare import ChainRef, Context, Job, Prepared, Preparer, Refusal
+from carnet.node.prepare import ChainRef, Context, Job, Prepared, PreparedGroup, Preparer, Refusal, Row
 
 _Answer = tuple[bytes, list[Refusal]]
 
 _worker: Preparer | None = None
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Prepared)
+
+
+# What was prepared as it comes back: the bytes that go to the store as what the store takes (`vault.store.Blob`), which
+# they would have to be copied into otherwise.
+class _MadeRow(Row, frozen=True, gc=False, array_like=True):
+    secret: bytearray  # type: ignore[assignment]
+    content: bytearray | None  # type: ignore[assignment]
+
+
+class _MadeGroup(PreparedGroup):
+    __slots__ = ()
+    rows: list[_MadeRow]  # type: ignore[assignment]
+
+
+class _Made(Prepared):
+    __slots__ = ()
+    groups: list[_MadeGroup]  # type: ignore[assignment]
+
+
+_decoder = msgspec.msgpack.Decoder(_Made)
 
 
 # A job as it crosses: what the fields are is read once, by their own schema.

@@ -65,9 +65,19 @@ class Known:
         self._blinds: dict[bytes, bytes] = {}
         # Source rows that a chain holds, as far as they were asked for or placed.
         self._known: dict[int, set[bytes]] = {}
-        self._rows_of: dict[int, list[tuple[Row, int, Right]]] = {}
+        # What was placed so far under the number of its chain: rows, the seq of the first of them, by whose right.
+        self._placed: dict[int, list[tuple[list[Row], int, Right]]] = {}
         self._linked: dict[int, set[bytes]] = {}
         self._tombstones = Tombstones(connection, ring.index)
+
+    def _note_placed(self, number: int, rows: list[Row], first: int, right: Right) -> None:
+        """Have the rows at hand that this transaction adds to a chain, also those that the list does not hold yet."""
+        self._placed.setdefault(number, []).append((rows, first, right))
+
+    def _get_placed(self, head: Head) -> list[tuple[Row, int, Right]]:
+        """What this transaction has added to a chain, each row with its seq and by whose right, from the lowest on."""
+        runs = self._placed.get(head.number, ())
+        return [(row, seq, right) for rows, first, right in runs for seq, row in enumerate(rows, first)]
 
     def _load_heads(self, numbers: Iterable[int]) -> None:
         """Read many heads with few questions: one for each would cost more than the links."""
@@ -119,7 +129,7 @@ class Known:
 
     def _has_written(self, head: Head, member: Member) -> bool:
         """Whether an entry of this passport is a member's own word; asked only where something was refused."""
-        if any(right.member.id == member.id for _, _, right in self._rows_of.get(head.number, ())):
+        if any(right.member.id == member.id for _, _, right in self._get_placed(head)):
             return True
         query = (
             "SELECT 1 FROM entry JOIN submission ON submission.id = entry.submission"
@@ -129,7 +139,7 @@ class Known:
         return self._connection.execute(query, (head.number, member.id)).fetchone() is not None
 
     def _find_target(self, head: Head, sid: bytes) -> int | None:
-        for row, seq, _ in self._rows_of.get(head.number, ()):
+        for row, seq, _ in self._get_placed(head):
             if row.sid == sid:
                 return seq
         query = "SELECT seq FROM entry WHERE chain = ? AND sid = ?"
@@ -138,7 +148,7 @@ class Known:
 
     def _find_entry(self, head: Head, sid: bytes) -> tuple[str, bytes, int] | None:
         """(kind, member, basis) of an entry of this chain."""
-        for row, _, right in self._rows_of.get(head.number, ()):
+        for row, _, right in self._get_placed(head):
             if row.sid == sid:
                 return row.kind, right.member.id, right.basis
         query = (
@@ -165,7 +175,7 @@ class Known:
         stored = self._connection.execute(query, (head.number, kind_id)).fetchall()
         pending = [
             (row.sid, right.basis, row.secret, row.content)
-            for row, _, right in reversed(self._rows_of.get(head.number, ()))
+            for row, _, right in reversed(self._get_placed(head))
             if row.kind == IDENTITY and row.content is not None
         ]
         return [
@@ -181,7 +191,7 @@ class Known:
         found = self._find_entry(head, sid)
         if found is None:
             return False
-        for row, _, right in self._rows_of.get(head.number, ()):
+        for row, _, right in self._get_placed(head):
             if row.mark == Mark.SUPERSEDES and row.target == sid and self._is_held(right, found[1], found[2]):
                 return True
         query = (

@@ -10,7 +10,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from carnet.encoding import decode, sha256, tag
 from carnet.errors import Reason, Refused
@@ -150,9 +150,7 @@ class Placing(Known):
         rows: Sequence[Row] = group.rows
         if is_checked_twice:
             # A submission sent again would link its statements twice (2.5); secrets are random, so its first one tells.
-            linked = self._linked.get(head.number, set()) | {
-                row.sid for row, _, _ in self._rows_of.get(head.number, ())
-            }
+            linked = self._linked.get(head.number, set()) | {row.sid for row, _, _ in self._get_placed(head)}
             rows = [row for row in rows if not _is_linked(linked, row, refusals)]
         if self._tombstones:
             rows = self._without_erased(head, rows, refusals)
@@ -239,14 +237,16 @@ class Placing(Known):
         runs, kinds = list[tuple[int, int, int]](), list[str]()
         id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        entries, bare_entries, rows_of = self.entries, self.bare_entries, self._rows_of
+        entries, bare_entries = self.entries, self.bare_entries
+        secret: Any
+        content: Any
         for rows, head in entered:
             number, chain16, head_id, epoch, before = head.number, head.chain16, head.id, head.epoch, head.seq
             link_prefix = _LINK + chain16
             own: list[bytes] = []
-            placed = rows_of.get(number)
-            if placed is None:
-                placed = rows_of[number] = []
+            taken: list[Row] = []
+            # Before they are taken: what a row refers to may stand in the same submission.
+            self._note_placed(number, taken, before + 1, right)
             for row in rows:
                 kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
                 is_special = mark or kind == CLOSING
@@ -267,28 +267,31 @@ class Placing(Known):
                 if ordinal < 0 or ordinal < head.ordinal or len(batches[ordinal].leaves) >= MAX_BATCH:
                     ordinal = self._open_batch(class_)
                 leaves, seal = batches[ordinal].leaves, first_seal + ordinal
-                content, source = row.content, row.source
-                where, kept = (ELSEWHERE, None) if content is None else (IN_VAULT, Blob(content))
+                source, secret, content = row.source, row.secret, row.content
+                where = ELSEWHERE if content is None else IN_VAULT
+                # What came from a worker is what the store takes already (`node.pool`).
+                if type(secret) is not Blob:
+                    secret, content = Blob(secret), None if content is None else Blob(content)
                 if mark:
                     self.entries_at_target.append(
                         (
                             number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
                             sub_index, seal, len(leaves), where, None if source is None else Blob(source),
-                            Blob(row.secret), kept,
+                            secret, content,
                         )
                     )  # fmt: skip
                 elif source is None:
                     bare_entries.append(
                         (
                             number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
-                            len(leaves), where, Blob(row.secret), kept,
+                            len(leaves), where, secret, content,
                         )
                     )  # fmt: skip
                 else:
                     entries.append(
                         (
                             number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
-                            len(leaves), where, Blob(source), Blob(row.secret), kept,
+                            len(leaves), where, Blob(source), secret, content,
                         )
                     )  # fmt: skip
                 if source is not None:
@@ -299,7 +302,7 @@ class Placing(Known):
                 if is_special:
                     self._note_special(row, head, right)
                 kinds.append(kind)
-                placed.append((row, seq, right))
+                taken.append(row)
                 receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
             if count := head.seq - before:
                 runs.append((number, before + 1, count))
