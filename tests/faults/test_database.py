@@ -189,11 +189,14 @@ def copy_rows(source: Path, url: str) -> int:
 
 
 def read_schema(url: str) -> tuple[set[Any], set[Any]]:
-    """What a database has of a node's own tables, columns and indices, and what of people's."""
+    """What a database has of a node's own tables, columns, indices, constraints and settings, and what of people's."""
     query = (
         "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns"
         " WHERE table_schema = current_schema()"
         " UNION SELECT tablename::text, indexname::text, '' FROM pg_indexes WHERE schemaname = current_schema()"
+        " UNION SELECT relname::text, conname::text, coalesce(reloptions::text, '') FROM pg_class"
+        " LEFT JOIN pg_constraint ON conrelid = pg_class.oid"
+        " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
     )
     with psycopg.connect(url) as connection:
         found = set(connection.execute(query).fetchall())

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_disk_error, sync_directory
 
-SCHEMA_VERSION: Final = "0005"
+SCHEMA_VERSION: Final = "0006"
 """The newest migration in `migrations/versions`."""
 
 PAGE_BYTES: Final = 8192

@@ -144,7 +144,8 @@ census_piece = Table(
 absent or damaged."""
 
 census_changed = Table("census_changed", metadata, Column("chain", Integer, ForeignKey("chain.id"), primary_key=True))
-"""Chains that are new or have grown since the latest census, so that the next one pays for these alone."""
+"""Chains that are new or have grown since the latest census, so that the next one pays for these alone. On a server its
+reference, and that of `passport_key`, is not checked: each check would cost more than the row; fsck looks."""
 
 passport_key = Table(
     "passport_key",
