@@ -42,7 +42,8 @@ static PyMethodDef METHODS[] = {
 #endif
 
 static PyMethodDef *const TABLES[] = {
-    TREE_METHODS, CENSUS_METHODS, JOINT_METHODS, STATEMENT_METHODS, PLAIN_METHODS, ROW_METHODS, FIELD_METHODS,
+    TREE_METHODS, CENSUS_METHODS, JOINT_METHODS, STATEMENT_METHODS,
+    PLAIN_METHODS, WAY_METHODS,    ROW_METHODS,   FIELD_METHODS,
 };
 
 static int start(PyObject *module) {
@@ -51,13 +52,6 @@ static int start(PyObject *module) {
     for (size_t at = 0; at < sizeof TABLES / sizeof *TABLES; at++)
         if (PyModule_AddFunctions(module, TABLES[at]) < 0) return -1;
     return 0;
-    if (PyModule_AddFunctions(module, TREE_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, CENSUS_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, JOINT_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, STATEMENT_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, PLAIN_METHODS) < 0) return -1;
-    if (PyModule_AddFunctions(module, WAY_METHODS) < 0) return -1;
-    return PyModule_AddFunctions(module, FIELD_METHODS);
 }
 
 static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, start}, {0, NULL}};

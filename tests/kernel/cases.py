@@ -20,6 +20,7 @@ from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
 from tests.kernel.cases_shown import SHOWN
 from tests.kernel.cases_statements import STATEMENTS
+from tests.kernel.cases_ways import WAYS
 
 
 def _make_sealer(names: Sequence[bytes]) -> fields.ValueSealer:
@@ -151,6 +152,7 @@ class _Liar:
 CASES: dict[str, Case] = {
     **CENSUS,
     **JOINT,
+    **WAYS,
     **SHOWN,
     **STATEMENTS,
     "sha256": Case(encoding._sha256, [(b"abc",), (bytes(200),)], _odd_messages, [("text",), (1,), (None,), ([b"x"],)]),

@@ -71,14 +71,6 @@ def _odd_links(random: Random) -> Iterator[Arguments]:
 
 
 CENSUS: dict[str, Case] = {
-    "compute_next_id": Case(
-        _compute_next_id, [_LINK, (*_LINK[:6], bytes(32), bytes(64))], _odd_links,
-        [
-            (bytes(15), *_LINK[1:]), (_LINK[0], -1, *_LINK[2:]), (*_LINK[:2], 2**32, *_LINK[3:]),
-            (*_LINK[:3], bytes(31), *_LINK[4:]), (*_LINK[:4], "x", *_LINK[5:]), (*_LINK[:5], 256, *_LINK[6:]),
-            (*_LINK[:6], bytes(33), b""), (*_LINK[:7], None), (*_LINK[:5], "0", None, b""),
-        ],
-    ),
     "find_slots": Case(
         _find_slots, [(b"",), (bytes(48),), (bytes(48 * 5),)], _odd_leaves,
         [(bytes(47),), (bytes(49),), (None,), ("x" * 48,)],
