@@ -62,14 +62,6 @@ def _odd_buckets(random: Random) -> Iterator[Arguments]:
     yield (*_BUCKET[:2], 2**70, [])
 
 
-def _odd_links(random: Random) -> Iterator[Arguments]:
-    for size in (*range(70), 104, 1_000):
-        numbers = random.choice([(0, 0), (2**64 - 1, 2**32 - 1), (random.getrandbits(53), random.getrandbits(32))])
-        target = random.choice([None, random.randbytes(32)])
-        prev, sid, signature = random.randbytes(32), random.randbytes(32), random.randbytes(size)
-        yield random.randbytes(16), *numbers, prev, sid, random.randrange(256), target, signature
-
-
 CENSUS: dict[str, Case] = {
     "find_slots": Case(
         _find_slots, [(b"",), (bytes(48),), (bytes(48 * 5),)], _odd_leaves,
