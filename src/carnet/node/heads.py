@@ -8,7 +8,8 @@ It refuses to know what may be linked (`placing`). Spec: 2.11.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from carnet.node.lookup import ask_many
@@ -17,6 +18,7 @@ from carnet.passport.statement import compute_submission
 from carnet.vault.store import Blob, Connection
 
 _make = tuple.__new__
+_get_number = itemgetter(4)
 
 MAX_UNWRITTEN: Final = 8
 """So many entries are followed from a row at most; with more its head is written again."""
@@ -70,18 +72,20 @@ FindHead = Callable[[int], ChainHead | None]
 """The newest link of the chain of this number, if it is at hand."""
 
 
-def follow_heads(connection: Connection, net: bytes, stored: Mapping[int, StoredHead]) -> dict[int, ChainHead]:
-    """The heads of those chains that have entries newer than the head in their row, by their number."""
-    return _follow(connection, net, stored, list(ask_many(connection, _NEWER_OF, list(stored))))
+def follow_heads(
+    connection: Connection, net: bytes, numbers: Sequence[int], find_stored: Callable[[int], StoredHead | None]
+) -> dict[int, ChainHead]:
+    """The heads of those of the chains that have entries newer than the head in their row, by their number."""
+    return _follow(connection, net, find_stored, list(ask_many(connection, _NEWER_OF, numbers)))
 
 
 def _follow(
-    connection: Connection, net: bytes, stored: Mapping[int, StoredHead], rows: Sequence[Newer]
+    connection: Connection, net: bytes, find_stored: Callable[[int], StoredHead | None], rows: Sequence[Newer]
 ) -> dict[int, ChainHead]:
     tails = _read_submissions(connection, net, sorted({row[4] for row in rows}))
     found: dict[int, ChainHead] = {}
     for number, mark, target, sid, submission, seal in rows:
-        known = stored.get(number)
+        known = find_stored(number)
         if known is None:
             continue
         chain16, seq, epoch, id_, _ = known if number not in found else (known[0], *found[number])
@@ -106,26 +110,32 @@ def settle_changed(
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
         first, last = rows[0][0], rows[-1][0]
-        heads: dict[int, ChainHead] = {}
         asked: dict[int, StoredHead] = {}
-        for row in rows:
-            head = find_known(row[0])
-            if head is None:
-                asked[row[0]] = row[1:]
-            else:
-                heads[row[0]] = head
-        if len(asked) > len(heads):
-            newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
-            heads |= _follow(connection, net, asked, newer)
-        else:
-            heads |= follow_heads(connection, net, asked)
         moved, settled = [], []
+        # Every line below runs for each chain that changed.
         for number, chain16, seq, epoch, id_, seal in rows:
-            head = heads.get(number)
-            if head is not None and head != (seq, epoch, id_, seal):
+            head = find_known(number)
+            if head is None:
+                asked[number] = chain16, seq, epoch, id_, seal
+                continue
+            if head[0] != seq:
                 seq, epoch, id_, seal = head
                 moved.append((seq, epoch, Blob(id_), seal, number))
             settled.append((chain16, epoch, seq, id_))
+        if asked:
+            if len(asked) > len(settled):
+                newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
+                heads = _follow(connection, net, asked.get, newer)
+            else:
+                heads = follow_heads(connection, net, list(asked), asked.get)
+            for number, (chain16, seq, epoch, id_, seal) in asked.items():
+                head = heads.get(number)
+                if head is not None:
+                    seq, epoch, id_, seal = head
+                    moved.append((seq, epoch, Blob(id_), seal, number))
+                settled.append((chain16, epoch, seq, id_))
+            # Neighbours share a page.
+            moved.sort(key=_get_number)
         connection.update_many(_SETTLE, moved)
         yield settled
 

@@ -153,13 +153,13 @@ def find_chains_by_numbers(
 def find_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
     """Which of the source rows, by their keyed digests under the number of their chain, that chain holds already."""
     found: dict[int, set[bytes]] = {chain: set() for chain in sources}
-    for chain, source in _ask_sources(connection, sources):
-        if chain in found:
-            found[chain].add(source)
+    for chain, source in ask_sources(connection, sources):
+        found[chain].add(source)
     return found
 
 
-def _ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> Iterator[Any]:
+def ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The number of a chain and the digest of a row that it holds, for each of these that it does; some twice."""
     if not connection.is_file:
         pairs = [(chain, one) for chain, own in sources.items() for one in own]
         query = (

@@ -18,6 +18,7 @@ MAX_PAGES: Final = 400
 """Pages that are kept at most: 21 MB."""
 
 _HEAD: Final = struct.Struct("<QI32sQ")
+_make = tuple.__new__
 _SIZE, _pack, _unpack = _HEAD.size, _HEAD.pack_into, _HEAD.unpack_from
 
 
@@ -45,7 +46,7 @@ class UnwrittenHeads:
         page = self._pages.get(number // PAGE_CHAINS)
         if page is None:
             return None
-        head = ChainHead._make(_unpack(page, number % PAGE_CHAINS * _SIZE))
+        head: ChainHead = _make(ChainHead, _unpack(page, number % PAGE_CHAINS * _SIZE))
         # An opening is told by its row: a head with this seq was never noted.
         return head if head.seq else None
 

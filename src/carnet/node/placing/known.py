@@ -11,9 +11,9 @@ from carnet.encoding import decode
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
-from carnet.node.heads import ChainHead, follow_heads
+from carnet.node.heads import ChainHead, StoredHead, follow_heads
 from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, ask_many, find_linked, find_sources, get_chain_by_number, open_content
+from carnet.node.lookup import Kinds, ask_many, ask_sources, find_linked, get_chain_by_number, open_content
 from carnet.node.placing.records import Head, OpenBatch, Right
 from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.types import Mark
@@ -21,10 +21,15 @@ from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob, Connection
 
+# The first parts of a `Head`, in order.
 _FIND_HEADS = (
-    "SELECT id, chain16, type, blind, closed, home, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
+    "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, -1, head_seal FROM chain"
+    " WHERE id IN (?)"
 )
 _FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
+
+
+_make = tuple.__new__
 
 
 class Known:
@@ -83,15 +88,19 @@ class Known:
         """Read many heads with few questions: one for each would cost more than the links."""
         wanted = set(numbers) - self.heads.keys()
         self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
-        rows = list(ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())))
-        stored = {row[0]: (row[1], *row[6:]) for row in rows}
-        newer = follow_heads(self._connection, self._state.net, stored)
-        for number, chain16, type_, blind, closed, home, *_ in rows:
-            before = ChainHead._make(stored[number][1:])
-            seq, epoch, link_id, seal = newer.get(number, before)
-            self.heads[number] = Head(
-                number, chain16, type_, blind, closed, seq, epoch, link_id, home, seal=seal, stored=before
-            )
+        loaded = {
+            row[0]: Head(*row, _make(ChainHead, (row[5], row[6], row[7], row[10])))  # type: ignore[call-arg]
+            for row in ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys()))
+        }
+
+        def find_stored(number: int) -> StoredHead:
+            head = loaded[number]
+            return head.chain16, head.seq, head.epoch, head.id, head.seal
+
+        for number, newer in follow_heads(self._connection, self._state.net, list(loaded), find_stored).items():
+            head = loaded[number]
+            head.seq, head.epoch, head.id, head.seal = newer
+        self.heads |= loaded
 
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
         """Read which of the subjects of new passports have one already."""
@@ -108,18 +117,21 @@ class Known:
     def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
         """Read which source rows the chains hold already to which more are to be added."""
         asked: dict[int, list[bytes]] = {}
+        heads = self.heads
         for group in groups:
-            head = self.heads.get(group.chain) if group.chain else None
+            chain = group.chain
+            head = heads.get(chain) if chain else None
             if head is None:
                 continue
             held = head.sources
             # Bytes that stand there across two digests are asked for in vain, and no harm is done.
             sources = [row.source for row in group.rows if row.source and (held is None or row.source in held)]
             if sources:
-                asked.setdefault(group.chain, []).extend(sources)
-        if asked:
-            for chain, known in find_sources(self._connection, asked).items():
-                self._known.setdefault(chain, set()).update(known)
+                before = asked.get(chain)
+                asked[chain] = sources if before is None else before + sources
+        known = self._known
+        for chain, source in ask_sources(self._connection, asked):
+            known.setdefault(chain, set()).add(source)
 
     def _is_held(self, right: Right, member: bytes, basis: int) -> bool:
         """Whether a correction by this author holds on an entry of that member and basis. Spec: 2.9."""

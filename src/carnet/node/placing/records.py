@@ -44,8 +44,7 @@ class Outcome(NamedTuple):
     refused: Refused | None = None
 
 
-@dataclass(slots=True)
-class Head:
+class Head(msgspec.Struct, gc=False):
     """A chain as this transaction sees it. `ordinal` is the last batch of this transaction that holds a link of it,
     -1 at first; `seal` that of its newest link before; `stored` the head that its row remembers, None for a new chain;
     `is_turned` says that it was closed, reopened, transferred or moved; `sources` are the digests of all its source
