@@ -256,10 +256,21 @@ class Run:
 
     def _find_chains(self, subjects: Iterable[Subject], numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
         """The passports that there are; those met lately are at hand. `numbers` are those of some of them."""
-        kept = self._chains
-        found = {subject: kept[subject] for subject in subjects if subject in kept}
-        new = self._writer.find_chains_by_numbers({one: numbers[one] for one in numbers if one not in found})
-        new |= self._writer.find_chains(one for one in subjects if one not in found and one not in new)
+        kept, found = self._chains, dict[Subject, ChainRef]()
+        numbered, others = dict[Subject, int](), list[Subject]()
+        for subject in subjects:
+            chain, number = kept.get(subject), numbers.get(subject)
+            if chain is not None:
+                found[subject] = chain
+            elif number is not None:
+                numbered[subject] = number
+            else:
+                others.append(subject)
+        new = self._writer.find_chains_by_numbers(numbered)
+        if len(new) < len(numbered):
+            others += [subject for subject in numbered if subject not in new]
+        if others:
+            new |= self._writer.find_chains(others)
         found.update(new)
         kept.update(new)
         while len(kept) > KNOWN_CHAINS:
