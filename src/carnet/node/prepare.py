@@ -6,7 +6,7 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -164,10 +164,15 @@ class Prepared(NamedTuple):
 
     def with_signature(self, sig: bytes) -> Prepared:
         """With its signature. The writer verifies one that was made elsewhere."""
-        prefix, tail = compute_signed_prefix(), self.submission + sig
         # Rows stand in the order of the submission.
-        signed = [sha256(prefix + row.sid + tail) for group in self.groups for row in group.rows]
-        return self._replace(sig=sig, signed=b"".join(signed))
+        sids = [row.sid for group in self.groups for row in group.rows]
+        return self._replace(sig=sig, signed=_join_signed(sids, self.submission + sig))
+
+
+def _join_signed(sids: Iterable[bytes], tail: bytes) -> bytes:
+    """The digests of clause 2.11, of statements of one submission; `tail` is that, and its signature."""
+    prefix = compute_signed_prefix()
+    return b"".join([sha256(prefix + sid + tail) for sid in sids])
 
 
 class Context(NamedTuple):
@@ -252,6 +257,8 @@ class _Batch:
 
     def seal(self) -> list[Sealed]:
         """The digests of each."""
+        if not self.items:
+            return []
         heads = [
             chain.head + kind.tails[item.mark]
             for chain, kind, item in zip(self.chains, self.kinds, self.items, strict=True)
@@ -263,6 +270,8 @@ class _Batch:
 
     def make_rows(self, sealed: Sequence[Sealed]) -> list[Row]:
         """Each as it is kept, under keys that only the storage keys open. Its chain has its name by now."""
+        if not self.items:
+            return []
         contents = [
             None if item.is_elsewhere else encrypt_content(content_key, chain.chain16, sid, content)
             for item, chain, (content_key, sid, _, content, _) in zip(self.items, self.chains, sealed, strict=True)
@@ -327,6 +336,7 @@ class _Submission:
         self._chains: list[_Chain] = []
         self._openings, self._others = _Batch(), _Batch()
         self._count = 0
+        self._sids: list[bytes] = []
         self._leaves: list[bytes] = []
         self._groups: list[PreparedGroup] = []
         self._refusals: list[Refusal] = []
@@ -426,11 +436,11 @@ class _Submission:
         for chain in self._chains:
             those = rows[chain.start : chain.end]
             self._groups.append(self._open(chain, [next(openings), *those]) if chain.is_new else _extend(chain, those))
-        leaves = [b""] * self._count
-        for batch, sealed in ((self._openings, opened), (self._others, others)):
-            for index, one in zip(batch.indexes, sealed, strict=True):
-                leaves[index] = one[2]
-        self._leaves = leaves
+        # Both ascend: an opening goes in before whatever follows it.
+        for index, one in zip(self._openings.indexes, opened, strict=True):
+            others.insert(index, one)
+        self._sids = [one[1] for one in others]
+        self._leaves = [one[2] for one in others]
 
     def _open(self, chain: _Chain, rows: list[Row]) -> PreparedGroup:
         # A journal has one too: one for each passport and epoch, found by a name that only this node can compute.
@@ -445,27 +455,30 @@ class _Submission:
 
     def finish(self, item_count: int) -> Prepared:
         """Sign what was added. A job of which nothing is left is signed over nothing and has count 0."""
-        job, leaves = self._job, self._leaves
-        prepared = Prepared(
-            net=self._context.net,
+        job, leaves, net, root = self._job, self._leaves, self._context.net, compute_root(self._leaves)
+        sig = signed = b""
+        if self._signer is not None and leaves:
+            submission = compute_submission(net, self._key_digest, job.created_ms, len(leaves), root)
+            sig = self._signer.sign(submission)
+            signed = _join_signed(self._sids, submission + sig)
+        return Prepared(
+            net=net,
             member=job.member,
             key_digest=self._key_digest,
             public=job.public,
             basis=job.basis,
             created_ms=job.created_ms,
             statement_count=len(leaves),
-            root=compute_root(leaves),
-            sig=b"",
+            root=root,
+            sig=sig,
             leaves=b"".join(leaves) if len(leaves) > 1 else b"",
             groups=self._groups,
             refusals=sorted(self._refusals, key=lambda refusal: refusal.place),
             item_count=item_count,
             is_signed_here=self._signer is not None,
             rules=self._context.rules,
+            signed=signed,
         )
-        if self._signer is None or not leaves:
-            return prepared
-        return prepared.with_signature(self._signer.sign(prepared.submission))
 
     def _take_random(self) -> bytes:
         at = self._random_at
