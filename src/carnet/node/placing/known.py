@@ -87,6 +87,8 @@ class Known:
     def _load_heads(self, numbers: Iterable[int]) -> None:
         """Read many heads with few questions: one for each would cost more than the links."""
         wanted = set(numbers) - self.heads.keys()
+        if not wanted:
+            return
         self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
         loaded = {
             row[0]: Head(*row, _make(ChainHead, (row[5], row[6], row[7], row[10])))  # type: ignore[call-arg]
@@ -107,12 +109,15 @@ class Known:
         missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
         self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
 
-    def _load_linked(self, prepared: Prepared) -> None:
+    def _load_linked(self, all_prepared: Iterable[Prepared]) -> None:
         """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first
         chain's alone are asked for."""
-        groups = [group for group in prepared.groups if group.chain]
-        asked = groups[:1] if prepared.is_signed_here else groups
-        self._linked = find_linked(self._connection, {one.chain: [row.sid for row in one.rows] for one in asked})
+        asked: dict[int, list[bytes]] = {}
+        for prepared in all_prepared:
+            groups = [group for group in prepared.groups if group.chain]
+            for group in groups[:1] if prepared.is_signed_here else groups:
+                asked.setdefault(group.chain, []).extend([row.sid for row in group.rows])
+        self._linked = find_linked(self._connection, asked)
 
     def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
         """Read which source rows the chains hold already to which more are to be added."""

@@ -47,10 +47,16 @@ class Placing(Known):
     """The statements of one transaction, linked and put into batches; the first batch gets the log index
     `state.size`."""
 
+    def place_all(self, all_prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Link what can be linked; what cannot is refused by itself, and a submission without right as a whole."""
+        # What each would ask of the store is asked once for all of them: most are of one entry.
+        self._load_heads(group.chain for prepared in all_prepared for group in prepared.groups if group.chain)
+        self._load_linked(all_prepared)
+        return [self._place(prepared) for prepared in all_prepared]
+
     # ---- one submission
 
-    def place(self, prepared: Prepared) -> Outcome:
-        """Link what can be linked; what cannot is refused by itself, and a submission without right as a whole."""
+    def _place(self, prepared: Prepared) -> Outcome:
         try:
             right = self._check_submission(prepared)
         except Refused as refused:
@@ -58,10 +64,8 @@ class Placing(Known):
         number = self.next_submission
         receipts: list[Receipt] = []
         refusals = list(prepared.refusals)
-        self._load_heads(group.chain for group in prepared.groups if group.chain)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
-        self._load_linked(prepared)
         entered = self._enter_groups(prepared, right, refusals)
         runs, kinds = self._link_rows(entered, right, prepared.signed, number, receipts, refusals)
         if receipts:

@@ -240,7 +240,7 @@ class Writer(Clearing):
 
     def _place(self, prepared: Sequence[Prepared], at: int) -> tuple[Placing, list[Outcome]]:
         placing = self._make_placing(at)
-        return placing, [placing.place(one) for one in prepared]
+        return placing, placing.place_all(prepared)
 
     def _store_placed(self, placing: Placing, at: int) -> None:
         if not placing.batches:
