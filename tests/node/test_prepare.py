@@ -90,8 +90,10 @@ def test_submit__before_there_are_workers(node: TestNode) -> None:
     pool = PreparePool(writer.context(), 1)
     # Whoever made the pool does not wait for it to start: this one is sent later, or not at all.
     early, dropped = pool.submit(job), pool.submit(job)
+    assert not early.is_done
     dropped.cancel()
     assert spell(early.result()) == spell(writer.prepare(job))
+    assert early.is_done
     late = pool.submit(job)
     late.cancel()
     assert pool.submit(job).result() == early.result()

@@ -119,6 +119,11 @@ class Preparing:
         """What it became; waits for it, and raises what preparing it raised."""
         return self._read(self._sent.result())
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` waits for nothing."""
+        return self._sent.done()
+
     def _read(self, answer: _Answer) -> Prepared:
         data, refusals = answer
         prepared: Prepared = _decoder.decode(data)
@@ -139,6 +144,12 @@ class Waiting(Preparing):
         """What it became; raises also what kept the workers from starting."""
         return self._read(self._sending.result().result())
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` waits for nothing; it may have the cause to tell why there are no workers."""
+        sending = self._sending
+        return sending.done() and (sending.cancelled() or sending.exception() is not None or sending.result().done())
+
     def cancel(self) -> None:
         """Forget it, if it has not begun."""
         if not self._sending.cancel() and self._sending.exception() is None:
@@ -154,6 +165,11 @@ class Ready(Preparing):
     def result(self) -> Prepared:
         """What it became."""
         return self._prepared
+
+    @property
+    def is_done(self) -> bool:
+        """It was before it came."""
+        return True
 
     def cancel(self) -> None:
         """Nothing is left to cancel."""

@@ -36,6 +36,8 @@ _make = tuple.__new__
 
 KNOWN_CHAINS = 32_768
 """Passports whose key is kept at hand: some 20 MB."""
+MAX_FLIGHTS = 16
+"""Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
 
 
@@ -152,9 +154,15 @@ class Run:
             job = self._writer.make_job(self._member.id, self._basis, groups, created_ms=self._now)
             self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
             self._opening |= opens
-        while len(self._flights) > self._window:
+        while self._is_full():
             self._touch_down()
         self._progress(self.summary)
+
+    def _is_full(self) -> bool:
+        """Whether the oldest batch is committed before the file is read on, which goes on rather than wait for workers,
+        most of all for their start."""
+        flights = self._flights
+        return len(flights) > self._window and (len(flights) > MAX_FLIGHTS or flights[0].prepared.is_done)
 
     def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
         by_subject: dict[Subject, list[Row]] = {}
