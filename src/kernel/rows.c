@@ -1,4 +1,5 @@
-/* Rows as COPY in binary takes them (PostgreSQL's manual, COPY, "Binary Format"): no object for a value, and no call. */
+/* Rows as COPY in binary takes them (PostgreSQL's manual, COPY, "Binary Format"), and columns as arrays do: no object
+   for a value, and no call. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -136,7 +137,24 @@ static PyObject *pack_rows(PyObject *self, PyObject *const *given, Py_ssize_t co
     return packed;
 }
 
+static PyObject *pack_column(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    struct buffer buffer = {0};
+    PyObject *values, *packed = NULL;
+    const uint8_t *kind;
+    (void)self;
+    if (!check_count(count, 2) || !(kind = get_sized(given[1], 1, "a kind"))) return NULL;
+    if (!(values = get_sequence(given[0]))) return NULL;
+    for (Py_ssize_t at = 0; at < get_length(values); at++)
+        if (!add_value(&buffer, (char)*kind, get_item(values, at))) goto failed;
+    packed = PyBytes_FromStringAndSize((const char *)buffer.data, (Py_ssize_t)buffer.size);
+failed:
+    free(buffer.data);
+    Py_DECREF(values);
+    return packed;
+}
+
 PyMethodDef ROW_METHODS[] = {
     {"pack_rows", FAST(pack_rows), METH_FASTCALL, "pack_rows(rows, layouts): rows as COPY in binary takes them."},
+    {"pack_column", FAST(pack_column), METH_FASTCALL, "pack_column(values, kind): values as an array in binary takes them."},
     {NULL, NULL, 0, NULL},
 };

@@ -119,20 +119,28 @@ def _odd_shown(random: Random) -> Iterator[Arguments]:
 LAYOUTS = {0: b"", 1: b"-i", 2: b"bt", 3: b"i--bt", 5: b"iiiit"}
 
 
-def _odd_rows(random: Random) -> Iterator[Arguments]:
-    def make_value(kind: int) -> Any:
-        if random.random() < 0.2:
-            return None
-        size = random.choice((0, 1, 31, 32, 300, 5_000))
-        if kind == ord("i"):
-            return random.choice((0, 1, -1, True, 2**31, -(2**63), 2**63 - 1, random.getrandbits(40)))
-        if kind == ord("b"):
-            return random.choice((bytes, bytearray))(random.randbytes(size))
-        return "".join(random.choices("az\0é€😀", k=size))
+def _make_value(random: Random, kind: str) -> object:
+    size = random.choice((0, 1, 31, 32, 300, 5_000))
+    if random.random() < 0.2:
+        return None
+    if kind == "i":
+        return random.choice((0, 1, -1, True, 2**31, -(2**63), 2**63 - 1, random.getrandbits(40)))
+    if kind == "b":
+        return random.choice((bytes, bytearray))(random.randbytes(size))
+    return "".join(random.choices("az\0é€😀", k=size))
 
+
+def _odd_columns(random: Random) -> Iterator[Arguments]:
+    for count in (*range(30), 1_000):
+        kind = random.choice("ibt")
+        values = [_make_value(random, kind) for _ in range(count)]
+        yield random.choice((list, tuple))(values), kind.encode()
+
+
+def _odd_rows(random: Random) -> Iterator[Arguments]:
     for count in (*range(30), 1_000):
         layouts = random.choices(list(LAYOUTS.values()), k=count)
-        rows = [tuple(make_value(kind) for kind in layout if kind != ord("-")) for layout in layouts]
+        rows = [tuple(_make_value(random, kind) for kind in layout.decode() if kind != "-") for layout in layouts]
         yield random.choice((list, tuple))(rows), LAYOUTS
 
 
@@ -201,6 +209,15 @@ CASES: dict[str, Case] = {
             (_NAMES, [_H]), (_NAMES, [_H, bytes(31)]), (_NAMES, [_H, (bytes(15), b"1")]), (_NAMES, [_H, (_SALT, "1")]),
             (_NAMES, [_H, (_SALT,)]), (_NAMES, [_H, [_SALT, b"1"]]), (_NAMES, [_H, None]), (_NAMES, 5),
             (_NAMES, _Liar()), (list(_NAMES), [_H, _H]), ((1, 2), [_H, _H]), (_NAMES,),
+        ],
+    ),
+    "pack_column": Case(
+        bulk._pack_column,
+        [([], b"i"), ((1, None, -1), b"i"), ([b"ab", bytearray(1), None], b"b"), (["", "é"], b"t")],
+        _odd_columns,
+        [
+            ([1], b"b"), (["1"], b"i"), ([b"1"], b"t"), ([1], b"x"), ([2**63], b"i"), (["\ud800"], b"t"), ([1], b""),
+            ([1], b"ii"), ([1], "i"), (5, b"i"), (None, b"i"), ([1],), ([1], b"i", 1), (_Liar(), b"i"),
         ],
     ),
     "pack_rows": Case(

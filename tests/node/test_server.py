@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,9 +15,10 @@ from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.services.doctor import examine
 from carnet.types import Basis
+from carnet.vault import bulk
 from carnet.vault.bulk import plan_copy, plan_update, plan_upsert
-from carnet.vault.postgres import describe_url, translate
-from carnet.vault.store import PostgresError, open_store
+from carnet.vault.postgres import connect, describe_url, translate
+from carnet.vault.store import Blob, PostgresError, open_store
 from carnet.vault.tables import metadata
 from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
 from tests.node.test_erasing import fill
@@ -200,6 +202,45 @@ def test_create_store__migrations_make_the_tables_as_described(postgres: Cluster
 )
 def test_translate__parameters(statement: str, translated: bytes) -> None:
     assert translate(statement) == translated
+
+
+@pytest.mark.parametrize("pack", ["kernel", "python"])
+def test_execute__lists_arrive_as_arrays(postgres: Cluster, monkeypatch: pytest.MonkeyPatch, pack: str) -> None:
+    if pack == "python":
+        monkeypatch.setattr(bulk, "pack_column", bulk._pack_column)
+    given: list[list[Any]] = [
+        [1, None, -(2**63), 2**63 - 1], [b"", bytearray(b"a\0b"), None, b"'{,}"], ["é", None, "NULL", ""],
+    ]  # fmt: skip
+    connection = connect(postgres.make_url(), is_read_only=True)
+    query = "SELECT ?::bigint[], ?::bytea[], ?::text[], ?, pg_typeof(?)::text"
+    row = connection.execute(query, (*given, "[]", [7])).fetchone()
+    assert row == (*given, "[]", "bigint[]")
+    # What the driver has to look at by itself.
+    assert connection.execute("SELECT ?::bigint[], ?::boolean[]", ([], [True, None])).fetchone() == ([], [True, None])
+    assert connection.execute("SELECT ? = ANY (?)", (8, [7, 8])).fetchone() == (True,)
+    with pytest.raises(TypeError):
+        connection.execute("SELECT ?::bigint[]", ([1, "2"],))
+    connection.close()
+
+
+@pytest.mark.parametrize("pack", ["kernel", "python"])
+def test_insert_in_order__is_what_the_statements_do(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch, pack: str
+) -> None:
+    if pack == "python":
+        monkeypatch.setattr("carnet.vault.postgres.pack_rows", bulk._pack_rows)
+    parts = [
+        ("INSERT INTO seal VALUES (?,?,?,?)", [(number, 3, 4, Blob(b"x" * number)) for number in range(0, 5000, 2)]),
+        ("INSERT INTO seal VALUES (?,NULL,?,?)", [(number, 4, b"") for number in range(1, 5000, 2)]),
+    ]
+    connection = connect(postgres.make_url(), is_read_only=False)
+    connection.execute("CREATE TABLE seal (idx bigint, class bigint, count bigint, leaves bytea, at serial)")
+    connection.insert_in_order(parts)
+    rows = connection.execute("SELECT idx, class, count, leaves FROM seal ORDER BY at").fetchall()
+    assert rows == [(n, None, 4, b"") if n % 2 else (n, 3, 4, b"x" * n) for n in range(5000)]
+    connection.insert_in_order([(statement, own[:3]) for statement, own in parts])
+    assert connection.execute("SELECT count(*), count(class) FROM seal").fetchone() == (5006, 2503)
+    connection.close()
 
 
 def test_plan_copy__reads_the_insert() -> None:

@@ -218,8 +218,7 @@ def ask_many(connection: Connection, query: str, values: Sequence[object]) -> It
     """The rows of a query that has `IN (?)`, asked for many values a few hundred at a time."""
     if values and not connection.is_file:
         # A server takes them as one array, and has one plan for any number of them.
-        array = [bytes(value) if isinstance(value, Blob) else value for value in values]
-        yield from connection.execute(query.replace("IN (?)", "= ANY (?)"), (array,))
+        yield from connection.execute(query.replace("IN (?)", "= ANY (?)"), (list(values),))
         return
     for at in range(0, len(values), MANY):
         chunk = _fill(values[at : at + MANY])

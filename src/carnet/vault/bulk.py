@@ -7,7 +7,8 @@ It refuses to know what is in the rows, and how they are sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -109,12 +110,49 @@ def plan_upsert(statement: str) -> tuple[bytes, list[str]]:
     return made.encode(), types
 
 
-def turn_rows(types: Sequence[str], rows: Sequence[Any]) -> list[list[Any]]:
-    """The columns of rows, as the driver takes arrays."""
+class Numbers(bytes):
+    """An array of integers as the server takes it in binary."""
+
+
+class Blobs(bytes):
+    """An array of bytes as the server takes it in binary."""
+
+
+class Texts(bytes):
+    """An array of text as the server takes it in binary."""
+
+
+ARRAY_OIDS: Final = {Numbers: 1016, Blobs: 1001, Texts: 1009}
+"""The server's own numbers of these types."""
+
+# How each is packed, and the number of its items' type.
+_ARRAYS: Final[dict[str, tuple[type[bytes], bytes, int]]] = {
+    "int8": (Numbers, b"i", 20),
+    "bytea": (Blobs, b"b", 17),
+    "text": (Texts, b"t", 25),
+}
+_TYPE_OF: Final = {int: "int8", bytes: "bytea", bytearray: "bytea", str: "text"}
+_frame_array = struct.Struct(">5i").pack
+
+
+def turn_rows(types: Sequence[str], rows: Sequence[Any]) -> list[bytes]:
+    """The columns of rows, as arrays."""
+    return [pack_array(type_, column) for type_, column in zip(types, zip(*rows, strict=True), strict=True)]
+
+
+def pack_lists(parameters: Iterable[Any]) -> list[Any]:
+    """The parameters of a statement, with lists as arrays: the driver makes several calls for each item. A list whose
+    items it must look at itself, such as an empty one, stays."""
     return [
-        [None if value is None else bytes(value) for value in column] if type_ == "bytea" else list(column)
-        for type_, column in zip(types, zip(*rows, strict=True), strict=True)
+        pack_array(_TYPE_OF[type(one[0])], one) if type(one) is list and one and type(one[0]) in _TYPE_OF else one
+        for one in parameters
     ]
+
+
+def pack_array(type_: str, values: Sequence[Any]) -> bytes:
+    """Values, of which there are some, as an array of a type. Raises what `pack_rows` raises for a value."""
+    made, kind, oid = _ARRAYS[type_]
+    return made(_frame_array(1, None in values, oid, len(values), 1) + pack_column(values, kind))
 
 
 def _pack_rows(rows: Sequence[tuple[Any, ...]], layouts: dict[int, bytes]) -> bytes:
@@ -150,6 +188,13 @@ def _pack_value(kind: int, value: object) -> bytes:
     return len(value).to_bytes(4, "big", signed=True) + value
 
 
+def _pack_column(values: Sequence[Any], kind: bytes) -> bytes:
+    """Values of one kind, as `_pack_rows` has them; raises what that raises."""
+    return b"".join(_pack_value(kind[0], value) for value in values)
+
+
 PackRows = Callable[[Sequence[tuple[Any, ...]], dict[int, bytes]], bytes]
+PackColumn = Callable[[Sequence[Any], bytes], bytes]
 
 pack_rows: Final[PackRows] = _pack_rows if kernel is None else kernel.pack_rows
+pack_column: Final[PackColumn] = _pack_column if kernel is None else kernel.pack_column

@@ -29,7 +29,17 @@ from sqlalchemy.schema import CreateColumn
 from carnet.encoding import sha256
 from carnet.errors import Reason, Refused
 from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
-from carnet.vault.bulk import COPY_BEGINS, COPY_ENDS, pack_rows, plan_copy, plan_update, plan_upsert, turn_rows
+from carnet.vault.bulk import (
+    ARRAY_OIDS,
+    COPY_BEGINS,
+    COPY_ENDS,
+    pack_lists,
+    pack_rows,
+    plan_copy,
+    plan_update,
+    plan_upsert,
+    turn_rows,
+)
 from carnet.vault.guarding import ENTRIES, NAME_ROLE, drop_guard
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
@@ -122,7 +132,10 @@ class PostgresConnection:
 
     def _execute(self, statement: str, parameters: Any = ()) -> Any:
         # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
-        is_kept = None if self._prefers_indexes or all(type(one) is not list for one in parameters) else False
+        has_lists = any(type(one) is list for one in parameters)
+        is_kept = False if has_lists and not self._prefers_indexes else None
+        if has_lists:
+            parameters = pack_lists(parameters)
         try:
             return self.driver.execute(self._translate(statement), parameters, prepare=is_kept, binary=True)
         except psycopg.Error as error:
@@ -328,6 +341,16 @@ class PostgresConnection:
         return []
 
 
+class _ArrayDumper(psycopg.adapt.Dumper):
+    """For arrays that are packed already (`vault.bulk`)."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def dump(self, obj: bytes) -> bytes:
+        """As it is."""
+        return obj
+
+
 def connect(url: str, *, is_read_only: bool, is_guarded: bool = False) -> PostgresConnection:
     """A session of the database at `url`, ready to read, or to write durably; with `is_guarded` as the readers' role,
     under the policies of `vault.guarding`.
@@ -353,6 +376,8 @@ def connect(url: str, *, is_read_only: bool, is_guarded: bool = False) -> Postgr
             could_retry=True,
             store=describe_url(url),
         ) from error
+    for array, oid in ARRAY_OIDS.items():
+        driver.adapters.register_dumper(array, type("ArrayDumper", (_ArrayDumper,), {"oid": oid}))
     connection = PostgresConnection(driver, is_guarded=is_guarded)
     try:
         _set_up(driver, is_read_only=is_read_only)
