@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any
 
 from carnet import encoding
 from carnet.passport import fields
