@@ -7,7 +7,7 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -231,63 +231,43 @@ class _Chain:
         self.start = self.end = 0
 
 
-class _Batch:
-    """Statements that are sealed together: of each, one thing in each list."""
+_Planned: TypeAlias = tuple[_Chain, Item, _Kind, bytes, bytes, int, int]
+"""A statement to make: chain, item, kind, the `cj` of all its fields, secret, its place in the job and its index in the
+submission."""
 
-    __slots__ = ("chains", "fields", "indexes", "items", "kinds", "places", "secrets")
 
-    def __init__(self) -> None:
-        self.chains: list[_Chain] = []
-        self.items: list[Item] = []
-        self.kinds: list[_Kind] = []
-        self.fields: list[bytes] = []
-        self.secrets: list[bytes] = []
-        self.places: list[int] = []
-        self.indexes: list[int] = []
+def _seal(planned: Sequence[_Planned]) -> list[Sealed]:
+    """The digests of each."""
+    if not planned:
+        return []
+    chains, items, kinds, fields, secrets, _, _ = zip(*planned, strict=True)
+    heads = [chain.head + kind.tails[item.mark] for chain, item, kind, *_ in planned]
+    names = [kind.names for kind in kinds]
+    targets = [item.target for item in items]
+    subjects = [chain.subject for chain in chains]
+    return list(map(seal_statement, names, fields, secrets, heads, targets, subjects))
 
-    def add(self, chain: _Chain, item: Item, kind: _Kind, fields: bytes, secret: bytes, place: int, index: int) -> None:
-        """One more: `fields` is the `cj` of all of them, `place` its place in the job, `index` in the submission."""
-        self.chains.append(chain)
-        self.items.append(item)
-        self.kinds.append(kind)
-        self.fields.append(fields)
-        self.secrets.append(secret)
-        self.places.append(place)
-        self.indexes.append(index)
 
-    def seal(self) -> list[Sealed]:
-        """The digests of each."""
-        if not self.items:
-            return []
-        heads = [
-            chain.head + kind.tails[item.mark]
-            for chain, kind, item in zip(self.chains, self.kinds, self.items, strict=True)
-        ]
-        names = [kind.names for kind in self.kinds]
-        targets = [item.target for item in self.items]
-        subjects = [chain.subject for chain in self.chains]
-        return list(map(seal_statement, names, self.fields, self.secrets, heads, targets, subjects))
-
-    def make_rows(self, sealed: Sequence[Sealed]) -> list[Row]:
-        """Each as it is kept, under keys that only the storage keys open. Its chain has its name by now."""
-        if not self.items:
-            return []
-        contents = [
-            None if item.is_elsewhere else encrypt_content(content_key, chain.chain16, sid, content)
-            for item, chain, (content_key, sid, _, content, _) in zip(self.items, self.chains, sealed, strict=True)
-        ]
-        wrapped = map(wrap, [chain.key for chain in self.chains], self.secrets)
-        aliases = [
-            None if one[4] is None else (one[4], find_day(_read_fields(fields).occurred))
-            for one, fields in zip(sealed, self.fields, strict=True)
-        ]
-        rest = zip(self.places, self.kinds, self.indexes, wrapped, contents, aliases, strict=True)
-        return [
-            Row(place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias)
-            for (_, _, mark, target, source, _), one, (place, kind, index, secret, content, alias) in zip(
-                self.items, sealed, rest, strict=True
-            )
-        ]
+def _make_rows(planned: Sequence[_Planned], sealed: Sequence[Sealed]) -> list[Row]:
+    """Each as it is kept, under keys that only the storage keys open. Its chain has its name by now."""
+    if not planned:
+        return []
+    chains, items, _, fields, secrets, _, _ = zip(*planned, strict=True)
+    contents = [
+        None if item.is_elsewhere else encrypt_content(content_key, chain.chain16, sid, content)
+        for item, chain, (content_key, sid, _, content, _) in zip(items, chains, sealed, strict=True)
+    ]
+    wrapped = map(wrap, [chain.key for chain in chains], secrets)
+    aliases = [
+        None if one[4] is None else (one[4], find_day(_read_fields(own).occurred))
+        for one, own in zip(sealed, fields, strict=True)
+    ]
+    return [
+        Row(place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias)
+        for (_, (_, _, mark, target, source, _), kind, _, _, place, index), one, secret, content, alias in zip(
+            planned, sealed, wrapped, contents, aliases, strict=True
+        )
+    ]
 
 
 class _Fields(msgspec.Struct):
@@ -334,13 +314,16 @@ class _Submission:
         self._signer = signer
         self._key_digest = key_digest(job.public) if signer is None else signer.digest
         self._chains: list[_Chain] = []
-        self._openings, self._others = _Batch(), _Batch()
-        self._count = 0
+        self._openings: list[_Planned] = []
+        self._others: list[_Planned] = []
         self._sids: list[bytes] = []
         self._leaves: list[bytes] = []
         self._groups: list[PreparedGroup] = []
         self._refusals: list[Refusal] = []
-        self._random_at = 0
+        sent = job.randomness
+        self._random = iter(
+            [sent[at : at + SECRET_BYTES] for at in range(0, len(sent) - SECRET_BYTES + 1, SECRET_BYTES)]
+        )
 
     def encode(self, items: Sequence[Item]) -> list[bytes | None]:
         """The canonical bytes of each item's complete fields; None where it is refused."""
@@ -380,7 +363,8 @@ class _Submission:
             ref = group.chain
             chain = _Chain(ref, encode_trusted(ref.subject), self._make_head(ref.chain16), is_new=False)
         sources: set[bytes] = set()
-        chain.start = len(self._others.items)
+        others = self._others
+        chain.start = len(others)
         for at, item in enumerate(group.items, place):
             encoded = fields[at]
             if encoded is None or (at == place and chain.is_new):
@@ -395,9 +379,9 @@ class _Submission:
                     self._refuse(at, Refused(Reason.ALREADY_SEALED, "this source row stands twice in the job"))
                     continue
                 sources.add(source)
-            self._others.add(chain, item, kind, encoded, self._take_random(), at, self._count)
-            self._count += 1
-        chain.end = len(self._others.items)
+            index = len(others) + len(self._openings)
+            others.append((chain, item, kind, encoded, self._take_random(), at, index))
+        chain.end = len(others)
         if chain.is_new or chain.end > chain.start:
             self._chains.append(chain)
 
@@ -421,23 +405,23 @@ class _Submission:
     def _add_opening(self, item: Item, fields: bytes, subject: dict[str, object], place: int) -> _Chain:
         ref = ChainRef(0, NO_CHAIN, OPENINGS[item.kind], self._take_random(), subject)
         chain = _Chain(ref, encode_trusted(subject), self._make_head(NO_CHAIN), is_new=True)
-        self._openings.add(chain, item, self._kinds[item.kind], fields, self._take_random(), place, self._count)
-        self._count += 1
+        index = len(self._openings) + len(self._others)
+        self._openings.append((chain, item, self._kinds[item.kind], fields, self._take_random(), place, index))
         return chain
 
     def seal(self) -> None:
         """Seal what was added: digests, ids, leaves, and contents under their keys."""
-        opened = self._openings.seal()
-        for chain, one in zip(self._openings.chains, opened, strict=True):
-            chain.chain16 = compute_chain_id(self._context.home, one[1])
+        opened = _seal(self._openings)
+        for (chain, *_), (_, sid, *_) in zip(self._openings, opened, strict=True):
+            chain.chain16 = compute_chain_id(self._context.home, sid)
             chain.head = self._make_head(chain.chain16)
-        others = self._others.seal()
-        openings, rows = iter(self._openings.make_rows(opened)), self._others.make_rows(others)
+        others = _seal(self._others)
+        openings, rows = iter(_make_rows(self._openings, opened)), _make_rows(self._others, others)
         for chain in self._chains:
             those = rows[chain.start : chain.end]
             self._groups.append(self._open(chain, [next(openings), *those]) if chain.is_new else _extend(chain, those))
         # Both ascend: an opening goes in before whatever follows it.
-        for index, one in zip(self._openings.indexes, opened, strict=True):
+        for (*_, index), one in zip(self._openings, opened, strict=True):
             others.insert(index, one)
         self._sids = [one[1] for one in others]
         self._leaves = [one[2] for one in others]
@@ -481,12 +465,10 @@ class _Submission:
         )
 
     def _take_random(self) -> bytes:
-        at = self._random_at
-        self._random_at = at + SECRET_BYTES
-        taken = self._job.randomness[at : at + SECRET_BYTES]
-        if len(taken) != SECRET_BYTES:
-            raise ValueError("a job brings 32 random bytes for each item and for each new chain")
-        return taken
+        try:
+            return next(self._random)
+        except StopIteration:
+            raise ValueError("a job brings 32 random bytes for each item and for each new chain") from None
 
     def _refuse(self, place: int, refused: Refused) -> None:
         self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))

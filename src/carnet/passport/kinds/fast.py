@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from carnet.encoding import encode_trusted, is_plain_json
+from carnet.encoding import is_plain_json
 from carnet.errors import Refused
 from carnet.passport.kinds.general import CLOCK, DAY
 from carnet.passport.kinds.language import (
@@ -58,6 +58,10 @@ class _Occurred(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: str | None
     precision: Literal["year", "month", "day", "minute", "second", "unknown"]
     zone: str | None
+
+
+# The canonical encoding of an entry: names stand in ascending order in each of the types here.
+_write = msgspec.json.Encoder().encode
 
 
 # Names ascending, and no country but that of a plate: written as it is signed.
@@ -123,7 +127,7 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
 
 def _encode(entry: object) -> bytes | None:
     try:
-        return encode_trusted(entry)
+        return _write(entry)
     except UnicodeError:
         return None
 
