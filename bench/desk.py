@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figures import IS_QUICK, ROUNDS, Figure, make_figure, middle, open_folder
 from bench.http import NAME
 from carnet.node.home import Home
-from carnet.node.prepare import Group, Item
+from carnet.node.jobs import Group, Item
 from carnet.sdk import Client
 from carnet.sdk.shapes import File
 from carnet.services.accounts.clients import add_client, issue_key

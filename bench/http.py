@@ -20,7 +20,7 @@ from bench.figures import IS_QUICK, ROUNDS, Figure, make_figure, middle, open_fo
 from bench.inspections import make_grouped
 from bench.load import Load, make_request, run_load
 from carnet.node.home import Home
-from carnet.node.prepare import Group, Item
+from carnet.node.jobs import Group, Item
 from carnet.node.writer import Writer
 from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.office import Visit, open_office

@@ -18,8 +18,9 @@ from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_interleaved
 from bench.peers import measure_tessera
 from carnet.formats.histovec import read_inspections
 from carnet.node.home import Home
+from carnet.node.jobs import Job, Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Job, Prepared, Preparer
+from carnet.node.prepare import Preparer
 from carnet.node.writer import Writer
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file

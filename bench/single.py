@@ -12,8 +12,8 @@ from bench.inspections import make_grouped
 from carnet.formats.histovec import read_inspections
 from carnet.formats.rows import Row
 from carnet.node.home import Home
+from carnet.node.jobs import Group, Item
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group, Item
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.types import Basis

@@ -11,7 +11,7 @@ import pytest
 from carnet.encoding import b64
 from carnet.ledger.rules.members import compute_enrolment
 from carnet.node.home import Home
-from carnet.node.prepare import Group, Item
+from carnet.node.jobs import Group, Item
 from carnet.services.founding import get_operator, open_writer_at
 from carnet.services.reading import open_reader
 from carnet.signing import Signer

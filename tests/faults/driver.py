@@ -31,7 +31,7 @@ import sqlalchemy.dialects.sqlite.base
 
 from carnet.errors import Reason, Refused
 from carnet.node.home import Home
-from carnet.node.prepare import Group
+from carnet.node.jobs import Group
 from carnet.node.writer import Writer
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Sinks, import_file, take_census_if_due

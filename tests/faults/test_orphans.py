@@ -15,7 +15,7 @@ from carnet.node.lock import WAIT_FOR_ORPHANS_S, WriterLock
 _PARENT = """
 import sys, time
 from carnet.node.pool import PreparePool
-from carnet.node.prepare import Context, Job
+from carnet.node.jobs import Context, Job
 pool = PreparePool(Context(bytes(32), bytes(16), bytes(32), bytes(32), 0, ()), 2)
 for waiting in [pool.submit(Job(bytes(16), bytes(32), bytes(32), 3, 0, [], b"")) for _ in range(8)]:
     waiting.result()

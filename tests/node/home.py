@@ -12,10 +12,10 @@ from carnet.ledger.rules.members import Member
 from carnet.node.found import found_node
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
+from carnet.node.jobs import ChainRef, Group, Item, Job
 from carnet.node.keyring import load_key_ring
 from carnet.node.people import get_people_address
 from carnet.node.placing import Outcome
-from carnet.node.prepare import ChainRef, Group, Item, Job
 from carnet.node.reader import Reader, open_reader
 from carnet.node.readers import Readers
 from carnet.node.writer import Writer, open_writer

@@ -34,8 +34,8 @@ from carnet.node.door.wire import (
     read_request,
 )
 from carnet.node.home import Home
+from carnet.node.jobs import Group, Prepared
 from carnet.node.keyring import load_key_ring
-from carnet.node.prepare import Group, Prepared
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing
 from carnet.services.importing import HISTOVEC, import_file

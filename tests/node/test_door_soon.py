@@ -14,8 +14,8 @@ from carnet.errors import Reason, Refused
 from carnet.node.door import RemoteWriter
 from carnet.node.door.soon import Soon
 from carnet.node.door.wire import AskHealth
+from carnet.node.jobs import Group, Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group, Prepared
 from carnet.types import Basis
 from tests.node.door import open_door
 from tests.node.home import TestNode, new_passport, vin_subject

@@ -25,8 +25,8 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.node.erasing import ErasureJournal
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
+from carnet.node.jobs import Group, Item
 from carnet.node.people import open_people
-from carnet.node.prepare import Group, Item
 from carnet.node.searching import find_files_with
 from carnet.node.writer import Writer
 from carnet.proof.assemble import Selection, assemble_bundle

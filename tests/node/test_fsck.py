@@ -17,7 +17,7 @@ from sqlalchemy import Column, Integer
 from carnet.node.fsck import check_home
 from carnet.node.fsck.findings import Progress
 from carnet.node.home import Home
-from carnet.node.prepare import Group
+from carnet.node.jobs import Group
 from carnet.types import Basis, Mark
 from carnet.vault.store import Connection, open_store
 from carnet.vault.tables import metadata

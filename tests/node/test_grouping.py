@@ -10,8 +10,8 @@ from concurrent.futures import Future
 import pytest
 
 from carnet.node.grouping import MAX_GROUP, Grouping
+from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Prepared
 from tests.node.conftest import ON_FILE
 from tests.node.home import TestNode, new_passport
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from carnet.node.jobs import Job
 from carnet.node.pool import PreparePool
-from carnet.node.prepare import Job
 from carnet.node.writer import Writer
 from carnet.types import Basis
 from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from carnet.node.home import Home
-from carnet.node.prepare import Group
+from carnet.node.jobs import Group
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.types import Basis, Mark
 from carnet.vault.store import open_store

@@ -24,7 +24,7 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.node.fsck import check_home
-from carnet.node.prepare import Group
+from carnet.node.jobs import Group
 from carnet.node.writer import Writer
 from carnet.types import Basis
 from carnet.vault.store import PostgresError

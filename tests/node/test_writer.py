@@ -18,8 +18,8 @@ from carnet.ledger.commands import AccreditMember, RetireMember
 from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import Key, Member, compute_enrolment
 from carnet.node.fsck import check_home
+from carnet.node.jobs import Group, Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group, Prepared
 from carnet.node.writer import MAX_CLOCK_STEP_MS, Writer, open_writer
 from carnet.services.founding import find_member
 from carnet.signing import Signer, verify

@@ -9,8 +9,8 @@ import pytest
 
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.home import Home
+from carnet.node.jobs import ChainRef, Group, Item
 from carnet.node.people import open_people
-from carnet.node.prepare import ChainRef, Group, Item
 from carnet.node.reader import open_reader
 from carnet.services import attachments
 from carnet.services.erasing import erase, plan_erasure

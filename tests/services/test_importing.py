@@ -11,8 +11,8 @@ import pytest
 from carnet.errors import Reason, Refused
 from carnet.formats.rows import Row
 from carnet.node.home import Home
+from carnet.node.jobs import Group, Item
 from carnet.node.pool import PreparePool
-from carnet.node.prepare import Group, Item
 from carnet.node.writer import Writer
 from carnet.services.exporting import is_census_due
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at

@@ -11,7 +11,7 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.formats.mapping_document import read_mapping
-from carnet.node.prepare import Group
+from carnet.node.jobs import Group
 from carnet.services.importers import make_dvsa, make_mapped, make_rdw
 from carnet.services.importing import Format, Summary, import_file
 from carnet.services.plates import Plates

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from carnet.ledger.rules.members import Member
-from carnet.node.prepare import Group, Item
+from carnet.node.jobs import Group, Item
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.services.access import View, get_view

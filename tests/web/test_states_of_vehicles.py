@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from carnet.node.prepare import ChainRef, Group, Item
+from carnet.node.jobs import ChainRef, Group, Item
 from carnet.services.accounts.registry import get_account_by_id
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.holdings import begin_holding

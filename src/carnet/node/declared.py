@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
+from carnet.node.jobs import IDENTITY
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, get_chain_by_number
 from carnet.node.placing import Placing
-from carnet.node.prepare import IDENTITY
 from carnet.types import Subject
 from carnet.vault.store import Connection
 

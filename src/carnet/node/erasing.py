@@ -20,9 +20,9 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.home import Home
+from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, get_chain_by_number, open_content
-from carnet.node.prepare import ChainRef
 from carnet.node.reader import compute_opened_root
 from carnet.node.searching import find_files_with
 from carnet.signing import Signer, verify

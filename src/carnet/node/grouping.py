@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
+from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Prepared
 
 MAX_GROUP: Final = 512
 """Submissions that one group commit gathers."""

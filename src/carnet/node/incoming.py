@@ -13,19 +13,9 @@ from typing import Any, NamedTuple
 from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import KindLine
+from carnet.node.jobs import OPENINGS, ChainRef, Context, Item, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import get_packing
-from carnet.node.prepare import (
-    OPENINGS,
-    ChainRef,
-    Context,
-    Item,
-    Prepared,
-    PreparedGroup,
-    Refusal,
-    Row,
-    check_mark,
-    find_day,
-)
+from carnet.node.prepare import check_mark, find_day
 from carnet.passport.kinds import Schema, read_schema
 from carnet.passport.statement import NO_TARGET
 from carnet.passport.submission import Opened, Stated, Submission

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
+from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
-from carnet.node.prepare import ChainRef
 from carnet.passport.fields import expand_secret
 from carnet.types import Subject
 from carnet.vault.sealing import (

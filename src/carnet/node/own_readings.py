@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from carnet.node.authored import find_keys
+from carnet.node.jobs import ChainRef
 from carnet.node.lookup import ask_many, open_content
-from carnet.node.prepare import ChainRef
 from carnet.node.reader import Reader
 from carnet.types import Basis, Mark, MemberId
 

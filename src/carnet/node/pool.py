@@ -18,7 +18,8 @@ from typing import NamedTuple, cast
 import msgspec
 
 from carnet.errors import InvariantBroken
-from carnet.node.prepare import ChainRef, Context, Job, Prepared, PreparedGroup, Preparer, Refusal, Row
+from carnet.node.jobs import ChainRef, Context, Job, Prepared, PreparedGroup, Refusal, Row
+from carnet.node.prepare import Preparer
 
 _Answer = tuple[bytes, list[Refusal]]
 

@@ -15,8 +15,8 @@ from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
 from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
+from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import ChainRef, Context, Group, Job, Prepared
 from carnet.node.sealed_rows import SealedRow
 from carnet.types import Subject
 

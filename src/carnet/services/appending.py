@@ -23,8 +23,9 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import WriterLine
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
+from carnet.node.jobs import OPENINGS, ChainRef, Group, Item, Prepared
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import OPENINGS, ChainRef, Group, Item, Prepared, check_mark
+from carnet.node.prepare import check_mark
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing

@@ -14,8 +14,8 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.node.home import Home, write_private
+from carnet.node.jobs import ChainRef
 from carnet.node.people import get_people_address, open_people
-from carnet.node.prepare import ChainRef
 from carnet.node.reader import Reader
 from carnet.services.documents import list_digests
 from carnet.services.reading import open_reader

@@ -21,8 +21,8 @@ from carnet.formats.fleet.cast import GARAGES, INSURER
 from carnet.ledger.rules.members import Member
 from carnet.node.found import enrol_key
 from carnet.node.home import Home, write_private
+from carnet.node.jobs import ChainRef, Group, Item, Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import ChainRef, Group, Item, Prepared
 from carnet.node.reader import open_reader
 from carnet.node.writer import Writer
 from carnet.passport.statement import NO_TARGET

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carnet.errors import Reason, Refused
-from carnet.node.prepare import OPENINGS
+from carnet.node.jobs import OPENINGS
 from carnet.node.reader import Reader
 from carnet.passport.draft import make_draft
 from carnet.passport.kinds import read_schema

@@ -17,10 +17,11 @@ from carnet.errors import InvariantBroken, Reason, Refused
 from carnet.formats.faults import Fault, compute_raw
 from carnet.formats.rows import Row
 from carnet.ledger.rules.members import Member
+from carnet.node.jobs import ChainRef, Group
+from carnet.node.jobs import Item as Statement
 from carnet.node.placing import Outcome
 from carnet.node.pool import PreparePool, Preparing
-from carnet.node.prepare import ChainRef, Group, find_day
-from carnet.node.prepare import Item as Statement
+from carnet.node.prepare import find_day
 from carnet.node.writing import Writing
 from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
+from carnet.node.jobs import Group, Item, Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Group, Item, Prepared
 from carnet.node.reader import Reader, ShownEntry
 from carnet.node.writing import Writing
 from carnet.services.access import View, refuse_unknown

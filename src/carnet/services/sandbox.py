@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Refused
-from carnet.node.prepare import Group, Item
+from carnet.node.jobs import Group, Item
 from carnet.node.reader import Reader
 from carnet.node.writer import Writer
 from carnet.services.access import View, refuse_unknown

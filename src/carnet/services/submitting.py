@@ -18,8 +18,8 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
 from carnet.node.incoming import prepare_incoming
+from carnet.node.jobs import Prepared
 from carnet.node.placing import Receipt
-from carnet.node.prepare import Prepared
 from carnet.node.writing import Writing
 from carnet.passport.submission import Submission, open_fields, read_submission
 from carnet.signing import verify

@@ -48,8 +48,8 @@ from carnet.node.door.wire import (
     say,
 )
 from carnet.node.home import Home
+from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
-from carnet.node.prepare import Prepared
 from carnet.node.writer import Writer
 
 READ_BYTES: Final = 1 << 18

@@ -49,6 +49,7 @@ from carnet.node.door.wire import (
 )
 from carnet.node.erased import check_id_not_erased, is_census_owed
 from carnet.node.home import Home
+from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared, count_random_bytes, make_context
 from carnet.node.keyring import KeyRing, RandomBytes
 from carnet.node.lookup import (
     find_chain_by_id,
@@ -59,16 +60,7 @@ from carnet.node.lookup import (
     find_sources,
 )
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import (
-    ChainRef,
-    Context,
-    Group,
-    Job,
-    Prepared,
-    Preparer,
-    count_random_bytes,
-    make_context,
-)
+from carnet.node.prepare import Preparer
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
 from carnet.node.receipts import find_receipt, find_receipts

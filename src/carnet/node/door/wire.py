@@ -13,8 +13,8 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.node.acts import Act, Done
+from carnet.node.jobs import Prepared, Refusal
 from carnet.node.placing import Outcome, Receipt
-from carnet.node.prepare import Prepared, Refusal
 
 MAX_FRAME: Final = 256 * 1024 * 1024
 """Larger than any submission: 4,000 rows of the largest contents."""

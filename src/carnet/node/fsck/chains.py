@@ -19,9 +19,9 @@ from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.placed import Signed, Submissions, open_leaves
 from carnet.node.fsck.replay import History
 from carnet.node.fsck.rights import Aliases, Rights
+from carnet.node.jobs import OPENINGS, ChainRef
 from carnet.node.lookup import Kinds, open_content
 from carnet.node.placing import AFTER_CLOSING, CLOSING
-from carnet.node.prepare import OPENINGS, ChainRef
 from carnet.node.reader import compute_opened_root
 from carnet.passport.link import NO_PREV, Link, check_mark, compute_chain_id, compute_next_epoch
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement

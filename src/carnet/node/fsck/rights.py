@@ -15,8 +15,9 @@ from carnet.ledger.rules.members import Members, check_custody, roles_for
 from carnet.node.aliases import Declaration, check_alias
 from carnet.node.fsck.placed import Signed
 from carnet.node.fsck.replay import History
+from carnet.node.jobs import IDENTITY
 from carnet.node.placing import is_corrector
-from carnet.node.prepare import IDENTITY, find_day
+from carnet.node.prepare import find_day
 
 MAX_SEALS = 4096
 

@@ -12,10 +12,10 @@ from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
 from carnet.node.heads import ChainHead, StoredHead, follow_heads
+from carnet.node.jobs import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, ask_many, ask_sources, find_linked, get_chain_by_number, open_content
 from carnet.node.placing.records import Head, OpenBatch, Right
-from carnet.node.prepare import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.types import Mark
 from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap

@@ -17,10 +17,10 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import check_custody, roles_for
 from carnet.node.aliases import check_alias
 from carnet.node.erased import check_id_not_erased
+from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import open_content
 from carnet.node.placing.known import Known
 from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right
-from carnet.node.prepare import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.passport.link import NO_PREV
 from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify

@@ -13,7 +13,7 @@ import msgspec
 from carnet.errors import Refused
 from carnet.ledger.rules.members import Member
 from carnet.node.heads import ChainHead
-from carnet.node.prepare import Refusal
+from carnet.node.jobs import Refusal
 
 MAX_BATCH = 4096
 """Links in one batch: a proof that is made cold reads the leaves of its batch, 32 bytes each."""

@@ -18,10 +18,10 @@ from carnet.ledger.state import State
 from carnet.node.census import get_top, read_census_tree
 from carnet.node.erased import is_census_owed
 from carnet.node.home import Home
+from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.node.logbook import read_node
 from carnet.node.lookup import HIDDEN, Kinds, find_chain_by_id, get_chain_by_number
-from carnet.node.prepare import ChainRef
 from carnet.node.reader.records import EntryRow, Submission
 from carnet.passport.statement import compute_submission
 from carnet.proof.shared import Shared

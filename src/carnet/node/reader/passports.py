@@ -12,8 +12,8 @@ from typing import cast
 from carnet.errors import Reason, Refused
 from carnet.node.erased import check_id_not_erased, check_subject_not_erased
 from carnet.node.heads import LAST_SEQ, count_linked
+from carnet.node.jobs import ChainRef
 from carnet.node.lookup import Kinds, find_chain_by_id, find_chain_by_subject, find_id_by_subject, open_content
-from carnet.node.prepare import ChainRef
 from carnet.node.reader.moment import Moment
 from carnet.node.reader.records import Fingerprint, Passport, ShownEntry
 from carnet.passport.statement import NO_TARGET

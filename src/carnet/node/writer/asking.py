@@ -15,6 +15,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.aliases import Declaration
 from carnet.node.declared import read_aliases
 from carnet.node.erased import check_id_not_erased
+from carnet.node.jobs import ChainRef, Context, make_context
 from carnet.node.lookup import (
     find_chain_by_id,
     find_chain_by_subject,
@@ -24,7 +25,6 @@ from carnet.node.lookup import (
     find_sources,
 )
 from carnet.node.placing import Receipt
-from carnet.node.prepare import ChainRef, Context, make_context
 from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.sealed_rows import SealedRow, find_sealed_row
 from carnet.node.writer.transacting import Transacting

@@ -19,10 +19,11 @@ from carnet.ledger.rules.members import roles_for
 from carnet.node.acts import Act, Done, perform
 from carnet.node.grouping import Grouping
 from carnet.node.home import Home
+from carnet.node.jobs import Group, Job, Prepared, count_random_bytes
 from carnet.node.keyring import KeyRing, RandomBytes, is_under_passphrase, load_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.placing import Head, Outcome, Placing, Receipt
-from carnet.node.prepare import Group, Job, Prepared, Preparer, count_random_bytes
+from carnet.node.prepare import Preparer
 from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_node_key
 from carnet.node.writer.clearing import Clearing

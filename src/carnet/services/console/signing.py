@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
-from carnet.node.prepare import OPENINGS
+from carnet.node.jobs import OPENINGS
 from carnet.node.reader import Reader
 from carnet.node.writing import Writing
 from carnet.passport.draft import Draft

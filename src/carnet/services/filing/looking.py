@@ -18,8 +18,9 @@ from carnet.formats.mapping_document import Mapping
 from carnet.formats.mending import find_cells, list_cell_faults
 from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
+from carnet.node.jobs import ChainRef
 from carnet.node.own_readings import MOST, OwnReading, read_own_readings
-from carnet.node.prepare import ChainRef, find_day
+from carnet.node.prepare import find_day
 from carnet.node.reader import Reader
 from carnet.node.writing import Writing
 from carnet.services.faulty import FaultyRows

@@ -21,7 +21,7 @@ from carnet.formats.faults import Fault
 from carnet.formats.rows import Row
 from carnet.ledger.rules.members import Member
 from carnet.node.home import write_private
-from carnet.node.prepare import ChainRef
+from carnet.node.jobs import ChainRef
 from carnet.node.reader import Reader
 from carnet.node.writing import Writing
 from carnet.passport.submission import SIGNATURE_BYTES

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Request, Response
 
 from carnet.errors import CarnetError, Reason, Refused
-from carnet.node.prepare import Prepared
+from carnet.node.jobs import Prepared
 from carnet.node.reader import Reader
 from carnet.services.access import Holdings, NoHoldings, View, get_view
 from carnet.services.accounts.office import Office

@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from carnet.errors import Reason, Refused
-from carnet.node.prepare import Prepared
+from carnet.node.jobs import Prepared
 from carnet.node.reader import Reader
 from carnet.passport.submission import MAX_SUBMISSION_BYTES
 from carnet.services.access import get_member
