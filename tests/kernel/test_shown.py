@@ -92,7 +92,7 @@ def test_hash_shown__keeps_no_reference() -> None:
         "a": (bytes(range(16)), {"b": [1]}),
         "c": bytes(range(32)),
         "d": (bytes(range(1, 17)), None),
-        "e": b"",
+        "e": bytes(31),
     }
     sealer = make({name: fields[name] for name in "acd"})
     kept = [*fields.values(), fields["a"][1], fields["a"][0], encode_trusted, sealer._framed, sealer._framed[0]]
