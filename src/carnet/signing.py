@@ -12,8 +12,7 @@ from collections import OrderedDict
 from functools import lru_cache
 from typing import Final
 
-from nacl import bindings
-from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
+from nacl import bindings, exceptions
 
 from carnet.encoding import sha256, tag, u8
 
@@ -75,9 +74,11 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     # L is a little more than 2^252: few S come near it.
     if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= _L:
         return False
-    signed = signature + message
-    # The library writes the message again for who wants it; NULL wants none.
-    return bool(lib.crypto_sign_open(ffi.NULL, ffi.NULL, signed, len(signed), public) == 0)
+    try:
+        bindings.crypto_sign_open(signature + message, public)
+    except exceptions.CryptoError:
+        return False
+    return True
 
 
 class Signer:

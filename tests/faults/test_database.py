@@ -129,11 +129,13 @@ def test_writer__survives_kills_of_its_server(tmp_path: Path) -> None:
             assert all(error.startswith(("PostgresError: ", "Refused: ")) for error in errors), errors
             doing = trial.hear([note for note in told if "error" not in note])
             states[trial.check(doing, start, None)] += code != 0
-        proved = trial.check_all(chance, 0.5)
+        proved = trial.check_all(chance, 1)
         trial.finish()
     print(f"{states.total()} kills, {len(trial.oracle.receipts):,} receipts kept, {proved} passports proved")
     print(dict(states))
-    assert min(len(trial.oracle.receipts), proved) > 0
+    assert trial.oracle.receipts
+    # On a busy machine there may be no passport but one that was erased.
+    assert proved == len({receipt["passport"] for receipt in trial.oracle.receipts} - trial.erasing)
 
 
 def make_older(postgres: Cluster, path: Path, version: str) -> tuple[str, Path, list[dict[str, Any]]]:
