@@ -167,7 +167,8 @@ def test_contents__are_of_whoever_wrote_them_of_whom_they_contest_and_of_the_hol
         with asking_for(asker):
             reader.refresh()
             # What stands in the rows, whatever the application asks to be opened; a proof is made from the same rows.
-            rows = [at for at, row in enumerate(reader._rows(guarded.passport)) if row.content is not None]
+            stored = reader._rows(reader._ref(guarded.passport))
+            rows = [at for at, row in enumerate(stored) if row.content is not None]
             assert [one.seq for one in reader.read_entries(guarded.passport) if one.fields] == rows
             return rows
 

@@ -210,7 +210,14 @@ def test_holder__a_closed_passport_takes_nothing_more(browser: Browser, street: 
         expect(visit.page.get_by_text("Passport closed")).to_be_visible()
         assert visit.find("Add to the passport").count() == 0
         visit.go(street.path("scrapped", "/add?type=note"))
+        expect(visit.page.get_by_text("Passport closed")).to_be_visible()
+        # A form that was open when it was closed.
+        visit.go(street.path("hero", "/add?type=note"))
         visit.page.fill("#f-note", "too late")
+        address = street.path("scrapped", "/add")
+        visit.page.eval_on_selector(
+            "form:has(#f-note)", "(form, address) => form.setAttribute('action', address)", address
+        )
         visit.find("Add it, declared by me", "button").click()
         expect(visit.page.get_by_role("alert")).to_contain_text("closed")
 
