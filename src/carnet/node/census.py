@@ -52,8 +52,8 @@ SELECT chain16, census_epoch, census_seq, census_id FROM chain WHERE head_seal >
 """
 
 
-MOST_AT_ONCE: Final = 150_000
-"""Changed heads that a census holds at once, some 45 MB with the pieces of the tree that they change."""
+MOST_AT_ONCE: Final = 60_000
+"""Changed heads that a census holds at once, some 20 MB with the pieces of the tree that they change."""
 
 
 def read_census_tree(connection: Connection, covers: int) -> SparseTree:
