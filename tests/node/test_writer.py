@@ -399,6 +399,22 @@ def test_reading__sees_one_moment(checked: TestNode) -> None:
     assert writer.find_chain(vin_subject(1)) is not None
 
 
+def test_commit__a_submission_of_an_earlier_commit_is_known_behind_new_ones(checked: TestNode) -> None:
+    writer = checked.open()
+    writer.append(checked.operator.id, REPORTED, [new_passport(1), new_passport(2)])
+
+    def prepare(number: int, km: int) -> Prepared:
+        subject = vin_subject(number)
+        groups = [more(writer.find_chain(subject), reading(subject, km))]
+        return writer.prepare(writer.make_job(checked.operator.id, REPORTED, groups))
+
+    first, second = prepare(1, 1), prepare(2, 1)
+    writer.commit([first, second])
+    outcomes = writer.commit([prepare(1, 2), second, prepare(2, 2), first])
+    assert [len(outcome.receipts) for outcome in outcomes] == [1, 0, 1, 0]
+    assert refused_reason(outcomes[1]) == refused_reason(outcomes[3]) == [Reason.STATEMENT_LINKED]
+
+
 def test_commit__same_submission_twice_is_linked_once(checked: TestNode) -> None:
     writer, subject = checked.open(), vin_subject(1)
     writer.append(checked.operator.id, REPORTED, [new_passport(1)])
