@@ -1,18 +1,6 @@
 /* Paths and levels of Merkle trees (RFC 9162, 2.1). */
 #include "args.h"
 
-static PyObject *hash_node(PyObject *self, PyObject *const *given, Py_ssize_t count) {
-    uint8_t digest[DIGEST_BYTES];
-    const uint8_t *left, *right;
-    (void)self;
-    if (!check_count(count, 2)) return NULL;
-    if (!(left = get_sized(given[0], DIGEST_BYTES, "a hash"))) return NULL;
-    if (!(right = get_sized(given[1], DIGEST_BYTES, "a hash"))) return NULL;
-    sha256_node(left, right, digest);
-    return make_digest(digest);
-}
-
-
 /* As an inner node, of hashes that may have been cut short: it leads nowhere, and that is for the caller to find. */
 static void hash_pair(const uint8_t *left, Py_ssize_t left_size, const uint8_t *right, Py_ssize_t right_size, uint8_t *digest) {
     struct sha256 hash;
@@ -107,7 +95,6 @@ failed:
 }
 
 PyMethodDef TREE_METHODS[] = {
-    {"hash_node", FAST(hash_node), METH_FASTCALL, "hash_node(left, right): the hash of an inner node of a tree."},
     {"climb", FAST(climb), METH_FASTCALL, "climb(node, sides, siblings): the node above this one and its siblings."},
     {"hash_levels", hash_levels, METH_O, "hash_levels(leaves): each level of a tree, of joined hashes; the leaves first."},
     {NULL, NULL, 0, NULL},

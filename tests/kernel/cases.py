@@ -36,10 +36,6 @@ def hash_fields_in_python(names: Sequence[bytes], shown: Sequence[bytes | tuple[
         return _make_sealer(names)._compute_root(shown)
 
 
-def hash_node_in_python(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
 def shake256_in_python(data: bytes, size: int) -> bytes:
     return hashlib.shake_256(data).digest(size)
 
@@ -75,11 +71,6 @@ def _odd_streams(random: Random) -> Iterator[Arguments]:
     for size in BLOCK_BORDERS:
         for wanted in (0, 1, 32, 135, 136, 137, 272, 273, 2_000):
             yield random.randbytes(size), wanted
-
-
-def _odd_nodes(random: Random) -> Iterator[Arguments]:
-    for _ in range(50):
-        yield tuple(_hashes(random, 2))
 
 
 def _odd_paths(random: Random) -> Iterator[Arguments]:
@@ -168,12 +159,6 @@ CASES: dict[str, Case] = {
         [(b"abc", 32), (bytes(200), 300)],
         _odd_streams,
         [("text", 3), (b"x", -1), (b"x", "1"), (b"x", 2**80), (bytearray(b"x"), 3), (b"x",)],
-    ),
-    "hash_node": Case(
-        hash_node_in_python,
-        [(_H, _H)],
-        _odd_nodes,
-        [(b"", _H), (_H, bytes(31)), (bytes(33), _H), ("x" * 32, _H), (None, None), (_H,), (_H, _H, _H)],
     ),
     "climb": Case(
         tree._climb,
