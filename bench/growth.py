@@ -20,10 +20,11 @@ from bench.importing import insert_plainly
 from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_more
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
-from carnet.node.writer import Writer
+from carnet.node.writing import Writing
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import verify_bundle
-from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.apart import open_writer_apart
+from carnet.services.founding import found, get_operator, now_ms
 from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
 from carnet.services.reading import open_reader
 from carnet.signing import SignatureCache
@@ -44,7 +45,7 @@ def measure() -> list[Figure]:
     with open_folder("growth") as folder:
         home = Home(folder / "home")
         found(home, name="bench.example")
-        with open_writer_at(home, None, "bench") as writer:
+        with open_writer_apart(home, None, "bench") as writer:
             figures = _grow(writer)
             figures.append(_live(writer, folder))
         size = home.store.stat().st_size / (ENTRIES + DAILY)
@@ -54,7 +55,7 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _grow(writer: Writer) -> list[Figure]:
+def _grow(writer: Writing) -> list[Figure]:
     marks: list[tuple[int, float]] = [(0, time.perf_counter())]
 
     memory = Memory()
@@ -91,7 +92,7 @@ def _compute_rate(marks: list[tuple[int, float]], start: int, end: int) -> float
     return (other[0] - one[0]) / (other[1] - one[1])
 
 
-def _live(writer: Writer, folder: Path) -> Figure:
+def _live(writer: Writing, folder: Path) -> Figure:
     order = array("L", range(VEHICLES))
     random.Random(1).shuffle(order)
 

@@ -22,6 +22,7 @@ from carnet.node.jobs import Job, Prepared
 from carnet.node.placing import Outcome
 from carnet.node.prepare import Preparer
 from carnet.node.writer import Writer
+from carnet.services.apart import open_writer_apart
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
 
@@ -67,7 +68,7 @@ def run_import(folder: Path, lines: list[bytes], rows: int) -> tuple[float, int]
     """(seconds, bytes of the store) of one whole import into a new node, census included."""
     home = Home(folder / "home")
     found(home, name="bench.example")
-    with open_writer_at(home, None, "bench") as writer:
+    with open_writer_apart(home, None, "bench") as writer:
         summary: list[Summary] = []
 
         def work() -> None:

@@ -18,7 +18,8 @@ from bench.importing import BATCH, SHAPES, VEHICLES, WORKERS
 from bench.inspections import ROWS_PER_VEHICLE
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
-from carnet.services.founding import found, get_operator, now_ms, open_writer_at
+from carnet.services.apart import open_writer_apart
+from carnet.services.founding import found, get_operator, now_ms
 from carnet.services.importing import HISTOVEC, import_file
 from tests.postgres import MISSING, Cluster, find_binaries, run_cluster
 
@@ -52,7 +53,7 @@ def measure() -> list[Figure]:
 def _import(folder: Path, cluster: Cluster, lines: list[bytes], rows: int) -> float:
     home = Home(folder / "home")
     found(home, name="bench.example", store_url=cluster.make_url())
-    with open_writer_at(home, None, "bench") as writer:
+    with open_writer_apart(home, None, "bench") as writer:
 
         def work() -> None:
             operator = get_operator(writer)

@@ -72,13 +72,15 @@ def small_disk(place: Path, size: int) -> Iterator[SmallDisk]:
         disk.close()
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
 @pytest.mark.parametrize("size_kb", [200, 640, 1_000, 1_800])
-def test_import__until_the_disk_is_full(tmp_path: Path, size_kb: int) -> None:
+def test_import__until_the_disk_is_full(tmp_path: Path, size_kb: int, workers: str) -> None:
+    """With workers the writer is in another process: what it meets is told as if it had been met here."""
     source = make_source(tmp_path / "source.jsonl", VEHICLES, ROWS_EACH)
     receipts, oracle = tmp_path / "receipts", Oracle()
     with small_disk(tmp_path / "disk", size_kb * 1024) as disk:
         home = disk.place / "home"
-        command = ("import", "histovec", source, "--receipts", receipts, "--workers", "0")
+        command = ("import", "histovec", source, "--receipts", receipts, "--workers", workers)
         ran = disk.run(*command)
         assert ran.code == 1, ran
         assert "Traceback" not in ran.err

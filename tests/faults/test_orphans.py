@@ -14,12 +14,15 @@ from carnet.node.lock import WAIT_FOR_ORPHANS_S, WriterLock
 
 _PARENT = """
 import sys, time
+from multiprocessing import active_children
 from carnet.node.pool import PreparePool
 from carnet.node.jobs import Context, Job
 pool = PreparePool(Context(bytes(32), bytes(16), bytes(32), bytes(32), 0, ()), 2)
+while len(active_children()) < 2:
+    time.sleep(0.01)
 for waiting in [pool.submit(Job(bytes(16), bytes(32), bytes(32), 3, 0, [], b"")) for _ in range(8)]:
     waiting.result()
-print(*pool._executor._processes, flush=True)
+print(*[worker.pid for worker in active_children()], flush=True)
 time.sleep(60)
 """
 

@@ -29,6 +29,7 @@ from carnet.node.door.wire import (
     Reply,
     Request,
     Sealed,
+    ask_to_seal,
     frame,
     read_reply,
     read_request,
@@ -36,6 +37,8 @@ from carnet.node.door.wire import (
 from carnet.node.home import Home
 from carnet.node.jobs import Group, Prepared
 from carnet.node.keyring import load_key_ring
+from carnet.node.made import encode_prepared
+from carnet.node.pool import Ready
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing
 from carnet.services.importing import HISTOVEC, import_file
@@ -224,7 +227,7 @@ def ask_together(node: TestNode, writer: Writer, asks: list[Ask], served: Callab
 
 def make_commit(node: TestNode, writer: Writer, number: int, *, count: int = 1, is_patient: bool = False) -> Commit:
     job = writer.make_job(node.operator.id, REPORTED, [new_passport(number, *range(1_000, 1_000 + count))])
-    return Commit([writer.prepare(job)], is_patient)
+    return ask_to_seal([writer.prepare(job)], is_patient=is_patient)
 
 
 def test_door__parts_of_a_file_let_those_with_one_entry_go_first(checked: TestNode) -> None:
@@ -290,7 +293,7 @@ def test_door__tells_whether_others_have_asked_lately(checked: TestNode) -> None
         assert not remote.is_shared
         for number in (1, 2):
             job = remote.make_job(checked.operator.id, REPORTED, [new_passport(number, 1_000)])
-            remote.start_commit([remote.prepare(job)]).result()
+            remote.start_commit(Ready(remote.prepare(job))).result()
             remote.check_alive()
             assert not remote.is_shared
         other.append(checked.operator.id, REPORTED, [new_passport(3, 1_000)])
@@ -449,7 +452,7 @@ def test_door__several_requests_are_under_way_on_one_line(node: TestNode) -> Non
         line.settimeout(10)
         writer = served.writer
         prepared = writer.prepare(writer.make_job(node.operator.id, REPORTED, [new_passport(1, 5)]))
-        requests = [Request(7, Commit([prepared])), Request(8, AskHealth()), Request(9, AskHealth())]
+        requests = [Request(7, ask_to_seal([prepared])), Request(8, AskHealth()), Request(9, AskHealth())]
         whole = b"".join(map(frame, requests))
         # In pieces, as a stream may come.
         for at in range(0, len(whole), 100):
@@ -464,9 +467,9 @@ def test_door__several_requests_are_under_way_on_one_line(node: TestNode) -> Non
 def test_wire__keeps_every_part_of_a_submission(node: TestNode) -> None:
     with node.open() as writer:
         prepared = writer.prepare(writer.make_job(node.operator.id, REPORTED, [new_passport(1, 5, 6), Group([])]))
-    (data,) = Frames().feed(frame(Request(1, Commit([prepared]))))
+    (data,) = Frames().feed(frame(Request(1, ask_to_seal([prepared]))))
     back = read_request(data)
     assert isinstance(back.ask, Commit)
-    assert back.ask.prepared == [prepared]
+    assert [encode_prepared(one) for one in back.ask.prepared] == [encode_prepared(prepared)]
     with pytest.raises(msgspec.ValidationError):
         read_request(msgspec.msgpack.encode([1, ["no_such_ask"]]))

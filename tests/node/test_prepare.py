@@ -7,11 +7,16 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from carnet.errors import Reason, Refused
 from carnet.node.jobs import Job
+from carnet.node.made import read_prepared
 from carnet.node.pool import PreparePool
 from carnet.node.writer import Writer
 from carnet.types import Basis
@@ -88,18 +93,44 @@ def test_submit__before_there_are_workers(node: TestNode) -> None:
     writer = node.open()
     job = make_jobs(node, writer)[0]
     pool = PreparePool(writer.context(), 1)
-    # Whoever made the pool does not wait for it to start: this one is sent later, or not at all.
-    early, dropped = pool.submit(job), pool.submit(job)
+    # Whoever made the pool does not wait for it to start: this one is sent later.
+    early = pool.submit(job)
     assert not early.is_done
-    dropped.cancel()
     assert spell(early.result()) == spell(writer.prepare(job))
     assert early.is_done
-    late = pool.submit(job)
-    late.cancel()
     assert pool.submit(job).result() == early.result()
+    data, refusals = pool.submit(job).encoded()
+    assert read_prepared(data, refusals) == early.result()
     pool.close()
-    with PreparePool(writer.context(), 2) as unused:
-        unused.submit(job).cancel()
+    pool.close()
+    with PreparePool(writer.context(), 2) as dropped:
+        for _ in range(20):
+            dropped.submit(job)
+
+
+def test_submit__to_a_worker_that_was_killed_is_told(node: TestNode) -> None:
+    """And nobody waits for ever: neither for it nor for the other one."""
+    writer = node.open()
+    job = make_jobs(node, writer)[0]
+    before = set(active_children())
+    with PreparePool(writer.context(), 2) as pool:
+        while len(workers := set(active_children()) - before) < 2:
+            time.sleep(0.01)
+        for worker in workers:
+            worker.kill()
+            worker.join()
+        with pytest.raises(Refused) as caught:
+            pool.submit(job).result()
+        assert (caught.value.reason, caught.value.could_retry) == (Reason.WRITER_AWAY, True)
+
+
+def test_submit__an_error_of_ours_crosses(node: TestNode) -> None:
+    writer = node.open()
+    job = make_jobs(node, writer)[0]
+    with PreparePool(writer.context(), 1) as pool:
+        with pytest.raises(ValueError, match="32 random bytes"):
+            pool.submit(job._replace(randomness=b"")).result()
+        assert pool.submit(job).result().statement_count > 0
 
 
 def test_prepare__holds_no_secret_but_wrapped(node: TestNode) -> None:

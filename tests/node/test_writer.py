@@ -20,6 +20,7 @@ from carnet.ledger.rules.members import Key, Member, compute_enrolment
 from carnet.node.fsck import check_home
 from carnet.node.jobs import Group, Prepared
 from carnet.node.placing import Outcome
+from carnet.node.pool import Ready
 from carnet.node.writer import MAX_CLOCK_STEP_MS, Writer, open_writer
 from carnet.services.founding import find_member
 from carnet.signing import Signer, verify
@@ -347,9 +348,9 @@ def prepare(node: TestNode, writer: Writer, *groups: Group) -> Prepared:
 
 def test_start_commit__is_durable_when_it_answers(checked: TestNode) -> None:
     writer = checked.open()
-    started = [writer.start_commit([prepare(checked, writer, new_passport(number, 1))]) for number in range(20)]
+    started = [writer.start_commit(Ready(prepare(checked, writer, new_passport(number, 1)))) for number in range(20)]
     for number, future in enumerate(started):
-        ((first, _),) = (outcome.receipts for outcome in future.result())
+        first, _ = future.result().receipts
         with checked.read() as reader:
             assert reader.find_subject(vin_subject(number)) == first.chain16
     writer.take_census()
@@ -360,12 +361,12 @@ def test_start_commit__is_durable_when_it_answers(checked: TestNode) -> None:
 def test_start_commit__whatever_is_asked_next_waits_for_it(checked: TestNode) -> None:
     writer = checked.open()
     for number in range(10):
-        future = writer.start_commit([prepare(checked, writer, new_passport(number, 1))])
+        future = writer.start_commit(Ready(prepare(checked, writer, new_passport(number, 1))))
         assert writer.find_chain(vin_subject(number)) is not None
         assert future.done()
-    last = writer.start_commit([prepare(checked, writer, new_passport(99))])
+    last = writer.start_commit(Ready(prepare(checked, writer, new_passport(99))))
     writer.close()
-    assert last.result()[0].receipts
+    assert last.result().receipts
 
 
 def test_start_commit__refused_leaves_nothing(checked: TestNode) -> None:
@@ -374,11 +375,11 @@ def test_start_commit__refused_leaves_nothing(checked: TestNode) -> None:
     before = count_rows(writer)
     checked.clock.now -= 10 * MAX_CLOCK_STEP_MS
     with pytest.raises(Refused) as caught:
-        writer.start_commit([good])
+        writer.start_commit(Ready(good))
     assert caught.value.reason is Reason.TIME_WENT_BACK
     checked.clock.now += 10 * MAX_CLOCK_STEP_MS
     assert count_rows(writer) == before
-    assert writer.start_commit([good]).result()[0].receipts
+    assert writer.start_commit(Ready(good)).result().receipts
 
 
 def test_reading__sees_one_moment(checked: TestNode) -> None:

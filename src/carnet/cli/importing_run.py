@@ -155,6 +155,7 @@ def _validate(format_: Format, source: Source | Table, sinks: Sinks, progress: P
 def _import(
     session: Session, format_: Format, source: Source | Table, sinks: Sinks, progress: Progress, order: Order
 ) -> Summary:
+    from carnet.services.apart import reach_writer_apart
     from carnet.services.founding import found, get_operator, reach_writer_at
     from carnet.services.importing import choose_worker_count, import_file
 
@@ -165,7 +166,9 @@ def _import(
             f"There was no node in {home.path}: made one, network {made.network}, operator a data service.", err=True
         )
     count = choose_worker_count(source.byte_count) if order.workers is None else order.workers
-    with stop_on_term(), reach_writer_at(home, passphrase, session.command) as writer:
+    # Where reading it is worth processes, sealing is worth one too.
+    reach = reach_writer_apart if count else reach_writer_at
+    with stop_on_term(), reach(home, passphrase, session.command) as writer:
         operator = get_operator(writer, order.member)
         return import_file(
             writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count

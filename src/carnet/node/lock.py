@@ -29,21 +29,22 @@ class Holder(NamedTuple):
 class WriterLock:
     """Held from construction until `release`. A second holder, in this process or another, is refused."""
 
-    def __init__(self, path: Path, command: str) -> None:
-        """Take the lock, or raise Refused(WRITER_BUSY) with the holder's `pid` and `command`."""
+    def __init__(self, path: Path, command: str, pid: int | None = None) -> None:
+        """Take the lock, or raise Refused(WRITER_BUSY) with the holder's `pid` and `command`. `pid` is the process that
+        others are to wait for or stop, where that is not this one."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _take(self._descriptor):
-            pid, holding = _read_text(self._descriptor)
+            holder, holding = _read_text(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
             raise Refused(
                 Reason.WRITER_BUSY,
-                f"process {pid or '?'} ({holding or 'unknown'}) is writing to this home; wait for it, or stop it",
+                f"process {holder or '?'} ({holding or 'unknown'}) is writing to this home; wait for it, or stop it",
                 could_retry=True,
-                pid=int(pid) if pid.isdigit() else None,
+                pid=int(holder) if holder.isdigit() else None,
                 command=holding,
             )
-        text = f"{os.getpid()} {' '.join(command.split())[:200]}\n".encode()
+        text = f"{pid or os.getpid()} {' '.join(command.split())[:200]}\n".encode()
         try:
             with explained_disk_errors(path.parent):
                 os.ftruncate(self._descriptor, 0)

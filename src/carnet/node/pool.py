@@ -1,50 +1,39 @@
 """Worker processes that prepare jobs in parallel, and give them back in the order in which they came.
 
-Knows processes; refuses to know what is in a job. A worker holds the storage keys in its memory and touches no file.
+Each is fed by a thread of its own: one job at a time over a pipe of its own, so that one that is killed takes no other
+one with it. Knows processes; refuses to know what is in a job. A worker holds the storage keys in its memory and
+touches no file.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from types import TracebackType
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
-from carnet.errors import InvariantBroken
-from carnet.node.jobs import ChainRef, Context, Job, Prepared, PreparedGroup, Refusal, Row
+from carnet.errors import Reason, Refused
+from carnet.node.jobs import ChainRef, Context, Job, Prepared, Refusal
+from carnet.node.made import encode_prepared, read_prepared
 from carnet.node.prepare import Preparer
 
 _Answer = tuple[bytes, list[Refusal]]
 
-_worker: Preparer | None = None
+PRELOADED: Final = ["__main__", __name__]
+"""Modules that are loaded once for all workers: each by itself would take as long as some thousands of rows."""
+
 _encoder = msgspec.msgpack.Encoder()
-
-
-# What was prepared as it comes back: the bytes that go to the store as what the store takes (`vault.store.Blob`), which
-# they would have to be copied into otherwise.
-class _MadeRow(Row, frozen=True, gc=False, array_like=True):
-    secret: bytearray  # type: ignore[assignment]
-    content: bytearray | None  # type: ignore[assignment]
-
-
-class _MadeGroup(PreparedGroup):
-    __slots__ = ()
-    rows: list[_MadeRow]  # type: ignore[assignment]
-
-
-class _Made(Prepared):
-    __slots__ = ()
-    groups: list[_MadeGroup]  # type: ignore[assignment]
-
-
-_decoder = msgspec.msgpack.Decoder(_Made)
 
 
 # A job as it crosses: what the fields are is read once, by their own schema.
@@ -87,27 +76,37 @@ def look_for_cycles_rarely() -> tuple[int, int, int]:
     return before
 
 
-def _start(context: Context) -> None:
-    global _worker  # noqa: PLW0603 - one process, one preparer
-    threading.Thread(target=_end_with_parent, name="carnet-parent", daemon=True).start()
-    _worker = Preparer(context)
-    look_for_cycles_rarely()
+def end_with_parent() -> None:
+    """End with the process that began this one, and not with Ctrl-C, which comes to all processes of a terminal: only
+    the parent knows what is to be finished. One that is killed says no goodbye, and its children would wait for ever
+    with the storage keys in memory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_parent, name="carnet-parent", daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed says no goodbye, and its workers would wait for ever with the storage keys in memory."""
+def _wait_for_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _prepare(sent: bytes) -> _Answer:
-    if _worker is None:
-        raise RuntimeError("this process was not started as a worker")
-    prepared = _worker.prepare(cast("Job", _job_decoder.decode(sent)))
-    # Refusals are few, and their facts may be anything; the rest is thousands of rows of known types.
-    return _encoder.encode(prepared._replace(refusals=[])), prepared.refusals
+def _work(context: Context, pipe: Connection) -> None:
+    """What a worker does, until the other end of its pipe is closed."""
+    end_with_parent()
+    preparer = Preparer(context)
+    look_for_cycles_rarely()
+    while True:
+        try:
+            sent = pipe.recv_bytes()
+        except EOFError:
+            return
+        answer: _Answer | Exception
+        try:
+            answer = encode_prepared(preparer.prepare(cast("Job", _job_decoder.decode(sent))))
+        except Exception as error:
+            answer = error
+        pipe.send(answer)
 
 
 class Preparing:
@@ -118,43 +117,16 @@ class Preparing:
 
     def result(self) -> Prepared:
         """What it became; waits for it, and raises what preparing it raised."""
-        return self._read(self._sent.result())
+        return read_prepared(*self._sent.result())
 
     @property
     def is_done(self) -> bool:
         """Whether `result` waits for nothing."""
         return self._sent.done()
 
-    def _read(self, answer: _Answer) -> Prepared:
-        data, refusals = answer
-        prepared: Prepared = _decoder.decode(data)
-        return prepared._replace(refusals=refusals)
-
-    def cancel(self) -> None:
-        """Forget it, if it has not begun."""
-        self._sent.cancel()
-
-
-class Waiting(Preparing):
-    """A job that waits until there are workers."""
-
-    def __init__(self, sending: Future[Future[_Answer]]) -> None:
-        self._sending = sending
-
-    def result(self) -> Prepared:
-        """What it became; raises also what kept the workers from starting."""
-        return self._read(self._sending.result().result())
-
-    @property
-    def is_done(self) -> bool:
-        """Whether `result` waits for nothing; it may have the cause to tell why there are no workers."""
-        sending = self._sending
-        return sending.done() and (sending.cancelled() or sending.exception() is not None or sending.result().done())
-
-    def cancel(self) -> None:
-        """Forget it, if it has not begun."""
-        if not self._sending.cancel() and self._sending.exception() is None:
-            self._sending.result().cancel()
+    def encoded(self) -> tuple[bytes, list[Refusal]]:
+        """The same as it came from the worker (`read_prepared`), and the refusals apart from it."""
+        return self._sent.result()
 
 
 class Ready(Preparing):
@@ -167,17 +139,14 @@ class Ready(Preparing):
         """What it became."""
         return self._prepared
 
+    def encoded(self) -> tuple[bytes, list[Refusal]]:
+        """As a worker would have sent it."""
+        return encode_prepared(self._prepared)
+
     @property
     def is_done(self) -> bool:
         """It was before it came."""
         return True
-
-    def cancel(self) -> None:
-        """Nothing is left to cancel."""
-
-
-def _do_nothing() -> None:
-    pass
 
 
 class PreparePool:
@@ -186,30 +155,25 @@ class PreparePool:
     before the first of its jobs are made."""
 
     def __init__(self, context: Context, worker_count: int = 1) -> None:
+        self._context = context
         self._window = 2 * worker_count + 1
         self._inline = Preparer(context) if worker_count == 0 else None
-        # Even one that is never asked starts a process, which looks after its semaphores.
-        self._executor: ProcessPoolExecutor | None = None
-        if worker_count > 0:
-            server = get_context("forkserver")
-            # Loaded once, and shared by all: each by itself would take as long as some thousands of rows.
-            server.set_forkserver_preload(["__main__", __name__])
-            self._executor = ProcessPoolExecutor(
-                worker_count, mp_context=server, initializer=_start, initargs=(context,)
-            )
-            self._starter = ThreadPoolExecutor(1, "carnet-start")
-            self._started = self._starter.submit(self._executor.submit, _do_nothing)
+        self._waiting = SimpleQueue[tuple[bytes, Future[_Answer]] | None]()
+        self._starting = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._feed, name=f"carnet-feed-{number}", daemon=True)
+            for number in range(worker_count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, job: Job) -> Preparing:
         """Prepare one job."""
         if self._inline is not None:
             return Ready(self._inline.prepare(job))
-        if self._executor is None:
-            raise InvariantBroken("a pool without workers prepares in its own process")
-        sent = _encoder.encode(job)
-        if not self._started.done():
-            return Waiting(self._starter.submit(self._executor.submit, _prepare, sent))
-        return Preparing(self._executor.submit(_prepare, sent))
+        future: Future[_Answer] = Future()
+        self._waiting.put((_encoder.encode(job), future))
+        return Preparing(future)
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Prepared]:
         """Prepare a stream of jobs, in order. Only a few are in flight, so memory stays flat whatever the stream's
@@ -223,10 +187,48 @@ class PreparePool:
             yield waiting.popleft().result()
 
     def close(self) -> None:
-        """Stop the workers; what is in flight is finished first."""
-        if self._executor is not None:
-            self._starter.shutdown(cancel_futures=True)
-            self._executor.shutdown(cancel_futures=True)
+        """Stop the workers; what they have begun is finished first, and the rest is dropped. Idempotent."""
+        while not self._waiting.empty():
+            self._waiting.get()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _feed(self) -> None:
+        """One worker's thread: starts it, and hands it one job after the other."""
+        try:
+            worker, pipe = self._start()
+        except Exception as error:
+            # Whoever waits for a job is told.
+            while (waiting := self._waiting.get()) is not None:
+                waiting[1].set_exception(error)
+            return
+        while (waiting := self._waiting.get()) is not None:
+            sent, future = waiting
+            try:
+                pipe.send_bytes(sent)
+                answer: _Answer | Exception = pipe.recv()
+            except (EOFError, OSError):
+                saying = "a process that prepares rows has ended: what is sealed stays sealed; run it again"
+                answer = Refused(Reason.WRITER_AWAY, saying, could_retry=True)
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        pipe.close()
+        worker.join()
+
+    def _start(self) -> tuple[BaseProcess, Connection]:
+        with self._starting:
+            server = get_context("forkserver")
+            server.set_forkserver_preload(PRELOADED)
+            ours, theirs = server.Pipe()
+            with theirs:
+                worker = server.Process(target=_work, args=(self._context, theirs), name="carnet-prepare", daemon=True)
+                worker.start()
+            return worker, ours
 
     def __enter__(self) -> PreparePool:
         return self

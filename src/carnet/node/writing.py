@@ -7,7 +7,6 @@ It refuses to know which of the two answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -15,10 +14,27 @@ from carnet.ledger.state import State
 from carnet.ledger.transition import Logged
 from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
-from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared
+from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared, Refusal
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.sealed_rows import SealedRow
 from carnet.types import Subject
+
+
+class Preparing(Protocol):
+    """A submission that is being prepared, somewhere (`pool`)."""
+
+    def result(self) -> Prepared:
+        """What it became; waits for it, and raises what preparing it raised."""
+
+    def encoded(self) -> tuple[bytes, list[Refusal]]:
+        """The same as it crosses to another process, and the refusals, which stay behind."""
+
+
+class Landing(Protocol):
+    """A submission on its way to the disk."""
+
+    def result(self) -> Outcome:
+        """What became of it; waits for it, and raises what `Writing.commit` raises."""
 
 
 class Writing(Protocol):
@@ -110,8 +126,9 @@ class Writing(Protocol):
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Seal the submissions in one transaction; durable when it returns."""
 
-    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
-        """The same, for one that has much to hand in; durable when the future has the outcomes."""
+    def start_commit(self, preparing: Preparing) -> Landing:
+        """The same for one submission, for whoever has many to hand in one after the other: it waits until this one is
+        prepared, and is durable when `Landing.result` returns. They are sealed in the order in which they came."""
 
     @property
     def is_shared(self) -> bool:

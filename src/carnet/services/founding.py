@@ -103,10 +103,15 @@ def reach_writer_at(home: Home, passphrase: str | None, command: str) -> Writer 
     except Refused as busy:
         if busy.reason is not Reason.WRITER_BUSY:
             raise
-        try:
-            return connect(home, load_key_ring(home.keys, passphrase), clock=now_ms, random_bytes=os.urandom)
-        except Refused as away:
-            raise (busy if away.reason is Reason.WRITER_AWAY else away) from None
+        return reach_running_writer(home, passphrase, busy)
+
+
+def reach_running_writer(home: Home, passphrase: str | None, busy: Refused) -> RemoteWriter:
+    """The writer behind the door of a home that was found busy; raises that where it lets nobody in."""
+    try:
+        return connect(home, load_key_ring(home.keys, passphrase), clock=now_ms, random_bytes=os.urandom)
+    except Refused as away:
+        raise (busy if away.reason is Reason.WRITER_AWAY else away) from None
 
 
 def get_operator(writer: Writing, chosen: str | None = None) -> Member:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
@@ -22,7 +21,7 @@ from carnet.node.jobs import Item as Statement
 from carnet.node.placing import Outcome
 from carnet.node.pool import PreparePool, Preparing
 from carnet.node.prepare import find_day
-from carnet.node.writing import Writing
+from carnet.node.writing import Landing, Writing
 from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
@@ -39,6 +38,8 @@ KNOWN_CHAINS = 32_768
 """Passports whose key is kept at hand: some 20 MB."""
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
+MAX_LANDINGS = 3
+"""Batches that are handed in at most before the first of them is on the disk."""
 SHOWN_FAULTS = 10
 
 
@@ -116,8 +117,8 @@ class Run:
         self._opens_as, self._basis = opens_as, basis
         self._plates = Plates(writer)
         self._flights: deque[_Flight] = deque()
-        # What is written, while the disk is waited for.
-        self._landing: tuple[_Flight, Future[list[Outcome]]] | None = None
+        # What is written, while the disk is waited for, or the writer.
+        self._landings = deque[tuple[_Flight, Landing]]()
         self._opening: set[Subject] = set()
         self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
         self._touched = bytearray()
@@ -203,10 +204,11 @@ class Run:
 
     def drain(self) -> None:
         """Commit all that is in flight."""
-        while self._flights or self._landing or self._overtaken:
+        while self._flights or self._landings or self._overtaken:
             while self._flights:
                 self._touch_down()
-            self._land()
+            while self._landings:
+                self._land()
             self._send_again()
         self._progress(self.summary)
 
@@ -223,11 +225,6 @@ class Run:
         for batch in (Batch([row for row in rows if isinstance(row, Row)], {}, {}), Batch((), held, {})):
             if batch.rows or batch.by_subject:
                 self.add(batch)
-
-    def forget(self) -> None:
-        """Drop what is in flight: it was not acknowledged, and the next run will find it in the file again."""
-        while self._flights:
-            self._flights.popleft().prepared.cancel()
 
     def _add_group(
         self,
@@ -311,17 +308,16 @@ class Run:
             self.summary.passports += 1
 
     def _touch_down(self) -> None:
-        """Hand the oldest flight to the writer, and acknowledge the one before it."""
-        prepared = self._flights[0].prepared.result()
-        self._land()
-        self._landing = self._flights.popleft(), self._writer.start_commit([prepared])
+        """Hand the oldest flight to the writer, and acknowledge one of those before it."""
+        landing = self._writer.start_commit(self._flights[0].prepared)
+        self._landings.append((self._flights.popleft(), landing))
+        while len(self._landings) > MAX_LANDINGS:
+            self._land()
 
     def _land(self) -> None:
-        """Wait for the commit that is under way; only when this returns is any of it acknowledged."""
-        if self._landing is None:
-            return
-        (flight, committing), self._landing = self._landing, None
-        outcome = committing.result()[0]
+        """Wait for the oldest commit that is under way; only when this returns is any of it acknowledged."""
+        flight, landing = self._landings.popleft()
+        outcome = landing.result()
         if outcome.refused is not None:
             raise outcome.refused
         self._opening -= flight.opens

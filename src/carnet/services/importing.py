@@ -117,13 +117,10 @@ def import_file(
     try:
         with PreparePool(writer.context(), worker_count) as pool:
             run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
-            try:
-                for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
-                    run.add(batch)
-                run.drain()
-            except BaseException:
-                run.forget()
-                raise
+            # On an error what is in flight is dropped with the pool: the next run will find it in the file again.
+            for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
+                run.add(batch)
+            run.drain()
         take_census_if_due(writer)
     finally:
         sys.setswitchinterval(before)

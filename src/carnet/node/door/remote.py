@@ -10,7 +10,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -22,6 +21,7 @@ from carnet.ledger.transition import Logged
 from carnet.node.acts import Act, Done
 from carnet.node.aliases import Declaration
 from carnet.node.declared import read_aliases
+from carnet.node.door.ahead import Ahead, Handed
 from carnet.node.door.place import find_place
 from carnet.node.door.soon import LostReplyError, Soon, away
 from carnet.node.door.wire import (
@@ -44,12 +44,13 @@ from carnet.node.door.wire import (
     SignReceipt,
     SignReceipts,
     TakeCensus,
+    ask_to_seal,
     frame,
     read_reply,
 )
 from carnet.node.erased import check_id_not_erased, is_census_owed
 from carnet.node.home import Home
-from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared, count_random_bytes, make_context
+from carnet.node.jobs import ChainRef, Context, Group, Job, Prepared, Refusal, count_random_bytes, make_context
 from carnet.node.keyring import KeyRing, RandomBytes
 from carnet.node.lookup import (
     find_chain_by_id,
@@ -59,6 +60,7 @@ from carnet.node.lookup import (
     find_numbers,
     find_sources,
 )
+from carnet.node.made import read_prepared
 from carnet.node.placing import Outcome, Receipt
 from carnet.node.prepare import Preparer
 from carnet.node.reader import Reader
@@ -66,6 +68,7 @@ from carnet.node.readers import Readers
 from carnet.node.receipts import find_receipt, find_receipts
 from carnet.node.rotation import get_node_key
 from carnet.node.sealed_rows import SealedRow, find_sealed_row
+from carnet.node.writing import Preparing
 from carnet.types import Custody, Subject
 from carnet.vault.census import count_changed
 from carnet.vault.ledger import parse_record, read_leaf
@@ -133,6 +136,7 @@ class RemoteWriter:
     ) -> None:
         self._place, self._patience_s = find_place(home), patience_s
         self._soon = Soon(self._place, patience_s)
+        self._ahead = Ahead(self._connect, self._read_handed, self._find_out)
         self._clock, self._random_bytes = clock, random_bytes
         self._readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
         self._ring = ring
@@ -347,7 +351,7 @@ class RemoteWriter:
 
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See `Writing`. Raises Refused(WRITER_AWAY) only if nothing of it was sealed."""
-        return self._commit(prepared, _ask_to_seal(prepared))
+        return self._commit(prepared, ask_to_seal(prepared))
 
     def _commit(self, prepared: Sequence[Prepared], ask: Commit) -> list[Outcome]:
         try:
@@ -358,7 +362,7 @@ class RemoteWriter:
 
     async def commit_soon(self, prepared: Prepared) -> Outcome:
         """See `Writing`. Raises as `commit`."""
-        ask = _ask_to_seal([prepared])
+        ask = ask_to_seal([prepared])
         try:
             sealed = _check_answer(await self._soon.call(ask), Sealed)
         except LostReplyError:
@@ -377,19 +381,27 @@ class RemoteWriter:
         return self._read_sealed(prepared, self._call_again(ask)) if found is None else found
 
     def _read_sealed(self, prepared: Sequence[Prepared], sealed: Sealed) -> list[Outcome]:
+        self._note_sealed(sealed)
+        return [self._read_outcome(one.refusals, became) for one, became in zip(prepared, sealed.outcomes, strict=True)]
+
+    def _note_sealed(self, sealed: Sealed) -> None:
         self._is_shared = sealed.is_shared
         state = self._state_at_hand
         if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
             self._state_at_hand = None
-        return [self._read_outcome(one, became) for one, became in zip(prepared, sealed.outcomes, strict=True)]
 
-    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
-        """See `Writing`; the answer is waited for here. Nobody waits for what is handed in so: others go first."""
-        answered: Future[list[Outcome]] = Future()
-        ask = _ask_to_seal(prepared)
-        ask.is_patient = True
-        answered.set_result(self._commit(prepared, ask))
-        return answered
+    def start_commit(self, preparing: Preparing) -> Handed:
+        """See `Writing`: as it came from a worker it goes to the writer, and is not even read here. Nobody waits for
+        what is handed in so: others go first."""
+        return self._ahead.hand_in(*preparing.encoded())
+
+    def _read_handed(self, handed: Handed, answer: Answer) -> Outcome:
+        sealed = _check_answer(answer, Sealed)
+        self._note_sealed(sealed)
+        return self._read_outcome(handed.refusals, sealed.outcomes[0])
+
+    def _find_out(self, handed: Handed) -> Outcome:
+        return self._find_or_seal([read_prepared(handed.data, handed.refusals)], handed.ask)[0]
 
     @property
     def is_shared(self) -> bool:
@@ -403,8 +415,8 @@ class RemoteWriter:
             found_by_next = "whether it was sealed is found out by handing it in again"
             raise Refused(Reason.WRITER_AWAY, f"the writer went away; {found_by_next}", could_retry=True) from None
 
-    def _read_outcome(self, prepared: Prepared, became: Became) -> Outcome:
-        refusals = sorted([*prepared.refusals, *became.refusals], key=lambda one: one.place)
+    def _read_outcome(self, before: Sequence[Refusal], became: Became) -> Outcome:
+        refusals = sorted([*before, *became.refusals], key=lambda one: one.place)
         if len(self._sigs) > 10_000:
             self._sigs.clear()
         for receipt, sig in zip(became.receipts, became.sigs, strict=False):
@@ -509,6 +521,9 @@ class RemoteWriter:
         with self._lock:
             if self._lines:
                 return self._lines.pop()
+        return _Line(self._connect())
+
+    def _connect(self) -> socket.socket:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.settimeout(self._patience_s)
@@ -516,7 +531,7 @@ class RemoteWriter:
         except OSError:
             connected.close()
             raise away() from None
-        return _Line(connected)
+        return connected
 
     def _hang_up(self) -> None:
         with self._lock:
@@ -527,6 +542,7 @@ class RemoteWriter:
     def close(self) -> None:
         """Hang up; idempotent. The writer goes on."""
         self._hang_up()
+        self._ahead.close()
         self._readers.close()
 
     def __enter__(self) -> RemoteWriter:
@@ -560,11 +576,6 @@ def connect(
 def without_signing_keys(ring: KeyRing) -> KeyRing:
     """The two storage keys, with which one can read, and nothing with which one could sign."""
     return KeyRing(b"", b"", ring.kek, ring.index)
-
-
-def _ask_to_seal(prepared: Sequence[Prepared]) -> Commit:
-    # What was refused beforehand stays here.
-    return Commit([one._replace(refusals=[]) for one in prepared])
 
 
 def _check_answer(answer: Answer, kind: type[T]) -> T:

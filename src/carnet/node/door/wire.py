@@ -7,13 +7,15 @@ a frame is decoded into these records, or the connection ends.
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.node.acts import Act, Done
 from carnet.node.jobs import Prepared, Refusal
+from carnet.node.made import Made
 from carnet.node.placing import Outcome, Receipt
 
 MAX_FRAME: Final = 256 * 1024 * 1024
@@ -29,8 +31,13 @@ class Commit(msgspec.Struct, array_like=True, tag="commit"):
     """Seal these submissions. Their refusals stay with the sender. Whoever is patient has more to come, and nobody
     waits for it as others wait for an answer."""
 
-    prepared: list[Prepared]
+    prepared: list[Made]
     is_patient: bool = False
+
+
+def ask_to_seal(prepared: Sequence[Prepared], *, is_patient: bool = False) -> Commit:
+    """The request for these submissions; what was refused beforehand stays here."""
+    return Commit(cast("list[Made]", [one._replace(refusals=[]) for one in prepared]), is_patient)
 
 
 class SignReceipt(msgspec.Struct, array_like=True, tag="sign"):

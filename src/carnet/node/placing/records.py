@@ -22,7 +22,7 @@ MAX_SOURCE_BYTES = 512
 """So many bytes of digests of source rows are kept with a head, of 16 bytes each."""
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False):
+class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Where the item at `place` of a job now stands, durably: chain, seq, sid 32, the seal's log index, `signed` 32
     bytes and the time of acceptance (ms)."""
 

@@ -28,6 +28,7 @@ from carnet.node.restored import check_may_write
 from carnet.node.rotation import check_node_key
 from carnet.node.writer.clearing import Clearing
 from carnet.node.writer.storing import make_seals, store_linked, store_signed
+from carnet.node.writing import Preparing
 from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors
 from carnet.vault.store import move_log
@@ -158,14 +159,15 @@ class Writer(Clearing):
         with self._mutex:
             return self._transact(lambda at: self._seal_all(prepared, at))
 
-    def start_commit(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+    def start_commit(self, preparing: Preparing) -> Future[Outcome]:
         """As `commit`, but only the disk, or the server, is still to be waited for when it returns: once the future has
-        its outcomes, they are durable. Whatever is asked of this writer next waits for that too."""
+        its outcome, that is durable. Whatever is asked of this writer next waits for that too."""
+        prepared = preparing.result()
         with self._mutex:
             late: list[Callable[[], None]] = []
 
             def work(at: int) -> list[Outcome]:
-                placing, outcomes = self._place(prepared, at)
+                placing, outcomes = self._place([prepared], at)
                 if self._connection.is_file:
                     # Each row of a file gives up the interpreter for a moment, and in another thread would wait long
                     # to have it back.
@@ -174,9 +176,9 @@ class Writer(Clearing):
                     late.append(lambda: self._store_placed(placing, at))
                 return outcomes
 
-            outcomes, commit = self._begin(work)
+            (outcome,), commit = self._begin(work)
 
-            def finish() -> list[Outcome]:
+            def finish() -> Outcome:
                 try:
                     commit(*late)
                     # Should it fail, nothing is acknowledged any more, be it on the disk or not.
@@ -186,7 +188,7 @@ class Writer(Clearing):
                     # Whoever asks next may come before the one who waits for this.
                     self._late = error
                     raise
-                return outcomes
+                return outcome
 
             return self._mutex.finish_later(finish)
 
@@ -291,10 +293,11 @@ def open_writer(
     random_bytes: RandomBytes,
     passphrase: str | None = None,
     command: str | None = None,
+    pid: int | None = None,
     is_node_key_lost: bool = False,
 ) -> Writer:
-    """The writer of a home. `clock` gives ms since 1970, `command` is what others are told who find it busy;
-    `is_node_key_lost` opens it only so that the node key be replaced (`replace_lost_node_key`).
+    """The writer of a home. `clock` gives ms since 1970; others who find it busy are told `command` and `pid` (this
+    process's, unless given). With `is_node_key_lost` only `replace_lost_node_key` is to be asked of it.
 
     Raises Refused NO_NODE, RESTORED_COPY (until the newest head was shown), STALE_COPY and OTHER_HISTORY (a database
     that lacks what was signed here), WRITER_BUSY (with pid), WRONG_PASSPHRASE, NODE_DAMAGED (it re-checks the end of
@@ -306,7 +309,7 @@ def open_writer(
         raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
     check_may_write(home)
     command = command or " ".join(sys.argv)
-    lock = WriterLock(home.lock, command)
+    lock = WriterLock(home.lock, command, pid)
     try:
         ring = load_key_ring(home.keys, passphrase)
         # One that was given although the keys are in clear does not put them under it by the way.
