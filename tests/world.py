@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import shake_256
 from typing import Any
 
-from carnet.encoding import encode, u64
+from carnet.encoding import encode, encode_trusted, u64
 from carnet.errors import Refused
 from carnet.ledger.batch import Batch
 from carnet.ledger.census import Census, compute_census_message, compute_head_leaf, compute_slot
@@ -517,7 +517,8 @@ class World:
         e = self.chains[chain].entries[seq]
         key = parse_statement(e.statement).key_digest
         together = SignedTogether(key, e.created_ms, e.count, e.tree, e.signature)
-        return OpenedEntry(e.statement, e.fields, together, e.index)
+        kind, subject = (e.fields[name][1] for name in ("kind", "subject"))
+        return OpenedEntry(e.statement, str(kind), encode_trusted(subject), encode_trusted(e.fields), together, e.index)
 
     def get_judged(self, chain: bytes, seq: int) -> OpenedEntry:
         return self.get_entry(chain, seq)

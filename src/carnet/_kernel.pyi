@@ -21,6 +21,17 @@ def find_joint_path(levels: list[bytes], indices: Sequence[int], /) -> bytes | N
 def seal_statement(
     names: tuple[bytes, ...], fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes, /
 ) -> tuple[bytes, bytes, bytes, bytes, bytes | None]: ...
+def open_statement(
+    names: tuple[bytes, ...],
+    contents: bytes,
+    stream: bytes,
+    head: bytes,
+    target: bytes,
+    kind: bytes,
+    subject: bytes,
+    sid: bytes,
+    /,
+) -> tuple[bytes, bytes, bytes] | None: ...
 def compute_next_id(
     chain: bytes, seq: int, epoch: int, prev: bytes, sid: bytes, mark: int, target: bytes | None, signature: bytes, /
 ) -> bytes: ...

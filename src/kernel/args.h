@@ -21,6 +21,7 @@ extern PyMethodDef STATEMENT_METHODS[];
 extern PyMethodDef PLAIN_METHODS[];
 extern PyMethodDef ROW_METHODS[];
 extern PyMethodDef WAY_METHODS[];
+extern PyMethodDef OPENING_METHODS[];
 
 /* Whether a decoded value lies within the canonical encoding, but for its texts (plain.c). */
 int is_plain_value(PyObject *value, long depth);

@@ -17,6 +17,7 @@ from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
+from tests.kernel.cases_opening import OPENING
 from tests.kernel.cases_shown import SHOWN
 from tests.kernel.cases_statements import STATEMENTS
 from tests.kernel.cases_ways import WAYS
@@ -150,6 +151,7 @@ class _Liar:
 CASES: dict[str, Case] = {
     **CENSUS,
     **JOINT,
+    **OPENING,
     **WAYS,
     **SHOWN,
     **STATEMENTS,

@@ -13,7 +13,7 @@ from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
-from carnet.passport.fields import expand_secret
+from carnet.passport.fields import SECRET_BYTES, expand_stream, split_stream
 from carnet.types import Subject
 from carnet.vault.sealing import (
     Packing,
@@ -24,6 +24,7 @@ from carnet.vault.sealing import (
     unpack_encoded,
     unwrap,
 )
+from carnet.vault.statements import frame_names
 from carnet.vault.store import Blob, Connection
 
 Document = dict[str, Any]
@@ -68,6 +69,10 @@ class Kinds:
             for id_, (kind, document) in schemas.items()
         }
         self.id_of: dict[str, int] = {kind: id_ for id_, (kind, _) in schemas.items()}
+        # The same for `vault.statements`, in bytes.
+        self.framed_of: dict[int, tuple[bytes, tuple[bytes, ...]]] = {
+            id_: (encode_trusted(kind), frame_names(names)) for id_, (kind, names) in self.names_of.items()
+        }
 
 
 get_packing = lru_cache(maxsize=256)(Packing.of)
@@ -256,9 +261,17 @@ def open_content(
     ref: ChainRef, kind: str, names: tuple[str, ...], sid: bytes, secret: bytes | None, content: bytes | None
 ) -> Opened:
     """Decrypt an entry; raises Refused(ERASED) when secret or contents are gone, Unverified when they do not open."""
+    stream, packed = decrypt_entry(ref, len(names), sid, secret, content)
+    fields, encoded = unpack_encoded(packed, get_packing(names), kind, ref.subject)
+    return Opened(fields, split_stream(stream, len(names))[1], encoded)
+
+
+def decrypt_entry(
+    ref: ChainRef, field_count: int, sid: bytes, secret: bytes | None, content: bytes | None
+) -> tuple[bytes, bytes]:
+    """What an entry's secret expands to, and its contents as they were packed; raises as `open_content`, but for what
+    the contents are."""
     if secret is None or content is None:
         raise Refused(Reason.ERASED, "the contents of this entry are not here any more", passport=ref.chain16.hex())
-    content_key, salts = expand_secret(unwrap(ref.key, secret), len(names))
-    packed = decrypt_content(content_key, ref.chain16, sid, content)
-    fields, encoded = unpack_encoded(packed, get_packing(names), kind, ref.subject)
-    return Opened(fields, salts, encoded)
+    stream = expand_stream(unwrap(ref.key, secret), field_count)
+    return stream, decrypt_content(stream[:SECRET_BYTES], ref.chain16, sid, content)

@@ -26,8 +26,20 @@ _FIELDS = tag("fields")
 
 def expand_secret(secret: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
     """The content key (32 bytes) and one 16-byte salt for each field, in ascending name order. Spec: 2.1."""
-    split, size = _get_splitter(field_count)
-    content_key, *salts = split(shake_256(_EXPAND + secret).digest(size))
+    return split_stream(expand_stream(secret, field_count), field_count)
+
+
+def expand_stream(secret: bytes, field_count: int) -> bytes:
+    """The same in one piece, as it comes out of the secret."""
+    size = SECRET_BYTES + SALT_BYTES * field_count
+    if kernel is not None:
+        return kernel.shake256(_EXPAND + secret, size)  # type: ignore[no-any-return]
+    return shake_256(_EXPAND + secret).digest(size)
+
+
+def split_stream(stream: bytes, field_count: int) -> tuple[bytes, list[bytes]]:
+    """Content key and salts of what `expand_stream` gave."""
+    content_key, *salts = _get_splitter(field_count)[0](stream)
     return content_key, salts
 
 

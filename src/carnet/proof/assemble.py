@@ -12,7 +12,7 @@ from typing import cast
 
 from msgspec import Raw
 
-from carnet.encoding import encode_trusted
+from carnet.encoding import encode_trusted, unb64
 from carnet.errors import Reason, Refused
 from carnet.passport.fields import compute_field_digest
 from carnet.passport.statement import get_author, parse_statement
@@ -96,6 +96,7 @@ class _Draft:
         self._chain = chain
         self._links = links
         self._opened: dict[int, OpenedEntry] = {}
+        self._fields: dict[int, Mapping[str, tuple[str, object]]] = {}
         self._records: set[int] = set()
         self._placed: dict[int, list[int]] = {}
         self._submitted: dict[tuple[object, ...], tuple[int, SignedTogether, list[int]]] = {}
@@ -111,12 +112,10 @@ class _Draft:
         }
         if any(link.is_erased and link.kind == IDENTITY for link in self._links):
             shown -= self._find_unnamed(shown)
-        own, met = self._value(0, "subject"), set[bytes]()
+        met = {self._open(0).subject}
         # An identity entry may itself be said under an alias that an earlier one declares: go on until nothing new is
         # asked for.
-        while (
-            subjects := {encode_trusted(other) for seq in shown if (other := self._value(seq, "subject")) != own} - met
-        ):
+        while subjects := {self._open(seq).subject for seq in shown} - met:
             met |= subjects
             for seq, link in enumerate(self._links):
                 alias = self._find_alias(seq) if link.kind == IDENTITY else None
@@ -127,11 +126,11 @@ class _Draft:
     def _find_unnamed(self, shown: set[int]) -> set[int]:
         """Entries under an alias of which no declaration is left that surely holds: their contents are here, but no
         verifier could tell any more that they are about this vehicle. Spec: 2.14, 5.5.5."""
-        own = encode_trusted(self._value(0, "subject"))
+        own = self._open(0).subject
         superseded = {link.target for link in self._links if link.mark == Mark.SUPERSEDES}
         unnamed = set[int]()
         for seq in sorted(shown):
-            subject = encode_trusted(self._value(seq, "subject"))
+            subject = self._open(seq).subject
             if subject == own:
                 continue
             if not any(
@@ -211,14 +210,14 @@ class _Draft:
         author = get_author(entry.statement)
         self._authors.add(author)
         self._members.setdefault(seal.members, set()).add(author)
-        fields: Mapping[str, object] | None = None
+        fields: object = None
         if is_shown is not None:
-            self._lines.setdefault(seal.rules, set()).add(("kind", entry.fields["kind"][1]))
-            fields = entry.fields
+            self._lines.setdefault(seal.rules, set()).add(("kind", entry.kind))
+            fields = Raw(entry.shown)
             if is_shown is not _is_any:
                 fields = {
-                    name: (salt, value) if is_shown(name) else compute_field_digest(salt, name, value)
-                    for name, (salt, value) in entry.fields.items()
+                    name: (salt, value) if is_shown(name) else compute_field_digest(unb64(salt), name, value)
+                    for name, (salt, value) in entry.read_fields().items()
                 }
         return {
             "fields": fields,
@@ -263,7 +262,10 @@ class _Draft:
             return None
 
     def _value(self, seq: int, name: str) -> object:
-        found = self._open(seq).fields.get(name)
+        fields = self._fields.get(seq)
+        if fields is None:
+            fields = self._fields[seq] = self._open(seq).read_fields()
+        found = fields.get(name)
         return None if found is None else found[1]
 
     def _open(self, seq: int) -> OpenedEntry:

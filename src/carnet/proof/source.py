@@ -6,9 +6,10 @@ It refuses to know how any of it is stored. Spec: docs/spec/4-bundle.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.json import Decoder
 
 from carnet.tlog.tree import MerkleTree
 
@@ -42,13 +43,22 @@ class SignedTogether(Struct, frozen=True, gc=False):
 
 
 class OpenedEntry(Struct, frozen=True, gc=False):
-    """One entry with its contents opened: `fields` maps every name to (salt16, value), ascending; `index` is its place
-    in the submission."""
+    """One entry with its contents opened: its kind; the `cj` of its subject, and of all its fields as a bundle shows
+    them (4.5), both empty where they were erased; `index` is its place in the submission."""
 
     statement: bytes
-    fields: Mapping[str, tuple[bytes, object]]
+    kind: str
+    subject: bytes
+    shown: bytes
     submission: SignedTogether
     index: int
+
+    def read_fields(self) -> Mapping[str, tuple[str, object]]:
+        """Each name's salt, in Base64, and its value; ascending."""
+        return _read_fields(self.shown)
+
+
+_read_fields: Final = Decoder(dict[str, tuple[str, object]]).decode
 
 
 class ProofSource(Protocol):

@@ -135,7 +135,7 @@ def unpack_encoded(
     filled = [line or b"null" for line in lines]
     try:
         values = _reader.decode(b"[" + b",".join(filled) + b"]")
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise Unverified("content_malformed", "the contents are no values") from None
     # A null is left out, never written.
     if len(values) != len(packing.names) - 1 or b"null" in lines or list(map(encode_trusted, values)) != filled:

@@ -1,6 +1,7 @@
-"""One statement sealed, from the canonical bytes of its fields: its id, its leaf, and its contents as they are kept.
+"""One statement sealed, from the canonical bytes of its fields: its id, its leaf, and its contents as they are kept;
+and opened again from these.
 
-The hot path of `prepare`: one call for an entry. It refuses to know who signs it, and where it will stand.
+The hot paths of `prepare` and of a proof: one call for an entry. It refuses to know who signs it, and where it stands.
 Spec: docs/spec/2-entries.md, clauses 2.1 to 2.6; the contents are those of `vault.sealing`.
 """
 
@@ -8,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
-from carnet.encoding import lp, sha256
+from carnet.encoding import b64, decode, lp, sha256
 from carnet.kernel import kernel
-from carnet.passport.fields import get_sealer
-from carnet.vault.sealing import Packing, pack_values
+from carnet.passport.fields import get_sealer, split_stream
+from carnet.vault.sealing import Packing, pack_values, unpack_encoded
 
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _join = msgspec.json.Encoder().encode
@@ -24,6 +25,9 @@ _join = msgspec.json.Encoder().encode
 Sealed: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes | None]
 """Content key, sid, leaf hash, contents, and the `cj` of its subject where that is not the passport's own. The first
 and the contents are secret."""
+
+Stated: TypeAlias = tuple[bytes, bytes, bytes]
+"""A statement; the `cj` of its fields as a bundle shows them (4.5), as secret as they are; the `cj` of its subject."""
 
 Seal: TypeAlias = Callable[[tuple[bytes, ...], bytes, bytes, bytes, bytes, bytes], Sealed]
 
@@ -53,6 +57,41 @@ seal_statement: Final[Seal] = _seal_statement if kernel is None else kernel.seal
 
 Raises ValueError for the fields of another kind, which is a fault of ours.
 """
+
+
+def open_statement(
+    names: tuple[bytes, ...],
+    contents: bytes,
+    stream: bytes,
+    head: bytes,
+    target: bytes,
+    kind: bytes,
+    subject: bytes,
+    sid: bytes,
+) -> Stated:
+    """The statement of these names and contents, behind its head and its target as `seal_statement` takes them.
+    `stream` is what its secret expands to; `kind` and `subject` are `cj`, the latter of the passport's own.
+
+    Raises Unverified("content_malformed") for contents of another kind. Of contents that belong to another statement
+    than the one of this id, it makes that other one: whoever checks the proof is told.
+    """
+    # With the right id, each value is the one that was signed, and was canonical when it was sealed: none is read.
+    found = None if kernel is None else kernel.open_statement(names, contents, stream, head, target, kind, subject, sid)
+    return _open_statement(names, contents, stream, head, target, kind, subject) if found is None else found
+
+
+def _open_statement(
+    names: tuple[bytes, ...], contents: bytes, stream: bytes, head: bytes, target: bytes, kind: bytes, subject: bytes
+) -> Stated:
+    plain, packing = _read_names(names)
+    values = unpack_encoded(contents, packing, cast("str", decode(kind)), decode(subject))[1]
+    _, salts = split_stream(stream, len(plain))
+    root = get_sealer(plain).compute_root(values, salts)
+    parts = [
+        f'"{name}":["{b64(salt)}",'.encode() + value + b"]"
+        for name, salt, value in zip(plain, salts, values, strict=True)
+    ]
+    return head + target + root, b"{" + b",".join(parts) + b"}", values[packing.subject_at]
 
 
 @lru_cache(maxsize=256)

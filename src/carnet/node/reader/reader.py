@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.census import compute_slot
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
-from carnet.node.lookup import Opened, open_content
+from carnet.node.lookup import Opened, decrypt_entry
 from carnet.node.reader.passports import Passports
 from carnet.passport.fields import get_sealer
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_signed, compute_statement_prefix
@@ -26,6 +27,7 @@ from carnet.tlog.pieces import find_way
 from carnet.tlog.smt import check_climb
 from carnet.tlog.tree import compute_subtree_from, consistency_path_from
 from carnet.vault.erasing import find_fields_root
+from carnet.vault.statements import open_statement
 
 
 class Reader(Passports):
@@ -125,19 +127,20 @@ class Reader(Passports):
         rows = self._rows(ref)
         if seq >= len(rows):
             raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
-        row = rows[seq]
-        kind, names = self._kinds.names_of[row.kind]
-        root = find_fields_root(self._connection, ref.id, seq) if is_judged and row.secret is None else None
-        fields: dict[str, tuple[bytes, object]] = {}
-        if root is None:
-            found, salts, encoded = open_content(ref, kind, names, row.sid, row.secret, row.content)
-            fields = dict(zip(names, zip(salts, found.values(), strict=True), strict=True))
-            root = get_sealer(names).compute_root(encoded, salts)
-        submission = self._submission(row.submission)
+        row, submission = rows[seq], self._submission(rows[seq].submission)
         chain16 = ref.chain16 if seq else NO_CHAIN
         head = compute_statement_prefix(self._state.net, chain16, submission.member, submission.key_digest)
-        said = bytes((row.basis, row.class_, row.mark))
-        return OpenedEntry(head + said + (row.target or NO_TARGET) + root, fields, submission.signed, row.sub_index)
+        head += bytes((row.basis, row.class_, row.mark))
+        target, kind = row.target or NO_TARGET, self._kinds.names_of[row.kind][0]
+        if is_judged and row.secret is None:
+            root = find_fields_root(self._connection, ref.id, seq)
+            if root is not None:
+                return OpenedEntry(head + target + root, kind, b"", b"", submission.signed, row.sub_index)
+        encoded, names = self._kinds.framed_of[row.kind]
+        stream, contents = decrypt_entry(ref, len(names), row.sid, row.secret, row.content)
+        own = encode_trusted(ref.subject)
+        statement, shown, subject = open_statement(names, contents, stream, head, target, encoded, own, row.sid)
+        return OpenedEntry(statement, kind, subject, shown, submission.signed, row.sub_index)
 
     def get_member(self, members: int, member: bytes) -> tuple[int, Document]:
         """(leaf index, leaf object) of a member in the members tree of the record at this log index."""
