@@ -228,7 +228,7 @@ def test_insert_in_order__is_what_the_statements_do(
     postgres: Cluster, monkeypatch: pytest.MonkeyPatch, pack: str
 ) -> None:
     if pack == "python":
-        monkeypatch.setattr("carnet.vault.postgres.pack_rows", bulk._pack_rows)
+        monkeypatch.setattr("carnet.vault.wire.pack_rows", bulk._pack_rows)
     parts = [
         ("INSERT INTO seal VALUES (?,?,?,?)", [(number, 3, 4, Blob(b"x" * number)) for number in range(0, 5000, 2)]),
         ("INSERT INTO seal VALUES (?,NULL,?,?)", [(number, 4, b"") for number in range(1, 5000, 2)]),

@@ -167,6 +167,8 @@ def ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) 
     """The number of a chain and the digest of a row that it holds, for each of these that it does; some twice."""
     if not connection.is_file:
         pairs = [(chain, one) for chain, own in sources.items() for one in own]
+        if not pairs:
+            return
         query = (
             "SELECT entry.chain, entry.source FROM unnest(?::bigint[], ?::bytea[]) AS asked (chain, source)"
             " JOIN entry ON entry.chain = asked.chain AND entry.source = asked.source"
@@ -201,7 +203,7 @@ def find_linked(connection: Connection, sids: Mapping[int, Sequence[bytes]]) -> 
     """Which of these statements, by their ids under the number of their chain, stand in that chain already."""
     found: dict[int, set[bytes]] = {chain: set() for chain in sids}
     pairs = [(chain, sid) for chain, own in sids.items() for sid in own]
-    if not connection.is_file:
+    if pairs and not connection.is_file:
         query = (
             "SELECT entry.chain, entry.sid FROM unnest(?::bigint[], ?::bytea[]) AS asked (chain, sid)"
             " JOIN entry ON entry.chain = asked.chain AND entry.sid = asked.sid"

@@ -29,20 +29,11 @@ from sqlalchemy.schema import CreateColumn
 from carnet.encoding import sha256
 from carnet.errors import Reason, Refused
 from carnet.vault.asker import NOBODY, NODE, Asker, get_asker, write_settings
-from carnet.vault.bulk import (
-    ARRAY_OIDS,
-    COPY_BEGINS,
-    COPY_ENDS,
-    pack_lists,
-    pack_rows,
-    plan_copy,
-    plan_update,
-    plan_upsert,
-    turn_rows,
-)
+from carnet.vault.bulk import ARRAY_OIDS, pack_lists, plan_copy, plan_update, plan_upsert, turn_rows
 from carnet.vault.guarding import ENTRIES, NAME_ROLE, drop_guard
 from carnet.vault.store import PostgresError, migrate
 from carnet.vault.tables import metadata
+from carnet.vault.wire import Wire
 
 MINIMUM_VERSION: Final = 14
 """The oldest server that is tested is 15; 14 is the oldest that its makers still mend."""
@@ -64,7 +55,11 @@ SET synchronous_commit = on; SET idle_in_transaction_session_timeout = 0; SET st
 SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3
 """
 
-_PREFER_INDEXES: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+# A plan that reads by index suits any values: it is made once for each statement.
+_PREFER_INDEXES: Final = """
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan
+"""
 
 _FIND_HOLDER: Final = """
 SELECT pg_locks.pid, coalesce(application_name, '') FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
@@ -91,7 +86,9 @@ class PostgresConnection:
         """`is_guarded`: it asks under the policies of `vault.guarding`, for whomever `vault.asker` names."""
         self.driver, self.is_guarded = driver, is_guarded
         self._streams = 0
-        self._prefers_indexes = self._is_together = False
+        self._wire = Wire(driver)
+        # Whether all is asked over it, with plans that are kept; and whether what is written waits for more.
+        self._keeps_plans = self._is_together = False
         self.asks_as_node = False
         # For whom the server was told that is asked: in this session, and in this transaction alone.
         self._session, self._transaction = NOBODY, NOBODY
@@ -103,7 +100,7 @@ class PostgresConnection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open; also after the connection was lost within one."""
-        return self.driver.info.transaction_status is not TransactionStatus.IDLE
+        return self._wire.is_waiting or self.driver.info.transaction_status is not TransactionStatus.IDLE
 
     @property
     def is_lost(self) -> bool:
@@ -131,17 +128,33 @@ class PostgresConnection:
         return self._execute(statement, parameters)
 
     def _execute(self, statement: str, parameters: Any = ()) -> Any:
+        if self._keeps_plans and not isinstance(parameters, dict):
+            with self._own_errors():
+                if not self._is_together:
+                    return self._wire.ask(self._translate(statement), parameters)
+                return self._wire.put(self._translate(statement), parameters)
+        self._send()
         # Of arrays the server must see the length each time: a plan that was kept from a small table reads all of it.
         has_lists = any(type(one) is list for one in parameters)
-        is_kept = False if has_lists and not self._prefers_indexes else None
+        is_kept = False if has_lists else None
         if has_lists:
             parameters = pack_lists(parameters)
-        try:
+        with self._own_errors():
             return self.driver.execute(self._translate(statement), parameters, prepare=is_kept, binary=True)
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
         except psycopg.Error as error:
-            if self.driver.closed:
-                raise PostgresError(f"{LOST}: {_first_line(error)}") from error
-            raise PostgresError(_first_line(error)) from error
+            lost = f"{LOST}: " if self.driver.closed else ""
+            raise PostgresError(lost + _first_line(error)) from error
+
+    def _send(self) -> None:
+        """What waits goes before what is asked in another way."""
+        if self._wire.is_waiting:
+            with self._own_errors():
+                self._wire.send()
 
     def _translate(self, statement: str) -> bytes:
         return translate(statement, is_guarded=self.is_guarded)
@@ -150,20 +163,28 @@ class PostgresConnection:
         """Sent together, answered together."""
         self._say_who_asks()
         rows = list(rows)
-        if rows:
-            with _own_errors(), self.driver.cursor(binary=True) as cursor:
+        if not rows:
+            return
+        with self._own_errors():
+            if self._keeps_plans:
+                for row in rows:
+                    self._wire.put(self._translate(statement), row)
+                self._send_unless_together()
+                return
+            self._send()
+            with self.driver.cursor(binary=True) as cursor:
                 cursor.executemany(self._translate(statement), rows)
 
     def insert_many(self, statement: str, rows: Sequence[Any], /) -> None:
         """COPY in binary where there are many rows; what the statement says is NULL is left out of the columns."""
-        if len(rows) < COPY_ROWS or self._is_together:
+        if len(rows) < COPY_ROWS:
             self.executemany(statement, rows)
             return
         self._copy(rows, plan_copy(statement))
 
     def insert_in_order(self, parts: Sequence[tuple[str, Sequence[Any]]], /) -> None:
         """One COPY: a key that comes after all that are there costs the server least."""
-        if self._is_together or sum(len(rows) for _, rows in parts) < COPY_ROWS:
+        if sum(len(rows) for _, rows in parts) < COPY_ROWS:
             for statement, rows in parts:
                 self.executemany(statement, rows)
             return
@@ -172,53 +193,59 @@ class PostgresConnection:
     def _copy(self, rows: Sequence[Any], plan: tuple[bytes, dict[int, bytes]]) -> None:
         self._say_who_asks()
         copying, layouts = plan
-        with _own_errors(), self.driver.cursor() as cursor, cursor.copy(copying) as copy:
-            copy.write(COPY_BEGINS)
-            for at in range(0, len(rows), STREAM_ROWS):
-                copy.write(pack_rows(rows[at : at + STREAM_ROWS], layouts))
-            copy.write(COPY_ENDS)
+        with self._own_errors():
+            self._wire.put_copy(copying, rows, layouts)
+            self._send_unless_together()
 
     def upsert_many(self, statement: str, rows: Sequence[Any], /) -> None:
         """A statement for some thousands of rows, which go as one array for each column."""
+        self._write_arrays(plan_upsert(statement), rows)
+
+    def update_many(self, statement: str, rows: Sequence[Any], /) -> None:
+        """As `upsert_many`."""
+        self._write_arrays(plan_update(statement), rows)
+
+    def _write_arrays(self, plan: tuple[bytes, list[str]], rows: Sequence[Any]) -> None:
         self._say_who_asks()
-        inserting, types = plan_upsert(statement)
-        for at in range(0, len(rows), STREAM_ROWS):
-            with _own_errors():
-                self.driver.execute(inserting, turn_rows(types, rows[at : at + STREAM_ROWS]), binary=True)
+        writing, types = plan
+        with self._own_errors():
+            for at in range(0, len(rows), STREAM_ROWS):
+                columns = turn_rows(types, rows[at : at + STREAM_ROWS])
+                if self._keeps_plans:
+                    self._wire.put(writing, columns)
+                    self._send_unless_together()
+                else:
+                    self.driver.execute(writing, columns, binary=True)
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """The driver's pipeline: one question to the server for all of them. COPY cannot be part of it."""
-        with _own_errors(), self.driver.pipeline():
-            self._is_together = True
-            try:
-                yield
-            finally:
-                self._is_together = False
+        """What is written waits until the end, and is then sent in few messages."""
+        self._is_together = self._keeps_plans
+        try:
+            yield
+        finally:
+            self._is_together = False
+        self._send()
 
-    def update_many(self, statement: str, rows: Sequence[Any], /) -> None:
-        """One statement for all rows, which go as one array for each column."""
-        if not rows:
-            return
-        self._say_who_asks()
-        updating, types = plan_update(statement)
-        with _own_errors():
-            self.driver.execute(updating, turn_rows(types, rows), binary=True)
+    def _send_unless_together(self) -> None:
+        if not self._is_together:
+            self._wire.send()
 
     def stream(self, statement: str, parameters: Any = (), /) -> Iterator[Any]:
         """By a cursor of the server, a few thousand rows at once."""
         self._say_who_asks()
+        self._send()
         self._streams += 1
-        with _own_errors(), self.driver.cursor(f"carnet_{self._streams}", binary=True) as cursor:
+        with self._own_errors(), self.driver.cursor(f"carnet_{self._streams}", binary=True) as cursor:
             cursor.itersize = STREAM_ROWS
             cursor.execute(self._translate(statement), parameters)
             yield from cursor
 
     def prefer_indexes(self) -> None:
         """See `Connection`."""
-        with _own_errors():
+        with self._own_errors():
             self.driver.execute(_PREFER_INDEXES)
-        self._prefers_indexes = True
+        self._keeps_plans = not self.is_guarded
 
     def begin_write(self) -> None:
         """READ COMMITTED: there is one writer, which the lock and its term see to."""
@@ -229,12 +256,17 @@ class PostgresConnection:
         self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def _begin(self, statement: str) -> None:
+        if self._keeps_plans:
+            # It goes with the first question: until then nothing depends on it.
+            with self._own_errors():
+                self._wire.put(statement.encode())
+            return
         if not self.is_guarded:
             self._execute(statement)
             return
         # In one message: to say who asks costs no other question.
         asker = self._find_asker()
-        with _own_errors():
+        with self._own_errors():
             self.driver.execute(f"{statement}; {write_settings(asker, 'LOCAL')}".encode(), prepare=False)
         self._transaction = asker
 
@@ -245,7 +277,7 @@ class PostgresConnection:
         asker, is_within = self._find_asker(), self.in_transaction
         if asker == (self._transaction if is_within else self._session):
             return
-        with _own_errors():
+        with self._own_errors():
             settings = write_settings(asker, "LOCAL" if is_within else "SESSION")
             self.driver.execute(settings.encode(), prepare=False)
         if is_within:
@@ -259,13 +291,20 @@ class PostgresConnection:
     def commit(self) -> None:
         """Raises PostgresError where the server rolled back instead: it answers so without an error if one statement
         had failed."""
-        said = self._execute("COMMIT").statusmessage
+        if self._wire.is_waiting and self.driver.info.transaction_status is TransactionStatus.IDLE:
+            # Nothing was asked since the beginning, which the server was not told.
+            self._wire.forget()
+            return
+        with self._own_errors():
+            said = self._wire.say(b"COMMIT").statusmessage
         if said != "COMMIT":
             raise PostgresError(f"the server did not commit; it answered {said}")
 
     def rollback(self) -> None:
         """See `Connection`."""
-        self._execute("ROLLBACK")
+        self._wire.forget()
+        with self._own_errors():
+            self._wire.say(b"ROLLBACK")
 
     def read_version(self) -> object:
         """See `Connection`."""
@@ -311,7 +350,7 @@ class PostgresConnection:
 
         self.driver.add_notice_handler(note)
         try:
-            with _own_errors():
+            with self._own_errors():
                 self.driver.execute(f"SET lock_timeout = {max(1, int(patience_s * 1000))}".encode())
                 for table in tables:
                     self.driver.execute(f'VACUUM (FULL, VERBOSE) "{table}"'.encode())
@@ -322,7 +361,7 @@ class PostgresConnection:
         finally:
             self.driver.remove_notice_handler(note)
             if not self.driver.closed:
-                with _own_errors():
+                with self._own_errors():
                     self.driver.execute("SET lock_timeout = 0")
         # Without an answer for each table nobody knows what is left.
         return len(kept) >= len(tables) and not any(kept)

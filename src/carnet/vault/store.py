@@ -128,8 +128,8 @@ class Connection(Protocol):
         PostgreSQL."""
 
     def together(self) -> AbstractContextManager[object]:
-        """Within the block nothing is read, and an error may show at its end only: on PostgreSQL all that is written
-        is one question."""
+        """Within the block nothing is read, and an error may show at its end only: of a writer (`prefer_indexes`) all
+        that is written to PostgreSQL goes over in few messages."""
 
     def update_many(self, statement: str, rows: Sequence[Any], /) -> Any:
         """As `executemany` for `UPDATE table SET a=?, b=? WHERE key=?`: one statement on PostgreSQL."""
@@ -138,8 +138,9 @@ class Connection(Protocol):
         """Rows of a large result as they are asked for, within a transaction."""
 
     def prefer_indexes(self) -> None:
-        """Never read a whole table where an index gives the few rows that are asked for. A server judges by what it
-        last counted, which says nothing yet of a table that has just grown; a file's plans do not depend on it."""
+        """For a session that asks the same few things again and again: never read a whole table where an index gives
+        the rows that are asked for, and have the server keep each statement. It judges by what it last counted, which
+        says nothing yet of a table that has just grown; a file's plans do not depend on it."""
 
     def begin_write(self) -> None:
         """Begin to write. On SQLite nobody else can from here on; on PostgreSQL the writer's lock sees to it."""

@@ -253,7 +253,7 @@ class Writer(Clearing):
         with self._connection.together():
             self._write_block(at, commands)
             store_signed(self._connection, placing, seals)
-        store_linked(self._connection, placing, before, self._node_id)
+            store_linked(self._connection, placing, before, self._node_id)
         self._key_ids = {**self._key_ids, **{digest: new[0] for digest, new in placing.new_keys.items()}}
         self._next_chain, self._next_submission = placing.next_chain, placing.next_submission
         self._keep_heads(placing.heads)
