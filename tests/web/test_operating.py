@@ -17,6 +17,7 @@ from carnet.node.home import Home
 from carnet.outbound.addresses import Reach
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.clients import add_client, issue_key
+from carnet.services.accounts.invitations import digest_invitation, use_invitation
 from carnet.services.accounts.office import OPERATOR_HERE, Visit
 from carnet.services.accounts.registry import OPERATOR, insert_account
 from carnet.services.accounts.sessions import begin_session
@@ -109,6 +110,30 @@ def test_member__is_asked_by_one_granted_by_another_and_its_admin_invited_once(
     assert link[0] not in first.look(page)
 
 
+def test_member__asked_for_twice_is_one_request_and_its_admin_gets_one_link(
+    lodge: Lodge, pair: tuple[Person, Person]
+) -> None:
+    first, second = pair
+    asked = {first.ask(MEMBERS, MEMBERS, name="Garage des Tilleuls", kind="garage", enrolment="") for _ in range(2)}
+    assert len(asked) == 1
+    second.grant(asked.pop())
+    page = find_member(lodge, "Garage des Tilleuls")
+    once = re.search(r'name="once" value="([0-9a-f]{32})"', first.look(page))
+    assert once is not None
+    twice = [post_form(first.client, page, f"{page}/invitations", once=once[1]).text for _ in range(2)]
+    links = [re.findall(r"https://carnet\.example/join#[0-9A-Z-]{29}", text) for text in twice]
+    assert len(links[0]) == 1
+    assert links[0] == links[1]
+    assert links[0] != re.findall(
+        r"https://carnet\.example/join#[0-9A-Z-]{29}", post_form(first.client, page, f"{page}/invitations").text
+    )
+    code = links[0][0].partition("#")[2]
+    with lodge.office.people.write() as connection:
+        use_invitation(connection, lodge.office, digest_invitation(lodge.office, code))
+    used = first.send(page, f"{page}/invitations", 422, once=once[1])
+    assert code not in used.text
+
+
 def test_member__with_its_own_key_is_named_by_the_file_that_it_sends(
     lodge: Lodge, pair: tuple[Person, Person], tmp_path: Path
 ) -> None:
@@ -178,6 +203,19 @@ def test_operator__is_admitted_by_two_and_the_link_shown_once(pair: tuple[Person
     shown = post_form(first.client, asked, f"{asked}/link")
     assert re.search(r"https://carnet\.example/join#[0-9A-Z-]{29}", shown.text)
     first.send(APPROVALS, f"{asked}/link", 409)
+
+
+def test_operator__link_of_a_double_click_is_the_same(pair: tuple[Person, Person]) -> None:
+    """A browser shows the answer to the second click alone."""
+    first, second = pair
+    asked = first.ask(APPROVALS, "/operator/operators")
+    second.grant(asked)
+    once = re.search(r'name="once" value="([0-9a-f]{32})"', first.look(asked))
+    assert once is not None
+    twice = [post_form(first.client, asked, f"{asked}/link", once=once[1]).text for _ in range(2)]
+    links = [re.findall(r"https://carnet\.example/join#[0-9A-Z-]{29}", text) for text in twice]
+    assert len(links[0]) == 1
+    assert links[0] == links[1]
 
 
 def test_acts__ask_for_a_fresh_confirmation(lodge: Lodge, pair: tuple[Person, Person]) -> None:

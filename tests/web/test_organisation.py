@@ -63,6 +63,23 @@ def test_organisation__invites_people_and_ends_their_accounts(lodge: Lodge, clie
     assert find_principal(lodge.office, clerk) is None
 
 
+def test_organisation__an_invitation_sent_twice_is_one_link(lodge: Lodge, client: TestClient[Litestar]) -> None:
+    sign_in(lodge, client, Role.ADMIN)
+    once = re.search(r'name="once" value="([0-9a-f]{32})"', client.get(PAGE, headers=HTML).text)
+    assert once is not None
+
+    def invite(role: str, **fields: str) -> str:
+        text = post_form(client, PAGE, f"{PAGE}/invitations", role=role, **fields).text
+        (link,) = re.findall(r"https://carnet\.example/join#[0-9A-Z-]{29}", text)
+        return str(link)
+
+    link = invite("clerk", once=once[1])
+    assert invite("clerk", once=once[1]) == link
+    assert len({link, invite("clerk"), invite("reader", once=once[1])}) == 3
+    with lodge.office.people.read() as connection:
+        assert connection.execute("SELECT count(*) FROM invitation").fetchone()[0] == 3
+
+
 def test_organisation__gives_programs_keys_once(lodge: Lodge, client: TestClient[Litestar]) -> None:
     sign_in(lodge, client, Role.ADMIN)
     made = post_form(client, PAGE, f"{PAGE}/programs", name="Workshop", scope=["files", "entries:append"])

@@ -27,6 +27,7 @@ class Authenticator:
     flags: int = PRESENT_AND_VERIFIED
     is_edwards: bool = False
     keys: dict[bytes, PrivateKey] = field(default_factory=dict)
+    handles: dict[bytes, str] = field(default_factory=dict)
 
     def create(self, options: Any, **changed: Any) -> dict[str, Any]:
         """The answer to `navigator.credentials.create`."""
@@ -37,6 +38,7 @@ class Authenticator:
         self.keys[credential_id] = key
         kind: Any = EdDSA if self.is_edwards else ES256
         public: CoseKey = kind.from_cryptography_key(key.public_key())
+        self.handles[credential_id] = options["user"]["id"]
         credential = AttestedCredentialData.create(bytes(16), credential_id, public)
         data = AuthenticatorData.create(
             self._hash_site(options["rp"]["id"]), self.flags | AuthenticatorData.FLAG.AT, self.counter, credential
@@ -64,6 +66,8 @@ class Authenticator:
             "authenticatorData": websafe_encode(bytes(data)),
             "signature": websafe_encode(signature),
         }
+        if credential_id in self.handles:
+            response["userHandle"] = self.handles[credential_id]
         return self._answer(credential_id, response)
 
     def make_unknown(self) -> bytes:

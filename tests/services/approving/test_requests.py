@@ -14,7 +14,7 @@ from carnet.node.acts import AccreditMember, AddKey, Done, EnrolMember, RetireMe
 from carnet.node.home import Home
 from carnet.node.writer import Writer
 from carnet.services.accounts.auditing import Action
-from carnet.services.accounts.invitations import invite
+from carnet.services.accounts.invitations import digest_invitation, invite, use_invitation
 from carnet.services.accounts.office import OPERATOR_HERE
 from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, find_account
 from carnet.services.accounts.trail import make_search, search
@@ -64,6 +64,21 @@ def test_admission__is_asked_by_one_and_granted_by_another(ground: Ground) -> No
     ]
     assert list_approvals(ground.office, first, is_open_only=True) == []
     assert [one.id for one in list_approvals(ground.office, first)] == [asked.id]
+
+
+def test_admission__asked_for_twice_is_one_request(ground: Ground) -> None:
+    """The id of a new member is drawn anew each time that somebody asks; a double click made two requests of one."""
+    first, second = ground.operators
+
+    def ask_for(name: str, kind: str, who: Principal = first) -> bytes:
+        return ask(ground.office, ground.writer, who, plan_enrolment(ground.writer.state, name, kind)).id
+
+    asked = ask_for("Mutuelle", "insurer")
+    assert ask_for("Mutuelle", "insurer") == asked
+    others = {ask_for("Mutuelle", "garage"), ask_for("Mutuelle 2", "insurer"), ask_for("Mutuelle", "insurer", second)}
+    assert len(others - {asked}) == 3
+    withdraw(ground.office, first, f"apr_{asked.hex()}")
+    assert ask_for("Mutuelle", "insurer") not in others | {asked}
 
 
 def test_admission__with_its_own_key_is_checked_when_it_is_asked(ground: Ground) -> None:
@@ -237,11 +252,19 @@ def test_operator__is_invited_by_two_and_the_link_is_shown_once(ground: Ground) 
     assert grant(ground.office, ground.writer, second, asked.public_id).state == "done"
     with refusing(Reason.NOT_PERMITTED):
         take_link(ground.office, second, asked.public_id)
-    made = take_link(ground.office, first, asked.public_id)
+    seed = b"a form's own number, 32 bytes of"
+    made = take_link(ground.office, first, asked.public_id, seed)
     assert made.post == OPERATOR
     assert re.fullmatch(r"[0-9A-Z-]{29}", made.code)
-    with refusing(Reason.APPROVAL_DECIDED):
-        take_link(ground.office, first, asked.public_id)
+    for other in (None, seed[::-1]):
+        with refusing(Reason.APPROVAL_DECIDED):
+            take_link(ground.office, first, asked.public_id, other)
+    # The answer to the first click of two is never seen.
+    assert take_link(ground.office, first, asked.public_id, seed) == made
+    with ground.office.people.write() as connection:
+        use_invitation(connection, ground.office, digest_invitation(ground.office, made.code))
+    with refusing(Reason.CODE_NOT_VALID):
+        take_link(ground.office, first, asked.public_id, seed)
 
 
 def test_list__what_waits_is_never_behind_what_is_decided(ground: Ground) -> None:

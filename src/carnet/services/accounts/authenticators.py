@@ -6,19 +6,24 @@ and §7.2. It refuses to know accounts.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from fido2 import cbor
 from fido2.cose import ES256, CoseKey
 from fido2.server import Fido2Server
-from fido2.utils import websafe_encode
+from fido2.utils import bytes2int, websafe_encode
 from fido2.webauthn import (
+    AttestationObject,
     AttestedCredentialData,
     AuthenticationResponse,
+    AuthenticatorData,
     PublicKeyCredentialDescriptor,
     PublicKeyCredentialParameters,
     PublicKeyCredentialRpEntity,
@@ -29,8 +34,17 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
+from carnet.signing import is_strict_point
+
 ALGORITHMS: Final = (-8, -7, -257)
 """EdDSA, ES256, RS256 (COSE's numbers): what authenticators make, and security 21 allows."""
+
+RSA_BITS: Final = (2048, 4096)
+
+_OKP, _EC, _RSA = 1, 2, 3
+_ED25519 = 6
+_KINDS: Final = {-8: _OKP, -7: _EC, -257: _RSA}
+"""The kind of key of each algorithm, in COSE's numbers (RFC 9053)."""
 
 MAX_ID_BYTES: Final = 1023
 """Source: WebAuthn 3 §7.1, step 25."""
@@ -49,12 +63,14 @@ class Attested(NamedTuple):
 
 
 class Asserted(NamedTuple):
-    """A passkey that has signed: whose, which, its counter now; `is_copied` if that did not grow as it must."""
+    """A passkey that has signed: whose, which, its counter now (`is_copied` if that did not grow as it must), and the
+    handle of the account that the authenticator made it for, where it says one."""
 
     account: bytes
     credential_id: bytes
     sign_count: int
     is_copied: bool
+    handle: bytes | None
 
 
 FindCredential = Callable[[bytes], tuple[bytes, bytes, int] | None]
@@ -95,14 +111,17 @@ def read_attestation(site: str, challenge: bytes, answer: Mapping[str, Any]) -> 
     """The new passkey of an answer, if it answers this challenge at this site; else None."""
     server = _get_server(site)
     try:
+        parsed = RegistrationResponse.from_dict(answer)
         data = server.register_complete(_make_state(challenge), answer)
         credential = data.credential_data
+        if credential is None or not _is_of_this_page(parsed) or not _is_consistent(data):
+            return None
+        if not _is_plain(parsed.response.attestation_object) or parsed.raw_id != credential.credential_id:
+            return None
+        if not 1 <= len(credential.credential_id) <= MAX_ID_BYTES or not _can_verify(credential.public_key):
+            return None
     except Exception:
         # Bytes from outside in a parser that is not ours: it raises what it likes, and all of it means the same.
-        return None
-    if credential is None or credential.public_key.ALGORITHM not in ALGORITHMS:
-        return None
-    if not 1 <= len(credential.credential_id) <= MAX_ID_BYTES:
         return None
     return Attested(bytes(credential), data.counter)
 
@@ -117,15 +136,18 @@ def read_assertion(site: str, challenge: bytes, answer: Mapping[str, Any], find:
     stored = _make_decoy(credential_id) if found is None else AttestedCredentialData(found[1])
     try:
         _get_server(site).authenticate_complete(_make_state(challenge), [stored], answer)
-        count = parsed.response.authenticator_data.counter
+        data, handle = parsed.response.authenticator_data, parsed.response.user_handle
+        is_sound = _is_of_this_page(parsed) and _is_consistent(data)
     except Exception:
         # As above.
         return None
-    if found is None:
+    if found is None or not is_sound:
         return None
     account, _, before = found
+    count = data.counter
     # Source: WebAuthn 3 §7.2, step 22. Those that keep no counter always say 0.
-    return Asserted(account, credential_id, count, (count or before) != 0 and count <= before)
+    is_copied = (count or before) != 0 and count <= before
+    return Asserted(account, credential_id, count, is_copied, None if handle is None else bytes(handle))
 
 
 def get_credential_id(credential: bytes) -> bytes:
@@ -147,6 +169,44 @@ def _get_server(site: str) -> Fido2Server:
         PublicKeyCredentialParameters(type=PublicKeyCredentialType.PUBLIC_KEY, alg=alg) for alg in ALGORITHMS
     ]
     return server
+
+
+def _is_of_this_page(parsed: Any) -> bool:
+    """Whether a page of ours asked, and no page around it: none of ours asks within a frame. Source: WebAuthn 3 §7.1,
+    steps 10 and 11; §7.2, steps 13 and 14. The library looks at neither, nor at the type."""
+    said = json.loads(bytes(parsed.response.client_data))
+    is_key = parsed.type == PublicKeyCredentialType.PUBLIC_KEY
+    return is_key and said.get("crossOrigin", False) is False and "topOrigin" not in said
+
+
+def _is_consistent(data: AuthenticatorData) -> bool:
+    """Whether a passkey that says it has a copy elsewhere may have one. Source: WebAuthn 3 §6.1.3, §7.1 step 16."""
+    return not data.is_backed_up() or data.is_backup_eligible()
+
+
+def _is_plain(attestation: AttestationObject) -> bool:
+    """Whether an attestation has the parts of the format and no other, and one of nothing says nothing. Source:
+    WebAuthn 3 §6.5.4 and §8.7. No statement is relied upon."""
+    document: Any = cbor.decode(bytes(attestation))
+    has_parts = set(document) == {"fmt", "attStmt", "authData"}
+    return has_parts and (document["fmt"] != "none" or document["attStmt"] == {})
+
+
+def _can_verify(key: CoseKey) -> bool:
+    """Whether a key can sign at all, and not whoever likes: on its curve, of no small order, no short RSA. A passkey
+    that never lets anybody in is told of at once, not when it is needed."""
+    kind = _KINDS.get(key.ALGORITHM)
+    if kind is None or key.get(1) != kind:
+        return False
+    if kind == _OKP and (key.get(-1) != _ED25519 or not is_strict_point(key[-2])):
+        return False
+    if kind == _RSA and not (RSA_BITS[0] <= bytes2int(key[-1]).bit_length() <= RSA_BITS[1] and bytes2int(key[-2]) > 2):
+        return False
+    try:
+        key.verify(b"", b"")
+    except InvalidSignature:
+        return True
+    return False
 
 
 def _make_state(challenge: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ of a link, which no server sees or logs.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from carnet.errors import Reason, Refused
@@ -33,22 +34,57 @@ class Invitation(NamedTuple):
         return f"{origin}/join#{self.code}"
 
 
-def invite(office: Office, principal: Principal, post: Post, *, valid_ms: Millis = VALID_MS) -> Invitation:
-    """An invitation to make one account of this office. Raises Refused(NOT_PERMITTED), NOT_SIGNED_IN for
-    an account that was ended, and MISSING_FIELD for a member's staff without a member or a role."""
+def invite(
+    office: Office, principal: Principal, post: Post, *, valid_ms: Millis = VALID_MS, seed: bytes | None = None
+) -> Invitation:
+    """An invitation to make one account of this office. With `seed` (32 secret bytes) it is made of them: the same seed
+    gives the same invitation.
+
+    Raises Refused(NOT_PERMITTED), NOT_SIGNED_IN for an account that was ended, MISSING_FIELD for a member's staff
+    without a member or a role, CODE_NOT_VALID for a seed whose invitation is in force no more.
+    """
     _check_may_invite(principal, post)
     with office.people.write() as connection:
         _check_may_invite(with_present_role(connection, principal), post)
-        return _insert(connection, office, principal, post, valid_ms)
+        again = None if seed is None else find_invitation(connection, office, post, seed)
+        return again or _insert(connection, office, principal, post, valid_ms, seed)
 
 
-def invite_approved(connection: Connection, office: Office, principal: Principal) -> Invitation:
+def invite_approved(
+    connection: Connection, office: Office, principal: Principal, seed: bytes | None = None
+) -> Invitation:
     """The same for one more operator, whom two operators have approved; within the transaction of that."""
-    return _insert(connection, office, principal, OPERATOR, VALID_MS)
+    return _insert(connection, office, principal, OPERATOR, VALID_MS, seed)
 
 
-def _insert(connection: Connection, office: Office, principal: Principal, post: Post, valid_ms: Millis) -> Invitation:
-    code, invitation_id = office.make_paper_code(5, 5), office.random_bytes(16)
+def find_invitation(connection: Connection, office: Office, post: Post, seed: bytes) -> Invitation | None:
+    """The invitation that was made of a seed, None where none was. Raises Refused(CODE_NOT_VALID) for one that is in
+    force no more."""
+    code = _make_code(office, seed)
+    query = "SELECT id, until_ms, used_ms FROM invitation WHERE digest = ?"
+    row = connection.execute(query, (digest_invitation(office, code),)).fetchone()
+    if row is None:
+        return None
+    id_, until, used = row
+    if used is not None or until <= office.clock():
+        raise Refused(Reason.CODE_NOT_VALID, "this link was used, or has run out, since it was made: make a new one")
+    return Invitation(name_id("inv", bytes(id_)), code, post, until)
+
+
+def _make_code(office: Office, seed: bytes | None) -> str:
+    return office.make_paper_code(5, 5, seed)
+
+
+def _make_id(office: Office, seed: bytes | None) -> bytes:
+    if seed is None:
+        return office.random_bytes(16)
+    return blake2b(seed, digest_size=16, person=b"carnet/invite-id").digest()
+
+
+def _insert(
+    connection: Connection, office: Office, principal: Principal, post: Post, valid_ms: Millis, seed: bytes | None
+) -> Invitation:
+    code, invitation_id = _make_code(office, seed), _make_id(office, seed)
     until = office.clock() + valid_ms
     connection.execute(
         "INSERT INTO invitation (digest, id, standing, member, role, made_by, created_ms, until_ms, used_ms)"

@@ -13,6 +13,7 @@ from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.authenticators import (
     Asserted,
+    Attested,
     get_credential_id,
     make_creation,
     make_request,
@@ -81,7 +82,7 @@ def finish_sign_in(office: Office, site: str, visit: Visit, answer: Answer, repl
     asserted = _read(office, site, answer, SIGN_IN)
     with office.people.write() as connection:
         account = None if asserted is None else find_account(connection, asserted.account)
-        if asserted is not None and account is not None and _note_use(connection, office, asserted):
+        if asserted is not None and account is not None and _note_use(connection, office, asserted, account):
             token = begin_session(connection, office, account, visit, "passkey", replaced)
             record(connection, office, Action.SIGNED_IN, account.public_id, member=account.member, why="passkey")
         else:
@@ -124,7 +125,8 @@ def finish_sign_up(office: Office, site: str, visit: Visit, answer: Answer, repl
         digest = ceremony.invitation
         post = HOLDER if digest is None else use_invitation(connection, office, digest)
         account = insert_account(connection, office, post, ceremony.name, _make_handle(office, challenge))
-        _insert_passkey(connection, office, account.id, attested.credential, attested.sign_count, visit.device)
+        if not _insert_passkey(connection, office, account.id, attested, visit.device):
+            raise _failed()
         codes = make_codes(connection, office, account.id)
         token = begin_session(connection, office, account, visit, "passkey", replaced)
         why = f"{post.standing} {post.role or ''}".strip()
@@ -166,9 +168,12 @@ def finish_add(office: Office, site: str, principal: Principal, answer: Answer, 
     if ceremony is None or attested is None or ceremony.account != account:
         raise _failed()
     with office.people.change() as connection:
+        if find_account(connection, account) is None:
+            raise Refused(Reason.NOT_SIGNED_IN, "this account was ended")
         if len(_read_passkeys(connection, account)) >= MAX_PASSKEYS:
             raise Refused(Reason.TOO_MANY_KEYS, f"an account has at most {MAX_PASSKEYS} passkeys: remove one first")
-        _insert_passkey(connection, office, account, attested.credential, attested.sign_count, name)
+        if not _insert_passkey(connection, office, account, attested, name):
+            raise _failed()
         record(connection, office, Action.PASSKEY_ADDED, name_id("acc", account), member=principal.member)
 
 
@@ -211,11 +216,11 @@ def begin_confirm(office: Office, site: str, principal: Principal) -> Options:
 def finish_confirm(office: Office, site: str, principal: Principal, token: str, answer: Answer) -> str:
     """Confirm the caller's session; its new token. Raises Refused(SIGN_IN_FAILED, NOT_SIGNED_IN)."""
     account = get_account(principal)
-    asserted = _read(office, site, answer, CONFIRM)
+    asserted = _read(office, site, answer, CONFIRM, account)
     with office.people.write() as connection:
         found = find_account(connection, account)
         is_theirs = asserted is not None and asserted.account == account and found is not None
-        if asserted is not None and found is not None and is_theirs and _note_use(connection, office, asserted):
+        if asserted is not None and found is not None and is_theirs and _note_use(connection, office, asserted, found):
             renewed = confirm_session(connection, office, found, token)
             record(connection, office, Action.CONFIRMED, found.public_id, member=found.member)
             return renewed
@@ -251,8 +256,9 @@ def _end(office: Office, purpose: str, challenge: bytes) -> _Ceremony | None:
     return _Ceremony(account, invitation, row[3])
 
 
-def _read(office: Office, site: str, answer: Answer, purpose: str) -> Asserted | None:
-    """Whose passkey signed the challenge; None if nobody's did. It does the same work for a passkey that is unknown."""
+def _read(office: Office, site: str, answer: Answer, purpose: str, account: bytes | None = None) -> Asserted | None:
+    """Whose passkey signed the challenge; None if nobody's did, or if another account was asked. It does the same work
+    for a passkey that is unknown."""
     challenge = read_challenge(answer)
     ceremony = _end(office, purpose, challenge)
 
@@ -264,31 +270,36 @@ def _read(office: Office, site: str, answer: Answer, purpose: str) -> Asserted |
         return None if row is None else (bytes(row[0]), bytes(row[1]), row[2])
 
     asserted = read_assertion(site, challenge, answer, find_credential)
-    return None if ceremony is None else asserted
+    return None if ceremony is None or ceremony.account != account else asserted
 
 
-def _note_use(connection: Connection, office: Office, asserted: Asserted) -> bool:
-    """Note that a passkey was used; False if it was removed meanwhile, or, with an entry, if its counter shows that
-    there are two of it."""
-    if asserted.is_copied:
+def _note_use(connection: Connection, office: Office, asserted: Asserted, account: Account) -> bool:
+    """Note that a passkey was used; False if it was removed meanwhile, was made for another account (WebAuthn 3 §7.2,
+    step 6), or, with an entry, if its counter shows that there are two of it."""
+    count, wanted = asserted.sign_count, (asserted.credential_id, account.id)
+    row = connection.execute("SELECT sign_count FROM passkey WHERE id = ? AND account = ?", wanted).fetchone()
+    if row is None or asserted.handle not in (None, account.handle):
+        return False
+    # Looked at again: two that sign at once were both compared with the count from before.
+    if asserted.is_copied or (count <= row[0] and (count or row[0])):
         who = name_id("acc", asserted.account)
         record(connection, office, Action.PASSKEY_COPIED, who, about=who)
         return False
-    changed = connection.execute(
-        "UPDATE passkey SET sign_count = ?, used_ms = ? WHERE id = ?",
-        (asserted.sign_count, office.clock(), asserted.credential_id),
-    ).rowcount
-    return bool(changed == 1)
-
-
-def _insert_passkey(
-    connection: Connection, office: Office, account: bytes, credential: bytes, sign_count: int, name: str
-) -> None:
     connection.execute(
-        "INSERT INTO passkey (id, account, credential, sign_count, name, created_ms, used_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, NULL)",
-        (get_credential_id(credential), account, credential, sign_count, name or "Passkey", office.clock()),
+        "UPDATE passkey SET sign_count = ?, used_ms = ? WHERE id = ?", (count, office.clock(), asserted.credential_id)
     )
+    return True
+
+
+def _insert_passkey(connection: Connection, office: Office, account: bytes, attested: Attested, name: str) -> bool:
+    """Keep a passkey; False if its id is somebody's already. Source: WebAuthn 3 §7.1, step 26."""
+    credential = attested.credential
+    made = connection.execute(
+        "INSERT INTO passkey (id, account, credential, sign_count, name, created_ms, used_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (id) DO NOTHING",
+        (get_credential_id(credential), account, credential, attested.sign_count, name or "Passkey", office.clock()),
+    ).rowcount
+    return bool(made == 1)
 
 
 def _read_passkeys(connection: Connection, account: bytes) -> list[Any]:

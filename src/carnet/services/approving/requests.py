@@ -19,9 +19,9 @@ from carnet.errors import Reason, Refused
 from carnet.node.acts import AddKey, RevokeKey
 from carnet.node.writing import Writing
 from carnet.services.accounts.auditing import Action, record
-from carnet.services.accounts.invitations import Invitation, invite_approved
+from carnet.services.accounts.invitations import Invitation, find_invitation, invite_approved
 from carnet.services.accounts.office import DAY_MS, MINUTE_MS, Office, get_account, name_caller, name_id, read_id
-from carnet.services.accounts.registry import find_account
+from carnet.services.accounts.registry import OPERATOR, find_account
 from carnet.services.approving.wishes import (
     NAMES,
     InviteOperator,
@@ -31,6 +31,7 @@ from carnet.services.approving.wishes import (
     find_listed,
     find_member_id,
     has_happened,
+    is_same,
     keep,
     read,
 )
@@ -92,15 +93,14 @@ def ask(office: Office, writer: Writing, principal: Principal, wish: Wish) -> Ap
         _check_operator(principal)
     state = writer.state
     document = keep(state, wish)
-    check_possible(state, read(document))
+    kept = read(document)
+    check_possible(state, kept)
     name, who, now = NAMES[type(wish)], name_caller(principal), office.clock()
     with office.people.write() as connection:
-        query = (
-            f"SELECT {_COLUMNS} FROM approval WHERE document = ? AND asked_by = ? AND state = 'open' AND until_ms > ?"  # noqa: S608
-        )
-        same = connection.execute(query, (document, who, now)).fetchone()
-        if same is not None:
-            return _read(same, now)
+        query = f"SELECT {_COLUMNS} FROM approval WHERE act = ? AND asked_by = ? AND state = 'open' AND until_ms > ?"  # noqa: S608
+        for row in connection.execute(query, (name, who, now)).fetchall():
+            if is_same(read(row[2]), kept):
+                return _read(row, now)
         made = office.random_bytes(16)
         connection.execute(
             "INSERT INTO approval (id, act, document, state, asked_by, asked_ms, until_ms) VALUES (?,?,?,'open',?,?,?)",
@@ -152,18 +152,27 @@ def resume(office: Office, writer: Writing) -> int:
     return ended
 
 
-def take_link(office: Office, principal: Principal, approval: str) -> Invitation:
-    """The invitation of an operator whose admission was granted: for whoever asked, once. Raises Refused
-    UNKNOWN_APPROVAL, NOT_PERMITTED, APPROVAL_DECIDED if it was taken already."""
+def take_link(office: Office, principal: Principal, approval: str, seed: bytes | None = None) -> Invitation:
+    """The invitation of an operator whose admission was granted: for whoever asked, once. The same `seed` (32 secret
+    bytes) gives the same one again as long as nobody has used it.
+
+    Raises Refused UNKNOWN_APPROVAL, NOT_PERMITTED, APPROVAL_DECIDED if it was taken already, CODE_NOT_VALID.
+    """
     _check_operator(principal)
     with office.people.write() as connection:
         found = _get(connection, _parse(approval), office.clock())
         if found.asked_by != name_caller(principal):
             raise Refused(Reason.NOT_PERMITTED, "the link is for whoever asked for it")
-        if not isinstance(found.kept.act, InviteOperator) or found.state != "done" or found.outcome is not None:
+        if not isinstance(found.kept.act, InviteOperator) or found.state != "done":
             raise _decided(found)
+        if found.outcome is not None:
+            # A second click: the answer to the first one was never seen.
+            again = None if seed is None else find_invitation(connection, office, OPERATOR, seed)
+            if again is None:
+                raise _decided(found)
+            return again
         connection.execute("UPDATE approval SET outcome = ? WHERE id = ?", (LINK_TAKEN, found.id))
-        return invite_approved(connection, office, principal)
+        return invite_approved(connection, office, principal, seed)
 
 
 def list_approvals(

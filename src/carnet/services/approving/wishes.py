@@ -62,6 +62,13 @@ def read(document: str) -> Kept:
     return msgspec.json.decode(document, type=Kept)
 
 
+def is_same(one: Kept, other: Kept) -> bool:
+    """Whether two requests ask for the same. The id of a new member is drawn by whoever asks, and says nothing."""
+    if isinstance(one.act, EnrolMember) and isinstance(other.act, EnrolMember):
+        return msgspec.structs.replace(one.act, member=other.act.member) == other.act
+    return one == other
+
+
 def find_member_id(wish: Wish) -> MemberId | None:
     """The member that a wish is about."""
     return None if isinstance(wish, InviteOperator) else wish.member

@@ -46,7 +46,12 @@ def invite_somebody(data: FormData, request: AnyRequest, desk: TheDesk, principa
     if role != "holder" and role not in set(Role):
         return _show(request, desk, principal, refused=Refused(Reason.NOT_IN_LIST, "choose a role"))
     post_ = HOLDER if role == "holder" else Post(Standing.STAFF, principal.member, Role(role))
-    made = invite(get_office(desk), principal, post_)
+    try:
+        made = invite(get_office(desk), principal, post_, seed=compute_seed(desk, principal, f"invite {role}", data))
+    except Refused as refused:
+        if refused.reason is not Reason.CODE_NOT_VALID:
+            raise
+        return _show(request, desk, principal, refused=refused)
     return _show(request, desk, principal, link=made.make_link(desk.origin))
 
 

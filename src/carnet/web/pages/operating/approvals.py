@@ -26,6 +26,7 @@ from carnet.services.approving.wishes import InviteOperator
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
 from carnet.web.pages.showing import AnyRequest, go
 from carnet.web.people import get_office
@@ -90,7 +91,7 @@ def get_link(
 ) -> Response[str]:
     """The link of an operator who was admitted, shown once to whoever asked."""
     office = get_office(desk)
-    made = take_link(office, principal, approval)
+    made = take_link(office, principal, approval, compute_seed(desk, principal, f"link {approval}", data))
     found = get_approval(office, principal, approval)
     return _show(request, desk, principal, found, link=made.make_link(desk.origin))
 
@@ -114,6 +115,7 @@ def _show(
     facts |= {
         "names": list_names(get_office(desk), principal),
         "link": link,
+        "once": make_once(desk),
         "has_link": isinstance(approval.kept.act, InviteOperator)
         and (approval.state, approval.outcome, approval.asked_by) == ("done", None, principal.account),
     }

@@ -35,6 +35,7 @@ from carnet.services.quotas import list_quotas, set_quota
 from carnet.types import MemberId, MemberKind
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.operating.common import ACT, LOOK, show_page
 from carnet.web.pages.showing import AnyRequest, go
 from carnet.web.people import get_office
@@ -165,7 +166,13 @@ def invite_admin(
     with desk.reading() as reader:
         if _get(reader, own).retired is not None:
             raise Refused(Reason.MEMBER_RETIRED, "this member has left: nobody is invited for it")
-    made = invite(get_office(desk), principal, Post(Standing.STAFF, own, Role.ADMIN))
+    seed = compute_seed(desk, principal, f"invite {member}", data)
+    try:
+        made = invite(get_office(desk), principal, Post(Standing.STAFF, own, Role.ADMIN), seed=seed)
+    except Refused as refused:
+        if refused.reason is not Reason.CODE_NOT_VALID:
+            raise
+        return _show_member(request, desk, principal, own, refused=refused)
     return _show_member(request, desk, principal, own, link=made.make_link(desk.origin))
 
 
@@ -240,6 +247,7 @@ def _show_member(
         "programs": programs,
         "waiting": waiting,
         "link": link,
+        "once": make_once(desk),
     }
     return show_page(request, desk, principal, "member.html", refused=refused, **facts)
 
