@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.filter_off import is_off, switch_off
-from tests.postgres import Cluster, run_cluster
+from tests.postgres import Cluster, find_memory, run_cluster
 
 # The same examples on every machine and every day, so that a red run can be repeated; to look further than that:
 # --hypothesis-profile=explore
@@ -31,6 +31,14 @@ settings.register_profile(
     "explore", deadline=None, print_blob=True, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Folders of tests lie in memory where there is plenty: flushes are asked for all the same, and waited for no more.
+    What is about waiting for a disk asks for a folder on one (`tests.faults.test_kill.make_place`)."""
+    if (memory := find_memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 @pytest.fixture(scope="session")

@@ -283,12 +283,10 @@ def draw_moment(chance: random.Random, *, is_founded: bool, is_in_memory: bool) 
 
 
 @contextmanager
-def make_place(disk: Path, *, is_in_memory: bool) -> Iterator[Path]:
+def make_place(*, is_in_memory: bool) -> Iterator[Path]:
     """A folder on the disk, where a victim mostly waits for a flush, or in memory, where it mostly computes."""
-    if not is_in_memory or not os.access(MEMORY, os.W_OK):
-        yield disk
-        return
-    with TemporaryDirectory(dir=MEMORY, prefix="carnet-kill-") as place:
+    memory = MEMORY if is_in_memory and os.access(MEMORY, os.W_OK) else None
+    with TemporaryDirectory(dir=memory, prefix="carnet-kill-") as place:
         yield Path(place)
 
 
@@ -300,8 +298,8 @@ def tell(states: Counter[str], kept: int, proved: int) -> None:
 
 @pytest.mark.timeout(60 + KILLS)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_writer__survives_kill_minus_9(tmp_path: Path, part: int) -> None:
-    with make_place(tmp_path, is_in_memory=part > 0) as path:
+def test_writer__survives_kill_minus_9(part: int) -> None:
+    with make_place(is_in_memory=part > 0) as path:
         states, kept, proved = run_trials(path, random.Random(900 + part), -(-KILLS // PARTS), is_cut=False)
     tell(states, kept, proved)
     assert states.total() >= KILLS // PARTS
@@ -313,9 +311,9 @@ def test_writer__survives_kill_minus_9(tmp_path: Path, part: int) -> None:
 
 
 @pytest.mark.timeout(60 + KILLS)
-def test_writer__survives_its_end_in_the_middle_of_a_write(tmp_path: Path) -> None:
+def test_writer__survives_its_end_in_the_middle_of_a_write() -> None:
     """The kernel ends the victim in the write that makes a file longer than a random size: part of it is done."""
-    with make_place(tmp_path, is_in_memory=True) as path:
+    with make_place(is_in_memory=True) as path:
         states, kept, proved = run_trials(path, random.Random(950), CUTS, is_cut=True)
     tell(states, kept, proved)
     assert states.total() >= CUTS

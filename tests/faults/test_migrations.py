@@ -189,7 +189,7 @@ def test_upgrade__survives_kill_minus_9(tmp_path: Path, version: str) -> None:
     new_people = read_schema(tmp_path / "people.db", "people_version")
     assert (old_people[0], new_people[0]) == (find_people_version(version), PEOPLE_VERSION)
     chance, states = random.Random(version), Counter[str]()
-    with make_place(tmp_path, is_in_memory=True) as place, open_driver("tests.faults.upgrading") as driver:
+    with make_place(is_in_memory=True) as place, open_driver("tests.faults.upgrading") as driver:
         while states.total() < scaled(30):
             home = place / f"home{states.total()}"
             shutil.copytree(older, home)

@@ -77,7 +77,7 @@ def check_moments(
 ) -> Counter[str]:
     """Cut the power at so many moments, and look at what is left each time; `check` looks at more."""
     chance, found_at = random.Random(seed), Counter[str]()
-    with make_place(recorded.work, is_in_memory=True) as memory:
+    with make_place(is_in_memory=True) as memory:
         for number, moment in enumerate(recorded.choose_moments(count, chance)):
             place = memory / f"cut{number}"
             # A moment that fails is played again with this.

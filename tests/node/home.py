@@ -26,6 +26,7 @@ from carnet.tlog.policy import parse_policy
 from carnet.types import Subject
 from carnet.vault.people.store import PeopleStore, open_people_store
 from carnet.vault.store import Connection, open_store
+from tests.templates import Folder, lay_people, read_statements, run_statements
 
 START_MS = 1_700_000_000_000
 
@@ -83,6 +84,10 @@ class TestNode:
         """As a web worker has it, too."""
         return open_people_store(get_people_address(Home(self.path)), is_guarded=self._set_up_guard())
 
+    def lay_people(self) -> None:
+        """The store of people, empty: then whoever opens it first does not make it."""
+        lay_people(get_people_address(Home(self.path)))
+
     def _set_up_guard(self) -> bool:
         guard = set_up_guard(Home(self.path))
         assert guard is None or guard.is_on, guard
@@ -124,14 +129,44 @@ class Elsewhere:
     make_url: Callable[[], str] | None = None
 
 
+@dataclass(frozen=True)
+class Founded:
+    """A node as it was founded: its operator, its home, and how far clock and dice had come. In a database, what makes
+    its tables again."""
+
+    operator: Member
+    home: Folder
+    now: int
+    rolls: int
+    statements: str | None
+
+
+_founded: dict[tuple[bytes, str, bool], Founded] = {}
+
+
 def make_node(
     path: Path, *, seed: bytes = b"carnet tests", store_url: str | None = None, network: str = "example.org"
 ) -> TestNode:
-    clock, dice = Clock(), Dice(seed)
+    """A new node: founded if it is the first of its kind in this process, otherwise a copy of the first."""
+    home = path / "home"
     if store_url is None and Elsewhere.make_url is not None:
         store_url = Elsewhere.make_url()
+    kind = (seed, network, store_url is not None)
+    if kind not in _founded:
+        _founded[kind] = _found(home, seed, store_url, network)
+    else:
+        _founded[kind].home.write(home)
+        if store_url is not None:
+            Home(home).store_url.write_text(f"{store_url}\n", encoding="utf-8")
+            run_statements(store_url, _founded[kind].statements or "")
+    founded = _founded[kind]
+    return TestNode(home, founded.operator, Clock(founded.now), Dice(seed, founded.rolls))
+
+
+def _found(home: Path, seed: bytes, store_url: str | None, network: str) -> Founded:
+    clock, dice = Clock(), Dice(seed)
     operator = found_node(
-        path / "home",
+        home,
         name=network,
         operator_name="Fleet Data",
         operator_kind="data_service",
@@ -139,7 +174,8 @@ def make_node(
         random_bytes=dice,
         store_url=store_url,
     )
-    return TestNode(path / "home", operator, clock, dice)
+    statements = None if store_url is None else read_statements(store_url)
+    return Founded(operator, Folder.read(home), clock.now, dice.rolls, statements)
 
 
 def vin_subject(number: int) -> Subject:

@@ -38,7 +38,11 @@ from tests.node.conftest import ON_FILE
 from tests.node.home import START_MS, Clock, Dice, TestNode, make_node, more, new_passport, reading, vin_subject
 from tests.node.test_erasing import fill, find_in_files, note_traces
 
-SEALER = Passphrase("a long passphrase")
+PASSPHRASE = Passphrase("a long passphrase")
+OPENER = SecretKey(b"a key that opens at once".ljust(32))
+SEALER = OPENER.recipient
+"""A passphrase takes its time at each try: what is not about passphrases is sealed for a key."""
+
 REPORTED = Basis.REPORTED
 
 
@@ -48,7 +52,7 @@ def back_up(node: TestNode, file: Path, sealer: Sealer = SEALER, *, is_replacing
     )
 
 
-def bring_back(file: Path, path: Path, opener: Opener = SEALER, wish: Wish | None = None) -> Restored:
+def bring_back(file: Path, path: Path, opener: Opener = OPENER, wish: Wish | None = None) -> Restored:
     return restore_backup(file, Home(path), opener, now=START_MS + 10**9, wish=wish)
 
 
@@ -89,8 +93,8 @@ def test_restore__gives_the_same_root_a_clean_store_and_the_same_proofs(
 ) -> None:
     node, chains = filled
     (node.path / "trust" / "other.policy").write_bytes(b"log x\nquorum none\n")
-    taken = back_up(node, tmp_path / "b")
-    restored = bring_back(tmp_path / "b", tmp_path / "copy", wish=Wish(is_checked=True))
+    taken = back_up(node, tmp_path / "b", PASSPHRASE)
+    restored = bring_back(tmp_path / "b", tmp_path / "copy", PASSPHRASE, wish=Wish(is_checked=True))
     assert get_root(tmp_path / "copy") == get_root(node.path) == (taken.moment.log_size, taken.moment.root)
     assert (restored.about.root, restored.about.log_size) == (taken.moment.root, taken.moment.log_size)
     assert check_home(tmp_path / "copy") == []
@@ -128,7 +132,7 @@ def test_backup__never_holds_the_lock_nor_an_older_note(filled: tuple[TestNode, 
         with (tmp_path / "b2").open("rb") as file:
             header = envelope.read_header(file)
             names = []
-            for part in read_parts(envelope.open_chunks(file, header, SEALER)):
+            for part in read_parts(envelope.open_chunks(file, header, OPENER)):
                 names.append(part.name)
                 assert sum(map(len, part.pieces)) == part.size
     assert names == ["keys.json", "node.db"]
@@ -199,7 +203,7 @@ def test_backup__for_a_key_opens_with_its_secret_only(filled: tuple[TestNode, li
     secret = SecretKey(node.dice(32))
     back_up(node, tmp_path / "b", Recipient.parse(secret.recipient.format()))
     assert read_about(tmp_path / "b").is_for_key
-    for wrong in (SecretKey(node.dice(32)), Passphrase("a long passphrase")):
+    for wrong in (SecretKey(node.dice(32)), PASSPHRASE):
         refused = refusal(lambda opener=wrong: bring_back(tmp_path / "b", tmp_path / "copy", opener))  # type: ignore[misc]
         assert (refused.reason, refused.facts["of"]) == (Reason.WRONG_PASSPHRASE, "backup")
     bring_back(tmp_path / "b", tmp_path / "copy", secret)
@@ -262,9 +266,7 @@ def test_restore__refused_backup_altered__one_bit_in_each_region(
     filled: tuple[TestNode, list[bytes]], tmp_path: Path
 ) -> None:
     node, _ = filled
-    # For a key, which opens at once: a passphrase takes its time at each try.
-    secret = SecretKey(node.dice(32))
-    back_up(node, tmp_path / "b", secret.recipient)
+    back_up(node, tmp_path / "b")
     whole = (tmp_path / "b").read_bytes()
     header_end = len(envelope.MAGIC) + 4 + int.from_bytes(whole[16:20], "big")
     regions = {
@@ -280,19 +282,19 @@ def test_restore__refused_backup_altered__one_bit_in_each_region(
     for places in regions.values():
         for place in places:
             (tmp_path / "bad").write_bytes(whole[:place] + bytes((whole[place] ^ 1,)) + whole[place + 1 :])
-            refused = refusal(lambda: bring_back(tmp_path / "bad", tmp_path / "copy", secret))
+            refused = refusal(lambda: bring_back(tmp_path / "bad", tmp_path / "copy"))
             wanted = {Reason.BACKUP_ALTERED, Reason.WRONG_PASSPHRASE, Reason.UNREADABLE_FILE}
             assert refused.reason in wanted, place
             assert not (tmp_path / "copy").exists()
             assert not (tmp_path / "copy.restoring").exists()
             tried += 1
     assert tried > 40
-    bring_back(tmp_path / "b", tmp_path / "copy", secret)
+    bring_back(tmp_path / "b", tmp_path / "copy")
 
 
 @pytest.fixture(scope="module")
 def long_stream() -> tuple[bytes, bytes]:
-    """Two sealed files of three and a half chunks under one passphrase, with the same header but for the salt."""
+    """Two sealed files of three and a half chunks for one key."""
     files = []
     for seed in (b"one", b"two"):
         file = io.BytesIO()
@@ -307,7 +309,7 @@ def long_stream() -> tuple[bytes, bytes]:
 def open_all(data: bytes) -> int:
     file = io.BytesIO(data)
     header = envelope.read_header(file)
-    return sum(map(len, envelope.open_chunks(file, header, SEALER)))
+    return sum(map(len, envelope.open_chunks(file, header, OPENER)))
 
 
 def split_chunks(data: bytes) -> list[bytes]:
@@ -377,13 +379,13 @@ def test_restore__refused_backup_altered__cut_anywhere(filled: tuple[TestNode, l
 
 
 def test_restore__refused_wrong_passphrase(checked: TestNode, tmp_path: Path) -> None:
-    back_up(checked, tmp_path / "b")
+    back_up(checked, tmp_path / "b", PASSPHRASE)
     refused = refusal(lambda: bring_back(tmp_path / "b", tmp_path / "copy", Passphrase("another")))
     assert (refused.reason, refused.facts["of"]) == (Reason.WRONG_PASSPHRASE, "backup")
 
 
 def seal_by_hand(file: Path, about: dict[str, object], parts: dict[str, bytes]) -> None:
-    """What somebody who knows the passphrase can write."""
+    """What somebody who knows the key can write."""
     with file.open("wb") as opened:
         writer = SealingWriter(opened, about, SEALER, Dice())
         for name, data in parts.items():
@@ -395,7 +397,7 @@ def seal_by_hand(file: Path, about: dict[str, object], parts: dict[str, bytes]) 
 def read_parts_of(file: Path) -> tuple[dict[str, object], dict[str, bytes]]:
     with file.open("rb") as opened:
         header = envelope.read_header(opened)
-        parts = read_parts(envelope.open_chunks(opened, header, SEALER))
+        parts = read_parts(envelope.open_chunks(opened, header, OPENER))
         read = {part.name: b"".join(part.pieces) for part in parts}
     names = ("at", "log_size", "net", "origin", "root", "store_bytes")
     return {name: header.document[name] for name in names}, read
@@ -474,7 +476,7 @@ def test_restore__has_no_name_before_its_last_step(checked: TestNode, tmp_path: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore_backup(tmp_path / "b", Home(tmp_path / "copy"), SEALER, now=START_MS, finish=die)
+        restore_backup(tmp_path / "b", Home(tmp_path / "copy"), OPENER, now=START_MS, finish=die)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("copy")] == []
 
 

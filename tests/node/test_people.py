@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from carnet.errors import Reason, Refused
-from carnet.node.backup.envelope import Passphrase
+from carnet.node.backup.envelope import SecretKey
 from carnet.node.backup.restore import restore_backup
 from carnet.node.backup.take import take_backup
 from carnet.node.home import Home
@@ -35,7 +35,8 @@ from tests.postgres import Cluster
 from tests.services.accounts.authenticator import Authenticator
 from tests.services.accounts.ground import OPERATOR, SITE, VISIT
 
-SEALER = Passphrase("a long passphrase")
+OPENER = SecretKey(b"a key that opens at once".ljust(32))
+SEALER = OPENER.recipient
 
 
 def open_test_office(path: Path) -> Office:
@@ -85,7 +86,7 @@ def test_backup__holds_accounts_and_a_restored_copy_no_session(node: TestNode, t
     file = tmp_path / "backups" / "b"
     take_backup(Home(node.path), file, SEALER, now=START_MS + 10**9, random_bytes=node.dice)
     copy = tmp_path / "copy"
-    restore_backup(file, Home(copy), SEALER, now=START_MS + 10**9)
+    restore_backup(file, Home(copy), OPENER, now=START_MS + 10**9)
     after = read_rows(copy)
     assert after["session"] == after["app_view"] == []
     for name in before:
@@ -111,7 +112,7 @@ def test_backup__of_what_waits_to_be_told_a_restored_copy_tells_nothing(node: Te
     (tmp_path / "backups").mkdir()
     file = tmp_path / "backups" / "b"
     take_backup(Home(node.path), file, SEALER, now=now, random_bytes=node.dice)
-    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=now)
+    restore_backup(file, Home(tmp_path / "copy"), OPENER, now=now)
     for path, state in ((node.path, "waiting"), (tmp_path / "copy", "dead")):
         office = open_test_office(path)
         assert [one.state for one in list_messages(office, OPERATOR, endpoint.public_id)[0]] == [state]
@@ -134,7 +135,7 @@ def test_backup__of_accounts_that_an_older_program_left_restores(node: TestNode,
         assert caught.value.reason is Reason.NODE_DAMAGED
         return
     take_backup(Home(node.path), file, SEALER, now=START_MS, random_bytes=node.dice)
-    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=START_MS)
+    restore_backup(file, Home(tmp_path / "copy"), OPENER, now=START_MS)
     office = open_test_office(tmp_path / "copy")
     assert recover(office, VISIT, code).account.name == "Person 2"
     with office.people.read() as connection:
@@ -146,7 +147,7 @@ def test_backup__of_a_home_without_accounts_restores(node: TestNode, tmp_path: P
     (tmp_path / "backups").mkdir()
     file = tmp_path / "backups" / "b"
     take_backup(Home(node.path), file, SEALER, now=START_MS, random_bytes=node.dice)
-    restore_backup(file, Home(tmp_path / "copy"), SEALER, now=START_MS)
+    restore_backup(file, Home(tmp_path / "copy"), OPENER, now=START_MS)
     office = open_test_office(tmp_path / "copy")
     assert list_accounts(office, OPERATOR) == []
     office.people.close()

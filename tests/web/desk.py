@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from carnet.node.home import Home
 from carnet.node.reader import Reader
 from carnet.services.principals import Principal
 from carnet.services.settings import Settings
-from carnet.web.app import make_app
+from carnet.web.app import Composed, make_app
 from carnet.web.desk import Desk
 from tests.node.home import TestNode, make_node
 
@@ -49,6 +50,24 @@ class TestService:
     callers: KnownCallers
 
 
+_idle: defaultdict[tuple[bool, int], list[Composed]] = defaultdict(list)
+"""Apps that wait for a desk: most of a short test would be the making of its app."""
+
+
+@contextmanager
+def seated(desk: Desk, more: Sequence[Any] = ()) -> Iterator[Litestar]:
+    """The app of this desk, which another test's desk had before; made anew for routes of the test's own."""
+    if more:
+        yield make_app(desk, more)
+        return
+    idle = _idle[desk.is_demo, desk.settings.max_body_bytes]
+    composed = idle.pop() if idle else Composed(is_demo=desk.is_demo, max_body_bytes=desk.settings.max_body_bytes)
+    try:
+        yield composed.seat(desk)
+    finally:
+        idle.append(composed)
+
+
 @contextmanager
 def serving(
     path: Path,
@@ -66,10 +85,12 @@ def serving(
     chosen = Settings(**{"origin": ORIGIN, **settings})
     readers = node.open_readers(reader_type)
     desk = Desk(Home(node.path), readers, writer, node.clock, node.dice, chosen, callers)
-    app = make_app(desk, more)
     try:
         # Whatever fails must be answered as it would be outside, not raised into the test.
-        with TestClient(app, base_url=chosen.public_address, raise_server_exceptions=False) as client:
+        with (
+            seated(desk, more) as app,
+            TestClient(app, base_url=chosen.public_address, raise_server_exceptions=False) as client,
+        ):
             yield TestService(node, desk, app, client, callers)
     finally:
         readers.close()

@@ -20,10 +20,10 @@ from carnet.node.people import open_people
 from carnet.services.accounts.office import Office
 from carnet.services.settings import Settings
 from carnet.types import Basis
-from carnet.web.app import make_app
 from carnet.web.desk import Desk
 from carnet.web.people import OfficeCallers, make_shelf
 from tests.node.home import TestNode, make_node, new_passport, vin_subject
+from tests.web.desk import seated
 
 HTTPS = "https://carnet.example"
 
@@ -56,6 +56,7 @@ def lodging(
     writer = node.open()
     writer.append(node.operator.id, Basis.REPORTED, [new_passport(n, 10 + n) for n in range(3)])
     home = Home(node.path)
+    node.lay_people()
     opened = open_people(home)
     office = Office(opened.store, opened.key, network, node.clock, node.dice, is_demo=is_demo)
     readers = node.open_readers()
@@ -68,7 +69,8 @@ def lodging(
     with node.read() as reader:
         passports = [reader.get(str(vin_subject(n))) for n in range(3)]
     try:
-        yield Lodge(node, office, desk, make_app(desk), passports)
+        with seated(desk) as app:
+            yield Lodge(node, office, desk, app, passports)
     finally:
         readers.close()
         inside.people.close()

@@ -105,6 +105,7 @@ def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
         members = {name: writer.enrol_member(f"The {name}", kind).id for name, kind in MEMBERS.items()}
         enrol_speaker(writer)
         held = Held()
+        service.node.lay_people()
         office = replace(open_office(service.desk.home, "test.example"), clock=service.node.clock)
         with office.people.write() as connection:
             for account in (HOLDER, STRANGER):

@@ -19,6 +19,7 @@ from carnet.services.principals import Principal, Role, Standing
 from carnet.vault.people.store import open_people_store
 from tests.node.home import Clock, Dice
 from tests.services.accounts.authenticator import Authenticator
+from tests.templates import lay_people
 
 SITE = "https://carnet.example"
 VISIT = Visit("192.0.2.7", "Firefox on Linux")
@@ -92,5 +93,6 @@ class Ground:
 def open_ground(address: Path | str) -> Iterator[Ground]:
     clock, dice = Clock(), Dice()
     key = compute_people_key(KeyRing.of(dice))
+    lay_people(address)
     with open_people_store(address) as store:
         yield Ground(Office(store, key, "example.org", clock, dice), clock, address)

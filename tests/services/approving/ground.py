@@ -67,6 +67,7 @@ def refusing(reason: Reason) -> Iterator[None]:
 def open_ground(path: Path, operators: int = 2, store_url: str | None = None) -> Iterator[Ground]:
     node = make_node(path, store_url=store_url)
     writer = node.open()
+    node.lay_people()
     opened = open_people(Home(node.path))
     ground = Ground(node, Office(opened.store, opened.key, "example.org", node.clock, node.dice), writer)
     try:

@@ -80,6 +80,7 @@ class Ground:
 def open_ground(path: Path, store_url: str | None = None) -> Iterator[Ground]:
     town = make_town(path, store_url)
     clock, home = town.node.clock, Home(town.node.path)
+    town.node.lay_people()
     office = replace(open_office(home, "test.example"), clock=clock)
     files = Files(home, clock, os.urandom)
     ground = Ground(town, office, files, Follower(office, files, Pace(lambda: 0.0)))
