@@ -14,8 +14,8 @@ import click
 
 from carnet.cli.group import VERBS, LazyGroup
 from carnet.cli.session import Session, find_default_home
+from carnet.cli.stopping import Signals, describe_stop, heed_signals, to_exit_code
 
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
@@ -71,15 +71,17 @@ def carnet(context: click.Context, home: str | None, server: str | None, key_fil
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the process's exit code: 0, 1 refused, 2 wrong usage, or `verify`'s own 10, 11, 12."""
+    """Run one verb and return the process's exit code: 0, 1 refused, 2 wrong usage, `verify`'s own 10, 11, 12, or 128
+    and the signal that ended it."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is spelled out; it never ends the verb.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
+        with heed_signals() as signals:
+            code = _run(arguments, signals)
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has seen enough (`carnet list | head`). Nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -106,29 +108,45 @@ def hoist_home(arguments: Sequence[str]) -> list[str]:
     return [*front, *rest]
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], signals: Signals) -> int:
+    context: click.Context | None = None
     try:
         if "_CARNET_COMPLETE" in os.environ:
             # A shell asks how a word goes on: click answers that, and ends the process.
             carnet.main(arguments, prog_name="carnet")
         # Not click's own main: it would end the process itself when a pipe closes.
-        with carnet.make_context("carnet", hoist_home(arguments)) as context:
+        context = carnet.make_context("carnet", hoist_home(arguments))
+        with context:
             result = carnet.invoke(context)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        click.echo("\nInterrupted. What was sealed stays sealed; the same command goes on from there.", err=True)
-        return INTERRUPTED
+        return _end_early(signals, context, is_json="--json" in arguments)
+    except click.Abort:
+        # At a question, and nothing is done before the last one is answered.
+        return _end_early(signals, context, is_json="--json" in arguments, message="Nothing was changed.")
     except click.exceptions.Exit as ended:
         return int(ended.exit_code)
-    except click.Abort:
-        return INTERRUPTED
     except Exception as error:
+        if signals.number is not None:
+            # What was interrupted may fail on its way out; that is no news.
+            return _end_early(signals, context, is_json="--json" in arguments)
         # Everything that says what went wrong is loaded only now that something has.
         from carnet.cli.failures import report
 
         return report(error, is_json="--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def _end_early(signals: Signals, context: click.Context | None, *, is_json: bool, message: str | None = None) -> int:
+    message = message or describe_stop(None if context is None else context.invoked_subcommand)
+    if is_json:
+        from carnet.cli.failures import write_json
+
+        write_json({"error": "interrupted", "facts": {"signal": signals.first.name}, "message": message})
+    else:
+        click.echo(f"\n{message}", err=True)
+    return to_exit_code(signals.first)
 
 
 __all__ = ["VERBS", "carnet", "main"]

@@ -387,16 +387,7 @@ def checkpoint(session: Session, output: Path | None, is_json: bool) -> None:
 
 @contextmanager
 def show_progress(*, is_json: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar for each thing that is done, on a terminal; nothing where nobody looks. A polite kill ends what is done as
-    Ctrl-C does: no half of a backup and no copy is left behind."""
-    from carnet.cli.importing_run import stop_on_term
-
-    with stop_on_term(), _show_progress(is_json=is_json) as progress:
-        yield progress
-
-
-@contextmanager
-def _show_progress(*, is_json: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar for each thing that is done, on a terminal; nothing where nobody looks."""
     if is_json or not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -62,8 +62,13 @@ def demo(session: Session, own_home: Path | None, seed: int, vehicles: int, no_s
     home = Home(named if named is not None else folder / "node")
     home.check_empty()
     story = _Story(Terminal(), home, folder / "stranger")
-    with stopwatch() as taken:
-        story.tell(seed, vehicles)
+    try:
+        with stopwatch() as taken:
+            story.tell(seed, vehicles)
+    except KeyboardInterrupt:
+        # Nobody was told yet where it is.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     story.say_what_next(taken[0])
     if story.is_good and not no_serve and is_interactive():
         story.serve()

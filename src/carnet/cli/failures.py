@@ -47,6 +47,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
     Reason.NOT_SIGNED_IN: "Name the file with your API key: --key-file FILE, or CARNET_API_KEY_FILE.",
+    "process_killed": "See whether memory ran out (`dmesg` tells), then run the same command again: what was sealed\n"
+    "  stays sealed. An import with --workers 0 is one process, and needs the least.",
     "unreachable": "See that the address is right and that the service runs (`carnet serve`).",
     Reason.DISK_FULL: "Free some space, then run the same command again: it goes on where it stopped.",
     Reason.DISK_FAILED: "Look at the disk (`dmesg` may say more), then run the same command again: it checks first.",
@@ -111,6 +113,8 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
     if isinstance(error, ImportError) and error.name in TABLE_PACKAGES:
         message = f"reading Parquet needs {error.name}, which is not installed: pip install 'carnet[tables]'"
         return "tables_not_installed", message, {"package": error.name}
+    if type(error).__name__ == "BrokenProcessPool":
+        return "process_killed", "a process that this one had started was killed, by the system or by somebody", {}
     if isinstance(error, click.FileError):
         return "unreadable_file", error.format_message(), {"file": error.filename}
     if isinstance(error, OSError):

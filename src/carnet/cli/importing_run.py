@@ -115,7 +115,7 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
         check_may_write(path, order.path)
         faults = faults or path.with_name(path.name + LIST_SUFFIX)
         # Called when the rows are closed.
-        stack.callback(_remove_if_empty, path)
+        stack.push(lambda kind, error, at: _remove_unless_whole(path, faults, order, is_whole=kind is None))
         rows = create(path)
     for other in (faults, order.receipts):
         if other is not None:
@@ -140,9 +140,12 @@ def _open_receipts(path: Path) -> IO[bytes]:
     return file
 
 
-def _remove_if_empty(path: Path) -> None:
-    """Without a faulty row there is nothing to mend."""
-    if path.stat().st_size == 0:
+def _remove_unless_whole(path: Path, faults: Path | None, order: Order, *, is_whole: bool) -> None:
+    """Without a faulty row there is nothing to mend. Nor is there in what an import that did not come to its end has
+    copied: the same command finds those rows again, and it refuses a file that has some."""
+    if not is_whole and faults != order.faults and faults is not None:
+        faults.unlink(missing_ok=True)
+    if not is_whole or path.stat().st_size == 0:
         path.unlink()
 
 
@@ -168,26 +171,11 @@ def _import(
     count = choose_worker_count(source.byte_count) if order.workers is None else order.workers
     # Where reading it is worth processes, sealing is worth one too.
     reach = reach_writer_apart if count else reach_writer_at
-    with stop_on_term(), reach(home, passphrase, session.command) as writer:
+    with reach(home, passphrase, session.command) as writer:
         operator = get_operator(writer, order.member)
         return import_file(
             writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
         )
-
-
-@contextmanager
-def stop_on_term() -> Iterator[None]:
-    """Let a polite kill end like Ctrl-C: what is in flight is dropped, what is sealed stays."""
-    import signal
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

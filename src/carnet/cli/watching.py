@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from carnet.cli.group import as_json, passphrase_file, verb
-from carnet.cli.importing_run import stop_on_term
 from carnet.cli.session import Session, now_ms
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def watch(
 
     document = None if mapping is None else _load(mapping)
     problems = 0
-    with stop_on_term(), _reach(session, member, passphrase_file, document) as desk:
+    with _reach(session, member, passphrase_file, document) as desk:
         watched = Folder(folder, desk, settle_s=settle)
         problems = run(
             watched,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from carnet.errors import Reason, Refused
+from carnet.node.children import hold_signals_back
 from carnet.node.jobs import ChainRef, Context, Job, Prepared, Refusal
 from carnet.node.made import encode_prepared, read_prepared
 from carnet.node.prepare import Preparer
@@ -77,10 +77,8 @@ def look_for_cycles_rarely() -> tuple[int, int, int]:
 
 
 def end_with_parent() -> None:
-    """End with the process that began this one, and not with Ctrl-C, which comes to all processes of a terminal: only
-    the parent knows what is to be finished. One that is killed says no goodbye, and its children would wait for ever
-    with the storage keys in memory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """From now on. A parent that is killed says no goodbye, and its children would wait for ever with the storage keys
+    in memory."""
     threading.Thread(target=_wait_for_parent, name="carnet-parent", daemon=True).start()
 
 
@@ -198,6 +196,7 @@ class PreparePool:
 
     def _feed(self) -> None:
         """One worker's thread: starts it, and hands it one job after the other."""
+        hold_signals_back()
         try:
             worker, pipe = self._start()
         except Exception as error:

@@ -11,7 +11,6 @@ with this process, however that ends. It refuses to know what is handed in.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from carnet.errors import Reason, Refused
+from carnet.node.children import signals_held_back
 from carnet.node.door import Door, RemoteWriter, connect
 from carnet.node.door.wire import Said, say
 from carnet.node.home import Home
@@ -51,7 +51,8 @@ def open_writer_apart(home: Home, passphrase: str | None, command: str) -> Itera
     process = server.Process(
         target=_write, args=(home.path, passphrase, command, os.getpid(), theirs), name="carnet-writer", daemon=True
     )
-    process.start()
+    with signals_held_back():
+        process.start()
     theirs.close()
     try:
         _wait_for(ours, _READY)
@@ -103,8 +104,6 @@ def _wait_for(pipe: Connection, expected: str) -> None:
 def _write(path: Path, passphrase: str | None, command: str, pid: int, pipe: Connection) -> None:
     """What the other process does: open the writer, and serve it until the pipe has something to say, or has ended."""
     end_with_parent()
-    # A polite kill comes to all processes of a service, and the first one lets this one finish.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     home, wishes = Home(path), list[bool]()
     try:
         with open_writer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Final
 
 from carnet.errors import CarnetError
+from carnet.node.children import signals_held_back
 from carnet.node.fsck.chains import Chains, Context, check_all_placed
 from carnet.node.fsck.findings import Finding, Findings
 from carnet.vault.store import Address, Connection, Error, open_store
@@ -80,7 +82,8 @@ class Crew:
         for _ in range(worker_count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, self._address), name="carnet-fsck", daemon=True)
-            process.start()
+            with signals_held_back():
+                process.start()
             theirs.close()
             self._processes.append(process)
             self.pipes.append(ours)
@@ -108,7 +111,7 @@ def check_chains(connection: Connection, context: Context, crew: Crew, found: Fi
         try:
             placed = _check_by_crew(connection, context, crew, total, found)
         except (EOFError, OSError):
-            raise CarnetError("a process that checked chains has ended") from None
+            raise BrokenProcessPool("a process that checked chains has ended") from None
     else:
         chains = Chains(connection, context, found)
         chains.check_part(_LOWEST, _HIGHEST, total)

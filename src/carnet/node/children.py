@@ -1,0 +1,42 @@
+"""Child processes and the signals that ask to end: a terminal or a service manager sends them to all, and they are for
+the parent alone, which ends its children in order.
+
+What a thread starts inherits the signals that it holds back, so that a child never sees them, not even while it loads.
+It refuses to know what the children do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+def hold_signals_back() -> None:
+    """From here on whatever this thread starts does not see them; nor does the thread."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """The same for the length of a block; a signal that comes meanwhile is heard at its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_when_told_by(parent: int) -> None:
+    """End this process when its parent (a process id) sends it SIGTERM, and not when a whole group is sent it. For a
+    thread of its own; it does not return."""
+    while True:
+        if not hasattr(signal, "sigwaitinfo"):
+            # macOS does not say who sent it.
+            signal.sigwait({signal.SIGTERM})
+        elif signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            continue
+        os._exit(1)

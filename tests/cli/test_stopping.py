@@ -1,0 +1,230 @@
+"""Ctrl-C, a polite kill and a closed terminal: one line, an exit code that says which, nothing left behind, and the
+same command goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from carnet.node.fsck import check_home
+from tests.cli.run import COMMAND, Ran, carnet, make_env, make_inspection, make_line
+
+VEHICLES, ROWS_EACH = 800, 6
+PATIENCE_S = 120.0
+GOES_ON = "Interrupted. What was sealed stays sealed; the same command goes on from there."
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Path:
+    """A file of thousands of rows, a few of them faulty, that takes some seconds."""
+    path = tmp_path / "register.jsonl"
+    with path.open("wb") as file:
+        for at in range(VEHICLES):
+            rows = [make_inspection(date=f"20{10 + n}-03-04", pv=f"A{at}x{n}") for n in range(ROWS_EACH)]
+            rows[0] |= {"date": "no day"} if at % 100 == 7 else {}
+            file.write(make_line(f"HV{at:09d}", *rows))
+    return path
+
+
+def begin(*arguments: str | Path, home: Path | None = None, **more: str) -> subprocess.Popen[bytes]:
+    """Start a verb in a group of its own, as a shell does for a terminal."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        env=make_env(home, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_until(is_so: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def end(process: subprocess.Popen[bytes]) -> Ran:
+    """What it said until its end; nothing that it started is left."""
+    try:
+        out, err = process.communicate(timeout=60)
+        until = time.monotonic() + 10
+        while find_group(process.pid):
+            assert time.monotonic() < until, find_group(process.pid)
+            time.sleep(0.05)
+    finally:
+        if find_group(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+def find_group(group: int) -> list[int]:
+    """The processes of a group that are still there, and alive."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            state = (folder / "stat").read_text().rpartition(")")[2].split() if folder.name.isdigit() else []
+        except OSError:
+            continue
+        if state and int(state[2]) == group and state[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def find_workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """Processes that prepare rows: the children of the server that starts them."""
+    found = []
+    for pid in find_group(process.pid):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if b"forkserver" in command and parent != process.pid:
+            found.append(pid)
+    return found
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_import__stopped_with_its_whole_group(tmp_path: Path, register: Path, number: int, code: int) -> None:
+    home, faulty, receipts = tmp_path / "home", tmp_path / "mend.jsonl", tmp_path / "receipts"
+    words: list[str | Path] = [
+        "import",
+        "histovec",
+        register,
+        "--faulty",
+        faulty,
+        "--receipts",
+        receipts,
+        "--workers",
+        "2",
+    ]
+    process = begin(*words, home=home)
+    wait_until(lambda: receipts.exists() and receipts.stat().st_size, process)
+    os.killpg(process.pid, number)
+    time.sleep(0.1)
+    os.killpg(process.pid, number)
+    ran = end(process)
+    assert ran.code == code, ran.err
+    assert [line for line in ran.err.splitlines() if line][1:] == [GOES_ON]
+    assert not faulty.exists()
+    again = carnet(*words, "--json", home=home)
+    assert again.code == 1, again.err
+    assert again.json["faulty"] == VEHICLES // 100
+    assert again.json["duplicate"] > 0
+    assert again.json["sealed"] + again.json["duplicate"] == VEHICLES * ROWS_EACH - VEHICLES // 100
+    assert check_home(home) == []
+
+
+def test_import__stopped_while_its_workers_load(tmp_path: Path, register: Path) -> None:
+    process = begin("import", "histovec", register, "--workers", "2", home=tmp_path / "home")
+    wait_until(lambda: len(find_group(process.pid)) > 2, process)
+    os.killpg(process.pid, signal.SIGINT)
+    ran = end(process)
+    assert ran.code == 130
+    assert [line for line in ran.err.splitlines() if line][1:] == [GOES_ON]
+
+
+def test_import__worker_killed_by_the_system(tmp_path: Path, register: Path) -> None:
+    process = begin("import", "histovec", register, "--workers", "2", "--json", home=tmp_path / "home")
+    wait_until(lambda: find_workers(process), process)
+    os.kill(find_workers(process)[0], signal.SIGKILL)
+    ran = end(process)
+    assert ran.code == 1
+    assert ran.json_error["error"] == "process_killed"
+    assert carnet("import", "histovec", register, home=tmp_path / "home").code == 1
+
+
+def test_import__refused_midway_leaves_no_half_of_faulty_rows(tmp_path: Path, register: Path) -> None:
+    """Rows that are good, and a second file that cannot be written: the same command may be given again."""
+    faulty = tmp_path / "mend.jsonl"
+    words: list[str | Path] = ["import", "histovec", register, "--faulty", faulty, "--receipts", "/dev/full"]
+    assert carnet(*words, home=tmp_path / "home").code == 1
+    assert not faulty.exists()
+    assert not (tmp_path / "mend.jsonl.faults.ndjson").exists()
+
+
+def test_demo__stopped_leaves_no_folder(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = begin("demo", "--vehicles", "400", TMPDIR=str(temporary))
+    wait_until(lambda: list(temporary.glob("carnet-demo-*/node/node.db")), process)
+    process.send_signal(signal.SIGTERM)
+    ran = end(process)
+    assert ran.code == 143
+    assert re.fullmatch(r"Interrupted\..*", ran.err.strip())
+    assert list(temporary.iterdir()) == []
+
+
+def test_any_verb__stopped_while_it_loads(tmp_path: Path) -> None:
+    """Ctrl-C may come before a line of the verb has run."""
+    script = (
+        "import builtins, os, signal, sys\n"
+        "real = builtins.__import__\n"
+        "def slow(name, *more):\n"
+        "    if name == 'click':\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *more)\n"
+        "builtins.__import__ = slow\n"
+        "from carnet.__main__ import run\n"
+        "sys.exit(run())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], env=make_env(tmp_path), capture_output=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("pause_s, said", [(0.1, ["put in order"]), (1.3, ["Ended at once."])])
+def test_stop__twice(pause_s: float, said: list[str]) -> None:
+    """A second one right behind the first is the same wish; a later one is that of somebody who does not wait."""
+    script = (
+        "import sys, time\n"
+        "from carnet.cli.stopping import heed_signals\n"
+        "with heed_signals():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n"
+        "        time.sleep(3)\n"
+        "        print('put in order', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env=make_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(pause_s)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert [line for line in out.splitlines() if line] == said
+    assert process.returncode == (0 if said == ["put in order"] else 130)
+
+
+def test_stop__ignored_where_the_caller_says_so(tmp_path: Path, register: Path) -> None:
+    """`nohup carnet import …`: the terminal may close."""
+    receipts = tmp_path / "receipts"
+    words = [*COMMAND, "import", "histovec", str(register), "--receipts", str(receipts)]
+    process = subprocess.Popen(
+        ["nohup", *words],
+        env=make_env(tmp_path / "home"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    wait_until(lambda: receipts.exists() and receipts.stat().st_size, process)
+    os.killpg(process.pid, signal.SIGHUP)
+    ran = end(process)
+    assert ran.code == 1
+    assert f"{VEHICLES * ROWS_EACH:,} = " in ran.out
