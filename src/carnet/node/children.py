@@ -11,23 +11,32 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def hold_signals_back() -> None:
     """From here on whatever this thread starts does not see them; nor does the thread."""
+    _start_tracker()
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
     """The same for the length of a block; a signal that comes meanwhile is heard at its end."""
+    _start_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_tracker() -> None:
+    # Python's own tracker of what processes share comes with the first of them, and lets two of these signals through
+    # again once it runs.
+    resource_tracker.ensure_running()
 
 
 def end_when_told_by(parent: int) -> None:
