@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from carnet.encoding import decode, encode_trusted
@@ -18,6 +19,7 @@ from carnet.types import Subject
 from carnet.vault.sealing import (
     Packing,
     compute_blind,
+    compute_blinds,
     decrypt_content,
     decrypt_subject,
     encode_subject,
@@ -54,8 +56,8 @@ _CHAINS_AT = (
     " WHERE chain.id IN (?)"
 )
 _ASK_SOURCES = (
-    "WITH asked (chain, source) AS (VALUES ?) SELECT entry.chain, entry.source FROM asked CROSS JOIN entry"
-    " WHERE entry.chain = asked.chain AND entry.source = asked.source"
+    "WITH asked (chain, source) AS (VALUES ?) SELECT chain, source FROM asked WHERE EXISTS"
+    " (SELECT 1 FROM entry WHERE entry.chain = asked.chain AND entry.source = asked.source)"
 )
 
 
@@ -137,10 +139,13 @@ def find_chains_by_subjects(
 
 def find_numbers(connection: Connection, ring: KeyRing, subjects: Iterable[Subject]) -> dict[Subject, int]:
     """The numbers in the store of the passports that these subjects have; only the blind index is read."""
-    by_blind = {compute_blind(ring.index, encode_trusted(subject.to_json())): subject for subject in subjects}
+    asked = list(subjects)
+    blinds = compute_blinds(ring.index, [encode_trusted(subject.to_json()) for subject in asked])
+    by_blind = dict(zip(blinds, asked, strict=True))
     # In the order of the index: neighbours share a page.
-    blinds = list(map(Blob, sorted(by_blind)))
-    return {by_blind[blind]: number for blind, number in ask_many(connection, _NUMBERS, blinds)}
+    blinds.sort()
+    rows = list(ask_many(connection, _NUMBERS, list(map(Blob, blinds))))
+    return {by_blind[blind]: number for blind, number in rows}
 
 
 def find_chains_by_numbers(
@@ -148,10 +153,13 @@ def find_chains_by_numbers(
 ) -> dict[Subject, ChainRef]:
     """As `find_chains_by_subjects`, for passports whose numbers were found before."""
     subject_of = {number: subject for subject, number in numbers.items()}
-    found, kek = dict[Subject, ChainRef](), ring.kek
-    for number, chain16, type_, wrapped in ask_many(connection, _CHAINS_AT, sorted(subject_of)):
+    rows = list(ask_many(connection, _CHAINS_AT, sorted(subject_of)))
+    # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
+    keys = map(unwrap, repeat(ring.kek), [row[3] for row in rows])
+    found = dict[Subject, ChainRef]()
+    for (number, chain16, type_, _), key in zip(rows, list(keys), strict=True):
         subject = subject_of[number]
-        found[subject] = _make(ChainRef, (number, chain16, type_, unwrap(kek, wrapped), subject.to_json()))
+        found[subject] = _make(ChainRef, (number, chain16, type_, key, subject.to_json()))
     return found
 
 

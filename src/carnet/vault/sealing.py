@@ -53,6 +53,11 @@ def compute_blind(index_key: bytes, subject: bytes) -> bytes:
     return keyed.digest()
 
 
+def compute_blinds(index_key: bytes, subjects: Iterable[bytes]) -> list[bytes]:
+    """The same for many subjects."""
+    return _compute_digests(_begin_digest(index_key, b"carnet/blind", BLIND_BYTES), subjects)
+
+
 def compute_journal_name(index_key: bytes, passport: bytes, epoch: int) -> str:
     """The value of the subject of a holder's journal, 32 hexadecimal digits: found again by who has the index key, and
     by nobody else tied to its passport or to the journal of another epoch."""
@@ -69,10 +74,14 @@ def compute_source_digest(index_key: bytes, row: bytes) -> bytes:
 
 def compute_source_digests(index_key: bytes, rows: Iterable[bytes]) -> list[bytes]:
     """The same for many rows."""
-    begin, digests = _begin_digest(index_key, b"carnet/source", SOURCE_BYTES).copy, list[bytes]()
-    for row in rows:
+    return _compute_digests(_begin_digest(index_key, b"carnet/source", SOURCE_BYTES), rows)
+
+
+def _compute_digests(begun: blake2b, each: Iterable[bytes]) -> list[bytes]:
+    begin, digests = begun.copy, list[bytes]()
+    for one in each:
         keyed = begin()
-        keyed.update(row)
+        keyed.update(one)
         digests.append(keyed.digest())
     return digests
 

@@ -30,6 +30,7 @@ _FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
 
 
 _make = tuple.__new__
+_NONE: set[bytes] = set()
 
 
 class Known:
@@ -68,16 +69,20 @@ class Known:
         self.submissions: list[tuple[object, ...]] = []
         self._latest: dict[int, int] = {}
         self._blinds: dict[bytes, bytes] = {}
-        # Source rows that a chain holds, as far as they were asked for or placed.
+        # Source rows that a chain held before, as far as they were asked for.
         self._known: dict[int, set[bytes]] = {}
-        # What was placed so far under the number of its chain: rows, the seq of the first of them, by whose right.
+        # What was placed so far under the number of its chain: rows, also those that the list will get, the seq of the
+        # first of them, by whose right.
         self._placed: dict[int, list[tuple[list[Row], int, Right]]] = {}
         self._linked: dict[int, set[bytes]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
-    def _note_placed(self, number: int, rows: list[Row], first: int, right: Right) -> None:
-        """Have the rows at hand that this transaction adds to a chain, also those that the list does not hold yet."""
-        self._placed.setdefault(number, []).append((rows, first, right))
+    def _find_known(self, head: Head) -> set[bytes]:
+        """The source rows that a chain holds already, as far as they were asked for, and those placed since."""
+        known = self._known.get(head.number, _NONE)
+        if head.number not in self._placed:
+            return known
+        return known | {row.source for row, _, _ in self._get_placed(head) if row.source is not None}
 
     def _get_placed(self, head: Head) -> list[tuple[Row, int, Right]]:
         """What this transaction has added to a chain, each row with its seq and by whose right, from the lowest on."""

@@ -158,7 +158,7 @@ class Placing(Known):
             rows = [row for row in rows if not _is_linked(linked, row, refusals)]
         if self._tombstones:
             rows = self._without_erased(head, rows, refusals)
-        known = self._known.get(head.number)
+        known = self._find_known(head)
         if known:
             rows = self._without_known(known, rows, refusals)
         return rows, head
@@ -241,7 +241,7 @@ class Placing(Known):
         runs, kinds = list[tuple[int, int, int]](), list[str]()
         id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
         allowed, batches, latest = right.kinds, self.batches, self._latest
-        entries, bare_entries = self.entries, self.bare_entries
+        entries, bare_entries, placed = self.entries, self.bare_entries, self._placed
         secret: Any
         content: Any
         for rows, head in entered:
@@ -250,7 +250,7 @@ class Placing(Known):
             own: list[bytes] = []
             taken: list[Row] = []
             # Before they are taken: what a row refers to may stand in the same submission.
-            self._note_placed(number, taken, before + 1, right)
+            placed.setdefault(number, []).append((taken, before + 1, right))
             for row in rows:
                 kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
                 is_special = mark or kind == CLOSING
@@ -310,14 +310,10 @@ class Placing(Known):
                 receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
             if count := head.seq - before:
                 runs.append((number, before + 1, count))
-            if own:
-                self._note_sources(head, own)
+            held = head.sources
+            if held is not None and own:
+                head.sources = held + b"".join(own) if len(held) < MAX_SOURCE_BYTES else None
         return runs, Counter(kinds)
-
-    def _note_sources(self, head: Head, own: Sequence[bytes]) -> None:
-        self._known.setdefault(head.number, set()).update(own)
-        if head.sources is not None:
-            head.sources = head.sources + b"".join(own) if len(head.sources) < MAX_SOURCE_BYTES else None
 
     def _open_batch(self, class_: int) -> int:
         self.batches.append(OpenBatch(class_))

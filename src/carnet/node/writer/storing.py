@@ -81,18 +81,19 @@ def _write_chains(connection: Connection, heads: Iterable[Head], before: State, 
     for head in heads:
         if head.ordinal < 0:
             continue
-        seal = before.size + head.ordinal
-        now, old = (head.seq, head.epoch, Blob(head.id), seal), head.stored
-        if old is not None and head.seal < covers:
-            changed.append(head.number)
+        seal, old = before.size + head.ordinal, head.stored
+        if old is not None:
+            if head.seal < covers:
+                changed.append(head.number)
+            if not head.is_turned and head.seq - old.seq <= MAX_UNWRITTEN:
+                # Its entries tell the head (`node.heads`): the row's page stays as it is.
+                head.keep(seal)
+                continue
+        now = head.seq, head.epoch, Blob(head.id), seal
         if old is None:
             blind = None if head.blind is None else Blob(head.blind)
             new.append((head.number, Blob(head.chain16), head.type, blind, Blob(head.subject), head.closed, *now))
             keys.append((head.number, Blob(head.wrapped_key)))
-        elif not head.is_turned and head.seq - old.seq <= MAX_UNWRITTEN:
-            # Its entries tell the head (`node.heads`): the row's page stays as it is.
-            head.keep(seal)
-            continue
         elif old.seal < covers:
             grown.append((head.closed, *now, old.seq, old.epoch, Blob(old.id), head.number))
         else:

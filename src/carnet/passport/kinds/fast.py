@@ -40,7 +40,7 @@ from carnet.passport.kinds.language import (
     VinField,
 )
 from carnet.passport.occurred import AT, FIRST_YEAR, ZONE
-from carnet.passport.subject import find_subject
+from carnet.passport.subject import find_subject, is_histovec
 from carnet.passport.vin import check_vin
 from carnet.types import FORBIDDEN_TEXT
 
@@ -137,7 +137,11 @@ def _has_good_frame(entry: Any) -> bool:
     occurred = entry.occurred
     if not _is_moment(occurred.at, occurred.precision, occurred.zone):
         return False
-    entry.subject = subject = _find_normal(entry.subject)
+    subject = entry.subject
+    if subject.scheme == "histovec" and subject.country is None and is_histovec(subject.value):
+        # Normal as it is: in a file in random order, what is remembered is gone before it is asked for again.
+        return True
+    entry.subject = subject = _find_normal(subject)
     return subject is not None
 
 
