@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from carnet.node.door import RemoteWriter, connect
 from carnet.node.home import Home
@@ -59,6 +59,11 @@ class Served:
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
+
+    def post_form(self, path: str, fields: Mapping[str, str], **headers: str) -> Answer:
+        """The same with a form."""
+        more = headers | {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.ask("POST", path, urlencode(fields).encode(), PATIENCE_S, **more)
 
     def wait_until_ready(self) -> None:
         until = time.monotonic() + PATIENCE_S

@@ -24,7 +24,7 @@ from carnet.services.accounts.office import (
     read_id,
     read_paper_code,
 )
-from carnet.services.accounts.registry import find_account
+from carnet.services.accounts.registry import find_account, with_present_role
 from carnet.services.accounts.throttling import Attempt, count_attempt
 from carnet.services.holdings import begin_holding, end_holding, find_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
@@ -342,6 +342,7 @@ def decide(office: Office, reader: Reader, principal: Principal, contest: str, *
     if principal.standing is not Standing.OPERATOR:
         raise Refused(Reason.NOT_PERMITTED, "only an operator decides a contest")
     with office.people.write() as connection:
+        with_present_role(connection, principal)
         found = _get_contest(connection, contest, "1 = 1")
         epoch = _get_epoch(connection, reader, found) if is_granted else 0
         connection.execute(

@@ -29,6 +29,7 @@ from carnet.services.accounts.clients import (
 )
 from carnet.services.accounts.leaving import end_staff_of
 from carnet.services.accounts.office import Office, Visit, is_test_network, is_token
+from carnet.services.accounts.registry import change_role, end_account
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.principals import VISITOR, Principal, Role, Scope, Standing
@@ -132,6 +133,26 @@ def test_rotate__two_keys_overlap_and_then_one_is_left(ground: Ground) -> None:
     revoke_key(office, OPERATOR, client, second.secret[:14])
     assert [is_let_in(office, key.secret) for key in (second, third)] == [False, True]
     refuse(Reason.UNKNOWN_CLIENT, revoke_key, office, OPERATOR, client, second.secret[:14])
+
+
+def test_clients__of_an_admin_who_is_none_any_more_are_out_of_their_reach(ground: Ground) -> None:
+    """The request was let in before: another one has ended the account, or given it another role, meanwhile."""
+    office, scopes = ground.office, frozenset({Scope.FILES})
+    gone, demoted = ground.join_staff(Role.ADMIN), ground.join_staff(Role.ADMIN)
+    client = add_client(office, gone.principal, GARAGE, "Workshop", scopes).public_id
+    before = [gone.principal, demoted.principal]
+    end_account(office, OPERATOR, gone.account)
+    change_role(office, OPERATOR, demoted.account, Role.CLERK)
+    for caller, reasons in zip(
+        before,
+        [(Reason.NOT_SIGNED_IN, Reason.NOT_SIGNED_IN), (Reason.NOT_PERMITTED, Reason.UNKNOWN_CLIENT)],
+        strict=True,
+    ):
+        refuse(reasons[0], add_client, office, caller, GARAGE, "Late", scopes)
+        refuse(reasons[1], issue_key, office, caller, client)
+        refuse(reasons[1], rotate_key, office, caller, client)
+        refuse(reasons[1], end_client, office, caller, client)
+    assert [one.name for one, _ in list_clients(office, OPERATOR)] == ["Workshop"]
 
 
 def test_rotate__never_lengthens_the_life_of_the_old_key(ground: Ground) -> None:

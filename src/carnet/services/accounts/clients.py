@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import DAY_MS, MINUTE_MS, Office, Visit, is_token, name_caller, name_id, read_id
-from carnet.services.accounts.registry import check_administers, check_name
+from carnet.services.accounts.registry import check_administers, check_name, with_present_role
 from carnet.services.accounts.throttling import Attempt, count_attempt
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import MemberId, Millis, is_plain_text
@@ -94,11 +94,13 @@ def add_client(
     seed: bytes | None = None,
 ) -> Client:
     """A new client of a member, without a key yet; with the same `seed` (32 secret bytes) the same one. By an operator
-    or the member's admin; raises Refused(NOT_PERMITTED) and as `check_name`."""
+    or the member's admin; raises Refused(NOT_PERMITTED), NOT_SIGNED_IN for an account that was ended, and as
+    `check_name`."""
     check_administers(principal, member)
     id_ = office.random_bytes(16) if seed is None else seed[:16]
     client = Client(id_, kind, member, check_name(name), scopes, name_caller(principal), office.clock(), None)
     with office.people.change() as connection:
+        check_administers(with_present_role(connection, principal), member)
         made = connection.execute(
             f"INSERT INTO client ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"  # noqa: S608 - our own words
             " ON CONFLICT (id) DO NOTHING RETURNING id",
@@ -253,9 +255,10 @@ def find_client(connection: Connection, client: str) -> Client | None:
 
 def get_client(connection: Connection, principal: Principal, client: str, kind: str | None = None) -> Client:
     """A client that the caller administers, of this kind if one is named. Raises Refused(UNKNOWN_CLIENT), also for
-    another member's."""
+    another member's; NOT_SIGNED_IN for an account that was ended."""
     found = find_client(connection, client)
     if found is not None and kind in (None, found.kind):
+        principal = with_present_role(connection, principal)
         try:
             check_administers(principal, found.member)
         except Refused:
