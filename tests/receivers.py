@@ -26,7 +26,7 @@ class Taken:
 
 @dataclass
 class Receiver:
-    """Listens until its block ends; keeps what was sent."""
+    """Listens until its block ends, and hangs up then; keeps what was sent."""
 
     address: str
     port: int
@@ -87,6 +87,7 @@ def receiving(
     listening.bind((address, port))
     listening.listen(50)
     receiver, threads = Receiver(address, listening.getsockname()[1]), list[threading.Thread]()
+    answered = set[socket.socket]()
 
     def serve() -> None:
         while True:
@@ -102,6 +103,7 @@ def receiving(
         with connection, suppress(OSError):
             connection.settimeout(PATIENCE_S)
             if tls is None:
+                answered.add(connection)
                 receiver.taken.append(_read(connection))
                 behave(connection, number)
                 return
@@ -118,6 +120,10 @@ def receiving(
             listening.shutdown(socket.SHUT_RDWR)
         listening.close()
         thread.join(5)
+        # Whoever waits for an answer has waited long enough; a connection that was closed has nothing to shut down.
+        for connection in answered:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def find_closed_port() -> int:

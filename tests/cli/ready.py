@@ -1,4 +1,5 @@
-"""A process that has loaded everything that verbs load, and becomes a verb in a copy of itself each time it is asked.
+"""A process that has loaded all that verbs load. Each time it is asked, a copy of it becomes a verb, or runs a few
+lines of a test.
 
 What a verb does runs in a process of its own, with its own environment, folder, streams and end, as from a shell; only
 Python's start and the loading of modules, most of the time of a short verb, are shared. It refuses to know any verb.
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -40,32 +43,65 @@ def is_like(env: dict[str, str], usual: dict[str, str]) -> bool:
 
 def run(arguments: list[str], env: dict[str, str], cwd: Path, streams: list[int], timeout_s: float) -> int | None:
     """The exit code of a verb, as `subprocess` says it; None if it is too long to be asked for here."""
-    request = json.dumps({"arguments": arguments, "env": env, "cwd": str(cwd)}).encode()
+    started = start(arguments, env, cwd, streams)
+    if started is None:
+        return None
+    try:
+        return started.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
+
+
+@dataclass
+class Started:
+    """A copy at its work: what it was asked for, and where it is heard from."""
+
+    arguments: list[str]
+    heard: int
+    said: bytes = b""
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit code, as `subprocess` says it. Raises TimeoutExpired."""
+        until = time.monotonic() + timeout_s
+        while self._hears(until):
+            pass
+        os.close(self.heard)
+        return int(self.said.split()[1])
+
+    def kill(self) -> None:
+        """kill -9; a process that has ended has nothing to be killed."""
+        while b" " not in self.said:
+            self._hears(time.monotonic() + 60)
+        with suppress(ProcessLookupError):
+            os.kill(int(self.said.split()[0]), signal.SIGKILL)
+
+    def _hears(self, until: float) -> bool:
+        """Whether it has said more; otherwise it has ended."""
+        if not select.select([self.heard], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise subprocess.TimeoutExpired(self.arguments, 0)
+        piece = os.read(self.heard, 100)
+        assert piece or b" " in self.said, "the ready process has ended; what it said stands in the captured output"
+        self.said += piece
+        return bool(piece)
+
+
+def start(
+    arguments: list[str], env: dict[str, str], cwd: Path, streams: list[int], code: str | None = None
+) -> Started | None:
+    """A verb, or `code` with these arguments; None if it is too long to be asked for here."""
+    request = json.dumps({"arguments": arguments, "env": env, "cwd": str(cwd), "code": code}).encode()
     if len(request) > MAX_REQUEST_BYTES:
         return None
     heard, told = os.pipe()
     try:
-        try:
-            socket.send_fds(_find_ready(os.getpid()), [request], [*streams, told])
-        finally:
-            os.close(told)
-        return _wait(heard, arguments, time.monotonic() + timeout_s)
-    finally:
+        socket.send_fds(_find_ready(os.getpid()), [request], [*streams, told])
+    except BaseException:
         os.close(heard)
-
-
-def _wait(heard: int, arguments: list[str], until: float) -> int:
-    said = b""
-    while True:
-        if not select.select([heard], [], [], max(0.0, until - time.monotonic()))[0]:
-            if said:
-                os.kill(int(said.split()[0]), signal.SIGKILL)
-            raise subprocess.TimeoutExpired(arguments, 0)
-        piece = os.read(heard, 100)
-        if not piece:
-            assert b" " in said, "the ready process has ended; what it said stands in the captured output"
-            return int(said.split()[1])
-        said += piece
+        raise
+    finally:
+        os.close(told)
+    return Started(arguments, heard)
 
 
 @cache
@@ -101,8 +137,9 @@ def _load() -> None:
                 import_module(found.name)
 
 
-def _serve(asked: socket.socket) -> list[str]:
-    """Answer until nobody can ask any more; returns only in a copy that is to become a verb: its arguments."""
+def _serve(asked: socket.socket) -> tuple[list[str], str | None]:
+    """Answer until nobody can ask any more; returns only in a copy that is to become a verb, or the code that it is
+    asked for: its arguments, and the code."""
     while True:
         request, descriptors, _, _ = socket.recv_fds(asked, MAX_REQUEST_BYTES + 1, STREAMS + 1)
         if not request:
@@ -131,8 +168,7 @@ def _serve(asked: socket.socket) -> list[str]:
     os.environ.update(told_of["env"])
     time.tzset()
     os.chdir(told_of["cwd"])
-    arguments: list[str] = told_of["arguments"]
-    return arguments
+    return told_of["arguments"], told_of["code"]
 
 
 def _end(code: int) -> NoReturn:
@@ -152,5 +188,8 @@ if __name__ == "__main__":
 
     gc.collect()
     gc.freeze()
-    sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
-    _end(main())
+    sys.argv[1:], code = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if code is None:
+        _end(main())
+    exec(code, {"__name__": "__main__"})
+    _end(0)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from tests.cli import ready
 
@@ -90,6 +90,39 @@ def _start(words: list[str], env: dict[str, str], cwd: Path | None, stdin: bytes
         timeout=PATIENCE_S,
     )
     return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A few lines of a test's own in a process of their own, which is about to be killed."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    started: ready.Started
+
+    def kill(self) -> bytes:
+        """kill -9; what it had still said."""
+        self.started.kill()
+        return self.end()
+
+    def end(self) -> bytes:
+        """Let it end by itself; what it had still said."""
+        with self.stdin, self.stdout:
+            said = self.stdout.read()
+            self.started.wait(PATIENCE_S)
+        return said
+
+
+def start_victim(code: str, *arguments: str | Path) -> Victim:
+    """Run this code in a copy of the ready process: it has loaded what the code imports."""
+    (asked, into), (out, told) = os.pipe(), os.pipe()
+    try:
+        started = ready.start(list(map(str, arguments)), make_env(), Path.cwd(), [asked, told, 2], code)
+    finally:
+        os.close(asked)
+        os.close(told)
+    assert started is not None
+    return Victim(os.fdopen(into, "wb", buffering=0), os.fdopen(out, "rb"), started)
 
 
 def make_line(vehicle: str, *inspections: dict[str, object]) -> bytes:

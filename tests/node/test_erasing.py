@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +35,7 @@ from carnet.types import Basis, Mark, Subject
 from carnet.vault.erasing import SignedErasure, read_traces
 from carnet.vault.people.store import FILE
 from carnet.vault.sealing import unwrap
+from tests.cli.run import start_victim
 from tests.node.conftest import ON_FILE
 from tests.node.home import (
     TestNode,
@@ -490,20 +490,11 @@ def test_erase__killed_anywhere_is_not_begun_or_finished(tmp_path: Path) -> None
     limit_s = 0.04
     for round_ in range(rounds):
         wanted = chains[4 * round_ : 4 * round_ + 4]
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(node.path), *(chain.hex() for chain in wanted)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        assert process.stdin is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.stdin.write(b"\n")
-        process.stdin.flush()
+        victim = start_victim(KILLED, node.path, *(chain.hex() for chain in wanted))
+        assert victim.stdout.readline() == b"ready\n"
+        victim.stdin.write(b"\n")
         time.sleep(chance.uniform(0, limit_s))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        victim.kill()
         begun = {signed.document for signed in ErasureJournal(node.path / "erasures.journal").read()}
         node.clock.now = time.time_ns() // 10**6
         with node.open() as writer:

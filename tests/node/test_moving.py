@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +18,7 @@ from carnet.node.moving import Moved, move_store
 from carnet.proof.assemble import Selection, assemble_bundle
 from carnet.proof.verify import verify_bundle
 from carnet.tlog.policy import parse_policy
+from tests.cli.run import start_victim
 from tests.node.conftest import ON_FILE
 from tests.node.home import TestNode, change_behind, make_node, new_passport
 from tests.node.test_same_roots import live, read_rows
@@ -166,24 +164,17 @@ def test_move__killed_anywhere_is_finished_or_begun_anew(tmp_path: Path, postgre
         round_ += 1
         target = "sqlite" if round_ % 2 else postgres.make_url()
         for _ in range(12):
-            process = subprocess.Popen(
-                [sys.executable, "-c", MOVE, str(node.path), target],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            victim = start_victim(MOVE, node.path, target)
+            assert victim.stdout.readline() == b"ready\n"
             time.sleep(chance.uniform(0, limit_s))
-            process.send_signal(signal.SIGKILL)
-            said, _ = process.communicate(timeout=60)
+            said = victim.kill()
             home = Home(node.path)
             if home.address == (home.store if target == "sqlite" else target):
                 # Done, and perhaps killed before it could say so.
                 finished += 1
                 limit_s *= 0.7
                 break
-            assert said == ""
+            assert said == b""
             kills += 1
             # Whichever store is the store now, it is whole; where a move stands before its last steps, it says so.
             assert prove_all(node, chains) == bundles
@@ -192,10 +183,7 @@ def test_move__killed_anywhere_is_finished_or_begun_anew(tmp_path: Path, postgre
             except Refused as refused:
                 assert refused.reason is Reason.STORE_MOVED  # noqa: PT017
         else:
-            ended = subprocess.run(
-                [sys.executable, "-c", MOVE, str(node.path), target], timeout=120, stderr=subprocess.PIPE, text=True
-            )
-            assert ended.returncode == 0, ended.stderr
+            assert start_victim(MOVE, node.path, target).end() == b"ready\ndone\n"
         node.check()
         assert {name: table for name, table in read_all(node).items() if name != "checkpoint"} == {
             name: table for name, table in rows.items() if name != "checkpoint"

@@ -91,7 +91,7 @@ def test_view__a_passport_that_nobody_holds_has_no_whole_view(town: Town) -> Non
 
 
 def test_view__of_an_erased_passport_is_told_to_its_holder_alone(town: Town, passport: bytes) -> None:
-    town.writer.erase(passport, None, "holder_request")
+    town.erase(passport)
     assert refusal(town, HOLDER, passport)[0] == Reason.ERASED
     assert refusal(town, town.staff("garage"), passport)[0] == Reason.UNKNOWN_PASSPORT
     assert refusal(town, STRANGER, passport)[0] == Reason.UNKNOWN_PASSPORT

@@ -104,7 +104,7 @@ def test_record_access__of_an_erased_journal_is_not_kept(town: Town) -> None:
     town.held.holders[passport] = "acc_holder"
     journal = open_journal(town.writer, town.read(), passport, town.node.clock())
     assert journal is not None
-    town.writer.erase(journal, None, "holder_request")
+    town.erase(journal)
     access = look(town, passport, "garage")
     assert access is not None
     assert not record_access(town.writer, town.read(), access, town.node.clock())

@@ -84,8 +84,8 @@ def test_quota__holds_for_all_workers_and_leaves_others_alone(tmp_path: Path) ->
             answer = served.ask("GET", "/v1/kinds", Authorization=f"Bearer {key}")
             return answer.status, "q=60;" in answer.headers["ratelimit-policy"]
 
-        # All of it within one minute.
-        if time.time() % 60 > 30:
+        # All of it within one minute, of which a busy machine needs a third.
+        if time.time() % 60 > 40:
             time.sleep(60 - time.time() % 60)
         answers = [ask(keys[at % 2]) for at in range(20)]
         # By then each worker has found the other's counts.

@@ -67,9 +67,17 @@ class Town:
     def view(self, who: Principal, passport: bytes) -> View:
         return get_view(self.read(), self.held, who, passport)
 
+    def erase(self, passport: bytes, reason: str = "holder_request") -> None:
+        # A reader that still sees it is waited for.
+        self.close_readers()
+        self.writer.erase(passport, None, reason)
+
+    def close_readers(self) -> None:
+        while self.readers:
+            self.readers.pop().close()
+
     def close(self) -> None:
-        for reader in self.readers:
-            reader.close()
+        self.close_readers()
         self.node.close()
         self.node.check()
 

@@ -70,6 +70,13 @@ class Claims:
             assert not outcome.refusals, outcome.refusals
         self.reader.refresh()
 
+    def erase(self, number: int = 0) -> None:
+        # A reader that still sees it is waited for.
+        self.reader.close()
+        with self.node.open() as writer:
+            writer.erase(self.passports[number], None, "holder_request")
+        self.reader = self.node.read()
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def claims(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claims]:
@@ -82,9 +89,12 @@ def claims(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claims]:
         service = make_item("vehicle.service/1", subject, activities=[{"text": "oil and filter"}], odometer_km=20)
         outcome = writer.append(garage.id, Basis.HOSTED, [more(writer.find_chain(subject), service)])
         assert not outcome.refusals, outcome.refusals
-    with open_ground(url or tmp_path / "people.sqlite") as ground, node.read() as reader:
+    with open_ground(url or tmp_path / "people.sqlite") as ground:
+        reader = node.read()
         passports = [reader.get(str(vin_subject(n))) for n in range(3)]
-        yield Claims(node, ground, garage, dealer, reader, passports)
+        made = Claims(node, ground, garage, dealer, reader, passports)
+        yield made
+        made.reader.close()
     node.close()
 
 
@@ -310,9 +320,7 @@ def test_contest__that_cannot_be_granted_can_be_dismissed(claims: Claims, end: s
     if end == "sold":
         claims.sell()
     else:
-        with claims.node.open() as writer:
-            writer.erase(claims.passports[0], None, "holder_request")
-        claims.reader.refresh()
+        claims.erase()
     with pytest.raises(Refused):
         decide(claims.ground.office, claims.reader, OPERATOR, contest, is_granted=True)
     decide(claims.ground.office, claims.reader, OPERATOR, contest, is_granted=False)
@@ -369,9 +377,7 @@ def test_end_account__ends_what_it_held(claims: Claims) -> None:
 
 def test_claim__refused_when_the_passport_was_erased(claims: Claims) -> None:
     code = claims.issue()
-    with claims.node.open() as writer:
-        writer.erase(claims.passports[0], None, "holder_request")
-    claims.reader.refresh()
+    claims.erase()
     with pytest.raises(Refused) as refused:
         claims.claim(claims.ground.join(), code)
     assert refused.value.reason is Reason.CODE_NOT_VALID

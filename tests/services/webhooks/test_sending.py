@@ -225,7 +225,7 @@ def test_access__what_was_erased_since_is_left_out(ground: Ground) -> None:
         both = msgspec.json.decode(first.payload)
         both["data"]["entries"] += msgspec.json.decode(second.payload)["data"]["entries"]
         both["data"]["entry_count"] = 2
-    ground.town.writer.erase(passport, None, "test_data")
+    ground.town.erase(passport, "test_data")
     with ground.reading() as reader:
         assert filter_payload(reader, garage, second.payload) is None
         kept = filter_payload(reader, garage, msgspec.json.encode(both))
