@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 2
+# One more than the processors of the machine that this runs on most: tests wait too.
+WORKERS ?= 3
 KILLS ?= 20000
 ROWS ?= $(addprefix tests/web/test_,api.py api_claims.py api_readings.py api_webhooks.py console.py kept.py organisation.py \
 	webhooks.py)

@@ -6,7 +6,6 @@ Who may mount nothing runs the same with a limit on the size of each file instea
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.reader import open_reader
 from carnet.services.founding import found
-from tests.cli.run import Ran, make_env
+from tests.cli.run import COMMAND, Ran, carnet, make_env
 from tests.faults.oracle import Oracle, check_resumed, make_source
 
 ROWS_EACH, VEHICLES = 500, 4
@@ -51,10 +50,10 @@ class SmallDisk:
 
     def run(self, *arguments: str | Path) -> Ran:
         """One verb on the home that is here."""
-        limit = (
-            [] if self.is_mounted else ["prlimit", f"--fsize={self._size if self._size == ENOUGH else self._size // 3}"]
-        )
-        command = [*limit, sys.executable, "-m", "carnet", *map(str, arguments)]
+        if self.is_mounted:
+            return carnet(*arguments, home=self.place / "home")
+        limit = self._size if self._size == ENOUGH else self._size // 3
+        command = ["prlimit", f"--fsize={limit}", *COMMAND, *map(str, arguments)]
         ran = subprocess.run(command, env=make_env(self.place / "home"), capture_output=True, timeout=60)
         return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
