@@ -83,6 +83,17 @@ def test_verify__without_policy_says_which_key_to_compare(tmp_path: Path) -> Non
     assert "carnet trust add" in ran.out
 
 
+def test_verify__by_a_clock_that_is_behind_says_what_it_says(tmp_path: Path) -> None:
+    """Whoever's battery is empty is told more than that the proof is wrong."""
+    arguments, _ = write_vector(tmp_path, "genuine")
+    arguments[arguments.index("--at") + 1] = "946684800000"
+    ran = carnet(*arguments)
+    assert ran.code == 10
+    assert "(time_in_future)" in ran.out
+    assert "The clock that judges says 2000-01-01 00:00 UTC" in ran.out
+    assert "clock that judges" not in carnet(*write_vector(tmp_path, "genuine")[0]).out
+
+
 def test_verify__needs_no_package_of_a_node(tmp_path: Path) -> None:
     arguments, _ = write_vector(tmp_path, "genuine")
     blocked = "alembic cryptography pysqlite3 sqlalchemy"

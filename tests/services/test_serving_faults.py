@@ -21,6 +21,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.reader import open_reader
+from carnet.node.writer import open_writer
 from carnet.node.writing import Writing
 from carnet.services.accounts.clients import add_client, issue_key
 from carnet.services.accounts.office import open_office
@@ -28,7 +29,7 @@ from carnet.services.founding import found, get_operator, open_writer_at
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis
 from tests.node.home import make_node, new_passport, vin_subject
-from tests.serving import PATIENCE_S, Served, serving_home
+from tests.serving import PATIENCE_S, Served, serving_home, start
 
 NAME = "test.example.org"
 VEHICLES = 16
@@ -210,6 +211,28 @@ def test_serve__with_a_full_disk_goes_on_reading(tmp_path: Path) -> None:
         assert len(remote.append(get_operator(remote).id, Basis.REPORTED, [new_passport(2_000, 5)]).receipts) == 2
         served.stop()
     assert check_home(home) == []
+
+
+def test_serve__with_a_clock_behind_the_log_says_so(tmp_path: Path) -> None:
+    """It reads, proves and verifies; that nothing can be sealed is seen before somebody tries."""
+    home = make_node(tmp_path).path
+    with serving_home(home, tmp_path / "log") as served:
+        served.stop()
+    ahead = time.time_ns() // 1_000_000 + 3_600_000
+    with open_writer(home, clock=lambda: ahead, random_bytes=os.urandom) as writer:
+        writer.append(get_operator(writer).id, Basis.REPORTED, [new_passport(1, 1_000)])
+    served = start(home, tmp_path / "log2")
+    try:
+        ready = served.ask("GET", "/readyz")
+        assert (ready.status, ready.json["writer"]) == (503, Reason.TIME_WENT_BACK.value)
+        assert "clock" in ready.json["todo"]
+        with pytest.raises(Refused) as caught:
+            served.reach()
+        assert caught.value.reason is Reason.TIME_WENT_BACK
+        assert "UTC" in caught.value.message
+        assert served.ask("GET", "/verify").status == 200
+    finally:
+        assert served.stop() == 0
 
 
 def test_serve__slow_clients_keep_nobody_waiting(town: Town, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from carnet.cli.terminal import format_age
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.backup.take import take_backup
 from carnet.node.glance import count_entries, glance
@@ -88,6 +89,12 @@ def test_glance__knows_when_a_key_was_listed_and_what_became_of_it(node: TestNod
     assert first <= keys[0].listed_at < keys[1].listed_at <= last
     assert (keys[0].key.disputed_since, keys[1].key.revoked) == (3, None)
     assert keys[0].key.revoked is not None
+
+
+def test_status__by_a_clock_that_was_set_back_does_not_say_just_now(node: TestNode) -> None:
+    found = get_status(Home(node.path))
+    assert format_age(found.now - found.seen.last_at).endswith(" ago")
+    assert format_age(found.seen.last_at - found.now).endswith(" ahead of the clock")
 
 
 def test_status__of_the_last_backup_and_what_it_lacks(node: TestNode, tmp_path: Path) -> None:

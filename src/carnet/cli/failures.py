@@ -40,6 +40,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read. If a move was killed, the\n"
     "  same `carnet move` finishes it; if one ended while this command ran, run it again.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
+    Reason.TIME_WENT_BACK: "Set the clock, then run the same command again. If it is right, this node once wrote\n"
+    "  with one that was ahead: docs/operating.md says what is left (*After a wrong clock*).",
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
     "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"
     "  stop it first.",

@@ -152,10 +152,11 @@ def format_moment(at_ms: int) -> str:
 
 
 def format_age(age_ms: int) -> str:
-    """How long ago, in the largest unit that is not zero."""
-    seconds = max(0, age_ms) // 1000
+    """How long ago, in the largest unit that is not zero; or how far ahead of this clock, which is wrong then, or the
+    one that was written by."""
+    seconds = abs(age_ms) // 1000
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
             count = seconds // size
-            return f"{count:,} {unit}{'s' if count > 1 else ''} ago"
+            return f"{count:,} {unit}{'s' if count > 1 else ''} {'ago' if age_ms > 0 else 'ahead of the clock'}"
     return "just now"

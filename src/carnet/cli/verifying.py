@@ -133,6 +133,7 @@ def _show_many(judged: Iterator[tuple[Path, Verification]], is_json: bool) -> in
 
 def show_verification(terminal: Terminal, found: Verification, now: int) -> None:
     """The whole answer for a person."""
+    from carnet.cli.terminal import format_moment
     from carnet.services.explaining import FINDINGS, VERDICTS, get_sentence
 
     verdict = found.verdict
@@ -159,6 +160,9 @@ def show_verification(terminal: Terminal, found: Verification, now: int) -> None
             (f"  ({code})", "dim"),
             indent=2,
         )
+    if any(finding.code == "time_in_future" for finding in verdict.findings.values()):
+        terminal.say("")
+        terminal.say(f"The clock that judges says {format_moment(now)}: if that is wrong, set it, then verify again.")
     report = verdict.to_document()["report"]
     if isinstance(report, dict):
         _show_report(terminal, found, report, now)

@@ -28,6 +28,9 @@ def signals_held_back() -> Iterator[None]:
     _start_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
+        # The process that looks after semaphores lets some of them through again in the thread that starts it.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

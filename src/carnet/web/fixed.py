@@ -29,6 +29,7 @@ _META_CSP = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"'
 _TODO = {
     Reason.NODE_DAMAGED.value: "the writer has stopped: look at the disk (`carnet doctor`), then start the service"
     " again; it checks the store before it writes",
+    Reason.TIME_WENT_BACK.value: "set this machine's clock (`carnet doctor`): sealing goes on by itself then",
     Reason.WRITER_AWAY.value: "the writer's process does not answer: if it stays so, start the service again",
     Reason.STORE_UNREACHABLE.value: "see that the store's server, or its disk, can be reached",
     Reason.STORE_BUSY.value: "all connections to the database are at work: allow more (`--database-requests`); or"

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from carnet.errors import Refused
+from carnet.errors import Reason, Refused
 from carnet.node.door.place import find_place, is_same_user, listen_at
 from carnet.node.door.wire import (
     SIGNED_RECEIPTS,
@@ -145,7 +145,8 @@ class Door:
         try:
             self._writer.check_alive()
         except Refused as refused:
-            failure, cause = refused.message, str(refused.facts.get("cause", ""))
+            named = "" if refused.reason is Reason.NODE_DAMAGED else refused.reason.value
+            failure, cause = refused.message, str(refused.facts.get("cause", named))
         return Health(
             failure,
             self._writer.state.size,

@@ -486,9 +486,12 @@ class RemoteWriter:
         self._ask(KeepCheckpoint(), Given)
 
     def check_alive(self) -> None:
-        """Raise Refused WRITER_AWAY if the writer does not answer, NODE_DAMAGED if it has stopped."""
+        """Raise Refused WRITER_AWAY if the writer does not answer, NODE_DAMAGED if it has stopped, TIME_WENT_BACK if it
+        can seal nothing by its clock."""
         health = self.get_health()
         self._is_shared = health.is_shared
+        if health.failure is not None and health.cause == Reason.TIME_WENT_BACK:
+            raise Refused(Reason.TIME_WENT_BACK, health.failure, could_retry=True)
         if health.failure is not None:
             raise Refused(Reason.NODE_DAMAGED, health.failure, cause=health.cause)
 
@@ -561,7 +564,7 @@ def connect(
     patience_s: float = PATIENCE_S,
 ) -> RemoteWriter:
     """The running writer of a home. Of the ring it keeps the two storage keys alone. Raises Refused(WRITER_AWAY) if
-    nobody listens, NODE_DAMAGED if the writer has stopped."""
+    nobody listens, NODE_DAMAGED if the writer has stopped, TIME_WENT_BACK if it can seal nothing by its clock."""
     writer = RemoteWriter(
         home, without_signing_keys(ring), clock=clock, random_bytes=random_bytes, patience_s=patience_s
     )

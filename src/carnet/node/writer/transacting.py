@@ -11,6 +11,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -114,8 +115,9 @@ class Transacting:
         return self._ring.index
 
     def check_alive(self) -> None:
-        """Raise Refused(NODE_DAMAGED) if this writer has stopped."""
+        """Raise Refused(NODE_DAMAGED) if this writer has stopped, TIME_WENT_BACK if it can seal nothing now."""
         self._check_alive()
+        self._now()
 
     def keep_checkpoint(self) -> None:
         """Sign and store the head of the log, which is durable by now, unless it is stored already."""
@@ -276,7 +278,8 @@ class Transacting:
         if now < last - MAX_CLOCK_STEP_MS:
             raise Refused(
                 Reason.TIME_WENT_BACK,
-                f"the clock says {now}, and the log's last record is of {last}: set the clock, then try again",
+                f"the clock says {_format(now)}, and the log's last record is of {_format(last)}: nothing is sealed"
+                " before that",
                 could_retry=True,
                 now=now,
                 last=last,
@@ -302,3 +305,8 @@ class Transacting:
 def _next(connection: Connection, table: str) -> int:
     row = connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()  # noqa: S608 - our own words
     return int(row[0])
+
+
+def _format(at: int) -> str:
+    """A moment (ms) for a person."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
