@@ -8,13 +8,13 @@ import pickle
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from carnet.errors import Reason, Refused
 from carnet.node.jobs import Job
 from carnet.node.made import read_prepared
 from carnet.node.pool import PreparePool
@@ -120,8 +120,9 @@ def test_submit__to_a_worker_that_was_killed_is_told(node: TestNode) -> None:
             worker.kill()
             worker.join()
         for _ in range(3):
-            with pytest.raises(BrokenProcessPool):
+            with pytest.raises(Refused) as caught:
                 pool.submit(job).result()
+            assert (caught.value.reason, caught.value.could_retry) == (Reason.WRITER_AWAY, True)
 
 
 def test_submit__an_error_of_ours_crosses(node: TestNode) -> None:

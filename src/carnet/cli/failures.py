@@ -90,7 +90,8 @@ def report(error: Exception, *, is_json: bool) -> int:
         write_json({"error": code, "facts": facts, "message": message})
         return REFUSED
     click.echo(f"{_emphasise('Refused' if not isinstance(error, OSError) else 'Failed')}: {_close(message)}", err=True)
-    advice = NEXT_STEPS.get(code)
+    # A process of this very command is not one that could be started with `carnet serve`.
+    advice = NEXT_STEPS.get("process_killed" if facts.get("is_ours") else code)
     if advice is not None:
         click.echo(f"  {advice}", err=True)
     click.echo(f"  (code: {code})", err=True)

@@ -7,7 +7,6 @@ It refuses to know what the children do.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,37 +17,18 @@ _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 def hold_signals_back() -> None:
     """From here on whatever this thread starts does not see them; nor does the thread."""
-    _start_tracker()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    # The process that looks after semaphores lets some of them through again in the thread that starts it.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
     """The same for the length of a block; a signal that comes meanwhile is heard at its end."""
-    _start_tracker()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    hold_signals_back()
     try:
-        # The process that looks after semaphores lets some of them through again in the thread that starts it.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_tracker() -> None:
-    # Python's own tracker of what processes share comes with the first of them, and lets two of these signals through
-    # again once it runs.
-    resource_tracker.ensure_running()
-
-
-def end_when_told_by(parent: int) -> None:
-    """End this process when its parent (a process id) sends it SIGTERM, and not when a whole group is sent it. For a
-    thread of its own; it does not return."""
-    while True:
-        if not hasattr(signal, "sigwaitinfo"):
-            # macOS does not say who sent it.
-            signal.sigwait({signal.SIGTERM})
-        elif signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-            continue
-        os._exit(1)

@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,6 +22,7 @@ from typing import Final, NamedTuple, cast
 
 import msgspec
 
+from carnet.errors import Reason, Refused
 from carnet.node.children import hold_signals_back
 from carnet.node.jobs import ChainRef, Context, Job, Prepared, Refusal
 from carnet.node.made import encode_prepared, read_prepared
@@ -210,7 +210,8 @@ class PreparePool:
                 pipe.send_bytes(sent)
                 answer: _Answer | Exception = pipe.recv()
             except (EOFError, OSError):
-                answer = BrokenProcessPool("a process that prepares rows has ended")
+                saying = "a process that prepares rows has ended: what is sealed stays sealed; run it again"
+                answer = Refused(Reason.WRITER_AWAY, saying, could_retry=True, is_ours=True)
             if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:

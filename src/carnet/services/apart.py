@@ -92,7 +92,7 @@ def _wait_for(pipe: Connection, expected: str) -> None:
         said = pipe.recv()
     except (EOFError, ConnectionError):
         saying = "the writer's process has ended; what was acknowledged is on the disk: run it again"
-        raise Refused(Reason.WRITER_AWAY, saying, could_retry=True) from None
+        raise Refused(Reason.WRITER_AWAY, saying, could_retry=True, is_ours=True) from None
     if isinstance(said, Said):
         raise said.to_error()
     if isinstance(said, BaseException):
