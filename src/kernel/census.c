@@ -12,7 +12,7 @@ static const char LINK[] = "carnet/1/link\n", SIGNED[] = "carnet/1/signed\n";
 static const char SLOT[] = "carnet/1/slot\n", HEAD[] = "carnet/1/head\n", TIP[] = "carnet/1/tip\n";
 static const uint8_t EMPTY[DIGEST_BYTES] = {0};
 
-static void find_slot(const uint8_t *name, uint8_t *slot) {
+void find_slot(const uint8_t *name, uint8_t *slot) {
     struct sha256 hash;
     sha256_begin(&hash);
     sha256_add(&hash, SLOT, sizeof SLOT - 1);

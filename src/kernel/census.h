@@ -9,6 +9,9 @@
 #define LEAF_BYTES (NAME_BYTES + DIGEST_BYTES)
 #define MAX_BUCKET 32
 
+/* Where the chain of this name stands (docs/spec, 3.9). */
+void find_slot(const uint8_t *name, uint8_t *slot);
+
 /* The number of the first bit at which two slots differ; 256 for equal ones. */
 int find_parting(const uint8_t *one, const uint8_t *other);
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from carnet.errors import Unverified
-from carnet.tlog.pieces import _go_down, _open_bucket
+from carnet.ledger.census import _find_slots, _find_way, compute_slot
+from carnet.tlog.pieces import NOTHING, apply_changes, is_page, list_numbers, make_change
 from carnet.tlog.smt import EMPTY, _check_shape
 from carnet.tlog.tree import _climb
 from tests.kernel.case import Arguments, Case
@@ -23,12 +24,25 @@ def find_slot_root_in_python(slot: bytes, digest: bytes, siblings: Sequence[byte
     return _climb(digest, bits, siblings[::-1]) if len(digest) == 32 else None
 
 
-def find_bucket_way_in_python(content: bytes, slots: bytes, slot: bytes, depth: int) -> Arguments | None:
+def find_way_in_python(pieces: Sequence[bytes], slot: bytes) -> tuple[list[bytes], bytes, bytes] | None:
+    bucket = next((piece for piece in pieces if not is_page(piece)), b"")
+    slots = _find_slots(bucket[1:])
     parts = [slots[at : at + 32] for at in range(0, len(slots), 32)]
-    is_bucket = len(content) == 1 + 48 * len(parts) and 1 <= len(parts) <= 32 and len(slots) % 32 == 0
-    if not is_bucket or parts != sorted(set(parts)) or len(slot) != 32 or not 0 <= depth <= 60:
-        return None
-    return tuple(_go_down(_open_bucket(content, slots), int.from_bytes(slot, "big"), depth, []))
+    is_bucket = 1 <= len(parts) <= 32 and parts == sorted(set(parts))
+    return _find_way(pieces, slot) if is_bucket and len(slot) == 32 else None
+
+
+def grow(random: Random, count: int) -> tuple[list[bytes], dict[int, bytes]]:
+    """So many names, and the pieces of a tree in which they stand."""
+    names = [random.randbytes(16) for _ in range(count)]
+    changes = sorted(make_change(compute_slot(name), name, random.randbytes(32)) for name in names)
+    written = apply_changes(dict[int, bytes]().get, _find_slots, NOTHING, changes)[1]
+    return names, {number: content for number, content in written.items() if content is not None}
+
+
+def list_pieces(pieces: dict[int, bytes], slot: bytes) -> list[bytes]:
+    """Those on the way to a slot."""
+    return [pieces[number] for number, _ in list_numbers(slot) if number in pieces]
 
 
 def _odd_climbs(random: Random) -> Iterator[Arguments]:
@@ -42,18 +56,26 @@ def _odd_climbs(random: Random) -> Iterator[Arguments]:
         yield slot, digest, [*siblings, _H[1:], _FULL]
 
 
-def _odd_buckets(random: Random) -> Iterator[Arguments]:
-    for count in (1, 2, 3, 5, 16, 31, 32, 33):
-        for depth in (0, 4, 12, 60, 61):
-            slots = sorted({random.getrandbits(256 - min(depth, 60)) >> random.choice((0, 9)) for _ in range(count)})
-            joined = b"".join(slot.to_bytes(32, "big") for slot in slots)
-            content, wanted = b"\0" + random.randbytes(48 * len(slots)), random.choice(slots)
-            for other in (wanted, wanted ^ 1, random.getrandbits(256 - min(depth, 60)), 0, 2**256 - 1):
-                yield content, joined, other.to_bytes(32, "big"), depth
-            yield content[:-1], joined, joined[:32], depth
-            yield content, joined[1:], joined[:32], depth
-            yield content, joined[32:] + joined[:32], joined[:32], depth
-            yield content, joined, joined[:31], depth
+def _odd_ways(random: Random) -> Iterator[Arguments]:
+    for count in (1, 2, 3, 31, 32, 33, 34, 36, 40, 70, 200, 700):
+        names, pieces = grow(random, count)
+        for name in (*random.sample(names, min(count, 25)), bytes(16), random.randbytes(16)):
+            slot = compute_slot(name)
+            way = list_pieces(pieces, slot)
+            yield way, slot
+            yield (*way, way[-1]), slot
+            yield way[:-1], slot
+            yield way[1:], slot
+            yield way, slot[1:]
+            yield [*way[:-1], way[-1][:-1]], slot
+            yield [*way[:-1], way[-1][:1] + way[-1][49:] + way[-1][1:49]], slot
+            yield [*way[:-1], b"\2" + way[-1][1:]], slot
+            yield [*way[:-1], random.choice(list(pieces.values()))], slot
+            yield [way[0]] * 17, slot
+            # Other numbers of leaves below the children of the first page.
+            counts = b"".join(random.choice((b"\0\0\0\0", b"\0\0\0\1", b"\0\0\1\0", b"\xff" * 4)) for _ in range(16))
+            yield [way[0][:1] + counts + way[0][65:], *way[1:]], slot
+        yield [b"\0" + b"".join(piece[1:] for piece in pieces.values() if not is_page(piece))], compute_slot(names[0])
 
 
 WAYS: dict[str, Case] = {
@@ -63,13 +85,13 @@ WAYS: dict[str, Case] = {
         _odd_climbs,
         [(_H, _H), (_H, _H, [], 0)],
     ),
-    "find_bucket_way": Case(
-        find_bucket_way_in_python,
+    "find_way": Case(
+        find_way_in_python,
         [
-            (b"\0" * 49, _H, _H, 0), (b"\0" * 97, _H + _FULL, _FULL, 0), (b"\0" * 97, _H + bytes(31) + b"\1", _FULL, 4),
-            (b"\0" * 97, _H + _H, _H, 0), (b"", b"", _H, 0),
+            ([b"\0" * 49], compute_slot(bytes(16))), ((b"\0" * 49,), _H), ([], _H), ([b""], _H),
+            ([b"\1" + bytes(1024)], _H),
         ],
-        _odd_buckets,
-        [(b"\0" * 49, _H, _H)],
+        _odd_ways,
+        [([],), ([], _H, 0)],
     ),
 }  # fmt: skip

@@ -10,8 +10,10 @@ import pytest
 
 from carnet.errors import Unverified
 from carnet.kernel import kernel
-from carnet.tlog.pieces import _go_down, _open_bucket
+from carnet.ledger.census import compute_slot, find_way
 from carnet.tlog.smt import EMPTY, _check_climb, check_climb
+from tests.kernel.cases import CASES
+from tests.kernel.cases_ways import find_way_in_python, grow, list_pieces
 
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel is not built: `make kernel` needs a C compiler")
 
@@ -20,52 +22,44 @@ def ask(name: str, *given: Any) -> Any:
     return getattr(kernel, name)(*given)
 
 
-def make_slots(chance: Random, count: int, shared: int) -> list[bytes]:
-    """Ascending slots that begin with so many equal bits, and with more of them for some."""
-    prefix, slots = chance.getrandbits(shared) << (256 - shared), set[int]()
-    while len(slots) < count:
-        depth = min(256, shared + chance.choice((0, 1, 4, 30)))
-        near = prefix if chance.random() < 0.5 or not slots else chance.choice(sorted(slots))
-        slots.add(near >> (256 - depth) << (256 - depth) | chance.getrandbits(256 - depth))
-    return [slot.to_bytes(32, "big") for slot in sorted(slots)]
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 34, 50, 400, 3_000])
+def test_find_way__of_any_tree(count: int) -> None:
+    chance = Random(count)
+    names, pieces = grow(chance, count)
+    found = 0
+    for name in (*names[:200], *(chance.randbytes(16) for _ in range(20))):
+        slot = compute_slot(name)
+        way = list_pieces(pieces, slot)
+        by_kernel = ask("find_way", way, slot)
+        assert by_kernel == ask("find_way", tuple(way), slot) == find_way_in_python(way, slot) == find_way(way, slot)
+        if by_kernel is not None:
+            assert by_kernel[1] == name
+            found += 1
+    assert found == min(count, 200)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 31, 32])
-@pytest.mark.parametrize("depth", [0, 4, 7, 60])
-def test_find_bucket_way__of_any_leaves(count: int, depth: int) -> None:
-    chance = Random(100 * depth + count)
+def test_find_way__that_ends_in_a_page() -> None:
+    chance, ended = Random(3), 0
     for _ in range(20):
-        slots = make_slots(chance, count, depth)
-        content = b"\0" + chance.randbytes(48 * count)
-        bucket, joined = _open_bucket(content, b"".join(slots)), b"".join(slots)
-        near = [bytes((*slot[:-1], slot[-1] ^ 1)) for slot in slots]
-        for slot in (*slots, *near, bytes(32), b"\xff" * 32, chance.randbytes(32)):
-            way = _go_down(bucket, int.from_bytes(slot, "big"), depth, [])
-            assert ask("find_bucket_way", content, joined, slot, depth) == tuple(way)
+        names, pieces = grow(chance, 34)
+        for name in names:
+            slot = compute_slot(name)
+            way = list_pieces(pieces, slot)
+            siblings, found, _ = ask("find_way", way, slot)
+            assert found == name
+            ended += len(siblings) < 4 * (len(way) - 1)
+    assert ended > 5
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        (b"", b"", bytes(32), 0),
-        (bytes(1), b"", bytes(32), 0),
-        (bytes(48), bytes(32), bytes(32), 0),
-        (bytes(49), bytes(31), bytes(32), 0),
-        (bytes(49), bytes(32), bytes(31), 0),
-        (bytes(49), bytes(32), bytes(32), -1),
-        (bytes(49), bytes(32), bytes(32), 61),
-        (bytes(49), bytes(32), bytes(32), 2**80),
-        (bytes(49), bytes(32), bytes(32), "0"),
-        (bytearray(49), bytes(32), bytes(32), 0),
-        (bytes(49), None, bytes(32), 0),
-        (bytes(49), bytes(32), "a" * 32, 0),
-        (bytes(97), bytes(64), bytes(32), 0),
-        (bytes(97), b"\1" + bytes(63), bytes(32), 0),
-        (bytes(1 + 48 * 33), b"".join(bytes((at,)) * 32 for at in range(33)), bytes(32), 0),
-    ],
-)
-def test_find_bucket_way__of_what_is_no_bucket_is_left_to_python(wrong: tuple[Any, ...]) -> None:
-    assert ask("find_bucket_way", *wrong) is None
+def test_find_way__of_damaged_pieces_is_as_in_python() -> None:
+    for pieces, slot in CASES["find_way"].odd(Random(5)):
+        if len(slot) == 32 and (answer := ask("find_way", pieces, slot)) is not None:
+            assert answer == find_way(pieces, slot)
+
+
+@pytest.mark.parametrize("wrong", [(None, bytes(32)), ([None], bytes(32)), ([b""], None), ([bytearray(49)], bytes(32))])
+def test_find_way__of_what_is_no_tree_is_none(wrong: tuple[Any, ...]) -> None:
+    assert ask("find_way", *wrong) is None
 
 
 @pytest.mark.parametrize("height", [0, 1, 7, 8, 9, 64, 255, 256])
@@ -106,7 +100,7 @@ def test_find_slot_root__of_what_it_does_not_know_is_left_to_python(wrong: tuple
     assert ask("find_slot_root", *wrong) is None
 
 
-@pytest.mark.parametrize("name, count", [("find_slot_root", 3), ("find_bucket_way", 4)])
+@pytest.mark.parametrize("name, count", [("find_slot_root", 3), ("find_way", 2)])
 def test_ways__take_so_many_arguments(name: str, count: int) -> None:
     for wrong in {*range(7)} - {count}:
         with pytest.raises(TypeError):
@@ -115,17 +109,12 @@ def test_ways__take_so_many_arguments(name: str, count: int) -> None:
 
 def test_ways__keep_no_reference() -> None:
     chance = Random(1)
-    slots = make_slots(chance, 9, 4)
-    kept = [
-        b"\0" + chance.randbytes(48 * 9),
-        b"".join(slots),
-        slots[4],
-        chance.randbytes(32),
-        [chance.randbytes(32)] * 9,
-    ]
+    names, pieces = grow(chance, 300)
+    slot = compute_slot(names[4])
+    kept = [list_pieces(pieces, slot), slot, chance.randbytes(32), [chance.randbytes(32)] * 9]
     before = [sys.getrefcount(one) for one in kept]
     for _ in range(1_000):
-        ask("find_bucket_way", kept[0], kept[1], kept[2], 4)
-        ask("find_bucket_way", kept[0], kept[1], kept[3], 4)
-        ask("find_slot_root", kept[2], kept[3], kept[4])
+        assert ask("find_way", kept[0], kept[1]) is not None
+        ask("find_way", kept[0], kept[2])
+        ask("find_slot_root", kept[1], kept[2], kept[3])
     assert [sys.getrefcount(one) for one in kept] == before

@@ -15,7 +15,6 @@ from carnet.tlog.pieces import (
     MAX_BUCKET,
     NOTHING,
     Bucket,
-    Packed,
     Page,
     Top,
     apply_changes,
@@ -24,7 +23,6 @@ from carnet.tlog.pieces import (
     list_children,
     make_change,
     open_piece,
-    open_to_pass,
 )
 from carnet.tlog.smt import SparseTree, census_leaf_hash
 
@@ -76,9 +74,6 @@ class Kept:
     def open(self, number: int) -> Bucket | Page:
         return open_piece(number, self.pieces.get(number), self.find_slots)
 
-    def open_to_pass(self, number: int) -> Packed | Page:
-        return open_to_pass(number, self.pieces.get(number), self.find_slots)
-
     def check(self) -> None:
         """Same root and count as the whole tree, same paths; every piece is reached, and is what its parent says."""
         tree = SparseTree.build((self.slots[name], leaf) for name, leaf in self.leaves.items())
@@ -95,7 +90,7 @@ class Kept:
         if not self.leaves:
             return
         for name, slot in self.slots.items():
-            path, way = tree.path(slot), find_way(self.open_to_pass, slot)
+            path, way = tree.path(slot), find_way(self.open, slot)
             assert tuple(way.siblings) == path.siblings
             ends = None if way.name is None else (self.slots[way.name], self.leaves[way.name])
             assert ends == path.terminal

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from carnet.encoding import b64, encode, sha256, tag, u32, u64
+from carnet.errors import Unverified
 from carnet.kernel import kernel
-from carnet.tlog.pieces import make_change
+from carnet.tlog.pieces import find_way as find_way_in
+from carnet.tlog.pieces import list_numbers, make_change, open_piece
 from carnet.tlog.smt import census_leaf_hash
 
 Head = tuple[bytes, int, int, bytes]
@@ -68,6 +70,24 @@ def _find_slots(leaves: bytes) -> bytes:
 
 find_slots: Final[Callable[[bytes], bytes]] = _find_slots if kernel is None else kernel.find_slots
 """The slots, joined, of chains that stand in a piece of the tree, each before the hash of its leaf."""
+
+
+def find_way(pieces: Sequence[bytes], slot: bytes) -> tuple[list[bytes], bytes, bytes] | None:
+    """The siblings from the root down to the leaf of this slot, the chain in it and its hash; of the pieces of the tree
+    from the top towards it. None where they do not lead to it."""
+    found = None if kernel is None else kernel.find_way(pieces, slot)
+    return _find_way(pieces, slot) if found is None else found
+
+
+def _find_way(pieces: Sequence[bytes], slot: bytes) -> tuple[list[bytes], bytes, bytes] | None:
+    content_of = {number: piece for (number, _), piece in zip(list_numbers(slot), pieces, strict=False)}
+    try:
+        siblings, name, digest = find_way_in(
+            lambda number: open_piece(number, content_of.get(number), find_slots), slot
+        )
+    except Unverified:
+        return None
+    return None if name is None or digest is None or compute_slot(name) != slot else (siblings, name, digest)
 
 
 def compute_head_leaf(slot: bytes, chain: bytes, epoch: int, seq: int, link_id: bytes) -> bytes:

@@ -41,7 +41,7 @@ _FEW: Final = 16
 """Records up to which it is quicker to look at one after the other than to search among them."""
 _CHILDREN: Final = 16
 _BUCKET, _PAGE = b"\x00", b"\x01"
-_COUNTS = struct.Struct(">16I")
+_COUNTS, _COUNT = struct.Struct(">16I"), struct.Struct(">I")
 _PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
 _KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
@@ -103,13 +103,6 @@ class Bucket(NamedTuple):
         return Top(count, _join_leaves(self.numbers, self.digests, 0, count, depth)) if count else NOTHING
 
 
-class Packed(NamedTuple):
-    """A bucket as it is kept, and the slots of its leaves, joined."""
-
-    content: bytes
-    slots: bytes
-
-
 class Page(NamedTuple):
     """The inside of a large subtree: how many leaves each of its 16 children has, and the hashes of its nodes 2 to 31.
     Node 1 is its top, those below node n are 2n and 2n + 1, and nodes 16 to 31 are the subtrees four levels down."""
@@ -155,16 +148,10 @@ def apply_changes(
 
 def open_piece(number: int, content: bytes | None, find_slots: FindSlots) -> Bucket | Page:
     """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
-    piece = open_to_pass(number, content, find_slots)
-    return piece if isinstance(piece, Page) else _open_bucket(*piece)
-
-
-def open_to_pass(number: int, content: bytes | None, find_slots: FindSlots) -> Packed | Page:
-    """As `open_piece`, for `find_way`."""
-    if content is not None and content[:1] == _PAGE and len(content) == _PAGE_BYTES:
+    if content is not None and is_page(content):
         return Page(_COUNTS.unpack_from(content, 1), content[1 + _COUNTS.size :])
     if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
-        return Packed(content, find_slots(content[1:]))
+        return _open_bucket(content, find_slots(content[1:]))
     raise _wrong(number, "is missing" if content is None else "is neither a bucket nor a page")
 
 
@@ -186,8 +173,8 @@ def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
         raise _wrong(number, "is not the one that the piece above it names")
 
 
-def find_way(open_at: Callable[[int], Packed | Page], slot: bytes) -> Way:
-    """The way to a slot in a tree that has leaves. `open_at` opens pieces to pass them, and may remember them."""
+def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
+    """The way to a slot in a tree that has leaves. `open_at` opens pieces by their numbers."""
     wanted = int.from_bytes(slot, "big")
     siblings: list[bytes] = []
     number, depth = TOP_PIECE, 0
@@ -198,10 +185,27 @@ def find_way(open_at: Callable[[int], Packed | Page], slot: bytes) -> Way:
         # Where a child holds more than one leaf, so does all that is above it.
         siblings += _SIBLINGS_OF[branch](piece.hashes)
         number, depth = number << _BITS | branch, depth + _BITS
-    found = None if kernel is None else kernel.find_bucket_way(*piece, slot, depth)
-    if found is None:
-        return _go_down(_open_bucket(*piece), wanted, depth, siblings)
-    return Way(siblings + found[0], *found[1:])
+    return _go_down(piece, wanted, depth, siblings)
+
+
+def list_numbers(slot: bytes) -> Iterator[tuple[int, int]]:
+    """The numbers of the pieces that may be on the way to a slot, from the top downwards, each with the next one."""
+    bits, number = int.from_bytes(slot[: MAX_DEPTH // 8 + 1], "big"), TOP_PIECE
+    for shift in range(MAX_DEPTH, -1, -_BITS):
+        below = number << _BITS | bits >> shift & _CHILDREN - 1
+        # Below the deepest there is none.
+        yield number, below if shift else 0
+        number = below
+
+
+def is_page(content: bytes) -> bool:
+    """Whether a piece is one below which there are others."""
+    return content[:1] == _PAGE and len(content) == _PAGE_BYTES
+
+
+def count_leaves(page: bytes, number: int) -> int:
+    """How many leaves a page, as it is kept, says that its child of this number holds."""
+    return int(_COUNT.unpack_from(page, 1 + _COUNT.size * (number % _CHILDREN))[0])
 
 
 def get_depth(number: int) -> int:
@@ -430,7 +434,7 @@ def _join_leaves(numbers: Sequence[int], digests: Sequence[bytes], low: int, hig
 
 
 def _end_in_page(
-    open_at: Callable[[int], Packed | Page], number: int, page: Page, branch: int, siblings: list[bytes]
+    open_at: Callable[[int], Bucket | Page], number: int, page: Page, branch: int, siblings: list[bytes]
 ) -> Way:
     """The rest of a way towards a child that holds one leaf or none: it ends where there is no more than that."""
     for height in (3, 2, 1, 0):
@@ -470,10 +474,10 @@ def _go_down(bucket: Bucket, wanted: int, depth: int, siblings: list[bytes]) -> 
     return Way(siblings, bucket.names[low], digests[low])
 
 
-def _get_only_name(piece: Packed | Page) -> bytes:
-    if isinstance(piece, Page) or len(piece.content) != 1 + _KEPT_BYTES:
+def _get_only_name(piece: Bucket | Page) -> bytes:
+    if isinstance(piece, Page) or len(piece.names) != 1:
         raise Unverified("census_pieces", "a piece of the census tree does not hold what the page above it says")
-    return piece.content[1 : 1 + NAME_BYTES]
+    return piece.names[0]
 
 
 def _wrong(number: int, why: str) -> Unverified:

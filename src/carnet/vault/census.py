@@ -16,6 +16,14 @@ def find_piece(connection: Connection, number: int) -> bytes | None:
     return None if row is None else row[0]
 
 
+def find_two_pieces(connection: Connection, one: int, other: int) -> dict[int, bytes]:
+    """Those of two pieces that there are, by their numbers, with one question."""
+    query = (
+        "SELECT id, content FROM census_piece WHERE id = ? UNION ALL SELECT id, content FROM census_piece WHERE id = ?"
+    )
+    return dict(connection.execute(query, (one, other)).fetchall())
+
+
 def read_pieces_below(connection: Connection, number: int) -> dict[int, bytes]:
     """The pieces directly below a piece (`tlog.pieces`), by their numbers, with one question."""
     query = "SELECT id, content FROM census_piece WHERE id BETWEEN ? AND ?"

@@ -12,7 +12,6 @@ from typing import Final, Self, cast
 
 from carnet.encoding import decode
 from carnet.errors import Reason, Refused
-from carnet.ledger.census import find_slots
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
 from carnet.node.census import get_top, read_census_tree
@@ -22,14 +21,14 @@ from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.node.logbook import read_node
 from carnet.node.lookup import HIDDEN, Kinds, find_chain_by_id, get_chain_by_number
+from carnet.node.reader.pieces import Pieces
 from carnet.node.reader.records import EntryRow, Submission
 from carnet.passport.statement import compute_submission
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, SignedTogether
-from carnet.tlog.pieces import Packed, Page, Top, open_to_pass
+from carnet.tlog.pieces import Top
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
 from carnet.vault.asker import Asker, get_asker
-from carnet.vault.census import find_piece
 from carnet.vault.ledger import (
     find_latest,
     parse_line,
@@ -44,8 +43,6 @@ from carnet.vault.ledger import (
 from carnet.vault.store import open_store
 
 SMALL_CACHE_KIB = 4096
-UPPER_PIECES = 1 << 13
-"""Pieces of the census tree with lower numbers are kept once read; a kilobyte each."""
 
 
 class Moment:
@@ -158,11 +155,12 @@ class Moment:
         self._submission = lru_cache(1024)(self._read_submission)
         self._refs = lru_cache(1024)(self._read_ref)
         self._rows_of = lru_cache(4)(self._read_rows)
-        self._page = lru_cache(2048)(self._read_piece)
+        self._pieces = Pieces(self._connection)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
 
     def _forget(self) -> None:
-        for kept in (self._submission, self._refs, self._rows_of, self._page, self._census_tree):
+        self._pieces.forget()
+        for kept in (self._submission, self._refs, self._rows_of, self._census_tree):
             kept.cache_clear()
 
     def close(self) -> None:
@@ -197,13 +195,6 @@ class Moment:
         if self._census is None:
             raise Refused(Reason.NOTHING_SEALED, "there is no census under a checkpoint yet: take one, then prove")
         return self._census
-
-    def _open_piece(self, number: int) -> Packed | Page:
-        # The upper pages are on the way to every chain; those below, and the buckets, on the way to few.
-        return self._page(number) if number < UPPER_PIECES else self._read_piece(number)
-
-    def _read_piece(self, number: int) -> Packed | Page:
-        return open_to_pass(number, find_piece(self._connection, number), find_slots)
 
     def _read_record(self, index: int) -> Document:
         return parse_record(read_leaf(self._connection, index))

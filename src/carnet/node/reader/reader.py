@@ -7,13 +7,14 @@ its last `refresh`. It refuses to know who may read what: whoever holds a reader
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused, Unverified
-from carnet.ledger.census import compute_slot
+from carnet.ledger.census import compute_slot, find_way
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
 from carnet.node.lookup import Opened, decrypt_entry
@@ -23,7 +24,6 @@ from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_signed, compu
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, OpenedEntry, PlacedLink
 from carnet.tlog.joint import compute_joint_path, join
-from carnet.tlog.pieces import find_way
 from carnet.tlog.smt import check_climb
 from carnet.tlog.tree import compute_subtree_from, consistency_path_from
 from carnet.vault.erasing import find_fields_root
@@ -73,14 +73,13 @@ class Reader(Passports):
     def get_census_path(self, chain: bytes) -> list[bytes]:
         """Siblings from the root down to the chain's head in that census."""
         slot, (_, covers, top) = compute_slot(chain), self._get_census()
-        try:
-            way = find_way(self._open_piece, slot)
-            if way.name == chain and way.digest is not None:
-                check_climb(top.digest, slot, way.digest, way.siblings)
-                return way.siblings
-        except Unverified:
-            # No pieces, or changed ones: the heads themselves still give the tree.
-            pass
+        # No pieces, or changed ones: the heads themselves still give the tree.
+        with suppress(Unverified):
+            way = find_way(self._pieces.read_way(slot), slot)
+            if way is not None:
+                siblings, _, digest = way
+                check_climb(top.digest, slot, digest, siblings)
+                return siblings
         tree = self._census_tree(covers)
         if tree.root != top.digest:
             raise Refused(Reason.NODE_DAMAGED, "the chains do not give the root of the census: run `carnet fsck`")
