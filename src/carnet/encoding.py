@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Annotated, Final, NoReturn, TypeVar
 
@@ -438,6 +438,18 @@ def _sha256(data: bytes) -> bytes:
 
 sha256: Final[Callable[[bytes], bytes]] = kernel.sha256 if kernel is not None and kernel.HAS_INSTRUCTIONS else _sha256
 """The SHA-256 digest, 32 bytes. Where the kernel knows no instructions of the processor for it, OpenSSL may."""
+
+
+def hash_documents(prefix: bytes, documents: Sequence[object]) -> list[bytes]:
+    """The hash of each document's leaf in a tree (RFC 9162 §2.1): of the prefix and its canonical bytes, which are made
+    unchecked, as by `encode_trusted`."""
+    if kernel is not None:
+        return kernel.hash_documents(prefix, encode_trusted, documents)  # type: ignore[no-any-return]
+    return _hash_documents(prefix, encode_trusted, documents)
+
+
+def _hash_documents(prefix: bytes, encode: Callable[[object], bytes], documents: Sequence[object]) -> list[bytes]:
+    return [sha256(b"\x00" + prefix + encode(document)) for document in documents]
 
 
 def b64(data: bytes) -> str:

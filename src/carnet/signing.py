@@ -69,9 +69,12 @@ _is_strict_key = lru_cache(256)(is_strict_point)
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) is `public`'s over `message`, by the format's rule. Never raises for bad bytes."""
-    if len(signature) != SIGNATURE_BYTES or not _is_strict_key(public) or not is_strict_point(signature[:32]):
+    if len(signature) != SIGNATURE_BYTES or not _is_strict_key(public):
         return False
-    # L is a little more than 2^252: few S come near it.
+    # Few ordinates begin with all the bits that p begins with, and L is a little more than 2^252: few S come near it.
+    point = signature[:32]
+    if point in _SMALL_ORDER or (point[31] & 0x7F == 0x7F and not is_strict_point(point)):
+        return False
     if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= _L:
         return False
     try:

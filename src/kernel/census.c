@@ -2,7 +2,6 @@
    3.9). */
 #include "census.h"
 
-#define CHANGE_BYTES (SLOT_BYTES + LEAF_BYTES)
 #define CHILDREN 16
 #define HEAD_PARTS 4
 #define MAX_EPOCH 0xffffffffULL
@@ -51,8 +50,7 @@ static int write_number(PyObject *given, uint8_t *at, int size, unsigned long lo
     return 1;
 }
 
-/* The change that gives a chain this head: slot, name, hash of its leaf; 0 and an error for anything else. */
-static int make_change(PyObject *head, uint8_t *change) {
+int make_change(PyObject *head, uint8_t *change) {
     uint8_t numbers[12], tip[DIGEST_BYTES];
     const uint8_t *chain, *id;
     struct sha256 hash;

@@ -7,6 +7,7 @@
 #define NAME_BYTES 16
 #define SLOT_BYTES 32
 #define LEAF_BYTES (NAME_BYTES + DIGEST_BYTES)
+#define CHANGE_BYTES (SLOT_BYTES + LEAF_BYTES)
 #define MAX_BUCKET 32
 
 /* Where the chain of this name stands (docs/spec, 3.9). */
@@ -16,6 +17,9 @@ void find_slot(const uint8_t *name, uint8_t *slot);
 int find_parting(const uint8_t *one, const uint8_t *other);
 
 static inline int get_bit(const uint8_t *slot, int bit) { return slot[bit / 8] >> (7 - bit % 8) & 1; }
+
+/* The change that gives a chain this head: slot, name, hash of its leaf; 0 and an error for anything else. */
+int make_change(PyObject *head, uint8_t *change);
 
 /* The hash at `depth` of leaves, at least one, whose slots ascend: who calls has seen that they do. */
 void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, int depth, uint8_t *digest);

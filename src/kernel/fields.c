@@ -1,8 +1,13 @@
 /* Fields under salted digests (docs/spec/2-entries.md, 2.1 and 2.2). */
 #include "fields.h"
 
+#include <stdio.h>
+
 static const char FIELD[] = "carnet/1/field\n", FIELDS[] = "carnet/1/fields\n", EXPAND[] = "carnet/1/expand\n";
 #define TAG_BYTES(tag) (sizeof(tag) - 1)
+
+/* Bytes of a value that is written here; longer texts are few. */
+#define MAX_SCALAR 256
 
 int check_sealable(Py_ssize_t fields) {
     if (fields <= MAX_FIELDS) return 1;
@@ -122,12 +127,34 @@ failed:
     return NULL;
 }
 
-/* The canonical value of a field, for as long as `encoded` is held; NULL and an error where there is none. */
-static const uint8_t *encode_value(PyObject *encode, PyObject *value, PyObject **encoded, Py_ssize_t *size) {
-    if (value == Py_None) {
-        *size = 4;
-        return (const uint8_t *)"null";
+/* A text within quotes, if nothing in it is escaped; 0 where the encoder has to write it. */
+static Py_ssize_t quote_text(PyObject *value, uint8_t *out) {
+    Py_ssize_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (!text) PyErr_Clear();
+    if (!text || size > MAX_SCALAR - 2) return 0;
+    for (Py_ssize_t at = 0; at < size; at++) {
+        if ((uint8_t)text[at] < ' ' || text[at] == '"' || text[at] == '\\' || text[at] == 0x7f) return 0;
+        out[at + 1] = (uint8_t)text[at];
     }
+    out[0] = out[size + 1] = '"';
+    return size + 2;
+}
+
+/* The canonical bytes of what has no parts, which need no call of the encoder; 0 where it has to write them. */
+static Py_ssize_t write_scalar(PyObject *value, uint8_t out[MAX_SCALAR]) {
+    if (Py_IS_TYPE(value, &PyUnicode_Type)) return quote_text(value, out);
+    const char *word = value == Py_None ? "null" : value == Py_True ? "true" : value == Py_False ? "false" : NULL;
+    if (word) return (Py_ssize_t)strlen(strcpy((char *)out, word));
+    if (!Py_IS_TYPE(value, &PyLong_Type)) return 0;
+    int overflow;
+    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return overflow ? 0 : snprintf((char *)out, MAX_SCALAR, "%lld", number);
+}
+
+/* The canonical value of a field, in `scalar` or for as long as `encoded` is held; NULL and an error where there is none. */
+static const uint8_t *encode_value(PyObject *encode, PyObject *value, uint8_t *scalar, PyObject **encoded, Py_ssize_t *size) {
+    if ((*size = write_scalar(value, scalar))) return scalar;
     *encoded = PyObject_CallFunctionObjArgs(encode, value, NULL);
     return *encoded ? get_bytes(*encoded, size) : NULL;
 }
@@ -140,9 +167,10 @@ static int hash_one_shown(PyObject *name, PyObject *one, PyObject *encode, long 
         return known != NULL;
     }
     PyObject *value = PyTuple_GetItem(one, 1), *encoded = NULL;
+    uint8_t scalar[MAX_SCALAR];
     Py_ssize_t size;
     const uint8_t *salt = get_sized(PyTuple_GetItem(one, 0), SALT_BYTES, "a salt");
-    const uint8_t *data = salt ? encode_value(encode, value, &encoded, &size) : NULL;
+    const uint8_t *data = salt ? encode_value(encode, value, scalar, &encoded, &size) : NULL;
     if (data) hash_field(salt, name, data, size, digest);
     Py_XDECREF(encoded);
     if (!data) return 0;

@@ -34,6 +34,24 @@ static PyObject *find_slot_root(PyObject *self, PyObject *const *given, Py_ssize
     return make_digest(node);
 }
 
+static PyObject *find_head_root(PyObject *self, PyObject *const *given, Py_ssize_t count) {
+    uint8_t change[CHANGE_BYTES];
+    const uint8_t *path;
+    Py_ssize_t size;
+    (void)self;
+    if (!check_count(count, 2) || !make_change(given[0], change) || !(path = get_bytes(given[1], &size))) return NULL;
+    Py_ssize_t height = size / DIGEST_BYTES;
+    if (size % DIGEST_BYTES || height > 8 * SLOT_BYTES) Py_RETURN_NONE;
+    if (height && !memcmp(path + size - DIGEST_BYTES, EMPTY, DIGEST_BYTES)) Py_RETURN_NONE;
+    uint8_t *node = change + SLOT_BYTES + NAME_BYTES;
+    for (Py_ssize_t at = height - 1; at >= 0; at--) {
+        const uint8_t *sibling = path + at * DIGEST_BYTES;
+        int is_one = get_bit(change, (int)at);
+        sha256_node(is_one ? sibling : node, is_one ? node : sibling, node);
+    }
+    return make_digest(node);
+}
+
 static int append_hash(PyObject *siblings, const uint8_t *hash) {
     PyObject *made = make_digest(hash);
     int failed = !made || PyList_Append(siblings, made) < 0;
@@ -148,6 +166,8 @@ static PyObject *find_way(PyObject *self, PyObject *const *given, Py_ssize_t cou
 }
 
 PyMethodDef WAY_METHODS[] = {
+    {"find_head_root", FAST(find_head_root), METH_FASTCALL,
+     "find_head_root(head, path): the root to which the leaf of this head leads, siblings from the root downwards; or None."},
     {"find_slot_root", FAST(find_slot_root), METH_FASTCALL,
      "find_slot_root(slot, digest, siblings): the root to which they lead, the siblings from the root downwards; or None."},
     {"find_way", FAST(find_way), METH_FASTCALL,

@@ -18,6 +18,7 @@ from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
 from tests.kernel.cases_opening import OPENING
+from tests.kernel.cases_proofs import PROOFS
 from tests.kernel.cases_shown import SHOWN
 from tests.kernel.cases_statements import STATEMENTS
 from tests.kernel.cases_ways import WAYS
@@ -153,6 +154,7 @@ CASES: dict[str, Case] = {
     **JOINT,
     **OPENING,
     **WAYS,
+    **PROOFS,
     **SHOWN,
     **STATEMENTS,
     "sha256": Case(encoding._sha256, [(b"abc",), (bytes(200),)], _odd_messages, [("text",), (1,), (None,), ([b"x"],)]),

@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
+import msgspec
+
 from carnet.encoding import _check_decoded, encode_trusted, lp
-from carnet.errors import Refused
+from carnet.errors import Refused, Unverified
 from carnet.passport.fields import ValueSealer
+from carnet.proof.bundle import _check_ascending, _read_accreditations
 from tests.kernel.case import Arguments, Case, without_kernel
 
 _H, _SALT, _NAMES = bytes(32), bytes(16), (lp(b"a"), lp(b"b"))
-_SCALARS = [None, True, 0, -1, 2**53 - 1, 2**53, -(2**53), 2**63, 2**64, 1.5, "", "é", "x" * 300, "\ud800"]
+_SCALARS = [
+    None, True, False, 0, -1, 2**53 - 1, 2**53, -(2**53), 2**63, 2**64, 1.5,
+    "", "é", "\ud800", "a\"b", "\\", "a\x7f", "\n", *("x" * size for size in (253, 254, 255, 300)), "é" * 127, "\0",
+]  # fmt: skip
 
 
 def is_plain_in_python(value: object, depth: int) -> bool:
@@ -66,11 +72,46 @@ def _odd_fields(random: Random) -> Iterator[Arguments]:
         yield names, random.choice((list, tuple))(shown), encode_trusted, random.randint(1, 17)
 
 
+def do_accreditations_ascend_in_python(encoded: bytes) -> bool:
+    if b"\\" in encoded or not encoded.isascii():
+        return False  # Left to Python.
+    try:
+        _check_ascending(_read_accreditations(encoded))
+    except (msgspec.DecodeError, Unverified):
+        return False
+    return not any(one < 0x20 or one == 0x7F for one in encoded)
+
+
+def _odd_accreditations(random: Random) -> Iterator[Arguments]:
+    kinds = ["", "a", "a.b/1", "a.b/10", "a.b/2", "[", "],[", " ", "z" * 300, "é", '"', "\\", "\x7f"]
+    marks = [b"[", b"]", b",", b'"', b"0", b"00", b"256", b"-1", b"1.0", b"1e1", b" ", b"null", b"\\", b"\0", b"\xc3"]
+    for count in (*range(8), 60):
+        for _ in range(60):
+            some = [
+                (random.choice(kinds), random.choice((0, 1, 9, 10, 255)), random.randrange(3)) for _ in range(count)
+            ]
+            chosen = set(some)
+            encoded = encode_trusted(sorted(chosen))
+            yield (encoded,)
+            yield (encode_trusted(some),)
+            at, end = sorted(random.choices(range(len(encoded) + 1), k=2))
+            yield (encoded[:at] + random.choice(marks) + encoded[at + random.randrange(2) :],)
+            yield (encoded[:at] + encoded[end:],)
+    for wrong in ("", "[", "]", "[]]", "[,]", "[[]]", '[["a",1,256]]', '[["a",1,2,3]]', '[["a",01,2]]', '[["a",1,2],]'):
+        yield (wrong.encode(),)
+
+
 def _fail(value: object) -> bytes:
     raise ValueError(value)
 
 
 SHOWN: dict[str, Case] = {
+    "do_accreditations_ascend": Case(
+        do_accreditations_ascend_in_python,
+        [(b"[]",), (b'[["a.b/1",1,3]]',), (b'[["a",1,3],["a",2,1],["b",0,255]]',), (b'[["a",1,1],["a",1,1]]',)],
+        _odd_accreditations,
+        [("[]",), (bytearray(b"[]"),), (1,)],
+    ),
     "is_plain": Case(
         is_plain_in_python, [({"a": [1, None]}, 1), ([], 17), ("a", 1), (None, 1), ([[2**60]], 1), ({"\ud800": 1}, 1)],
         _odd_values,
@@ -86,8 +127,10 @@ SHOWN: dict[str, Case] = {
         [
             (_NAMES, [_H], encode_trusted, 1), (_NAMES, [_H, bytes(31)], encode_trusted, 1),
             (_NAMES, [_H, (bytes(15), 1)], encode_trusted, 1), (_NAMES, [_H, (_SALT,)], encode_trusted, 1),
-            (_NAMES, [(_SALT, [2**60]), (_SALT, 1)], _fail, 1), (_NAMES, [_H, (_SALT, 1)], None, 1),
-            (_NAMES, [_H, (_SALT, 1)], str, 1), (_NAMES, 5, encode_trusted, 1), (_NAMES, [_H, _H], encode_trusted, "1"),
+            (_NAMES, [(_SALT, [2**60]), (_SALT, 1)], _fail, 1), (_NAMES, [_H, (_SALT, [1])], None, 1),
+            (_NAMES, [_H, (_SALT, [1])], str, 1),
+            (_NAMES, [_H, (_SALT, "a\\b")], _fail, 1), (_NAMES, 5, encode_trusted, 1),
+            (_NAMES, [_H, _H], encode_trusted, "1"),
             (list(_NAMES), [_H, _H], encode_trusted, 1), ((1, 2), [_H, _H], encode_trusted, 1),
             (_NAMES, [_H, None], encode_trusted, 1),
         ],

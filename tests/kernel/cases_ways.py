@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from carnet.errors import Unverified
-from carnet.ledger.census import _find_slots, _find_way, compute_slot
+from carnet.ledger.census import _find_slots, _find_way, compute_head_leaf, compute_slot
 from carnet.tlog.pieces import NOTHING, apply_changes, is_page, list_numbers, make_change
-from carnet.tlog.smt import EMPTY, _check_shape
-from carnet.tlog.tree import _climb
+from carnet.tlog.smt import EMPTY, _check_shape, census_leaf_hash
+from carnet.tlog.tree import _climb, split_path
 from tests.kernel.case import Arguments, Case
 
 _H, _FULL = bytes(32), b"\xff" * 32
@@ -78,7 +78,37 @@ def _odd_ways(random: Random) -> Iterator[Arguments]:
         yield [b"\0" + b"".join(piece[1:] for piece in pieces.values() if not is_page(piece))], compute_slot(names[0])
 
 
+def find_head_root_in_python(head: tuple[bytes, int, int, bytes], path: bytes) -> bytes | None:
+    chain, epoch, seq, link_id = head
+    slot = compute_slot(chain)
+    digest = census_leaf_hash(compute_head_leaf(slot, chain, epoch, seq, link_id))
+    return None if len(path) % 32 else find_slot_root_in_python(slot, digest, split_path(path))
+
+
+def _odd_heads(random: Random) -> Iterator[Arguments]:
+    for height in (*range(12), 63, 64, 65, 255, 256, 257):
+        for epoch, seq in ((0, 0), (1, 2**53 - 1), (2**32 - 1, random.getrandbits(40))):
+            head = random.randbytes(16), epoch, seq, random.randbytes(32)
+            path = b"".join(EMPTY if random.random() < 0.3 else random.randbytes(32) for _ in range(height))
+            yield head, path
+            yield head, path + _FULL
+            yield head, path + _H
+            yield head, path + b"x"
+
+
+_HEAD = (bytes(16), 1, 2, _H)
+
 WAYS: dict[str, Case] = {
+    "find_head_root": Case(
+        find_head_root_in_python,
+        [(_HEAD, b""), (_HEAD, _FULL), (_HEAD, _H), (_HEAD, _FULL[1:])],
+        _odd_heads,
+        [
+            (_HEAD,), (list(_HEAD), b""), (_HEAD[:3], b""), (_HEAD, "x"), (_HEAD, [_FULL]), ((b"", 1, 2, _H), b""),
+            ((bytes(16), -1, 2, _H), b""), ((bytes(16), 1, 2**53, _H), b""), ((bytes(16), 1, 2, b""), b""),
+            (("x", 1, 2, _H), b""), ((bytes(16), None, 2, _H), b""),
+        ],
+    ),
     "find_slot_root": Case(
         find_slot_root_in_python,
         [(_H, _H, []), (_FULL, _H, [_H, _FULL]), (_FULL, _H, (_FULL, _H)), (_H, b"", [])],

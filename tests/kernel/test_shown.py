@@ -68,8 +68,8 @@ def test_hash_shown__refused_other_counts_and_arguments() -> None:
         ([name], [bytes(32)], encode_trusted, 6),
         (("a",), [bytes(32)], encode_trusted, 6),
         ((name,), None, encode_trusted, 6),
-        ((name,), [(bytes(16), 1)], None, 6),
-        ((name,), [(bytes(16), 1)], lambda value: "text", 6),
+        ((name,), [(bytes(16), [1])], None, 6),
+        ((name,), [(bytes(16), [1])], lambda value: "text", 6),
         ((name,), [bytes(32)], encode_trusted),
         ((name,), [bytes(32)], encode_trusted, None),
     ]:
@@ -82,9 +82,10 @@ def test_hash_shown__passes_on_what_the_encoder_raises() -> None:
         raise LookupError(value)
 
     with pytest.raises(LookupError):
-        kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), "a")], refuse, 6)  # type: ignore[union-attr]
-    # A null is not asked about.
-    assert kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), None)], refuse, 6)[1] == []  # type: ignore[union-attr]
+        kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), ["a"])], refuse, 6)  # type: ignore[union-attr]
+    # A scalar is not asked about, unless it is a text with something to escape, or long.
+    for value in (None, True, False, -1, "", "a", "é"):
+        assert kernel.hash_shown((b"\0\0\0\1a",), [(bytes(16), value)], refuse, 6)[1] == []  # type: ignore[union-attr]
 
 
 def test_hash_shown__keeps_no_reference() -> None:

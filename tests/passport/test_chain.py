@@ -14,12 +14,13 @@ from carnet.passport.link import (
     NO_PREV,
     Head,
     Link,
+    _hash_links,
     append_link,
     check_mark,
     compute_chain_id,
     compute_link_id,
     compute_next_epoch,
-    frame_link,
+    hash_links,
 )
 from carnet.passport.statement import (
     NO_CHAIN,
@@ -31,9 +32,12 @@ from carnet.passport.statement import (
     compute_signed_prefix,
     compute_statement_prefix,
     compute_submission,
+    frame_submission,
     get_author,
     parse_statement,
+    read_statement,
 )
+from carnet.tlog.tree import leaf_hash
 
 HASH = st.binary(min_size=32, max_size=32)
 ID = st.binary(min_size=16, max_size=16)
@@ -160,13 +164,41 @@ def test_link__has_171_bytes_and_one_id() -> None:
 
 
 @given(
-    numbers=st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255)),
-    parts=st.tuples(*[st.binary(min_size=size, max_size=size) for size in (16, 32, 32, 32, 32)]),
+    chain=st.binary(min_size=16, max_size=16),
+    links=st.lists(st.tuples(st.integers(0, 2**32 - 1), HASH, st.integers(0, 255), HASH, HASH, st.none())),
+    submission=st.binary(max_size=200),
 )
-def test_frame_link__gives_the_bytes_of_the_link(numbers: tuple[int, int, int], parts: tuple[bytes, ...]) -> None:
-    (seq, epoch, mark), (chain, prev, sid, target, signed) = numbers, parts
-    link = Link(chain, seq, epoch, prev, sid, mark, target, signed)
-    assert frame_link(*link) == link.to_bytes()
+def test_hash_links__are_those_of_each_link(
+    chain: bytes, links: list[tuple[int, bytes, int, bytes, bytes, None]], submission: bytes
+) -> None:
+    prev, ids, leaves = NO_PREV, [], []
+    for seq, (epoch, sid, mark, target, signed, _) in enumerate(links):
+        data = Link(chain, seq, epoch, prev, sid, mark, target, signed).to_bytes()
+        prev = compute_link_id(data)
+        ids.append(prev)
+        leaves.append(leaf_hash(data))
+    for found in (hash_links(chain, list(links)), _hash_links(chain, list(links))):
+        assert found == (ids, leaves)
+    # With a signature, what is signed is hashed from it and from what it is over.
+    signed_with = [(*link[:4], submission, link[4]) for link in links]
+    bound = [(*link[:4], compute_signed(link[1], submission, link[4]), None) for link in links]
+    assert hash_links(chain, [*signed_with]) == hash_links(chain, [*bound])
+
+
+@given(data=st.binary(min_size=163, max_size=163))
+def test_read_statement__gives_its_parts_its_sid_and_its_leaf(data: bytes) -> None:
+    statement = compute_statement_prefix(b"", b"", b"", b"") + data
+    assert read_statement(statement) == (parse_statement(statement), compute_sid(statement), leaf_hash(statement))
+    for wrong in (statement[:-1], statement + b"x", b"?" + statement[1:]):
+        with pytest.raises(Unverified, match="begins with its tag"):
+            read_statement(wrong)
+
+
+@given(HASH, HASH, st.integers(0, 2**53 - 1), st.integers(0, 2**32 - 1), HASH)
+def test_frame_submission__gives_what_the_author_signs(
+    net: bytes, key: bytes, at: int, count: int, root: bytes
+) -> None:
+    assert frame_submission(net, key, at, count, root) == compute_submission(net, key, at, count, root)
 
 
 def test_chain_id__names_the_home_and_the_opening() -> None:

@@ -33,7 +33,7 @@ def judge(town: Town, who: Principal, passport: bytes, entry: bytes | None = Non
 def shown(verdict: Verdict) -> list[tuple[int, str]]:
     assert is_good(verdict)
     assert verdict.evidence is not None
-    found = [(seq, entry) for seq, _, entry in verdict.evidence.entries() if entry.is_shown]
+    found = [(seq, entry) for seq, _, entry in verdict.evidence.entries if entry.is_shown]
     return [(seq, str(entry.get_shown("kind"))) for seq, entry in found]
 
 

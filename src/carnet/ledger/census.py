@@ -14,7 +14,8 @@ from carnet.errors import Unverified
 from carnet.kernel import kernel
 from carnet.tlog.pieces import find_way as find_way_in
 from carnet.tlog.pieces import list_numbers, make_change, open_piece
-from carnet.tlog.smt import census_leaf_hash
+from carnet.tlog.smt import census_leaf_hash, check_presence
+from carnet.tlog.tree import split_path
 
 Head = tuple[bytes, int, int, bytes]
 """chain16, epoch, seq, link id."""
@@ -93,6 +94,15 @@ def _find_way(pieces: Sequence[bytes], slot: bytes) -> tuple[list[bytes], bytes,
 def compute_head_leaf(slot: bytes, chain: bytes, epoch: int, seq: int, link_id: bytes) -> bytes:
     """The leaf that names a chain's head. Spec: 3.9."""
     return _HEAD + slot + sha256(_TIP + chain + u32(epoch) + u64(seq) + link_id)
+
+
+def check_head(root: bytes, head: Head, path: bytes) -> None:
+    """Check that a chain has this head under the root of a census. `path` holds the siblings from the root downwards,
+    joined; raises `Unverified` as `tlog.smt.check_presence`. Spec: 5.6.1."""
+    if kernel is None or kernel.find_head_root(head, path) != root:
+        chain, epoch, seq, link_id = head
+        slot = compute_slot(chain)
+        check_presence(root, slot, compute_head_leaf(slot, chain, epoch, seq, link_id), split_path(path))
 
 
 def _make_changes(heads: Sequence[Head]) -> list[bytes]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
+from carnet.kernel import kernel
 
 NO_CHAIN = bytes(16)
 NO_TARGET = bytes(32)
@@ -21,6 +22,7 @@ _STATEMENT = tag("statement")
 _SUBMISSION = tag("submission")
 _SIGNED = tag("signed")
 _MEMBER_AT = len(_STATEMENT) + 48
+_pack_numbers = struct.Struct(">QI").pack
 _split = struct.Struct(f"{len(_STATEMENT)}x32s16s16s32sBBB32s32s").unpack
 
 
@@ -66,6 +68,19 @@ def parse_statement(data: bytes) -> Statement:
     return Statement._make(_split(data))
 
 
+def read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:
+    """A statement with its sid and the hash of its leaf in a submission's tree; raises as `parse_statement`."""
+    found = None if kernel is None else kernel.split_statement(data)
+    if found is None:
+        return _read_statement(data)
+    parts, sid, leaf = found
+    return tuple.__new__(Statement, parts), sid, leaf
+
+
+def _read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:
+    return parse_statement(data), sha256(data), sha256(b"\x00" + data)
+
+
 def get_author(data: bytes) -> bytes:
     """The member that signs `st`, 16 bytes, of bytes that are known to be a statement."""
     return data[_MEMBER_AT : _MEMBER_AT + 16]
@@ -79,6 +94,11 @@ def compute_sid(statement: bytes) -> bytes:
 def compute_submission(net: bytes, key_digest: bytes, created_ms: int, count: int, root: bytes) -> bytes:
     """`sub`: what the author signs over the Merkle root of `count` statements. Spec: 2.10."""
     return _SUBMISSION + net + key_digest + u64(created_ms) + u32(count) + root
+
+
+def frame_submission(net: bytes, key_digest: bytes, created_ms: int, count: int, root: bytes) -> bytes:
+    """As `compute_submission`, for a verifier that has looked at every range."""
+    return b"".join((_SUBMISSION, net, key_digest, _pack_numbers(created_ms, count), root))
 
 
 def compute_signed(sid: bytes, submission: bytes, signature: bytes) -> bytes:

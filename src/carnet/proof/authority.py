@@ -8,7 +8,6 @@ the reader's own policy.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,10 +19,10 @@ from carnet.ledger.census import frame_census
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
 from carnet.proof.evidence import Claim, Evidence, Verify
-from carnet.proof.parts import EntryPart, Item, KeyPart, LeafPart
+from carnet.proof.parts import EntryPart, Item, LeafPart
 from carnet.proof.shapes import find_written_date, is_date
-from carnet.proof.wire import ClassLineWire, EndorsementWire, KindLineWire
-from carnet.signing import ALG_ED25519
+from carnet.proof.wire import ClassLineWire, EndorsementWire, KeyWire, KindLineWire
+from carnet.signing import ALG_ED25519, key_digest_of
 from carnet.tlog.policy import Policy
 from carnet.types import Basis, Custody, KeyRole, Mark
 
@@ -72,11 +71,11 @@ class Rights:
     def __init__(self, evidence: Evidence, verify: Verify) -> None:
         self._evidence = evidence
         self._verify = verify
-        self._counts: dict[int, dict[bytes, int]] = {}
-        self._found: dict[tuple[object, ...], KeyPart] = {}
-        self._enrolled: set[tuple[bytes, KeyPart]] = set()
+        self._listed: dict[int, dict[bytes, list[tuple[LeafPart, KeyWire]]]] = {}
+        self._found: dict[tuple[object, ...], KeyWire] = {}
+        self._enrolled: set[tuple[bytes, KeyWire]] = set()
 
-    def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
+    def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyWire:
         """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
         evidence = self._evidence
         context = (group, member, digest, roles, index)
@@ -90,37 +89,40 @@ class Rights:
             self._found[context] = found
         return found
 
-    def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyPart:
-        leaf = self._evidence.leaves[group][member]
-        key = next((key for key in leaf.keys if key.digest == digest), None)
-        if key is None:
+    def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyWire:
+        listed = self._list_keys(group).get(digest, ())
+        found = [one for one in listed if one[0].id == member]
+        if not found:
             raise Unverified("unknown_key")
+        leaf, key = found[0]
         if key.alg != ALG_ED25519:
             raise CannotTell("unknown_algorithm")
         if key.role not in roles or (key.role == KeyRole.NODE and leaf.kind != NODE_KIND):
             raise Unverified("wrong_role")
-        if self._count(group, digest) > 1:
+        if len(listed) > 1:
             raise Unverified("key_listed_twice")
-        if (member, key) not in self._enrolled:
-            # Most keys are asked for at several places.
+        # Most keys are asked for at several places.
+        enrolled = member, key
+        if enrolled not in self._enrolled:
             message = compute_enrolment(self._evidence.net, member, key.role, key.custody)
             if not self._verify(key.key, message, key.sig):
                 raise Unverified("enrolment_invalid")
-            self._enrolled.add((member, key))
+            self._enrolled.add(enrolled)
         if leaf.retired is not None and leaf.retired <= index:
             raise Unverified("member_retired")
         if key.revoked is not None and key.revoked <= index:
             raise Unverified("key_revoked")
         return key
 
-    def _count(self, group: int, digest: bytes) -> int:
-        counts = self._counts.get(group)
-        if counts is None:
-            counts = self._counts[group] = {}
+    def _list_keys(self, group: int) -> dict[bytes, list[tuple[LeafPart, KeyWire]]]:
+        """Every key that the leaves of a group list, by its digest, in their order."""
+        listed = self._listed.get(group)
+        if listed is None:
+            listed = self._listed[group] = {}
             for leaf in self._evidence.leaves[group].values():
                 for key in leaf.keys:
-                    counts[key.digest] = counts.get(key.digest, 0) + 1
-        return counts.get(digest, 0)
+                    listed.setdefault(key_digest_of(key.alg, key.key), []).append((leaf, key))
+        return listed
 
 
 def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
@@ -154,20 +156,25 @@ def check_endorsements(
 
 def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: int) -> None:
     """Spec: 5.5.2, the class line's count."""
-    line = evidence.lines[section][("class", class_)].line
+    line = evidence.lines[section][("class", class_)]
     if not isinstance(line, ClassLineWire) or count < line.endorsements:
         raise Unverified("not_enough_endorsements")
 
 
-def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[KeyPart]:
+def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[KeyWire]:
     """Spec: 5.5.3; returns the key of each entry."""
     homes, uses, submissions = compute_homes(evidence), evidence.get_uses(), evidence.submissions
-    signed, keys = dict[int, bytes](), list[KeyPart]()
-    for at, (seq, _, entry) in enumerate(evidence.entries()):
+    signed, found, keys = dict[int, bytes](), dict[tuple[object, ...], KeyWire](), list[KeyWire]()
+    for at, (seq, _, entry) in enumerate(evidence.entries):
+        fault = None
         if uses.keys is None:
-            key, fault = check_claim(evidence, rights, uses.claims[at])
+            claim = uses.claims[at]
+            author = claim[:4]
+            if author not in found:
+                found[author] = check_author(evidence, rights, claim)
+            key, fault = found[author], None if claim.kind is None else find_fault_of_shown(evidence, claim)
         else:
-            key, fault = uses.keys[at], None
+            key = uses.keys[at]
         # What was signed together is one signature.
         if signed.get(entry.number) != key.key:
             if not verify(key.key, submissions[entry.number], entry.submission.signature):
@@ -181,9 +188,8 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[Ke
     return keys
 
 
-def check_claim(evidence: Evidence, rights: Rights, claim: Claim) -> tuple[KeyPart, str | None]:
-    """Spec: 5.5.3, up to custody: the author's key, and the fault of the rest, if it has one, which comes after the
-    signature."""
+def check_author(evidence: Evidence, rights: Rights, claim: Claim) -> KeyWire:
+    """Spec: 5.5.3, up to custody: the author's key, which follows from a claim's first four parts."""
     if not 1 <= claim.basis <= 4:
         raise Unverified("basis_unknown")
     role = KeyRole.HOLDER_AUTHOR if claim.basis == Basis.HOLDER else KeyRole.AUTHOR
@@ -191,19 +197,17 @@ def check_claim(evidence: Evidence, rights: Rights, claim: Claim) -> tuple[KeyPa
     key = rights.check(seal.members.index, claim.member, claim.key_digest, (role,), seal.index)
     if key.custody != _CUSTODY_OF.get(claim.basis, key.custody):
         raise Unverified("wrong_custody")
-    return key, None if claim.kind is None else find_fault_of_shown(evidence, claim)
+    return key
 
 
 def find_fault_of_shown(evidence: Evidence, claim: Claim) -> str | None:
     """Spec: 5.5.3, what the kind of a shown entry asks for and is not so."""
     seal, kind = evidence.seals[claim.seal], claim.kind
     leaf = evidence.leaves[seal.members.index][claim.member]
-    wanted, held = (str(kind), claim.basis, claim.class_), leaf.accreditations
-    # They ascend: that was looked at as they were read.
-    at = bisect_left(held, wanted)
-    if at == len(held) or held[at] != wanted:
+    # As it is spelled among them: no text can hold this, since a quote in a text bears a backslash.
+    if encode_trusted((str(kind), claim.basis, claim.class_)) not in leaf.accreditations:
         return "not_accredited"
-    line = evidence.lines[seal.rules.index][("kind", kind)].line
+    line = evidence.lines[seal.rules.index][("kind", kind)]
     if not isinstance(line, KindLineWire) or line.chain != claim.chain_type:
         return "wrong_chain"
     if line.class_ != claim.class_:
@@ -243,7 +247,7 @@ def check_tip(evidence: Evidence) -> None:
 
 def check_subjects(evidence: Evidence) -> None:
     """Spec: 2.14, 5.5.5."""
-    entries = [(seq, entry) for seq, _, entry in evidence.entries() if entry.fields is not None]
+    entries = [(seq, entry) for seq, _, entry in evidence.entries if entry.fields is not None]
     passport = entries[0][1].get_shown("subject")
     if isinstance(passport, dict) and passport.get("scheme") == "plate":
         raise Unverified("subject_is_plate")
@@ -294,7 +298,7 @@ def compute_standing(evidence: Evidence, seq: int) -> Standing:
     sid, target = evidence.sids[seq], evidence.bundle.items[seq].entry
     superseded_by: int | None = None
     contested_by: list[int] = []
-    for later, item, entry in evidence.entries():
+    for later, item, entry in evidence.entries:
         if item.mark not in (Mark.SUPERSEDES, Mark.CONTESTS) or item.target != sid or target is None:
             continue
         if item.mark == Mark.SUPERSEDES and is_correction_held(evidence, item, entry, target):
@@ -310,7 +314,7 @@ def is_correction_held(evidence: Evidence, item: Item, correction: EntryPart, ta
     if (by.member, by.basis) == (of.member, of.basis):
         return True
     leaf: LeafPart = evidence.leaves[evidence.seal_of(item).members.index][by.member]
-    return any(kind == "passport.rectified/1" and basis == by.basis for kind, basis, _ in leaf.accreditations)
+    return b'["passport.rectified/1",%d,' % by.basis in leaf.accreditations
 
 
 def check_census_home(evidence: Evidence) -> None:
@@ -348,7 +352,7 @@ def is_disputed(evidence: Evidence, item: Item, entry: EntryPart) -> bool:
     return any(
         key.disputed_since is not None and key.disputed_since <= index
         for key in leaf.keys
-        if key.digest == entry.statement.key_digest
+        if key_digest_of(key.alg, key.key) == entry.statement.key_digest
     )
 
 

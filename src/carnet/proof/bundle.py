@@ -7,39 +7,39 @@ as the types of `wire` and written again: what comes back the same was canonical
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from operator import ge
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import UnsetType
 
-from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted
+from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted, hash_documents
 from carnet.errors import Refused, Unverified
+from carnet.kernel import kernel
 from carnet.ledger.batch import parse_batch
 from carnet.ledger.network import frame_genesis
 from carnet.ledger.records import frame_record
 from carnet.ledger.rules.document import compute_line_leaf
 from carnet.ledger.rules.members import frame_member
 from carnet.passport.fields import hash_shown
-from carnet.passport.statement import NO_TARGET, parse_statement
+from carnet.passport.statement import NO_TARGET, read_statement
 from carnet.proof import wire
 from carnet.proof.memory import Memory
 from carnet.proof.parts import (
+    WRITER,
     Bundle,
     CensusPart,
     EntryPart,
     Ground,
     GroupPart,
     Item,
-    KeyPart,
     LeafPart,
-    LinePart,
+    Line,
     SealPart,
     SectionPart,
 )
-from carnet.signing import ALG_ED25519, key_digest_of
-from carnet.tlog.tree import HASH_BYTES, leaf_hash
+from carnet.proof.wire import ClassLineWire, KindLineWire
+from carnet.signing import ALG_ED25519
+from carnet.tlog.tree import HASH_BYTES
 
 MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 MAX_BUNDLE_VALUES = 2_000_000
@@ -97,198 +97,172 @@ def _reader(record: type[T]) -> Callable[[bytes], T]:
     return read
 
 
-_read_wire = _reader(wire.BundleWire)
+_read_whole = _reader(wire.WholeWire)
+_read_raw = _reader(wire.RawWire)
 _read_genesis_wire = _reader(wire.GenesisWire)
-_read_seal_wire = _reader(wire.SealWire)
-_read_census_wire = _reader(wire.CensusRecordWire)
 _read_records_wire = _reader(wire.RecordsWire)
 _read_groups_wire = _reader(list[wire.GroupWire])
-_read_member_wire = _reader(wire.MemberWire)
 _read_sections_wire = _reader(list[wire.SectionWire])
-_read_kind_wire = _reader(wire.KindLineWire)
-_read_class_wire = _reader(wire.ClassLineWire)
-_read_writer_wire = _reader(wire.WriterLineWire)
+_read_accreditations = _reader(list[tuple[str, wire.U8, wire.U8]])
 
 
 def _read(data: bytes, memory: Memory | None) -> Bundle:
     check_text_of(data)
-    found = _read_wire(data)
-    ground = _read_ground(found, memory)
+    found: wire.WholeWire | wire.RawWire
+    if memory is None:
+        found = whole = _read_whole(data)
+        genesis, groups, sections = (
+            _make_genesis(whole.genesis),
+            _make_groups(whole.members),
+            _make_sections(whole.rules),
+        )
+        ground = _make_ground(whole.checkpoint, genesis, groups, whole.records, sections)
+    else:
+        found = _read_raw(data)
+        ground = _read_ground(found, memory)
     if len(found.batches) != ground.seal_count:
         _malformed("one path for the batch of each seal")
-    _check_paths(found.census.path, *found.batches)
+    _check_path(found.census.path)
+    for path in found.batches:
+        _check_path(path)
     if found.since is not None:
-        _check_paths(found.since.path)
-    census, items = found.census, _read_items(found)
+        _check_path(found.since.path)
+    census, items = found.census, _read_items(found.links, found.submissions, found.tip)
     return Bundle(found.batches, census.path, census.record, ground, items, found.since, found.submissions)
 
 
-def _read_ground(found: wire.BundleWire, memory: Memory | None) -> Ground:
+def _read_ground(found: wire.RawWire, memory: Memory) -> Ground:
     """Known again as a whole if all of its bytes are, else part by part."""
-    parts = found.checkpoint, bytes(found.genesis), bytes(found.members), bytes(found.records), bytes(found.rules)
-    make = partial(_make_ground, memory, *parts)
-    return make() if memory is None else memory.once(("ground", *parts), None, make)
+    checkpoint, genesis, members = found.checkpoint, bytes(found.genesis), bytes(found.members)
+    records, rules = bytes(found.records), bytes(found.rules)
+
+    def read() -> Ground:
+        return _make_ground(
+            checkpoint,
+            memory.once(("genesis", genesis), None, lambda: _make_genesis(_read_genesis_wire(genesis))),
+            memory.once(("members", members), None, lambda: _make_groups(_read_groups_wire(members))),
+            _read_records_wire(records),
+            memory.once(("rules", rules), None, lambda: _make_sections(_read_sections_wire(rules))),
+        )
+
+    return memory.once(("ground", checkpoint, genesis, members, records, rules), None, read)
 
 
 def _make_ground(
-    memory: Memory | None, checkpoint: bytes, genesis: bytes, members: bytes, records: bytes, rules: bytes
+    checkpoint: bytes,
+    genesis: tuple[bytes, wire.GenesisWire],
+    groups: dict[int, GroupPart],
+    records: wire.RecordsWire,
+    sections: dict[int, SectionPart],
 ) -> Ground:
-    framed, name, log_key, forked_from = _once(memory, "genesis", genesis, _read_genesis)
-    found = _read_records_wire(records)
-    logged = [_read_logged(memory, one) for one in found.logged]
-    _check_ascending([record.index for record in logged])
-    _check_paths(found.path)
-    return Ground(
-        checkpoint=checkpoint,
-        genesis=framed,
-        name=name,
-        log_key=log_key,
-        forked_from=forked_from,
-        groups=_once(memory, "members", members, _read_groups),
-        records=logged,
-        records_path=found.path,
-        sections=_once(memory, "rules", rules, _read_sections),
-        seal_count=sum(isinstance(record, SealPart) for record in logged),
-    )
+    # The whole was canonical, so that what stands in it is what this encodes.
+    hashes = hash_documents(frame_record(b""), [placed.record for placed in records.logged])
+    indices, logged, seal_count = list[int](), list[SealPart | CensusPart](), 0
+    for placed in records.logged:
+        indices.append(placed.index)
+        logged.append(_read_logged(placed.index, placed.record))
+        seal_count += isinstance(placed.record, wire.SealWire)
+    _check_ascending(indices)
+    _check_path(records.path)
+    return Ground(checkpoint, *genesis, groups, logged, indices, hashes, records.path, sections, seal_count)
 
 
-def _once(memory: Memory | None, name: str, part: bytes, read: Callable[[bytes], T]) -> T:
-    return read(part) if memory is None else memory.once((name, part), None, partial(read, part))
+def _make_genesis(genesis: wire.GenesisWire) -> tuple[bytes, wire.GenesisWire]:
+    return frame_genesis(encode_trusted(genesis)), genesis
 
 
-def _read_genesis(data: bytes) -> tuple[bytes, str, bytes, wire.ForkWire | None]:
-    genesis = _read_genesis_wire(data)
-    cited = None if isinstance(genesis.forked_from, UnsetType) else genesis.forked_from
-    return frame_genesis(data), genesis.name, genesis.log_key, cited
-
-
-def _read_logged(memory: Memory | None, logged: wire.LoggedWire) -> SealPart | CensusPart:
-    data, index = bytes(logged.record), logged.index
-    if memory is None:
-        return _read_record(index, data)
-    return memory.once(("record", index, data), None, partial(_read_record, index, data))
-
-
-def _read_record(index: int, data: bytes) -> SealPart | CensusPart:
-    leaf = leaf_hash(frame_record(data))
-    # A record's type stands last in it.
-    if data.endswith(b'"type":"seal"}'):
-        seal = _read_seal_wire(data)
-        batch = parse_batch(seal.batch)
+def _read_logged(index: int, record: wire.SealWire | wire.CensusRecordWire) -> SealPart | CensusPart:
+    endorsements = record.endorsements
+    if endorsements:
+        _check_ascending([endorsement.member for endorsement in endorsements])
+    common = index, record.at, record.height, endorsements, record.members, record.rules, record.sig
+    if isinstance(record, wire.SealWire):
+        batch = parse_batch(record.batch)
         if batch.count < 1:
             _malformed("a batch holds at least one link")
-        return SealPart(index, leaf, *_record_parts(seal), batch=batch, batch_bytes=seal.batch)
-    record = _read_census_wire(data)
+        return SealPart(*common, batch, record.batch)
     census = record.census
-    return CensusPart(
-        index,
-        leaf,
-        *_record_parts(record),
-        census=encode_trusted(census),
-        home=census.home,
-        covers=census.covers,
-        root=census.root,
-        key=record.key,
-    )
+    return CensusPart(*common, encode_trusted(census), census.home, census.covers, census.root, record.key)
 
 
-def _record_parts(
-    record: wire.SealWire | wire.CensusRecordWire,
-) -> tuple[int, int, Sequence[wire.EndorsementWire], wire.RefWire, wire.RefWire, bytes]:
-    _check_ascending([endorsement.member for endorsement in record.endorsements])
-    return record.at, record.height, record.endorsements, record.members, record.rules, record.sig
-
-
-def _read_groups(data: bytes) -> dict[int, GroupPart]:
-    groups = _read_groups_wire(data)
+def _make_groups(groups: Sequence[wire.GroupWire]) -> dict[int, GroupPart]:
     _check_ascending([group.index for group in groups])
     return {group.index: _read_group(group) for group in groups}
 
 
 def _read_group(group: wire.GroupWire) -> GroupPart:
-    leaves = [_read_leaf(placed.index, bytes(placed.leaf)) for placed in group.leaves]
-    _check_ascending([leaf.index for leaf in leaves])
-    _check_paths(group.path)
-    return GroupPart(leaves, group.path)
+    leaves, indices, documents = dict[bytes, LeafPart](), list[int](), list[wire.MemberWire]()
+    for placed in group.leaves:
+        member = placed.leaf
+        leaves[member.id] = _read_leaf(member)
+        indices.append(placed.index)
+        documents.append(member)
+    _check_ascending(indices)
+    _check_path(group.path)
+    return GroupPart(leaves, indices, hash_documents(frame_member(b""), documents), group.path)
 
 
-def _read_leaf(index: int, data: bytes) -> LeafPart:
-    member = _read_member_wire(data)
-    _check_ascending(member.accreditations)
-    return LeafPart(
-        index=index,
-        leaf=leaf_hash(frame_member(data)),
-        id=member.id,
-        kind=member.kind,
-        name=member.name,
-        accreditations=member.accreditations,
-        keys=[_read_key(key) for key in member.keys],
-        retired=member.retired,
-    )
+def _read_leaf(member: wire.MemberWire) -> LeafPart:
+    accreditations = bytes(member.accreditations)
+    if kernel is None or not kernel.do_accreditations_ascend(accreditations):
+        _check_ascending(_read_accreditations(accreditations))
+    for key in member.keys:
+        # Another algorithm is "cannot tell" later (1.7): its sizes are not ours to judge.
+        if key.alg == ALG_ED25519 and (len(key.key) != 32 or len(key.sig) != 64):
+            _malformed("an Ed25519 key has 32 bytes, and a signature 64")
+    return LeafPart(member.id, member.kind, member.name, accreditations, member.keys, member.retired)
 
 
-def _read_key(key: wire.KeyWire) -> KeyPart:
-    # Another algorithm is "cannot tell" later (1.7): its sizes are not ours to judge.
-    if key.alg == ALG_ED25519 and (len(key.key) != 32 or len(key.sig) != 64):
-        _malformed("an Ed25519 key has 32 bytes, and a signature 64")
-    return KeyPart(
-        key.alg,
-        key.custody,
-        key_digest_of(key.alg, key.key),
-        key.disputed_since,
-        key.key,
-        key.revoked,
-        key.role,
-        key.sig,
-    )
-
-
-def _read_sections(data: bytes) -> dict[int, SectionPart]:
-    sections = _read_sections_wire(data)
+def _make_sections(sections: Sequence[wire.SectionWire]) -> dict[int, SectionPart]:
     _check_ascending([section.index for section in sections])
     return {section.index: _read_section(section) for section in sections}
 
 
 def _read_section(section: wire.SectionWire) -> SectionPart:
-    lines = [_read_line(placed.index, bytes(placed.line)) for placed in section.lines]
-    _check_ascending([line.index for line in lines])
-    _check_paths(section.path)
-    return SectionPart(lines, section.path)
+    lines, indices, documents, is_twice = dict[tuple[object, ...], Line](), list[int](), list[Line](), False
+    for placed in section.lines:
+        line = placed.line
+        subject: tuple[object, ...] = WRITER
+        if isinstance(line, KindLineWire):
+            subject = "kind", line.kind
+        elif isinstance(line, ClassLineWire):
+            subject = "class", line.class_
+        if subject in lines and subject != WRITER:
+            is_twice = True
+        lines[subject] = line
+        indices.append(placed.index)
+        documents.append(line)
+    _check_ascending(indices)
+    _check_path(section.path)
+    return SectionPart(lines, is_twice, indices, hash_documents(compute_line_leaf(b""), documents), section.path)
 
 
-def _read_line(index: int, data: bytes) -> LinePart:
-    leaf = leaf_hash(compute_line_leaf(data))
-    # The first member tells which of the three it is.
-    if data.startswith(b'{"chain"'):
-        kind_line = _read_kind_wire(data)
-        return LinePart(index, leaf, kind_line, ("kind", kind_line.kind))
-    if data.startswith(b'{"class"'):
-        class_line = _read_class_wire(data)
-        return LinePart(index, leaf, class_line, ("class", class_line.class_))
-    return LinePart(index, leaf, _read_writer_wire(data), ("writer",))
-
-
-def _read_items(found: wire.BundleWire) -> list[Item]:
+def _read_items(
+    links: Sequence[bytes | wire.EntryWire],
+    submissions: Sequence[wire.SubmissionWire],
+    tip: wire.PlacementWire | None,
+) -> list[Item]:
     """Spec: 4.5. The numbers of submissions stand in the order of their first use, and none is left out."""
     items: list[Item] = []
     used = 0
-    for link in found.links:
+    for link in links:
         if isinstance(link, bytes):
             items.append(_read_hidden(link, None))
             continue
         number = link.submission.number
-        if number > used or number >= len(found.submissions):
+        if number > used or number >= len(submissions):
             _malformed("submissions stand in the order of their first use")
         used = max(used, number + 1)
-        items.append(_read_entry(link, found.submissions[number]))
-    if used != len(found.submissions):
+        items.append(_read_entry(link, submissions[number]))
+    if used != len(submissions):
         _malformed("a submission that no entry names")
-    _check_paths(*(submission.path for submission in found.submissions))
-    if found.tip is not None:
-        last = found.links[-1]
+    for submission in submissions:
+        _check_path(submission.path)
+    if tip is not None:
+        last = links[-1]
         if not isinstance(last, bytes):
             _malformed("the last link is an entry, and has its own placement")
-        items[-1] = _read_hidden(last, found.tip)
+        items[-1] = _read_hidden(last, tip)
     return items
 
 
@@ -306,10 +280,10 @@ def _read_entry(entry: wire.EntryWire, submission: wire.SubmissionWire) -> Item:
         root = _read_fields(fields)
         named = fields.get("kind")
         kind = named[1] if isinstance(named, tuple) else None
-    statement, place = parse_statement(entry.statement), entry.submission
-    seal = entry.placement.record
-    part = EntryPart(fields, root, statement, entry.statement, submission, place.number, place.index, seal, kind)
-    return Item(None, None, statement.mark, statement.target, entry.placement, part)
+    data, place, placement = entry.statement, entry.submission, entry.placement
+    statement, sid, leaf = read_statement(data)
+    part = EntryPart(fields, root, statement, leaf, submission, place.number, place.index, placement.record, kind)
+    return Item(sid, None, statement.mark, statement.target, placement, part)
 
 
 def _read_fields(fields: dict[str, bytes | tuple[bytes, Any]]) -> bytes:
@@ -327,10 +301,9 @@ def _read_fields(fields: dict[str, bytes | tuple[bytes, Any]]) -> bytes:
     return root
 
 
-def _check_paths(*paths: bytes) -> None:
-    for path in paths:
-        if len(path) % HASH_BYTES:
-            _malformed("a path is made of 32-byte hashes")
+def _check_path(path: bytes) -> None:
+    if len(path) % HASH_BYTES:
+        _malformed("a path is made of 32-byte hashes")
 
 
 def _check_ascending(values: Sequence[Any]) -> None:

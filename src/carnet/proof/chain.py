@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from carnet.encoding import sha256
 from carnet.errors import Unverified
-from carnet.passport.link import NO_PREV, check_mark, compute_chain_id, compute_next_epoch, frame_link
-from carnet.passport.statement import NO_CHAIN, NO_TARGET, compute_sid, compute_signed, compute_submission
+from carnet.passport.link import Placed, check_mark, compute_chain_id, compute_next_epoch, hash_links
+from carnet.passport.statement import NO_CHAIN, NO_TARGET, frame_submission
 from carnet.proof.evidence import Evidence, check_path
 from carnet.proof.parts import CensusPart, EntryPart
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
 from carnet.proof.wire import SubmissionWire
 from carnet.tlog.joint import compute_joint_root
-from carnet.tlog.tree import leaf_hash
 from carnet.types import Mark
 
 
@@ -61,16 +59,13 @@ def check_placements(evidence: Evidence) -> None:
 
 
 def check_statements(evidence: Evidence) -> None:
-    """Spec: 5.4.8; computes the chain's id and every sid."""
-    sids = evidence.sids = [
-        item.sid or b"" if item.entry is None else compute_sid(item.entry.statement_bytes)
-        for item in evidence.bundle.items
-    ]
+    """Spec: 5.4.8; computes the chain's id, and lists every sid."""
+    sids = evidence.sids = [item.sid for item in evidence.bundle.items]
     if len(set(sids)) != len(sids):
         raise Unverified("statement_linked_twice")
     evidence.chain = compute_chain_id(evidence.seal_of(evidence.bundle.items[0]).batch.home, sids[0])
     net, chain = evidence.net, NO_CHAIN
-    for _, _, entry in evidence.entries():
+    for _, _, entry in evidence.entries:
         statement = entry.statement
         if statement.net != net:
             raise Unverified("statement_other_network")
@@ -101,7 +96,7 @@ def check_submissions(evidence: Evidence) -> None:
     """Spec: 5.4.9; computes what each author signed."""
     submissions = evidence.bundle.submissions
     entries: list[list[EntryPart]] = [[] for _ in submissions]
-    for _, _, entry in evidence.entries():
+    for _, _, entry in evidence.entries:
         entries[entry.number].append(entry)
     messages = evidence.submissions = [
         compute_message(evidence, submission, together)
@@ -119,59 +114,58 @@ def compute_message(evidence: Evidence, submission: SubmissionWire, together: Se
     for entry in together:
         if entry.statement.key_digest != key:
             raise Unverified("submission_of_two_keys")
-    placed = sorted([(entry.index, leaf_hash(entry.statement_bytes)) for entry in together])
+    placed = sorted([(entry.index, entry.leaf) for entry in together])
     indices, leaves = zip(*placed, strict=True)
     try:
         # Leaves at one place are refused there too.
         root = compute_joint_root(submission.count, indices, leaves, submission.path)
     except Unverified:
         raise Unverified("submission_path_mismatch") from None
-    return compute_submission(evidence.net, key, submission.at, submission.count, root)
+    return frame_submission(evidence.net, key, submission.at, submission.count, root)
 
 
 def check_links(evidence: Evidence) -> None:
     """Spec: 5.4.10; computes every link's id, the leaves of those that are placed, and the tip's epoch."""
-    seq_of: dict[bytes, int] = {}
-    chain, sids, submissions = evidence.chain, evidence.sids, evidence.submissions
-    ids, placed = evidence.link_ids, evidence.placed
-    prev, epoch = NO_PREV, 0
-    for seq, item in enumerate(evidence.bundle.items):
-        sid, mark, target, entry, placement = sids[seq], item.mark, item.target, item.entry, item.placement
-        if entry is None:
-            signed = item.signed or b""
-        else:
-            signed = compute_signed(sid, submissions[entry.number], entry.submission.signature)
+    items, submissions, epoch, links = evidence.bundle.items, evidence.submissions, 0, list[Placed]()
+    for seq, item in enumerate(items):
+        mark, target, entry = item.mark, item.target, item.entry
         # Most bear no mark and name no target, which is right anywhere.
         if mark or target != NO_TARGET:
-            check_mark(seq, mark, target, seq_of.get(target))
+            check_mark(seq, mark, target, evidence.find_earlier(target, seq))
             epoch = compute_next_epoch(epoch, mark)
-        seq_of[sid] = seq
-        link = frame_link(chain, seq, epoch, prev, sid, mark, target, signed)
-        prev = sha256(link)
-        ids.append(prev)
-        if placement is not None:
-            placed.append((placement.record, placement.index, leaf_hash(link)))
+        if entry is None:
+            links.append((epoch, item.sid, mark, target, item.signed or b"", None))
+        else:
+            links.append((epoch, item.sid, mark, target, submissions[entry.number], entry.submission.signature))
     evidence.epoch = epoch
+    evidence.link_ids, leaves = hash_links(evidence.chain, links)
+    for item, leaf in zip(items, leaves, strict=True):
+        placement = item.placement
+        if placement is not None:
+            evidence.placed.append((placement.record, placement.index, leaf))
 
 
 def check_batches(evidence: Evidence) -> None:
     """Spec: 5.4.11."""
     links_of: dict[int, list[tuple[int, bytes]]] = {index: [] for index in evidence.seals}
+    last, is_ordered = 0, True
     for record, at, leaf in evidence.placed:
         links_of[record].append((at, leaf))
+        is_ordered, last = is_ordered and last <= record, record
     for (record, links), path in zip(links_of.items(), evidence.bundle.batches, strict=True):
         # A seal without any link is surplus, which is found below.
         if links:
             batch, (indices, leaves) = evidence.seals[record].batch, zip(*sorted(links), strict=True)
             check_path(batch.root, batch.count, indices, leaves, path, "batch_path_mismatch")
-    order = [record for record, _, _ in evidence.placed]
-    if order != sorted(order):
+    if not is_ordered:
         raise Unverified("seal_order")
 
 
 def check_corrections_shown(evidence: Evidence) -> None:
     """Spec: 5.4.12."""
+    if len(evidence.entries) == len(evidence.bundle.items):
+        return
     hidden = [item for item in evidence.bundle.items if item.entry is None]
     targets = {item.target for item in hidden if item.mark in (Mark.SUPERSEDES, Mark.CONTESTS)}
-    if targets and any(evidence.sids[seq] in targets for seq, _, entry in evidence.entries() if entry.is_shown):
+    if targets and any(evidence.sids[seq] in targets for seq, _, entry in evidence.entries if entry.is_shown):
         raise Unverified("correction_withheld")

@@ -11,9 +11,10 @@ from typing import NamedTuple, TypeVar
 from carnet.errors import InvariantBroken, Unverified
 from carnet.passport.statement import NO_CHAIN
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, EntryPart, Ground, Item, KeyPart, LeafPart, LinePart, SealPart
+from carnet.proof.parts import Bundle, CensusPart, Ground, Item, LeafPart, Line, SealPart
+from carnet.proof.wire import KeyWire
 from carnet.tlog.checkpoint import Checkpoint
-from carnet.tlog.joint import check_joint
+from carnet.tlog.joint import compute_joint_root
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class FirmGround(NamedTuple):
     cosigned_s: Mapping[bytes, int]
     seals: Mapping[int, SealPart]
     leaves: Mapping[int, Mapping[bytes, LeafPart]]
-    lines: Mapping[int, Mapping[tuple[object, ...], LinePart]]
+    lines: Mapping[int, Mapping[tuple[object, ...], Line]]
 
 
 class Claim(NamedTuple):
@@ -56,7 +57,7 @@ class Uses:
 
     def __init__(self, claims: tuple[Claim, ...]) -> None:
         self.claims = claims
-        self.keys: Sequence[KeyPart] | None = None
+        self.keys: Sequence[KeyWire] | None = None
 
 
 class Evidence:
@@ -76,7 +77,9 @@ class Evidence:
         self.link_ids: list[bytes] = []
         self.placed: list[tuple[int, int, bytes]] = []
         self.epoch = 0
-        self._entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
+        self._seq_of: dict[bytes, int] = {}
+        self.entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
+        """(seq, item, entry) of every shown or judged entry, in order."""
 
     def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
         """What `make` gives; where there is a memory, only once for this very part and this context, which are all
@@ -84,6 +87,13 @@ class Evidence:
         if self.memory is None:
             return make()
         return self.memory.once((what, id(part), context), part, make)
+
+    def find_earlier(self, sid: bytes, seq: int) -> int | None:
+        """The seq of the statement with this sid, if it stands before this place."""
+        if not self._seq_of:
+            self._seq_of = {sid: seq for seq, sid in enumerate(self.sids)}
+        found = self._seq_of.get(sid)
+        return None if found is None or found >= seq else found
 
     def get_census(self) -> CensusPart:
         """The census record."""
@@ -103,10 +113,6 @@ class Evidence:
             raise Unverified("tip_not_placed")
         return self.seals[item.placement.record]
 
-    def entries(self) -> list[tuple[int, Item, EntryPart]]:
-        """(seq, item, entry) of every shown or judged entry, in order."""
-        return self._entries
-
 
 def check_path(
     root: bytes,
@@ -118,6 +124,8 @@ def check_path(
 ) -> None:
     """Raise Unverified with this code unless the joint path leads to the root; `index_beyond_count` for an index."""
     try:
-        check_joint(root, count, indices, leaves, path)
+        found = compute_joint_root(count, indices, leaves, path)
     except Unverified as error:
         raise Unverified("index_beyond_count" if error.code == "index_beyond_count" else code) from None
+    if found != root:
+        raise Unverified(code)

@@ -7,7 +7,7 @@ whether it is all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
 from carnet.proof.evidence import Claim, Evidence, FirmGround, Uses, Verify, check_path
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, LinePart, SealPart, SectionPart
+from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, Line, SealPart, SectionPart
 from carnet.proof.wire import RefWire
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
@@ -27,12 +27,17 @@ from carnet.tlog.tree import check_consistency, split_path
 from carnet.types import Mark
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 
 
 def check_integrity(bundle: Bundle, policy: Policy | None, verify: Verify, memory: Memory | None = None) -> Evidence:
     """Run the checks of clause 5.4 in their order; raises Unverified with the code of the first that does not hold."""
-    ground, check = bundle.ground, partial(check_ground, bundle.ground, policy, verify, memory)
-    firm = check() if memory is None else memory.once(("firm", id(ground), id(policy)), (ground, policy), check)
+    ground = bundle.ground
+    if memory is None:
+        firm = check_ground(ground, policy, verify, None)
+    else:
+        check = partial(check_ground, ground, policy, verify, memory)
+        firm = memory.once(("firm", id(ground), id(policy)), (ground, policy), check)
     evidence = Evidence(bundle, firm, memory)
     check_chain(evidence)
     check_since_proof(evidence)
@@ -46,14 +51,13 @@ def check_ground(ground: Ground, policy: Policy | None, verify: Verify, memory: 
         note = parse_note(ground.checkpoint)
     else:
         note = memory.once(("note", ground.checkpoint), None, partial(parse_note, ground.checkpoint))
-    net = sha256(ground.genesis)
-    origin = f"{ground.name}/{net.hex()}"
+    net = sha256(ground.framed)
+    origin = f"{ground.genesis.name}/{net.hex()}"
     checkpoint = read_checkpoint(note, origin)
     check_log_signature(ground, origin, note, verify)
     cosigned_s = read_cosignatures(ground, origin, note, policy)
     seals = check_records(ground, net, checkpoint)
-    check_references(ground)
-    leaves, lines = check_leaves_and_lines(ground, memory)
+    leaves, lines = check_leaves_and_lines(ground, *check_references(ground), memory)
     return FirmGround(ground, net, origin, checkpoint, cosigned_s, seals, leaves, lines)
 
 
@@ -105,8 +109,8 @@ def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | 
 def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[int, SealPart]:
     """Spec: 5.4.3; returns the seals by their log index."""
     records, seals = ground.records, dict[int, SealPart]()
-    indices, leaves = [record.index for record in records], [record.leaf for record in records]
-    check_path(checkpoint.root, checkpoint.size, indices, leaves, ground.records_path, "record_path_mismatch")
+    path, code = ground.records_path, "record_path_mismatch"
+    check_path(checkpoint.root, checkpoint.size, ground.indices, ground.hashes, path, code)
     at = height = 0
     for record in records:
         if record.at < at:
@@ -129,60 +133,56 @@ def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[in
     return seals
 
 
-def check_references(ground: Ground) -> None:
-    """Spec: 5.4.4."""
-    for code, refs in (
-        ("members_conflict", [record.members for record in ground.records]),
-        ("rules_conflict", [record.rules for record in ground.records]),
-    ):
-        seen: dict[int, RefWire] = {}
-        for ref in refs:
-            if seen.setdefault(ref.index, ref) != ref:
-                raise Unverified(code)
+def check_references(ground: Ground) -> tuple[dict[int, RefWire], dict[int, RefWire]]:
+    """Spec: 5.4.4; returns the members and the rules that records name, by the log index of each."""
+    members, rules = dict[int, RefWire](), dict[int, RefWire]()
+    for record in ground.records:
+        ref = record.members
+        if members.setdefault(ref.index, ref) != ref:
+            raise Unverified("members_conflict")
+    for record in ground.records:
+        ref = record.rules
+        if rules.setdefault(ref.index, ref) != ref:
+            raise Unverified("rules_conflict")
+    return members, rules
 
 
 def check_leaves_and_lines(
-    ground: Ground, memory: Memory | None
-) -> tuple[dict[int, dict[bytes, LeafPart]], dict[int, dict[tuple[object, ...], LinePart]]]:
+    ground: Ground, members: Mapping[int, RefWire], rules: Mapping[int, RefWire], memory: Memory | None
+) -> tuple[dict[int, Mapping[bytes, LeafPart]], dict[int, Mapping[tuple[object, ...], Line]]]:
     """Spec: 5.4.5; returns the leaves and the lines, by the log index of their record."""
-    members = {record.members.index: record.members for record in ground.records}
-    leaves, lines = dict[int, dict[bytes, LeafPart]](), dict[int, dict[tuple[object, ...], LinePart]]()
+    leaves, lines = dict[int, Mapping[bytes, LeafPart]](), dict[int, Mapping[tuple[object, ...], Line]]()
     for index, group in ground.groups.items():
         ref = members.get(index)
         if ref is None:
             raise Unverified("surplus_member")
-        leaves[index] = _once("group", group, ref, memory, partial(_check_group, group, ref))
-    rules = {record.rules.index: record.rules for record in ground.records}
+        leaves[index] = _once("group", _check_group, group, ref, memory)
     for index, section in ground.sections.items():
         ref = rules.get(index)
         if ref is None:
             raise Unverified("surplus_rule")
-        lines[index] = _once("section", section, ref, memory, partial(_check_section, section, ref))
+        lines[index] = _once("section", _check_section, section, ref, memory)
     return leaves, lines
 
 
-def _once(what: str, part: object, ref: RefWire, memory: Memory | None, check: Callable[[], T]) -> T:
-    return check() if memory is None else memory.once((what, id(part), ref.root, ref.count), part, check)
+def _once(what: str, check: Callable[[Part, RefWire], T], part: Part, ref: RefWire, memory: Memory | None) -> T:
+    if memory is None:
+        return check(part, ref)
+    return memory.once((what, id(part), ref.root, ref.count), part, partial(check, part, ref))
 
 
-def _check_group(group: GroupPart, ref: RefWire) -> dict[bytes, LeafPart]:
-    indices, leaves = [leaf.index for leaf in group.leaves], [leaf.leaf for leaf in group.leaves]
-    check_path(ref.root, ref.count, indices, leaves, group.path, "member_path_mismatch")
-    by_id = {leaf.id: leaf for leaf in group.leaves}
-    if len(by_id) != len(group.leaves):
+def _check_group(group: GroupPart, ref: RefWire) -> Mapping[bytes, LeafPart]:
+    check_path(ref.root, ref.count, group.indices, group.hashes, group.path, "member_path_mismatch")
+    if len(group.leaves) != len(group.indices):
         raise Unverified("member_twice")
-    return by_id
+    return group.leaves
 
 
-def _check_section(section: SectionPart, ref: RefWire) -> dict[tuple[object, ...], LinePart]:
-    indices, leaves = [line.index for line in section.lines], [line.leaf for line in section.lines]
-    check_path(ref.root, ref.count, indices, leaves, section.path, "rule_path_mismatch")
-    by_subject: dict[tuple[object, ...], LinePart] = {}
-    for line in section.lines:
-        if line.subject in by_subject and line.subject != ("writer",):
-            raise Unverified("rule_twice")
-        by_subject[line.subject] = line
-    return by_subject
+def _check_section(section: SectionPart, ref: RefWire) -> Mapping[tuple[object, ...], Line]:
+    check_path(ref.root, ref.count, section.indices, section.hashes, section.path, "rule_path_mismatch")
+    if section.is_twice:
+        raise Unverified("rule_twice")
+    return section.lines
 
 
 def check_since_proof(evidence: Evidence) -> None:
@@ -199,9 +199,9 @@ def check_needed(evidence: Evidence) -> None:
     # Each of them is there: the placements were found among the seals, and this among the censuses.
     if len(needed_records) + 1 != len(evidence.ground.records):
         raise Unverified("surplus_record")
-    judged = [item for _, item, entry in evidence.entries() if entry.fields is None]
+    judged = [item for _, item, entry in evidence.entries if entry.fields is None]
     if judged:
-        shown = {evidence.sids[seq] for seq, _, entry in evidence.entries() if entry.is_shown}
+        shown = {evidence.sids[seq] for seq, _, entry in evidence.entries if entry.is_shown}
         if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
             raise Unverified("surplus_entry")
     claims = _make_claims(evidence)
@@ -214,38 +214,33 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     opening = evidence.bundle.items[0].entry
     chain_type = "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
     claims = list[Claim]()
-    for seq, _, entry in evidence.entries():
+    for seq, _, entry in evidence.entries:
         _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
         claims.append(Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type))
     return tuple(claims)
 
 
 def _check_uses(firm: FirmGround, census: CensusPart, claims: tuple[Claim, ...]) -> Uses:
-    _check_same(_needed_members(firm, census, claims), firm.leaves, "member_missing", "surplus_member")
-    _check_same(_needed_lines(firm, census, claims), firm.lines, "rule_missing", "surplus_rule")
+    seals, at_census = firm.seals, census.members.index
+    members: set[tuple[int, Any]] = {(at_census, census.home)}
+    lines: set[tuple[int, Any]] = {(census.rules.index, ("class", CENSUS_CLASS))}
+    for endorsement in census.endorsements:
+        members.add((at_census, endorsement.member))
+    for seal in seals.values():
+        members.add((seal.members.index, seal.batch.home))
+        lines.add((seal.rules.index, ("class", seal.batch.class_)))
+        for endorsement in seal.endorsements:
+            members.add((seal.members.index, endorsement.member))
+    for at, member, _, _, _, _, kind, _, _ in claims:
+        seal = seals[at]
+        members.add((seal.members.index, member))
+        members.add((at_census, member))
+        # The kind of a shown entry is a text: it was looked at before.
+        if kind is not None:
+            lines.add((seal.rules.index, ("kind", kind)))
+    _check_same(members, firm.leaves, "member_missing", "surplus_member")
+    _check_same(lines, firm.lines, "rule_missing", "surplus_rule")
     return Uses(claims)
-
-
-def _needed_members(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, Any]]:
-    needed: set[tuple[int, Any]] = {(census.members.index, census.home)}
-    needed |= {(census.members.index, endorsement.member) for endorsement in census.endorsements}
-    for seal in firm.seals.values():
-        needed.add((seal.members.index, seal.batch.home))
-        needed |= {(seal.members.index, endorsement.member) for endorsement in seal.endorsements}
-    for claim in claims:
-        needed.add((firm.seals[claim.seal].members.index, claim.member))
-        needed.add((census.members.index, claim.member))
-    return needed
-
-
-def _needed_lines(firm: FirmGround, census: CensusPart, claims: Sequence[Claim]) -> set[tuple[int, Any]]:
-    needed: set[tuple[int, Any]] = {(census.rules.index, ("class", CENSUS_CLASS))}
-    needed |= {(seal.rules.index, ("class", seal.batch.class_)) for seal in firm.seals.values()}
-    # The kind of a shown entry is a text: it was looked at before.
-    for claim in claims:
-        if claim.kind is not None:
-            needed.add((firm.seals[claim.seal].rules.index, ("kind", claim.kind)))
-    return needed
 
 
 def _check_same(

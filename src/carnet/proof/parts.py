@@ -5,10 +5,10 @@ Knows what stands where; refuses to know whether anything in them is true.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from carnet.ledger.batch import Batch
 from carnet.passport.statement import Statement
@@ -16,10 +16,9 @@ from carnet.proof import wire
 
 
 class LoggedPart(Struct, frozen=True, gc=False):
-    """A log record of type seal or census; `leaf` is the hash of its log leaf. Spec: 4.2."""
+    """A log record of type seal or census. Spec: 4.2."""
 
     index: int
-    leaf: bytes
     at: int
     height: int
     endorsements: Sequence[wire.EndorsementWire]
@@ -45,63 +44,52 @@ class CensusPart(LoggedPart, frozen=True, gc=False):
     key: bytes
 
 
-class KeyPart(Struct, frozen=True, gc=False):
-    """One key of a member leaf, with its digest. Spec: 3.3, 1.7."""
-
-    alg: int
-    custody: int
-    digest: bytes
-    disputed_since: int | None
-    key: bytes
-    revoked: int | None
-    role: int
-    sig: bytes
-
-
 class LeafPart(Struct, frozen=True, gc=False):
-    """A member leaf; `leaf` is its hash. Spec: 4.3."""
+    """A member leaf. Accreditations are in `cj`, and ascend. Spec: 4.3."""
 
-    index: int
-    leaf: bytes
     id: bytes
     kind: str
     name: str
-    accreditations: Sequence[tuple[str, int, int]]
-    keys: Sequence[KeyPart]
+    accreditations: bytes
+    keys: Sequence[wire.KeyWire]
     retired: int | None
 
 
-class LinePart(Struct, frozen=True, gc=False):
-    """A rules line; `leaf` is its hash, `subject` is ("kind", kind), ("class", class) or ("writer",). Spec: 4.4."""
-
-    index: int
-    leaf: bytes
-    line: wire.KindLineWire | wire.ClassLineWire | wire.WriterLineWire
-    subject: tuple[object, ...]
+Line = wire.KindLineWire | wire.ClassLineWire | wire.WriterLineWire
+WRITER: tuple[object, ...] = ("writer",)
+"""The subject of every writer line; those of others are ("kind", kind) and ("class", class)."""
 
 
 class GroupPart(Struct, frozen=True, gc=False):
-    """Leaves of one members tree, with their joint path. Spec: 4.3."""
+    """Leaves of one members tree by their ids, with their places and hashes, in order, and their joint path. Where one
+    member stands twice, there are more of the latter. Spec: 4.3."""
 
-    leaves: Sequence[LeafPart]
+    leaves: Mapping[bytes, LeafPart]
+    indices: Sequence[int]
+    hashes: Sequence[bytes]
     path: bytes
 
 
 class SectionPart(Struct, frozen=True, gc=False):
-    """Lines of one rules document, with their joint path. Spec: 4.4."""
+    """Lines of one rules document by their subjects, whether a subject stands twice, their places and the hashes of
+    their leaves, in order, and their joint path. Spec: 4.4."""
 
-    lines: Sequence[LinePart]
+    lines: Mapping[tuple[object, ...], Line]
+    is_twice: bool
+    indices: Sequence[int]
+    hashes: Sequence[bytes]
     path: bytes
 
 
 class EntryPart(Struct, frozen=True, gc=False):
     """A shown entry (`fields` maps names to a digest, or to (salt, value), and `root` is their root) or a judged one
-    (`fields` None). `kind` is None where it is not shown; `seal` is the log index that the entry names."""
+    (`fields` None). `leaf` is the hash of the statement's leaf; `kind` is None where it is not shown; `seal` is the log
+    index that the entry names."""
 
     fields: dict[str, bytes | tuple[bytes, Any]] | None
     root: bytes
     statement: Statement
-    statement_bytes: bytes
+    leaf: bytes
     submission: wire.SubmissionWire
     number: int
     index: int
@@ -122,10 +110,11 @@ class EntryPart(Struct, frozen=True, gc=False):
 class Item(Struct, frozen=True, gc=False):
     """One link of the chain. Spec: 4.5.
 
-    Hidden items have `entry` None; a hidden tip has a placement all the same.
+    Hidden items have `entry` None; a hidden tip has a placement all the same. `signed` is None where it follows from
+    the entry.
     """
 
-    sid: bytes | None
+    sid: bytes
     signed: bytes | None
     mark: int
     target: bytes
@@ -135,18 +124,29 @@ class Item(Struct, frozen=True, gc=False):
 
 class Ground(Struct, frozen=True, gc=False):
     """What many bundles of one network have in common: the parts that no passport is named in. `groups` and `sections`
-    are keyed by log index; `genesis` is framed for hashing."""
+    are keyed by log index, `indices` and `hashes` are those of the records; `framed` is the genesis as it is hashed."""
 
     checkpoint: bytes
-    genesis: bytes
-    name: str
-    log_key: bytes
-    forked_from: wire.ForkWire | None
+    framed: bytes
+    genesis: wire.GenesisWire
     groups: dict[int, GroupPart]
     records: Sequence[SealPart | CensusPart]
+    indices: Sequence[int]
+    hashes: Sequence[bytes]
     records_path: bytes
     sections: dict[int, SectionPart]
     seal_count: int
+
+    @property
+    def log_key(self) -> bytes:
+        """The log's public key."""
+        return self.genesis.log_key
+
+    @property
+    def forked_from(self) -> wire.ForkWire | None:
+        """The network that this one goes on from."""
+        cited = self.genesis.forked_from
+        return None if isinstance(cited, UnsetType) else cited
 
 
 class Bundle(Struct, frozen=True, gc=False):

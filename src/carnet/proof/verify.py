@@ -12,7 +12,7 @@ from typing import ParamSpec
 
 from carnet.encoding import b64, encode, encode_trusted
 from carnet.errors import Unverified
-from carnet.ledger.census import compute_head_leaf, compute_slot
+from carnet.ledger.census import check_head
 from carnet.proof.authority import CannotTell, check_authority, compute_standing, is_disputed
 from carnet.proof.bundle import UnknownVersion, read_bundle
 from carnet.proof.evidence import Evidence
@@ -22,8 +22,6 @@ from carnet.proof.parts import EntryPart, Item
 from carnet.signing import SignatureCache, verify
 from carnet.tlog.note import TYPE_ED25519
 from carnet.tlog.policy import Policy
-from carnet.tlog.smt import check_presence
-from carnet.tlog.tree import split_path
 from carnet.types import Basis, Mark, Millis
 
 GENUINE, FAILED, CANNOT_TELL, NOT_AS_ASKED = 0, 10, 11, 12
@@ -148,10 +146,8 @@ def _judge(check: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Findi
 def check_completeness(evidence: Evidence, older: Verdict | None) -> None:
     """Spec: 5.6."""
     census = evidence.get_census()
-    slot = compute_slot(evidence.chain)
     tip = len(evidence.link_ids) - 1
-    leaf = compute_head_leaf(slot, evidence.chain, evidence.epoch, tip, evidence.link_ids[tip])
-    check_presence(census.root, slot, leaf, split_path(evidence.bundle.census_path))
+    check_head(census.root, (evidence.chain, evidence.epoch, tip, evidence.link_ids[tip]), evidence.bundle.census_path)
     if evidence.seal_of(evidence.bundle.items[-1]).index >= census.covers:
         raise Unverified("tip_not_covered")
     if older is not None:
@@ -181,7 +177,8 @@ def check_freshness(evidence: Evidence, now: Millis) -> None:
     at = evidence.get_census().at
     if at > now + CLOCK_TOLERANCE_MS:
         raise Unverified("time_in_future")
-    if any(at > time_s * 1000 + 999 for time_s in evidence.cosigned_s.values()):
+    cosigned_s = evidence.cosigned_s
+    if cosigned_s and any(at > time_s * 1000 + 999 for time_s in cosigned_s.values()):
         raise Unverified("census_after_cosignature")
 
 
@@ -208,7 +205,7 @@ def find_subjects(evidence: Evidence) -> set[bytes]:
     A merely reported alias does not count: whoever may report could otherwise make any passport answer for any vehicle.
     """
     found = set()
-    for seq, _, entry in evidence.entries():
+    for seq, _, entry in evidence.entries:
         if seq == 0:
             found.add(encode_trusted(entry.get_shown("subject")))
         alias = entry.get_shown("alias")
@@ -222,7 +219,7 @@ def find_subjects(evidence: Evidence) -> set[bytes]:
 
 def compute_report(evidence: Evidence) -> dict[str, object]:
     """Spec: 5.10."""
-    shown = [(seq, item, entry) for seq, item, entry in evidence.entries() if entry.is_shown]
+    shown = [(seq, item, entry) for seq, item, entry in evidence.entries if entry.is_shown]
     links, cited = len(evidence.bundle.items), evidence.ground.forked_from
     return {
         "as_of": evidence.get_census().at,

@@ -6,7 +6,7 @@ Bytes stand in base64, which the reader of JSON takes from the text, and a canon
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
@@ -73,7 +73,7 @@ class EndorsementWire(Wire, frozen=True, gc=False):
     sig: Bytes64
 
 
-class SealWire(Wire, frozen=True, gc=False):
+class SealWire(Wire, frozen=True, gc=False, tag_field="type", tag="seal"):
     """Spec: 3.7."""
 
     at: U64
@@ -83,7 +83,6 @@ class SealWire(Wire, frozen=True, gc=False):
     members: RefWire
     rules: RefWire
     sig: Bytes64
-    type: Literal["seal"]
 
 
 class CensusWire(Wire, frozen=True, gc=False):
@@ -97,7 +96,7 @@ class CensusWire(Wire, frozen=True, gc=False):
     root: Bytes32
 
 
-class CensusRecordWire(Wire, frozen=True, gc=False):
+class CensusRecordWire(Wire, frozen=True, gc=False, tag_field="type", tag="census"):
     """Spec: 3.7."""
 
     at: U64
@@ -108,7 +107,6 @@ class CensusRecordWire(Wire, frozen=True, gc=False):
     members: RefWire
     rules: RefWire
     sig: Bytes64
-    type: Literal["census"]
 
 
 class KeyWire(Wire, frozen=True, gc=False):
@@ -124,9 +122,10 @@ class KeyWire(Wire, frozen=True, gc=False):
 
 
 class MemberWire(Wire, frozen=True, gc=False):
-    """Spec: 3.3."""
+    """Spec: 3.3. A data service has half a hundred accreditations, of which a proof needs two: they are left as they
+    stand."""
 
-    accreditations: list[tuple[str, U8, U8]]
+    accreditations: Raw
     host: Bytes16
     id: Bytes16
     keys: list[KeyWire]
@@ -135,31 +134,28 @@ class MemberWire(Wire, frozen=True, gc=False):
     retired: U64 | None
 
 
-class KindLineWire(Wire, frozen=True, gc=False):
+class KindLineWire(Wire, frozen=True, gc=False, tag_field="line", tag="kind"):
     """Spec: 3.1."""
 
     chain: Literal["history", "journal"]
     class_: U8 = field(name="class")
     kind: str
-    line: Literal["kind"]
     location: Literal["vault", "source"]
     schema: Bytes32
 
 
-class ClassLineWire(Wire, frozen=True, gc=False):
+class ClassLineWire(Wire, frozen=True, gc=False, tag_field="line", tag="class"):
     """Spec: 3.1."""
 
     class_: U8 = field(name="class")
     endorsements: U8
-    line: Literal["class"]
 
 
-class WriterLineWire(Wire, frozen=True, gc=False):
+class WriterLineWire(Wire, frozen=True, gc=False, tag_field="line", tag="writer"):
     """Spec: 3.1."""
 
     bases: list[U8]
     kind: str
-    line: Literal["writer"]
     member: str
 
 
@@ -167,7 +163,7 @@ class LoggedWire(Wire, frozen=True, gc=False):
     """Spec: 4.2."""
 
     index: U64
-    record: Raw
+    record: SealWire | CensusRecordWire
 
 
 class RecordsWire(Wire, frozen=True, gc=False):
@@ -181,7 +177,7 @@ class PlacedLeafWire(Wire, frozen=True, gc=False):
     """Spec: 4.3."""
 
     index: U32
-    leaf: Raw
+    leaf: MemberWire
 
 
 class GroupWire(Wire, frozen=True, gc=False):
@@ -196,7 +192,7 @@ class PlacedLineWire(Wire, frozen=True, gc=False):
     """Spec: 4.4."""
 
     index: U32
-    line: Raw
+    line: KindLineWire | ClassLineWire | WriterLineWire
 
 
 class SectionWire(Wire, frozen=True, gc=False):
@@ -255,18 +251,28 @@ class SinceWire(Wire, frozen=True, gc=False):
     size: Size
 
 
-class BundleWire(Wire, frozen=True, gc=False):
-    """Spec: 4.1."""
+Genesis = TypeVar("Genesis")
+Members = TypeVar("Members")
+Records = TypeVar("Records")
+Rules = TypeVar("Rules")
+
+
+class BundleWire(Wire, Generic[Genesis, Members, Records, Rules], frozen=True, gc=False):
+    """Spec: 4.1. The parts of its ground are read with it, or left as they stand for whoever may know them again."""
 
     batches: list[bytes]
     carnet: Literal["proof/1"]
     census: CensusPathWire
     checkpoint: bytes
-    genesis: Raw
+    genesis: Genesis
     links: Annotated[list[bytes | EntryWire], Meta(min_length=1)]
-    members: Raw
-    records: Raw
-    rules: Raw
+    members: Members
+    records: Records
+    rules: Rules
     since: SinceWire | None
     submissions: Annotated[list[SubmissionWire], Meta(min_length=1)]
     tip: PlacementWire | None
+
+
+WholeWire = BundleWire[GenesisWire, list[GroupWire], RecordsWire, list[SectionWire]]
+RawWire = BundleWire[Raw, Raw, Raw, Raw]

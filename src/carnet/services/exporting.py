@@ -63,7 +63,7 @@ def export_proof(home: Home, which: str, wanted: Wanted, passphrase: str | None 
         links = reader.get_links(chain)
         data = assemble_bundle(reader, chain, selection, reader.shared)
         evidence = check_integrity(read_bundle(data), None, verify)
-        shown = sum(entry.is_shown for _, _, entry in evidence.entries())
+        shown = sum(entry.is_shown for _, _, entry in evidence.entries)
         return Exported(data, chain.hex(), evidence.get_census().at, len(links), shown, is_census_due(reader))
 
 
