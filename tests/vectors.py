@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from carnet.encoding import b64, encode, tag, unb64
 from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.commands import EnrolMember, RetireMember, RevokeKey
@@ -616,7 +618,7 @@ def refused_members_of_the_future() -> Vector:
 def refused_batch_of_another_network() -> Vector:
     """A batch that was signed for another network."""
     set_ = scene(is_lax=True)
-    set_.world.seal(edit=lambda batch: replace(batch, net=bytes(32)))
+    set_.world.seal(edit=lambda batch: structs.replace(batch, net=bytes(32)))
     return set_.vector()
 
 
@@ -624,7 +626,7 @@ def refused_batch_of_another_network() -> Vector:
 def refused_rules_of_another_record() -> Vector:
     """A seal names other rules than its batch."""
     set_ = scene(is_lax=True)
-    set_.world.seal(edit=lambda batch: replace(batch, rules=0))
+    set_.world.seal(edit=lambda batch: structs.replace(batch, rules=0))
     return set_.vector()
 
 
@@ -632,7 +634,7 @@ def refused_rules_of_another_record() -> Vector:
 def refused_batch_expired() -> Vector:
     """A batch was sealed after the height at which it expired."""
     set_ = scene(is_lax=True)
-    set_.world.seal(edit=lambda batch: replace(batch, expires=1))
+    set_.world.seal(edit=lambda batch: structs.replace(batch, expires=1))
     return set_.vector()
 
 
@@ -1388,7 +1390,7 @@ def sealed_elsewhere(is_shown: bool) -> Vector:
     set_.world.seal()
     member, signer = second_node(set_)
     set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1))
-    set_.world.seal(edit=lambda batch: replace(batch, home=member, key_digest=signer.digest), sign_with=signer)
+    set_.world.seal(edit=lambda batch: structs.replace(batch, home=member, key_digest=signer.digest), sign_with=signer)
     set_.world.take_census()
     return set_.vector(set_.world.bundle(set_.chain, only(*range(5 if is_shown else 4))))
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from nacl import bindings, exceptions
 
-from carnet.encoding import sha256, tag, u8
+from carnet.encoding import sha256, tag
 
 ALG_ED25519: Final = 1
 """The only signature algorithm of format version 1."""
@@ -52,7 +52,7 @@ def key_digest(public: bytes) -> bytes:
 
 def key_digest_of(alg: int, public: bytes) -> bytes:
     """As `key_digest`, for a key of any algorithm and size."""
-    return sha256(_KEY_TAG + u8(alg) + public)
+    return sha256(_KEY_TAG + bytes((alg,)) + public)
 
 
 def is_strict_point(encoded: bytes) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from carnet.errors import Reason, Refused
 from carnet.ledger.batch import Batch, compute_endorsement
 from carnet.ledger.census import Census, compute_census_message
@@ -128,7 +130,7 @@ class Ground:
             rules=self.state.rules_ref.index,
             expires=self.state.height + 5,
         )
-        return replace(batch, **changes)
+        return structs.replace(batch, **changes)
 
     def seal(self, by: tuple[Peer, ...] = (), signer: Signer | None = None, **changes: Any) -> SealBatch:
         """A command that seals a batch of this network, endorsed by these peers in this order."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from carnet.encoding import b64, encode, tag, unb64
 from carnet.errors import InvariantBroken
@@ -190,7 +191,7 @@ def edit_leaf(type_: str, change: Callable[[dict[str, Any]], object]) -> list[by
 
 def edit_batch(**changes: Any) -> Callable[[dict[str, Any]], object]:
     def edit(record: dict[str, Any]) -> None:
-        record["batch"] = b64(replace(parse_batch(unb64(record["batch"])), **changes).to_bytes())
+        record["batch"] = b64(structs.replace(parse_batch(unb64(record["batch"])), **changes).to_bytes())
 
     return edit
 

@@ -6,7 +6,8 @@ Knows roots and counts, never what the links are about.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from carnet.encoding import MAX_INTEGER, sha256, tag, u32, u64
 from carnet.errors import Unverified
@@ -19,8 +20,7 @@ _RECEIPT = tag("receipt")
 _split = struct.Struct(f">{len(_BATCH)}x32s16s32sBI32sQQ").unpack
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, gc=False):
     """A batch header: net 32, home 16, key_digest 32 bytes, u8 class, u32 count, links root 32 bytes, u64 rules, u64
     expires."""
 
@@ -55,7 +55,7 @@ def parse_batch(data: bytes) -> Batch:
     if len(data) != BATCH_BYTES or not data.startswith(_BATCH):
         raise Unverified("malformed", "a batch has 148 bytes and begins with its tag")
     batch = Batch(*_split(data))
-    if max(batch.rules, batch.expires) > MAX_INTEGER:
+    if batch.rules > MAX_INTEGER or batch.expires > MAX_INTEGER:
         raise Unverified("malformed", "an integer of the batch is over 2^53-1")
     return batch
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import shake_256
 from typing import Any
 
-from carnet.encoding import encode_trusted, lp, sha256, tag, u32
+from carnet.encoding import check_keys, encode_trusted, lp, sha256, tag, u32
 from carnet.kernel import kernel
 
 SECRET_BYTES = 32
@@ -68,8 +68,8 @@ def compute_fields_root(digests: Iterable[tuple[str, bytes]], count: int) -> byt
 def hash_shown(fields: Mapping[str, bytes | tuple[bytes, Any]], depth: int) -> tuple[bytes, list[Any]]:
     """The root of fields in ascending name order, of which each is a digest, or (salt, value); and those objects and
     lists among the values that are still to be looked into, for they stand so deep. Raises ValueError for a digest or a
-    salt of another size. Spec: 2.2."""
-    return get_sealer(tuple(fields)).hash_shown(fields.values(), depth)
+    salt of another size, and as `check_keys` for a name. Spec: 2.2."""
+    return _get_checked_sealer(tuple(fields)).hash_shown(fields.values(), depth)
 
 
 @lru_cache(maxsize=1024)
@@ -134,6 +134,13 @@ class ValueSealer:
 @lru_cache(maxsize=256)
 def get_sealer(names: tuple[str, ...]) -> ValueSealer:
     """The sealer of a kind's names, made once."""
+    return ValueSealer(names)
+
+
+@lru_cache(maxsize=256)
+def _get_checked_sealer(names: tuple[str, ...]) -> ValueSealer:
+    """The same of names that a stranger chose."""
+    check_keys(names)
     return ValueSealer(names)
 
 

@@ -66,30 +66,24 @@ def check_authority(evidence: Evidence, policy: Policy | None, verify: Verify) -
 
 
 class Rights:
-    """Looks keys up in the leaves of a bundle, each checked once. Spec: 5.5.1."""
+    """Looks keys up in the leaves of a bundle; of each its enrolment is checked once. Spec: 5.5.1."""
 
     def __init__(self, evidence: Evidence, verify: Verify) -> None:
         self._evidence = evidence
         self._verify = verify
         self._listed: dict[int, dict[bytes, list[tuple[LeafPart, KeyWire]]]] = {}
-        self._found: dict[tuple[object, ...], KeyWire] = {}
         self._enrolled: set[tuple[bytes, KeyWire]] = set()
 
-    def check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyWire:
-        """The key with this digest, if it may sign in one of these roles what is sealed at this log index."""
+    def check(self, group: int, member: bytes, digest: bytes, role: int, index: int) -> KeyWire:
+        """The key with this digest, if it may sign in this role what is sealed at this log index."""
         evidence = self._evidence
-        context = (group, member, digest, roles, index)
-        found = self._found.get(context)
-        if found is None:
-            if evidence.memory is None:
-                found = self._check(*context)
-            else:
-                check = partial(self._check, *context)
-                found = evidence.once("right", evidence.leaves[group], (*context, evidence.net), check)
-            self._found[context] = found
-        return found
+        memory = evidence.memory
+        if memory is None:
+            return self._check(group, member, digest, role, index)
+        leaves, check = evidence.leaves[group], partial(self._check, group, member, digest, role, index)
+        return memory.once(("right", id(leaves), member, digest, role, index, evidence.net), leaves, check)
 
-    def _check(self, group: int, member: bytes, digest: bytes, roles: tuple[int, ...], index: int) -> KeyWire:
+    def _check(self, group: int, member: bytes, digest: bytes, role: int, index: int) -> KeyWire:
         listed = self._list_keys(group).get(digest, ())
         found = [one for one in listed if one[0].id == member]
         if not found:
@@ -97,7 +91,7 @@ class Rights:
         leaf, key = found[0]
         if key.alg != ALG_ED25519:
             raise CannotTell("unknown_algorithm")
-        if key.role not in roles or (key.role == KeyRole.NODE and leaf.kind != NODE_KIND):
+        if key.role != role or (role == KeyRole.NODE and leaf.kind != NODE_KIND):
             raise Unverified("wrong_role")
         if len(listed) > 1:
             raise Unverified("key_listed_twice")
@@ -129,10 +123,11 @@ def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.2."""
     for seal in evidence.seals.values():
         batch, group = seal.batch, seal.members.index
-        key = rights.check(group, batch.home, batch.key_digest, (KeyRole.NODE,), seal.index)
+        key = rights.check(group, batch.home, batch.key_digest, KeyRole.NODE, seal.index)
         if not verify(key.key, seal.batch_bytes, seal.sig):
             raise Unverified("batch_signature_invalid")
-        check_endorsements(rights, verify, seal.endorsements, batch.home, group, seal.index, seal.batch_bytes)
+        if seal.endorsements:
+            check_endorsements(rights, verify, seal.endorsements, batch.home, group, seal.index, seal.batch_bytes)
         check_endorsed_enough(evidence, seal.rules.index, batch.class_, len(seal.endorsements))
 
 
@@ -149,7 +144,7 @@ def check_endorsements(
     for endorsement in endorsements:
         if endorsement.member == home:
             raise Unverified("endorsement_by_home")
-        key = rights.check(group, endorsement.member, endorsement.key, (KeyRole.NODE,), index)
+        key = rights.check(group, endorsement.member, endorsement.key, KeyRole.NODE, index)
         if not verify(key.key, compute_endorsement(message), endorsement.sig):
             raise Unverified("endorsement_invalid")
 
@@ -194,7 +189,7 @@ def check_author(evidence: Evidence, rights: Rights, claim: Claim) -> KeyWire:
         raise Unverified("basis_unknown")
     role = KeyRole.HOLDER_AUTHOR if claim.basis == Basis.HOLDER else KeyRole.AUTHOR
     seal = evidence.seals[claim.seal]
-    key = rights.check(seal.members.index, claim.member, claim.key_digest, (role,), seal.index)
+    key = rights.check(seal.members.index, claim.member, claim.key_digest, role, seal.index)
     if key.custody != _CUSTODY_OF.get(claim.basis, key.custody):
         raise Unverified("wrong_custody")
     return key
@@ -247,15 +242,16 @@ def check_tip(evidence: Evidence) -> None:
 
 def check_subjects(evidence: Evidence) -> None:
     """Spec: 2.14, 5.5.5."""
-    entries = [(seq, entry) for seq, _, entry in evidence.entries if entry.fields is not None]
-    passport = entries[0][1].get_shown("subject")
+    shown = [(seq, entry, entry.fields) for seq, _, entry in evidence.entries if entry.fields is not None]
+    # None may withhold it: that was looked at before.
+    passport = shown[0][2]["subject"][1]
     if isinstance(passport, dict) and passport.get("scheme") == "plate":
         raise Unverified("subject_is_plate")
-    for seq, entry in entries[1:]:
-        wanted = entry.get_shown("subject")
+    for seq, entry, fields in shown:
+        wanted = fields["subject"][1]
         # Both are objects of texts, which are equal if their `cj` is.
         if wanted != passport:
-            check_alias(evidence, entries, seq, entry, encode_trusted(wanted))
+            check_alias(evidence, [(at, one) for at, one, _ in shown], seq, entry, encode_trusted(wanted))
 
 
 def check_alias(
@@ -327,11 +323,12 @@ def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.6, the rest."""
     census = evidence.get_census()
     group = census.members.index
-    key = rights.check(group, census.home, census.key, (KeyRole.NODE,), census.index)
+    key = rights.check(group, census.home, census.key, KeyRole.NODE, census.index)
     message = frame_census(evidence.net, census.census)
     if not verify(key.key, message, census.sig):
         raise Unverified("census_signature_invalid")
-    check_endorsements(rights, verify, census.endorsements, census.home, group, census.index, message)
+    if census.endorsements:
+        check_endorsements(rights, verify, census.endorsements, census.home, group, census.index, message)
     check_endorsed_enough(evidence, census.rules.index, CENSUS_CLASS, len(census.endorsements))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from carnet.encoding import check_decoded, check_keys, check_text_of, decode, encode_trusted, hash_documents
+from carnet.encoding import check_decoded, check_text_of, decode, encode_trusted, hash_documents
 from carnet.errors import Refused, Unverified
 from carnet.kernel import kernel
 from carnet.ledger.batch import parse_batch
@@ -145,7 +145,7 @@ def _read_ground(found: wire.RawWire, memory: Memory) -> Ground:
             memory.once(("rules", rules), None, lambda: _make_sections(_read_sections_wire(rules))),
         )
 
-    return memory.once(("ground", checkpoint, genesis, members, records, rules), None, read)
+    return memory.once_more("ground", (checkpoint, genesis, members, records, rules), read)
 
 
 def _make_ground(
@@ -289,7 +289,6 @@ def _read_entry(entry: wire.EntryWire, submission: wire.SubmissionWire) -> Item:
 def _read_fields(fields: dict[str, bytes | tuple[bytes, Any]]) -> bytes:
     if not fields:
         _malformed("fields are an object, and not empty")
-    check_keys(fields)
     try:
         # `cj` writes names in ascending order, so the bundle's order is theirs.
         root, inside = hash_shown(fields, _VALUE_DEPTH)

@@ -98,10 +98,9 @@ def check_submissions(evidence: Evidence) -> None:
     entries: list[list[EntryPart]] = [[] for _ in submissions]
     for _, _, entry in evidence.entries:
         entries[entry.number].append(entry)
-    messages = evidence.submissions = [
-        compute_message(evidence, submission, together)
-        for submission, together in zip(submissions, entries, strict=True)
-    ]
+    messages = evidence.submissions
+    for submission, together in zip(submissions, entries, strict=True):
+        messages.append(compute_message(evidence, submission, together))
     if len(messages) > 1:
         signatures = [submission.signature for submission in submissions]
         if len(set(zip(messages, signatures, strict=True))) != len(messages):

@@ -81,13 +81,6 @@ class Evidence:
         self.entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
         """(seq, item, entry) of every shown or judged entry, in order."""
 
-    def once(self, what: str, part: object, context: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What `make` gives; where there is a memory, only once for this very part and this context, which are all
-        that it depends on."""
-        if self.memory is None:
-            return make()
-        return self.memory.once((what, id(part), context), part, make)
-
     def find_earlier(self, sid: bytes, seq: int) -> int | None:
         """The seq of the statement with this sid, if it stands before this place."""
         if not self._seq_of:
@@ -97,9 +90,10 @@ class Evidence:
 
     def get_census(self) -> CensusPart:
         """The census record."""
-        if self.census is None:
+        census = self.census
+        if census is None:
             raise Unverified("placement_not_census")
-        return self.census
+        return census
 
     def get_uses(self) -> Uses:
         """What the entries use of the ground."""

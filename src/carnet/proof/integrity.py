@@ -84,14 +84,15 @@ def check_log_signature(ground: Ground, origin: str, note: Note, verify: Verify)
     if not lines:
         raise Unverified("log_signature_missing")
     body = note.text.encode()
-    if not all(verify(public, body, line.signature) for line in lines):
-        raise Unverified("log_signature_invalid")
+    for line in lines:
+        if not verify(public, body, line.signature):
+            raise Unverified("log_signature_invalid")
 
 
 def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | None) -> dict[bytes, int]:
     """Spec: 5.4.2, the lines of witnesses that the reader's policy knows: each one's earliest time in seconds."""
     cosigned_s = dict[bytes, int]()
-    if policy is None or policy.find_log(origin, ground.log_key) is None:
+    if policy is None or not policy.witnesses or policy.find_log(origin, ground.log_key) is None:
         return cosigned_s
     body = note.text.encode()
     for line in note.signatures:
@@ -195,7 +196,7 @@ def check_since_proof(evidence: Evidence) -> None:
 def check_needed(evidence: Evidence) -> None:
     """Spec: 5.4.14: everything in a bundle is used, and everything needed is there."""
     census = evidence.get_census()
-    needed_records = {item.placement.record for item in evidence.bundle.items if item.placement is not None}
+    needed_records = {record for record, _, _ in evidence.placed}
     # Each of them is there: the placements were found among the seals, and this among the censuses.
     if len(needed_records) + 1 != len(evidence.ground.records):
         raise Unverified("surplus_record")
@@ -204,9 +205,12 @@ def check_needed(evidence: Evidence) -> None:
         shown = {evidence.sids[seq] for seq, _, entry in evidence.entries if entry.is_shown}
         if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
             raise Unverified("surplus_entry")
-    claims = _make_claims(evidence)
-    check = partial(_check_uses, evidence.firm, census, claims)
-    evidence.uses = evidence.once("uses", evidence.firm, (census.index, claims), check)
+    firm, memory, claims = evidence.firm, evidence.memory, _make_claims(evidence)
+    if memory is None:
+        evidence.uses = _check_uses(firm, census, claims)
+    else:
+        key = "uses", id(firm), census.index, claims
+        evidence.uses = memory.once(key, firm, partial(_check_uses, firm, census, claims))
 
 
 def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
@@ -216,7 +220,8 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     claims = list[Claim]()
     for seq, _, entry in evidence.entries:
         _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
-        claims.append(Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type))
+        parts = entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type
+        claims.append(tuple.__new__(Claim, parts))
     return tuple(claims)
 
 

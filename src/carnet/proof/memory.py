@@ -31,6 +31,7 @@ class Memory(SignatureCache):
     def __init__(self, capacity: int = 4096) -> None:
         super().__init__(capacity)
         self._kept: OrderedDict[tuple[object, ...], tuple[object, Any]] = OrderedDict()
+        self._last: dict[str, tuple[tuple[object, ...], Any]] = {}
 
     def once(self, key: tuple[object, ...], part: object, make: Callable[[], T]) -> T:
         """What `make` gives, made once for a key. `part` is kept with it, so that a key may hold its `id`."""
@@ -42,4 +43,14 @@ class Memory(SignatureCache):
         else:
             self._kept.move_to_end(key)
         made: T = found[1]
+        return made
+
+    def once_more(self, what: str, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """As `once`, for long keys of which most are the last one again: comparing them takes less than a look-up."""
+        last = self._last.get(what)
+        if last is not None and last[0] == key:
+            made: T = last[1]
+            return made
+        made = self.once((what, *key), None, make)
+        self._last[what] = key, made
         return made

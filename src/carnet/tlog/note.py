@@ -26,6 +26,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # The characters with the Unicode property White_Space, spelled out: "\s" means other sets in other languages and
 # versions.
 _NOT_IN_NAME = re.compile("[+\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+_PLAIN = re.compile("((?:[ -~]+\n)+)\n\u2014 ([!-*,-~]+) ([!-~]+)\n")
+"""Most notes: ASCII, of lines that are not empty, with one signature. What is asked of any other holds of these."""
 _VKEY_ID = re.compile(r"[0-9a-f]{8}")
 
 
@@ -125,6 +127,10 @@ def parse_note(data: bytes) -> Note:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _malformed("not UTF-8") from None
+    plain = _PLAIN.fullmatch(whole)
+    if plain is not None:
+        text, name, blob = plain.groups()
+        return Note(text, (_make_signature(name, blob),))
     # What can be printed holds no control character; not all that cannot is one.
     if not whole.replace("\n", "").isprintable() and _CONTROL.search(whole):
         raise _malformed("a control character other than a newline")
@@ -198,6 +204,10 @@ def _parse_signature(line: str) -> NoteSignature:
     name, gap, blob = line.removeprefix(_DASH).partition(" ")
     if not gap or not is_key_name(name):
         raise _malformed("a signature line has no name and signature")
+    return _make_signature(name, blob)
+
+
+def _make_signature(name: str, blob: str) -> NoteSignature:
     try:
         raw = unb64(blob)
     except Unverified:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from carnet.encoding import b64, encode, tag, u8
+from carnet.encoding import b64, encode, tag
 from carnet.errors import Reason, Refused
 from carnet.signing import ALG_ED25519, key_digest, verify
 from carnet.tlog.tree import MerkleTree, leaf_hash
@@ -24,7 +24,7 @@ Accreditation = tuple[str, int, int]
 
 def compute_enrolment(net: bytes, member: bytes, role: int, custody: int) -> bytes:
     """What a key signs about itself when it is enrolled. Spec: 3.3."""
-    return _ENROL + net + member + u8(role) + u8(custody)
+    return _ENROL + net + member + bytes((role, custody))
 
 
 @dataclass(frozen=True, slots=True)
