@@ -219,8 +219,30 @@ static int change_leaf(PyObject *change, const uint8_t *slots, uint8_t *leaves, 
     return 0;
 }
 
+/* Some changes of a bucket whose leaves stand in these slots: its hash, what it holds then, and its hash then; 1 done,
+   0 it is no bucket of this number or has not all of these leaves, -1 an error. */
+struct changed {
+    uint8_t before[DIGEST_BYTES], content[LEAF_BYTES * MAX_BUCKET + 1], after[DIGEST_BYTES];
+};
+
+static int change_leaves(const uint8_t *content, Py_ssize_t size, const uint8_t *slots, unsigned long long number,
+                         PyObject *changes, Py_ssize_t start, Py_ssize_t end, struct changed *made) {
+    Py_ssize_t count = size / LEAF_BYTES;
+    int depth = 0, changed = 1;
+    if (!number || !count || count > MAX_BUCKET || size % LEAF_BYTES != 1 || content[0]) return 0;
+    while (number >> depth > 1) depth++;
+    if (!stand_below(slots, count, number, depth)) return 0;
+    memcpy(made->content, content, (size_t)size);
+    for (Py_ssize_t at = start; changed == 1 && at < end; at++)
+        changed = change_leaf(get_item(changes, at), slots, made->content + 1, count);
+    if (changed != 1) return changed;
+    join_leaves(slots, content + 1, count, depth, made->before);
+    join_leaves(slots, made->content + 1, count, depth, made->after);
+    return 1;
+}
+
 static PyObject *change_bucket(PyObject *self, PyObject *const *given, Py_ssize_t given_count) {
-    uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES], leaves[LEAF_BYTES * MAX_BUCKET + 1];
+    struct changed made;
     Py_ssize_t size, slots_size;
     const uint8_t *content, *slots;
     (void)self;
@@ -233,24 +255,118 @@ static PyObject *change_bucket(PyObject *self, PyObject *const *given, Py_ssize_
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    Py_ssize_t count = size / LEAF_BYTES;
-    if (!number || !count || count > MAX_BUCKET || size % LEAF_BYTES != 1 || content[0]) Py_RETURN_NONE;
-    int depth = 0;
-    while (number >> depth > 1) depth++;
-    if (slots_size != SLOT_BYTES * count || !stand_below(slots, count, number, depth)) Py_RETURN_NONE;
+    if (slots_size != SLOT_BYTES * (size / LEAF_BYTES)) Py_RETURN_NONE;
     PyObject *changes = get_sequence(given[3]);
     if (!changes) return NULL;
-    memcpy(leaves, content, (size_t)size);
-    int changed = 1;
-    for (Py_ssize_t at = 0; changed == 1 && at < get_length(changes); at++)
-        changed = change_leaf(get_item(changes, at), slots, leaves + 1, count);
+    int changed = change_leaves(content, size, slots, number, changes, 0, get_length(changes), &made);
     Py_DECREF(changes);
     if (changed < 0) return NULL;
     if (!changed) Py_RETURN_NONE;
-    join_leaves(slots, content + 1, count, depth, before);
-    join_leaves(slots, leaves + 1, count, depth, after);
-    return Py_BuildValue("y#y#y#", (const char *)before, (Py_ssize_t)DIGEST_BYTES, (const char *)leaves, size,
-                         (const char *)after, (Py_ssize_t)DIGEST_BYTES);
+    return Py_BuildValue("y#y#y#", (const char *)made.before, (Py_ssize_t)DIGEST_BYTES, (const char *)made.content, size,
+                         (const char *)made.after, (Py_ssize_t)DIGEST_BYTES);
+}
+
+/* The place of each bucket's slots among all of them; 0 and an error unless each leaf has one. */
+static int find_places(PyObject *contents, Py_ssize_t slots_size, Py_ssize_t places[CHILDREN]) {
+    Py_ssize_t size, at = 0;
+    if (!is_sequence(contents) || get_length(contents) != CHILDREN) {
+        PyErr_SetString(PyExc_ValueError, "a page has 16 children");
+        return 0;
+    }
+    for (int child = 0; child < CHILDREN; child++) {
+        PyObject *content = get_item(contents, child);
+        places[child] = at;
+        if (content == Py_None) continue;
+        if (!get_bytes(content, &size)) return 0;
+        at += SLOT_BYTES * (size / LEAF_BYTES);
+    }
+    if (at == slots_size) return 1;
+    PyErr_SetString(PyExc_ValueError, "each leaf has a slot of 32 bytes");
+    return 0;
+}
+
+/* The child of a page at this depth to which a change leads; -1 and an error for what is no change. */
+static int find_branch(PyObject *change, int depth) {
+    Py_ssize_t size;
+    const uint8_t *slot = get_bytes(change, &size);
+    if (!slot) return -1;
+    if (size < SLOT_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "a change begins with a slot of 32 bytes");
+        return -1;
+    }
+    return depth % 8 ? slot[depth / 8] & 15 : slot[depth / 8] >> 4;
+}
+
+/* Change what stands below a page, whose hashes are in `digests`; what is not done here goes into `rest`. */
+static int change_below(unsigned long long number, int depth, PyObject *contents, const uint8_t *slots,
+                        const Py_ssize_t *places, PyObject *changes, uint8_t *digests, PyObject *written, PyObject *rest) {
+    struct changed made;
+    Py_ssize_t size, start = 0, end, count = get_length(changes);
+    for (int branch, last = -1; start < count; start = end, last = branch) {
+        if ((branch = find_branch(get_item(changes, start), depth)) < 0) return 0;
+        int next = branch, changed = 0;
+        for (end = start + 1; end < count; end++) {
+            if ((next = find_branch(get_item(changes, end), depth)) < 0) return 0;
+            if (next != branch) break;
+        }
+        if (branch <= last) {
+            PyErr_SetString(PyExc_ValueError, "changes ascend");
+            return 0;
+        }
+        PyObject *content = get_item(contents, branch), *one;
+        uint8_t *digest = digests + DIGEST_BYTES * branch;
+        if (content != Py_None) {
+            const uint8_t *data = get_bytes(content, &size);
+            changed = change_leaves(data, size, slots + places[branch], number << 4 | (unsigned)branch, changes, start, end, &made);
+        }
+        if (changed < 0) return 0;
+        if (changed && !memcmp(made.before, digest, DIGEST_BYTES)) {
+            memcpy(digest, made.after, DIGEST_BYTES);
+            one = PyBytes_FromStringAndSize((const char *)made.content, size);
+            if (!one || PyList_SetItem(written, branch, one) < 0) return 0;
+            continue;
+        }
+        one = Py_BuildValue("inn", branch, start, end);
+        if (!one || PyList_Append(rest, one) < 0) {
+            Py_XDECREF(one);
+            return 0;
+        }
+        Py_DECREF(one);
+    }
+    return 1;
+}
+
+static PyObject *change_buckets(PyObject *self, PyObject *const *given, Py_ssize_t given_count) {
+    Py_ssize_t slots_size, places[CHILDREN];
+    const uint8_t *slots, *said;
+    uint8_t digests[CHILDREN * DIGEST_BYTES];
+    int depth = 0;
+    (void)self;
+    if (!check_count(given_count, 5)) return NULL;
+    unsigned long long number = PyLong_AsUnsignedLongLong(given[0]);
+    if (PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) PyErr_SetString(PyExc_ValueError, "a page has no such number");
+        return NULL;
+    }
+    while (number >> depth > 1) depth++;
+    if (!number || depth % 4 || depth >= 60) {
+        PyErr_SetString(PyExc_ValueError, "a page has no such number");
+        return NULL;
+    }
+    if (!(said = get_sized(given[1], sizeof digests, "the children's hashes"))) return NULL;
+    if (!(slots = get_bytes(given[3], &slots_size)) || !find_places(given[2], slots_size, places)) return NULL;
+    memcpy(digests, said, sizeof digests);
+    PyObject *changes = get_sequence(given[4]), *written = PyList_New(CHILDREN), *rest = PyList_New(0), *made = NULL;
+    if (!changes || !written || !rest) goto failed;
+    for (int child = 0; child < CHILDREN; child++)
+        if (PyList_SetItem(written, child, Py_NewRef(Py_None)) < 0) goto failed;
+    if (change_below(number, depth, given[2], slots, places, changes, digests, written, rest))
+        made = Py_BuildValue("y#OO", (const char *)digests, (Py_ssize_t)sizeof digests, written, rest);
+failed:
+    Py_XDECREF(changes);
+    Py_XDECREF(written);
+    Py_XDECREF(rest);
+    return made;
 }
 
 PyMethodDef CENSUS_METHODS[] = {
@@ -261,5 +377,8 @@ PyMethodDef CENSUS_METHODS[] = {
     {"hash_page", FAST(hash_page), METH_FASTCALL, "hash_page(counts, digests): the hashes of a page's nodes 1 to 31."},
     {"change_bucket", FAST(change_bucket), METH_FASTCALL,
      "change_bucket(content, slots, number, changes): its hash, what it holds then, its hash then; or None."},
+    {"change_buckets", FAST(change_buckets), METH_FASTCALL,
+     "change_buckets(number, digests, contents, slots, changes): the hashes below a page then, what its buckets hold, and"
+     " the runs of changes that are left."},
     {NULL, NULL, 0, NULL},
 };

@@ -8,7 +8,7 @@ from random import Random
 
 from carnet.ledger.census import _find_slots, _make_changes
 from carnet.passport.link import _compute_next_id
-from carnet.tlog.pieces import _change_bucket, _hash_page, make_change
+from carnet.tlog.pieces import _change_bucket, _change_buckets, _hash_page, make_change
 from tests.kernel.case import Arguments, Case
 
 _HEAD = (bytes(16), 1, 2, bytes(32))
@@ -62,6 +62,45 @@ def _odd_buckets(random: Random) -> Iterator[Arguments]:
     yield (*_BUCKET[:2], 2**70, [])
 
 
+def make_children(random: Random, depth: int) -> tuple[int, bytes, list[bytes | None], list[list[bytes]]]:
+    """A page's number, the hashes of its children, those of them that are buckets, and the slots of their leaves; some
+    say the wrong hash, hold nothing, or are pages."""
+    number, digests = 1 << depth | random.getrandbits(depth), bytearray(random.randbytes(512))
+    contents: list[bytes | None] = []
+    slots: list[list[bytes]] = []
+    for child in range(16 * number, 16 * number + 16):
+        ways = {
+            random.getrandbits(252 - depth) >> random.choice((0, 0, 9)) for _ in range(random.choice((0, 1, 2, 9, 32)))
+        }
+        own = [((child - (16 << depth) << 252 - depth) + way).to_bytes(32, "big") for way in sorted(ways)]
+        content = b"\0" + random.randbytes(48 * len(own))
+        changed = _change_bucket(content, b"".join(own), child, [])
+        if changed is not None and random.random() < 0.9:
+            digests[32 * (child % 16) : 32 * (child % 16) + 32] = changed[0]
+        contents.append(content if random.random() < 0.9 else None)
+        slots.append(own)
+    return number, bytes(digests), contents, slots
+
+
+def _odd_children(random: Random) -> Iterator[Arguments]:
+    for depth in (0, 4, 8, 12, 56):
+        for share in (0, 0.1, 0.5, 1):
+            number, digests, contents, slots = make_children(random, depth)
+            joined = b"".join(one for own, content in zip(slots, contents, strict=True) if content for one in own)
+            some = [slot for own in slots for slot in own if random.random() < share]
+            changes = [make_change(slot, random.randbytes(16), random.randbytes(32)) for slot in some]
+            yield number, digests, contents, joined, changes
+            yield number, digests, tuple(contents), joined, tuple(changes)
+            yield number ^ (1 if depth else 0), digests, contents, joined, changes
+            gone = [change[:48] if random.random() < 0.2 else change for change in changes]
+            yield number, digests, contents, joined, gone
+            strange = sorted([*changes, make_change(random.randbytes(32), bytes(16), bytes(32))])
+            yield 1, digests, contents, joined, strange
+
+
+_NO_CHILDREN = (1, bytes(512), [None] * 16, b"", [])
+
+
 CENSUS: dict[str, Case] = {
     "find_slots": Case(
         _find_slots, [(b"",), (bytes(48),), (bytes(48 * 5),)], _odd_leaves,
@@ -94,6 +133,21 @@ CENSUS: dict[str, Case] = {
         [
             (*_BUCKET[:2], "1", []), (*_BUCKET[:3], 7), (*_BUCKET[:3], [None]), (None, *_BUCKET[1:]),
             (_BUCKET[0], "x" * 32, 1, []),
+        ],
+    ),
+    "change_buckets": Case(
+        _change_buckets,
+        [_NO_CHILDREN, (*_NO_CHILDREN[:4], [bytes(32)]), (1, bytes(512), [b"\0", *[None] * 15], b"", [bytes(80)])],
+        _odd_children,
+        [
+            _NO_CHILDREN[:4], ("1", *_NO_CHILDREN[1:]), (0, *_NO_CHILDREN[1:]), (-1, *_NO_CHILDREN[1:]),
+            (2, *_NO_CHILDREN[1:]), (1 << 60, *_NO_CHILDREN[1:]), (1 << 64, *_NO_CHILDREN[1:]),
+            (1, bytes(511), *_NO_CHILDREN[2:]), (1, bytes(512), [None] * 15, b"", []),
+            (1, bytes(512), [7, *[None] * 15], b"", []), (1, bytes(512), None, b"", []),
+            (1, bytes(512), [None] * 16, bytes(32), []), (1, bytes(512), [bytes(49), *[None] * 15], b"", []),
+            (*_NO_CHILDREN[:3], "", []), (*_NO_CHILDREN[:4], 7), (*_NO_CHILDREN[:4], [None]),
+            (*_NO_CHILDREN[:4], [bytes(31)]), (*_NO_CHILDREN[:4], [bytes(80), bytes(31)]),
+            (*_NO_CHILDREN[:4], [b"\xff" * 80, bytes(80)]),
         ],
     ),
 }  # fmt: skip

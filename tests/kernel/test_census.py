@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from carnet.kernel import kernel
 from carnet.ledger.census import _find_slots, _make_changes
 from carnet.passport.link import _compute_next_id
-from carnet.tlog.pieces import _change_bucket, _hash_page, make_change
+from carnet.tlog.pieces import _change_bucket, _change_buckets, _hash_page, make_change
+from tests.kernel.cases_census import make_children
 
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel is not built: `make kernel` needs a C compiler")
 
@@ -79,6 +80,28 @@ def test_change_bucket__of_what_is_none(seed: int, depth: int, count: int) -> No
     for given_ in wrong:
         assert ask("change_bucket", *given_) == _change_bucket(*given_)
     assert ask("change_bucket", *wrong[0]) is None
+
+
+@given(st.integers(0, 2**32), st.sampled_from(range(0, 60, 4)), st.floats(0, 1))
+def test_change_buckets__changes_each_child_as_alone(seed: int, depth: int, share: float) -> None:
+    chance = Random(seed)
+    number, digests, contents, slots = make_children(chance, depth)
+    joined = b"".join(b"".join(own) for own, one in zip(slots, contents, strict=True) if one is not None)
+    changes = give_hashes(chance, [slot for own in slots for slot in own if chance.random() < share])
+    made, written, left = ask("change_buckets", number, digests, contents, joined, changes)
+    assert (made, written, left) == _change_buckets(number, digests, contents, joined, changes)
+    done = [branch for branch, one in enumerate(written) if one is not None]
+    assert not set(done) & {branch for branch, _, _ in left}
+    for branch, (own, content) in enumerate(zip(slots, contents, strict=True)):
+        place = slice(32 * branch, 32 * branch + 32)
+        if branch not in done:
+            assert made[place] == digests[place]
+            continue
+        those = [change for change in changes if change[:32] in own]
+        alone = _change_bucket(content or b"", b"".join(own), number << 4 | branch, those)
+        assert alone == (digests[place], written[branch], made[place])
+    those = [change for _, start, end in left for change in changes[start:end]]
+    assert those == [one for one in changes if not any(one[:32] in slots[branch] for branch in done)]
 
 
 @given(st.lists(st.one_of(st.integers(0, 2), st.integers(0, 2**32 - 1)), min_size=16, max_size=16), st.integers(0, 99))

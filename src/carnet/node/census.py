@@ -7,9 +7,9 @@ know what the chains are about.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 from carnet.encoding import unb64
@@ -52,8 +52,10 @@ SELECT chain16, census_epoch, census_seq, census_id FROM chain WHERE head_seal >
 """
 
 
-MOST_AT_ONCE: Final = 60_000
-"""Changed heads that a census holds at once, some 20 MB with the pieces of the tree that they change."""
+MOST_AT_ONCE: Final = 150_000
+"""Changes of the tree that a census holds at once, some 18 MB, and as many for the pieces that they change."""
+
+_HEADS_AT_ONCE: Final = 4096
 
 
 def read_census_tree(connection: Connection, covers: int) -> SparseTree:
@@ -77,10 +79,10 @@ def make_census(
 ) -> tuple[Census, bytes]:
     """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
     rows of chains remember the heads that it names. `find_known` gives some of these, by the chain's number; `most` are
-    held in memory at once."""
+    changed at once, or some thousands more."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    heads = chain.from_iterable(settle_changed(connection, state.net, find_known))
+    heads = settle_changed(connection, state.net, find_known)
     top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,
@@ -103,7 +105,7 @@ def compute_head_digest(slot: bytes, head: Head) -> bytes:
     return census_leaf_hash(compute_head_leaf(slot, *head))
 
 
-def _update_tree(connection: Connection, latest: Document | None, heads: Iterator[Head], most: int) -> Top:
+def _update_tree(connection: Connection, latest: Document | None, heads: Iterator[Sequence[Head]], most: int) -> Top:
     try:
         top = NOTHING if latest is None else get_top(latest)
         erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
@@ -116,16 +118,21 @@ def _update_tree(connection: Connection, latest: Document | None, heads: Iterato
         # all of them are settled first.
         deque(heads, maxlen=0)
         clear_pieces(connection)
-        top = _apply_all(connection, NOTHING, read_heads(connection), most)
+        stored = read_heads(connection)
+        top = _apply_all(connection, NOTHING, iter(lambda: list(islice(stored, _HEADS_AT_ONCE)), []), most)
     clear_changed(connection)
     return top
 
 
-def _apply_all(connection: Connection, top: Top, heads: Iterator[Head], most: int) -> Top:
+def _apply_all(connection: Connection, top: Top, heads: Iterator[Sequence[Head]], most: int) -> Top:
     """The tree after all of these heads; it depends on them alone, and not on how many are taken at once."""
-    while some := list(islice(heads, most)):
-        top = _apply(connection, top, make_changes(some))
-    return top
+    changes: list[bytes] = []
+    for some in heads:
+        # A change is a third of the head that it is made of.
+        changes += make_changes(some)
+        if len(changes) >= most:
+            top, changes = _apply(connection, top, changes), []
+    return _apply(connection, top, changes)
 
 
 def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:

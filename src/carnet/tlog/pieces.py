@@ -68,6 +68,10 @@ FindSlots = Callable[[bytes], bytes]
 """The slots, joined, of leaves as a bucket holds them, joined: each a name and a hash."""
 
 ChangeBucket = Callable[[bytes, bytes, int, Sequence[bytes]], tuple[bytes, bytes, bytes] | None]
+ChangeBuckets = Callable[
+    [int, bytes, Sequence[bytes | None], bytes, Sequence[bytes]],
+    tuple[bytes, list[bytes | None], list[tuple[int, int, int]]],
+]
 HashPage = Callable[[bytes, bytes], bytes]
 
 
@@ -168,9 +172,17 @@ def check_piece(number: int, piece: Bucket | Page, said: Top) -> None:
         is_shaped = nodes[DIGEST_BYTES:] == piece.hashes and top.leaf_count > MAX_BUCKET
         # Only the hashes of children that hold something go into the page's own.
         is_shaped = is_shaped and get_depth(number) < MAX_DEPTH
-        is_shaped = is_shaped and (0 not in counts or all(one.leaf_count or one == NOTHING for one in piece.children))
+        is_shaped = is_shaped and (0 not in counts or _are_empty(counts, piece.digests))
     if not is_shaped or top != said:
         raise _wrong(number, "is not the one that the piece above it names")
+
+
+def _are_empty(counts: Sequence[int], digests: bytes) -> bool:
+    """Whether the children that hold no leaf have the hash of nothing."""
+    return all(
+        count or digests[at : at + DIGEST_BYTES] == EMPTY
+        for count, at in zip(counts, range(0, len(digests), DIGEST_BYTES), strict=True)
+    )
 
 
 def find_way(open_at: Callable[[int], Bucket | Page], slot: bytes) -> Way:
@@ -254,12 +266,16 @@ class _Update:
             # A leaf comes or goes: others may stand elsewhere then.
             return self._build(number, depth, self._merge(piece, changes))
         counts, digests = list(piece.counts), bytearray(piece.digests)
-        divided = list(_divide(changes, depth))
         below: Mapping[int, bytes] = {}
-        if self._read_children is not None and len(divided) >= _MANY:
-            below = self._read_children(number)
-            self._at_hand |= below
-        for branch, own in divided:
+        if self._read_children is not None and len(changes) >= _MANY:
+            read = self._read_children(number)
+            left = self._change_buckets(number, counts, digests, read, changes)
+            if left:
+                self._at_hand |= read
+                below = read
+        else:
+            left = [(branch, changes[start:end]) for branch, start, end in _divide(changes, depth)]
+        for branch, own in left:
             place = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES)
             child = Top(counts[branch], bytes(digests[place]))
             counts[branch], digests[place] = self.apply(number << _BITS | branch, depth + _BITS, child, own)
@@ -279,6 +295,27 @@ class _Update:
             return None
         self.written[number] = changed[1]
         return Top(said.leaf_count, changed[2])
+
+    def _change_buckets(
+        self,
+        number: int,
+        counts: Sequence[int],
+        digests: bytearray,
+        read: Mapping[int, bytes],
+        changes: Sequence[bytes],
+    ) -> list[tuple[int, Sequence[bytes]]]:
+        """Change the buckets below a page, and their hashes; what is left to be changed more closely, by branches."""
+        first = number << _BITS
+        contents = [
+            one if one is not None and one[:1] == _BUCKET and len(one) == count * _KEPT_BYTES + 1 else None
+            for one, count in zip(map(read.get, range(first, first + _CHILDREN)), counts, strict=True)
+        ]
+        slots = self._find_slots(b"".join([one[1:] for one in contents if one is not None]))
+        digests[:], written, left = change_buckets(number, bytes(digests), contents, slots, changes)
+        for child, content in enumerate(written, first):
+            if content is not None:
+                self.written[child] = content
+        return [(branch, changes[start:end]) for branch, start, end in left]
 
     def _merge(self, bucket: Bucket, changes: Sequence[bytes]) -> list[bytes]:
         merged = {leaf[:SLOT_BYTES]: leaf for leaf in _list_leaves(bucket)}
@@ -317,8 +354,8 @@ class _Update:
             digests = [leaf[_GONE_BYTES:] for leaf in leaves]
             return Top(count, _join_leaves(numbers, digests, 0, count, depth))
         counts, hashes = [0] * _CHILDREN, bytearray(_CHILDREN * DIGEST_BYTES)
-        for branch, own in _divide(leaves, depth):
-            place = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES)
+        for branch, start, end in _divide(leaves, depth):
+            place, own = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES), leaves[start:end]
             counts[branch], hashes[place] = self._build(number << _BITS | branch, depth + _BITS, own, is_new=True)
         return self._write_page(number, counts, hashes)
 
@@ -374,13 +411,50 @@ change_bucket: Final[ChangeBucket] = _change_bucket if kernel is None else kerne
 slots of its leaves, its number and the changes. None where it is no bucket, or has not all of these leaves."""
 
 
+def _change_buckets(
+    number: int, digests: bytes, contents: Sequence[bytes | None], slots: bytes, changes: Sequence[bytes]
+) -> tuple[bytes, list[bytes | None], list[tuple[int, int, int]]]:
+    depth = get_depth(number)
+    if number < 1 or depth % _BITS or depth >= MAX_DEPTH or len(contents) != _CHILDREN:
+        raise ValueError("a page of 16 children has no such number")
+    counts = [len(content) // _KEPT_BYTES if content is not None else 0 for content in contents]
+    places = [SLOT_BYTES * sum(counts[:branch]) for branch in range(_CHILDREN + 1)]
+    if len(slots) != places[-1] or len(digests) != _CHILDREN * DIGEST_BYTES:
+        raise ValueError("each child has a hash, and each leaf a slot, of 32 bytes")
+    if any(len(change) < SLOT_BYTES for change in changes):
+        raise ValueError("a change begins with a slot of 32 bytes")
+    made, left = bytearray(digests), list[tuple[int, int, int]]()
+    written: list[bytes | None] = [None] * _CHILDREN
+    last = -1
+    for branch, start, end in _divide(changes, depth):
+        if branch <= last:
+            raise ValueError("changes ascend")
+        last, content = branch, contents[branch]
+        place = slice(branch * DIGEST_BYTES, branch * DIGEST_BYTES + DIGEST_BYTES)
+        own = slots[places[branch] : places[branch + 1]]
+        those = changes[start:end]
+        changed = None if content is None else _change_bucket(content, own, number << _BITS | branch, those)
+        # Whatever does not give the hash that the page names is looked at more closely.
+        if changed is None or changed[0] != digests[place]:
+            left.append((branch, start, end))
+        else:
+            made[place], written[branch] = changed[2], changed[1]
+    return bytes(made), written, left
+
+
+change_buckets: Final[ChangeBuckets] = _change_buckets if kernel is None else kernel.change_buckets
+"""The hashes of a page's children, the buckets among them that changed as they are kept then, and which changes are
+left: the child, the first, and the end of them. Of the page's number, the hashes before, its children that are buckets,
+the slots of all their leaves, joined, and the changes, which ascend."""
+
+
 def _list_leaves(bucket: Bucket) -> Iterator[bytes]:
     for number, name, digest in zip(bucket.numbers, bucket.names, bucket.digests, strict=True):
         yield number.to_bytes(SLOT_BYTES, "big") + name + digest
 
 
-def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequence[bytes]]]:
-    """The runs of ascending records with the same four bits below `depth`."""
+def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, int, int]]:
+    """The runs of ascending records with the same four bits below `depth`: these bits, start and end."""
     at, shift = depth // 8, 4 if depth % 8 == 0 else 0
     start, count = 0, len(records)
     while start < count:
@@ -391,7 +465,7 @@ def _divide(records: Sequence[bytes], depth: int) -> Iterator[tuple[int, Sequenc
                 end += 1
         else:
             end = bisect_left(records, branch + 1, start, count, key=lambda record: record[at] >> shift & _CHILDREN - 1)
-        yield branch, records[start:end]
+        yield branch, start, end
         start = end
 
 
