@@ -15,7 +15,7 @@ GARAGE, REGISTRY, INSURER = (Author(name[:1] * 32, name, f"The {name}") for name
 
 class Life:
     """A passport's chain. `say` adds an entry and gives its place; marks change what they are about, as the node's
-    reader says it."""
+    reader says it; a correction that does not hold is a contest."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -29,6 +29,7 @@ class Life:
         basis: int = Basis.HOSTED,
         supersedes: int | None = None,
         contests: int | None = None,
+        holds: bool = True,
         **fields: Any,
     ) -> int:
         seq = len(self.entries)
@@ -38,10 +39,10 @@ class Life:
         self.entries.append(
             Entry(seq, full, by, basis, mark, target, f"{seq:064x}", 1_000 + seq, 900 + seq, None, (), False, False)
         )
-        if supersedes is not None:
+        if supersedes is not None and holds:
             self._change(supersedes, superseded_by=seq)
-        if contests is not None:
-            self._change(contests, contested_by=(*self.entries[contests].contested_by, seq))
+        elif target is not None:
+            self._change(target, contested_by=(*self.entries[target].contested_by, seq))
         return seq
 
     def inspect(self, at: str, result: str = "A", until: str | None = None, km: int = 50_000, **more: Any) -> int:

@@ -44,6 +44,12 @@ def test_doubt__readings_of_another_odometer_say_nothing() -> None:
     assert found.before.seq == 4
 
 
+def test_doubt__of_a_new_odometer_that_nobody_read_there_is_none() -> None:
+    replaced = OwnReading(4, REPLACEMENT, "2026-07-01", 0, "")
+    assert find_doubt([MARCH, JUNE, replaced], "2026-08-01", 400, "km") is None
+    assert find_doubt([MARCH, JUNE, replaced], "2026-08-01", 400, "mi") is None
+
+
 def test_reading__is_a_number_and_no_new_odometer() -> None:
     assert find_reading({"odometer_mi": 5}) == (5, "mi")
     assert find_reading({"odometer_km": True, "new_odometer_km": 4}) is None

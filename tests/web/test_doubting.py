@@ -68,6 +68,12 @@ def test_form__in_french_with_french_numbers(shop: Workshop) -> None:
     )
 
 
+def test_form__an_odometer_that_was_replaced_without_a_value_begins_anew(shop: Workshop) -> None:
+    shop.seal(day="2023-03-03", odometer="84210")
+    shop.seal("vehicle.odometer_replacement-1", day="2023-04-01", reason="defect")
+    shop.seal(day="2023-05-01", odometer="800")
+
+
 def test_form__the_readings_of_others_are_not_told(shop: Workshop) -> None:
     shop.be("dealer")
     shop.seal(day="2023-03-03", odometer="84210")

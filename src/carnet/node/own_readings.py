@@ -24,7 +24,8 @@ _NAMES: Final = (
 
 
 class OwnReading(NamedTuple):
-    """A reading that stands: its entry's place and kind, its day (`YYYY-MM-DD`), value and unit, as written."""
+    """A reading that stands: its entry's place and kind, its day (`YYYY-MM-DD`), value and unit, as written. Of an
+    odometer that was replaced, and whose first value was not written down, the unit is empty."""
 
     seq: int
     kind: str
@@ -93,7 +94,7 @@ def _read(seq: int, kind: str, fields: Mapping[str, object]) -> OwnReading | Non
         value = fields.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
             return OwnReading(seq, kind, at[:10], value, unit)
-    return None
+    return OwnReading(seq, kind, at[:10], 0, "") if kind == REPLACEMENT else None
 
 
 def _join(numbers: Iterable[int]) -> str:

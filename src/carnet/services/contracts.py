@@ -69,7 +69,7 @@ def list_contracts(entries: Sequence[Entry], today: date) -> list[Contract]:
     another.
     """
     found: list[Contract] = []
-    for entry in sort_by_time([entry for entry in entries if entry.kind == KIND and entry.is_standing]):
+    for entry in sort_by_time([entry for entry in entries if entry.kind == KIND and entry.counts]):
         at = None if entry.find("state") == "opened" else _find_place(found, entry)
         if at is None:
             found.append(_begin(entry))

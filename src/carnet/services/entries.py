@@ -7,7 +7,7 @@ It refuses to know who may see it: whoever makes these records has asked the rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -62,6 +62,10 @@ class Entry:
     contested_by: tuple[int, ...]
     is_disputed: bool
     is_erased: bool
+    is_objection: bool = False
+    """It was to take the place of an entry of somebody else, and may not: it counts as a contest of it (2.9)."""
+    is_outdone: bool = False
+    """It took the place of an entry, and a later one that names the same entry took it since."""
 
     @property
     def kind(self) -> str:
@@ -77,6 +81,11 @@ class Entry:
     def is_standing(self) -> bool:
         """Whether no later entry has taken its place or taken it back, and it takes nothing back itself."""
         return self.superseded_by is None and self.kind not in WITHDRAWALS
+
+    @property
+    def counts(self) -> bool:
+        """Whether what it says is what the passport says now: it stands, in no other's place but one that it took."""
+        return self.is_standing and not self.is_objection and not self.is_outdone
 
     @property
     def at(self) -> str | None:
@@ -136,6 +145,20 @@ def read_entry(document: Mapping[str, Any]) -> Entry:
         is_disputed=document["disputed"],
         is_erased=document["erased"],
     )
+
+
+def settle(entries: Sequence[Entry]) -> list[Entry]:
+    """The same entries, each told whether it took the place that its mark names. Source: clauses 2.9 and 5.10."""
+    of_seq = {entry.seq: entry for entry in entries}
+    contests = {seq for entry in entries for seq in entry.contested_by}
+    settled = []
+    for entry in entries:
+        target = None if entry.mark != SUPERSEDES or entry.target is None else of_seq.get(entry.target)
+        is_objection = entry.mark == SUPERSEDES and entry.seq in contests
+        is_outdone = target is not None and not is_objection and target.superseded_by != entry.seq
+        is_as_told = (entry.is_objection, entry.is_outdone) == (is_objection, is_outdone)
+        settled.append(entry if is_as_told else replace(entry, is_objection=is_objection, is_outdone=is_outdone))
+    return settled
 
 
 def sort_by_time(entries: Sequence[Entry], *, is_newest_first: bool = False) -> list[Entry]:

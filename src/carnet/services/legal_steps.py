@@ -47,7 +47,7 @@ class Step:
 
 def list_steps(entries: Sequence[Entry], today: date) -> list[Step]:
     """The steps that every vehicle has, then those that a procedure entry asks for, newest first."""
-    standing = [entry for entry in sort_by_time(entries) if entry.is_standing]
+    standing = [entry for entry in sort_by_time(entries) if entry.counts]
     makers: tuple[Callable[[Sequence[Entry], date], Step | None], ...] = (
         _registration,
         _insurance,
@@ -113,9 +113,7 @@ def _scrapping(entries: Sequence[Entry], today: date) -> Step | None:
 
 def _procedure(entry: Entry, entries: Sequence[Entry], today: date) -> Step:
     proved_by = entry.find_text("proved_by")
-    proof = (
-        next((one for one in entries if one.statement == proved_by and one.is_standing), None) if proved_by else None
-    )
+    proof = next((one for one in entries if one.statement == proved_by and one.counts), None) if proved_by else None
     due = entry.find_text("due")
     name = str(entry.find("type"))
     if proof is not None:

@@ -26,16 +26,18 @@ class Reading:
     value: int
     unit: str
     entry: Entry
+    is_after_replacement: bool = False
+    """The odometer was replaced since the reading before it, and what the new one showed was not written down."""
 
     @property
     def is_counted(self) -> bool:
-        """Whether it stands: nobody has put another in its place."""
-        return self.entry.is_standing
+        """Whether it counts: nobody has put another in its place, and it was not to take one that it may not."""
+        return self.entry.counts
 
     @property
     def begins_odometer(self) -> bool:
         """Whether it is the first reading of a new odometer."""
-        return self.entry.kind == REPLACEMENT
+        return self.is_after_replacement or self.entry.kind == REPLACEMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,11 @@ class Point:
 
     @property
     def shape(self) -> str:
-        """How it is drawn: by who stands behind it, or "gone" where another reading took its place."""
-        return str(self.reading.entry.ground) if self.reading.is_counted else "gone"
+        """How it is drawn: by who stands behind it, "gone" where another reading took its place, "objection" where it
+        was to take another's and may not."""
+        if self.reading.is_counted:
+            return str(self.reading.entry.ground)
+        return "objection" if self.reading.entry.is_objection else "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,14 @@ class Chart:
 
 def list_readings(entries: Sequence[Entry]) -> list[Reading]:
     """Every reading, oldest first, also those that were corrected."""
-    found = []
+    found, is_new = [], False
     for entry in sort_by_time(entries):
         reading = entry.find_reading()
         if reading is not None:
-            found.append(Reading(*reading, entry))
+            found.append(Reading(*reading, entry, is_after_replacement=is_new and entry.counts))
+            is_new = is_new and not entry.counts
+        elif entry.kind == REPLACEMENT and entry.counts:
+            is_new = True
     return found
 
 

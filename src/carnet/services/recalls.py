@@ -18,7 +18,7 @@ _OPEN: Final = frozenset({"open", "no_remedy_yet"})
 def list_recalls(entries: Sequence[Entry]) -> list[Entry]:
     """The newest standing entry of each campaign, whoever wrote it: what it says is where the recall stands."""
     newest: dict[str, Entry] = {}
-    for entry in sort_by_time([entry for entry in entries if entry.kind == KIND and entry.is_standing]):
+    for entry in sort_by_time([entry for entry in entries if entry.kind == KIND and entry.counts]):
         # An erased entry says no more which campaign it was about.
         campaign = entry.find_text("campaign")
         if campaign is not None:

@@ -57,7 +57,7 @@ class Measure:
 
 def list_titles(entries: Sequence[Entry]) -> list[Entry]:
     """Operations on the title, newest first, withdrawn ones left out."""
-    return sort_by_time([entry for entry in entries if entry.kind == KIND and entry.is_standing], is_newest_first=True)
+    return sort_by_time([entry for entry in entries if entry.kind == KIND and entry.counts], is_newest_first=True)
 
 
 def list_holder_changes(entries: Sequence[Entry]) -> list[Entry]:

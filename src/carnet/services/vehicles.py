@@ -17,7 +17,7 @@ from typing import Any, Final
 from carnet.node.reader import Reader
 from carnet.services.access import View, refuse_unknown
 from carnet.services.contracts import Contract, ContractState, list_contracts
-from carnet.services.entries import TRANSFER, WITHDRAWALS, Author, Entry, Ground, read_entry, sort_by_time
+from carnet.services.entries import TRANSFER, WITHDRAWALS, Author, Entry, Ground, read_entry, settle, sort_by_time
 from carnet.services.odometer import Reading, find_last_certified, find_last_reading
 from carnet.services.recalls import list_open_recalls, list_recalls
 from carnet.services.showing import Standing
@@ -195,6 +195,7 @@ class KeptVehicles:
 
 def make_vehicle(passport: str, subject: dict[str, Any], entries: Sequence[Entry], today: date) -> Vehicle:
     """The vehicle that all entries of a passport, in chain order, tell of on a day."""
+    entries = settle(entries)
     identity = list_identity(entries)
     known = {datum.name: datum.value for datum in identity}
     plate = find_plate(subject, entries, today)
@@ -227,7 +228,7 @@ def make_vehicle(passport: str, subject: dict[str, Any], entries: Sequence[Entry
 def list_identity(entries: Sequence[Entry]) -> list[Datum]:
     """What standing identity entries say of the vehicle, each value from the newest that gives it."""
     found: dict[str, Datum] = {}
-    for entry in sort_by_time([entry for entry in entries if entry.kind == IDENTITY and entry.is_standing]):
+    for entry in sort_by_time([entry for entry in entries if entry.kind == IDENTITY and entry.counts]):
         for name, value in entry.fields.items():
             if name not in ("kind", "occurred", "subject", "alias") and value is not None:
                 found[name] = Datum(name, value, entry)
@@ -266,7 +267,7 @@ def find_next_inspection(entries: Sequence[Entry], today: date) -> Due | None:
     """Until when the newest standing inspection that names a day is valid; None where none does."""
     for entry in sort_by_time([entry for entry in entries if entry.kind == INSPECTION], is_newest_first=True):
         until = entry.find_text("valid_until")
-        if entry.is_standing and until is not None:
+        if entry.counts and until is not None:
             return Due(until, (date.fromisoformat(until) - today).days, entry)
     return None
 
@@ -314,7 +315,7 @@ def _list_inspection_notices(entries: Sequence[Entry], today: date) -> Iterator[
 
 
 def _find_last(entries: Sequence[Entry], kind: str) -> Entry | None:
-    found = [entry for entry in entries if entry.kind == kind and entry.is_standing]
+    found = [entry for entry in entries if entry.kind == kind and entry.counts]
     return sort_by_time(found)[-1] if found else None
 
 

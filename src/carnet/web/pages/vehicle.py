@@ -143,7 +143,7 @@ def _inspections(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
 
 
 def _odometer(vehicle: Vehicle, request: AnyRequest, desk: Desk) -> Facts:
-    judged = [entry for entry in vehicle.entries if entry.kind == "vehicle.odometer_judgement/1" and entry.is_standing]
+    judged = [entry for entry in vehicle.entries if entry.kind == "vehicle.odometer_judgement/1" and entry.counts]
     return {"judgements": judged, **list_reading_facts(vehicle, request)}
 
 
