@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
+import threading
 import time
 from dataclasses import replace
 from ipaddress import ip_address
@@ -94,6 +95,21 @@ def test_post__a_silent_receiver_and_one_that_drips_have_one_limit_of_time() -> 
         assert (outcome.status, outcome.trouble) == (None, Trouble.TIMED_OUT)
         assert time.monotonic() - began < 3
         assert 900 < outcome.took_ms < 3000
+
+
+def test_post__a_name_that_nobody_answers_for_has_the_same_limit() -> None:
+    """The system's own look-up takes as long as its servers of names like, and held a place of another's address."""
+    gone = threading.Event()
+
+    def never(host: str, port: int) -> list[str]:
+        gone.wait(8)
+        return ["127.0.0.1"]
+
+    began = time.monotonic()
+    outcome = Poster(Reach(), timeout_s=0.5, resolve=never).post(parse_target("https://a.example/", Reach()), {}, b"")
+    assert (outcome.status, outcome.trouble) == (None, Trouble.TIMED_OUT)
+    assert time.monotonic() - began < 4
+    gone.set()
 
 
 def test_post__a_status_counts_though_its_body_never_ends() -> None:

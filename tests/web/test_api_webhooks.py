@@ -52,6 +52,27 @@ def follow(town: WebTown) -> int:
         return follower.follow(reader)
 
 
+def test_webhook__is_changed_as_it_was_seen_and_once(town: WebTown) -> None:
+    """A rotation that is sent again, because its answer was lost, ended at once the key that the receiver knew."""
+    made = add(town)
+    path = f"/v1/webhooks/{made['id']}"
+    seen = town.call("garage", "GET", path)
+    tag = seen.headers["etag"]
+    assert town.call("garage", "GET", path, headers={"If-None-Match": tag}).status_code == 304
+    listed = town.call("garage", "GET", "/v1/webhooks").headers["etag"]
+    assert town.call("garage", "GET", "/v1/webhooks", headers={"If-None-Match": listed}).status_code == 304
+
+    rotated = town.call("garage", "POST", f"{path}/rotate", headers={"If-Match": tag})
+    assert (rotated.status_code, rotated.json()["keys"][-1:]) == (200, seen.json()["keys"])
+    for method, what in (("POST", "/rotate"), ("POST", "/start"), ("DELETE", "")):
+        refused = town.call("garage", method, path + what, headers={"If-Match": tag})
+        assert (refused.status_code, refused.json()["code"]) == (412, "changed_since")
+    assert town.call("garage", "GET", path).json()["keys"] == rotated.json()["keys"]
+    tag = town.call("garage", "GET", path).headers["etag"]
+    assert town.call("garage", "DELETE", path, headers={"If-Match": tag}).status_code == 204
+    assert town.call("garage", "GET", "/v1/webhooks", headers={"If-None-Match": listed}).status_code == 200
+
+
 def test_webhook__from_its_beginning_to_its_end(town: WebTown) -> None:
     made = add(town, note="the workshop")
     assert made["id"].startswith("whk_")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -76,7 +78,9 @@ class Poster:
 
     def _post(self, target: Target, request: bytes, until: float) -> tuple[int | None, Trouble | None, bytes]:
         try:
-            texts = self.resolve(target.host, target.port)
+            texts = _look_up(self.resolve, target, until)
+        except TimeoutError:
+            return None, Trouble.TIMED_OUT, b""
         except (OSError, UnicodeError):
             return None, Trouble.NAME_UNKNOWN, b""
         addresses = find_reached(texts, self.reach)
@@ -113,6 +117,21 @@ class Poster:
         except BaseException:
             plain.close()
             raise
+
+
+def _look_up(resolve: Resolve, target: Target, until: float) -> Sequence[str]:
+    """What a name stands for. The system's own look-up cannot be given a time, so a thread of its own waits for it: a
+    server of names that never answers holds nobody else up. Raises TimeoutError, and as `resolve` does."""
+    found: Future[Sequence[str]] = Future()
+
+    def look() -> None:
+        try:
+            found.set_result(resolve(target.host, target.port))
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=look, name="carnet-names", daemon=True).start()
+    return found.result(_left(until))
 
 
 class _Answer:

@@ -299,6 +299,36 @@ def test_sender__a_member_with_many_slow_addresses_holds_up_no_other(ground: Gro
         assert slow.connections == 3
 
 
+def test_sender__one_that_is_slow_and_takes_all_gives_others_their_turn(ground: Ground) -> None:
+    """It succeeds each time, so it never rests: with fifty messages of 14 seconds it kept its place for twelve minutes,
+    and four members with four such addresses kept all sixteen."""
+
+    def drag(connection: object, number: int) -> None:
+        time.sleep(0.4)
+        answering(200)(connection, number)  # type: ignore[arg-type]
+
+    with receiving(drag) as slow, receiving(answering(200)) as quick:
+        first, second = ground.add("garage", slow.url), ground.add("garage", slow.url)
+        ground.town.open("dealer")
+        for number in range(6):
+            ground.town.append(ground.town.staff("garage"), reading(1 + number, f"2023-05-0{number + 1}"), subject=VIN)
+        assert ground.follow() == 12
+        other = ground.add("dealer", quick.url)
+        ground.town.append(ground.town.staff("dealer"), reading(9, "2023-05-09"), subject=VIN)
+        assert ground.follow() == 1
+        sender = ground.sender(at_once=1, turn_s=0.5)
+
+        def is_told(endpoint: Endpoint) -> bool:
+            sender.start_due()
+            return {one.state for one in ground.list(endpoint)} == {"delivered"}
+
+        wait_until(lambda: is_told(other))
+        # Each of the others had one turn before.
+        assert len(slow.taken) <= 5
+        assert {one.state for one in ground.list(second)} == {"delivered", "waiting"}
+        wait_until(lambda: is_told(first) and is_told(second), 20.0)
+
+
 def test_sender__one_that_fails_rests_whatever_waits_for_it(ground: Ground) -> None:
     with receiving(answering(503)) as receiver:
         endpoint = ground.add("garage", receiver.url)

@@ -5,8 +5,8 @@ It refuses to know what is told, and how an address is reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from carnet.errors import Reason, Refused
 from carnet.outbound.addresses import Reach, parse_target
@@ -68,6 +68,14 @@ class Endpoint(NamedTuple):
         if self.stopped_at is not None:
             return "stopped"
         return "active" if self.failing_since is None else "failing"
+
+
+Check: TypeAlias = Callable[[Endpoint], None]
+"""Raises unless an address is still as somebody saw it."""
+
+
+def take_any(endpoint: Endpoint) -> None:
+    """Whoever has seen nothing takes it as it is."""
 
 
 def check_manages(principal: Principal, member: MemberId | None) -> None:
@@ -155,11 +163,13 @@ def get_endpoint(connection: Connection, principal: Principal, webhook: str) -> 
     raise Refused(Reason.UNKNOWN_WEBHOOK, "there is no such webhook, or it is not yours")
 
 
-def rotate(office: Office, principal: Principal, webhook: str, *, seen: str = "") -> Endpoint:
+def rotate(office: Office, principal: Principal, webhook: str, *, seen: str = "", check: Check = take_any) -> Endpoint:
     """A new key; the one before it signs beside it for one day more. With `seen`, the number of the key that the caller
-    has before them, nothing is done where there is a newer one. Raises Refused(UNKNOWN_WEBHOOK)."""
+    has before them, nothing is done where there is a newer one. Raises Refused(UNKNOWN_WEBHOOK), and what `check` does
+    of the address as it is."""
     with office.people.change() as connection:
         found, now = get_endpoint(connection, principal, webhook), office.clock()
+        check(found)
         if seen and seen != str(found.generation):
             return found
         changed = found._replace(generation=found.generation + 1, rotated_at=now)
@@ -170,10 +180,11 @@ def rotate(office: Office, principal: Principal, webhook: str, *, seen: str = ""
     return changed
 
 
-def start_again(office: Office, principal: Principal, webhook: str) -> Endpoint:
-    """Tell an address again that was stopped: what happens from now on. Raises Refused(UNKNOWN_WEBHOOK)."""
+def start_again(office: Office, principal: Principal, webhook: str, *, check: Check = take_any) -> Endpoint:
+    """Tell an address again that was stopped: what happens from now on. Raises as `rotate`."""
     with office.people.change() as connection:
         found, now = get_endpoint(connection, principal, webhook), office.clock()
+        check(found)
         if found.stopped_at is None:
             return found
         query = "UPDATE webhook SET stopped_ms = NULL, stopped_why = NULL, failing_ms = NULL, since_ms = ? WHERE id = ?"
@@ -193,10 +204,12 @@ def stop(connection: Connection, office: Office, endpoint: Endpoint, why: str) -
     )
 
 
-def end(office: Office, principal: Principal, webhook: str) -> None:
-    """End an address: it is told nothing more, and what still waited goes. Raises Refused(UNKNOWN_WEBHOOK)."""
+def end(office: Office, principal: Principal, webhook: str, check: Check = take_any) -> None:
+    """End an address: it is told nothing more, and what still waited goes. Raises as `rotate`."""
     with office.people.change() as connection:
-        _end(connection, office, principal, get_endpoint(connection, principal, webhook))
+        found = get_endpoint(connection, principal, webhook)
+        check(found)
+        _end(connection, office, principal, found)
 
 
 def end_all_of(office: Office, principal: Principal, member: MemberId) -> None:

@@ -52,6 +52,9 @@ OF_MEMBER: Final = 4
 IN_A_ROW: Final = 50
 """Messages that one address gets before others have their turn."""
 
+TURN_S: Final = 5.0
+"""And for how long it is spoken to: one that takes each message late, and with success, is slow as well."""
+
 AGENT: Final = f"carnet/{carnet.__version__} webhooks"
 LONGEST_REST_S: Final = 60.0
 Reading = Callable[[], AbstractContextManager[Reader]]
@@ -68,12 +71,14 @@ class Sender:
         *,
         at_once: int = AT_ONCE,
         of_member: int = OF_MEMBER,
+        turn_s: float = TURN_S,
     ) -> None:
         self._office, self._reading, self._poster = office, reading, poster
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="carnet-webhook")
-        self._at_once, self._of_member = at_once, of_member
+        self._at_once, self._of_member, self._turn_s = at_once, of_member, turn_s
         self._busy: dict[bytes, MemberId] = {}
         self._resting: dict[bytes, tuple[int, float]] = {}
+        self._had_turn: dict[bytes, float] = {}
         self._lock = threading.Lock()
         self._is_closing = False
 
@@ -83,14 +88,16 @@ class Sender:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def start_due(self) -> int:
-        """Begin with the addresses for which something is due, as many as there is room for, and of each member as many
-        as it may have; how many."""
+        """Begin with the addresses for which something is due, those first whose last turn is longest ago: as many as
+        there is room for, and of each member as many as it may have; how many."""
         with self._lock:
             now = time.monotonic()
             resting = {webhook for webhook, (_, until) in self._resting.items() if until > now}
             busy = dict(self._busy)
         with self._office.people.read() as connection:
             due = list_due(connection, self._office.clock(), {*busy, *resting})
+        # Among those that had none it stays as it is: who has waited longest first.
+        due.sort(key=lambda one: self._had_turn.get(one[0], 0.0))
         count = 0
         for webhook, member in due:
             of_member = sum(one == member for one in busy.values())
@@ -104,12 +111,12 @@ class Sender:
         return count
 
     def _work(self, webhook: bytes) -> None:
-        is_well = True
+        is_well, began = True, time.monotonic()
         try:
             for _ in range(IN_A_ROW):
                 found = None if self._is_closing else self.deliver_next(webhook)
                 is_well = found is not False
-                if not found:
+                if not found or time.monotonic() - began >= self._turn_s:
                     return
         except Exception as error:
             # One address, or the store, fails: the next look begins anew, and nothing was lost.
@@ -122,6 +129,7 @@ class Sender:
         """An address that fails is spoken to less and less often, whatever waits for it: at least once a minute."""
         with self._lock:
             self._busy.pop(webhook, None)
+            self._had_turn[webhook] = time.monotonic()
             if is_well:
                 self._resting.pop(webhook, None)
                 return

@@ -18,6 +18,7 @@ class Change(NamedTuple):
 
 
 CHANGES: Final = (
+    Change("0.1.0", ("Webhooks", "Files"), "Webhooks and mappings carry an ETag; a webhook is changed with If-Match."),
     Change("0.1.0", ("Webhooks",), "Addresses that are told what happened, by Standard Webhooks; scope webhooks."),
     Change("0.1.0", ("Appearance",), "How a member looks to its customers: name, colours, logo."),
     Change("0.1.0", ("Sandbox",), "Four vehicles: ordinary, corrected, with falling readings, little known."),

@@ -28,7 +28,7 @@ from carnet.services.filing.reading import Reading
 from carnet.services.filing.records import MAX_CELL_CHARACTERS, MAX_MENDED_CELLS, Files, Job
 from carnet.services.receipts import make_receipts, read_receipt
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, format_time
-from carnet.web.api.answers import AnyRequest, answer, answer_tagged
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh, answer_tagged
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.api.files import (
     GONE,
@@ -262,10 +262,10 @@ def list_receipts(
 
 
 @get("/mappings", opt=promise(SENDERS, Contract(TAG, answer=ListOf[MappingShown])), sync_to_thread=True)
-def list_mappings(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
+def list_mappings(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """How your member's files are read without asking, the mapping that was used last first; at most a hundred."""
     found = list_saved(get_office(desk), get_sender(desk, principal))
-    return answer(ListOf(data=[_show_saved(one) for one in found], has_more=False))
+    return answer_fresh(request, ListOf(data=[_show_saved(one) for one in found], has_more=False))
 
 
 @patch(

@@ -21,6 +21,7 @@ from carnet.services.names import Prefix, pattern
 from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
 from carnet.services.webhooks.endpoints import (
+    Check,
     Endpoint,
     add_endpoint,
     end,
@@ -33,10 +34,11 @@ from carnet.services.webhooks.keys import list_public_keys
 from carnet.services.webhooks.messages import Message, Try, get_message, list_messages, replay
 from carnet.services.webhooks.reaching import make_reach
 from carnet.services.webhooks.sending import send_test
-from carnet.web.api.answers import AnyRequest, answer, answer_once
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh, answer_once, make_tag
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.desk import TheDesk, ThePrincipal
 from carnet.web.inputs import Input
+from carnet.web.matching import find_wanted
 from carnet.web.people import get_office
 from carnet.web.policy import Policy, machine
 
@@ -125,11 +127,11 @@ class Replayed(Shape, frozen=True, kw_only=True):
 
 
 @get("/webhooks", opt=promise(READERS, Contract(TAG, answer=ListOf[WebhookShown])), sync_to_thread=True)
-def list_webhooks(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
+def list_webhooks(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """The addresses of your member that are told what happens, oldest first."""
     office = get_office(desk)
     found = [show_webhook(office, one) for one in list_endpoints(office, principal)]
-    return answer(ListOf(data=found, has_more=False))
+    return answer_fresh(request, ListOf(data=found, has_more=False))
 
 
 @post(
@@ -178,47 +180,55 @@ def add_webhook(
     opt=promise(READERS, Contract(TAG, answer=WebhookShown, refusals=UNKNOWN)),
     sync_to_thread=True,
 )
-def get_webhook(desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str]) -> Response[bytes]:
-    """One address, its state, and the keys that sign for it."""
+def get_webhook(desk: TheDesk, principal: ThePrincipal, request: AnyRequest, webhook: FromPath[str]) -> Response[bytes]:
+    """One address, its state, and the keys that sign for it. Its `ETag` is for the `If-Match` of a change."""
     office = get_office(desk)
     with office.people.read() as connection:
         found = get_endpoint(connection, principal, webhook)
-    return answer(show_webhook(office, found))
+    return answer_fresh(request, show_webhook(office, found))
 
 
 @delete(
     "/webhooks/{webhook:str}",
-    opt=promise(PROGRAMS, Contract(TAG, status=204, refusals=UNKNOWN)),
+    opt=promise(PROGRAMS, Contract(TAG, status=204, refusals=UNKNOWN, is_matched=True)),
     status_code=204,
     sync_to_thread=True,
 )
-def end_webhook(desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str]) -> None:
+def end_webhook(desk: TheDesk, principal: ThePrincipal, request: AnyRequest, webhook: FromPath[str]) -> None:
     """End an address: it is told nothing more."""
-    end(get_office(desk), principal, webhook)
+    office = get_office(desk)
+    end(office, principal, webhook, _make_check(office, request))
 
 
 @post(
     "/webhooks/{webhook:str}/rotate",
-    opt=promise(PROGRAMS, Contract(TAG, answer=WebhookShown, refusals=UNKNOWN)),
+    opt=promise(PROGRAMS, Contract(TAG, answer=WebhookShown, refusals=UNKNOWN, is_matched=True)),
     status_code=200,
     sync_to_thread=True,
 )
-def rotate_webhook(desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str]) -> Response[bytes]:
-    """A new key. For a day both sign: take the new one meanwhile."""
+def rotate_webhook(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, webhook: FromPath[str]
+) -> Response[bytes]:
+    """A new key. For a day both sign: take the new one meanwhile. Once more would end at once the key that you know:
+    with the `ETag` of what you saw in `If-Match` it is done once."""
     office = get_office(desk)
-    return answer(show_webhook(office, rotate(office, principal, webhook)))
+    changed = rotate(office, principal, webhook, check=_make_check(office, request))
+    return answer(show_webhook(office, changed))
 
 
 @post(
     "/webhooks/{webhook:str}/start",
-    opt=promise(PROGRAMS, Contract(TAG, answer=WebhookShown, refusals=UNKNOWN)),
+    opt=promise(PROGRAMS, Contract(TAG, answer=WebhookShown, refusals=UNKNOWN, is_matched=True)),
     status_code=200,
     sync_to_thread=True,
 )
-def start_webhook(desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str]) -> Response[bytes]:
+def start_webhook(
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, webhook: FromPath[str]
+) -> Response[bytes]:
     """Tell an address again that was stopped: what happens from now on."""
     office = get_office(desk)
-    return answer(show_webhook(office, start_again(office, principal, webhook)))
+    changed = start_again(office, principal, webhook, check=_make_check(office, request))
+    return answer(show_webhook(office, changed))
 
 
 @post(
@@ -358,6 +368,12 @@ def read_time(text: str) -> int:
 
 def _show_try(one: Try) -> TryShown:
     return TryShown(at=format_time(one.at), status=one.status, trouble=one.trouble, took_ms=one.took_ms)
+
+
+def _make_check(office: Office, request: AnyRequest) -> Check:
+    """Whether an address is still as the request's `If-Match` says."""
+    wanted = find_wanted(request.scope)
+    return lambda endpoint: wanted.check(make_tag(show_webhook(office, endpoint)))
 
 
 def _get_member(principal: Principal) -> bytes:
