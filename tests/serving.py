@@ -8,7 +8,6 @@ import os
 import re
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from carnet.node.door import RemoteWriter, connect
 from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
-from tests.cli.run import COMMAND, make_env
+from tests.cli.run import Process, make_env, start_process
 
 PATIENCE_S = 40.0
 
@@ -43,7 +42,7 @@ class Served:
     """A running service."""
 
     home: Path
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     address: str = ""
     env: dict[str, str] = field(default_factory=dict)
@@ -101,10 +100,9 @@ class Served:
 def start(home: Path, log: Path, *options: str, **more: str) -> Served:
     """Start it and wait until it says where it is."""
     env = make_env(home, **more)
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", *options], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
+    with log.open("ab") as out, open(os.devnull, "rb") as given:
+        streams = [given.fileno(), out.fileno(), out.fileno()]
+        process = start_process(["serve", "--port", "0", *options], env, streams)
     served = Served(home, process, log, env=env)
     until = time.monotonic() + PATIENCE_S
     begins = 0

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADED = ("carnet.cli", "carnet.services", "carnet.node", "carnet.vault", "carnet.formats", "carnet.proof")
 MAX_REQUEST_BYTES = 150_000
 STREAMS = 3
+START_S = 60.0
 
 
 def is_like(env: dict[str, str], usual: dict[str, str]) -> bool:
@@ -55,35 +56,52 @@ def run(arguments: list[str], env: dict[str, str], cwd: Path, streams: list[int]
 
 @dataclass
 class Started:
-    """A copy at its work: what it was asked for, and where it is heard from."""
+    """A copy at its work, with what `subprocess.Popen` has for one."""
 
     arguments: list[str]
     heard: int
     said: bytes = b""
+    returncode: int | None = None
 
-    def wait(self, timeout_s: float) -> int:
-        """The exit code, as `subprocess` says it. Raises TimeoutExpired."""
-        until = time.monotonic() + timeout_s
-        while self._hears(until):
-            pass
-        os.close(self.heard)
-        return int(self.said.split()[1])
+    @property
+    def pid(self) -> int:
+        while b" " not in self.said:
+            self._hear(START_S)
+        return int(self.said.split()[0])
+
+    def poll(self) -> int | None:
+        """The exit code, as `subprocess` says it, or None while it is at work."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises TimeoutExpired."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            self._hear(None if until is None else max(0.0, until - time.monotonic()))
+        return self.returncode
 
     def kill(self) -> None:
-        """kill -9; a process that has ended has nothing to be killed."""
-        while b" " not in self.said:
-            self._hears(time.monotonic() + 60)
-        with suppress(ProcessLookupError):
-            os.kill(int(self.said.split()[0]), signal.SIGKILL)
+        """kill -9."""
+        self.send_signal(signal.SIGKILL)
 
-    def _hears(self, until: float) -> bool:
-        """Whether it has said more; otherwise it has ended."""
-        if not select.select([self.heard], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise subprocess.TimeoutExpired(self.arguments, 0)
+    def send_signal(self, number: int) -> None:
+        """A process that has ended hears nothing."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _hear(self, timeout: float | None) -> None:
+        """What it says next: who it is, then how it ended."""
+        if not select.select([self.heard], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(self.arguments, timeout or 0)
         piece = os.read(self.heard, 100)
-        assert piece or b" " in self.said, "the ready process has ended; what it said stands in the captured output"
         self.said += piece
-        return bool(piece)
+        if not piece:
+            os.close(self.heard)
+            assert b" " in self.said, "the ready process has ended; what it said stands in the captured output"
+            self.returncode = int(self.said.split()[1])
 
 
 def start(

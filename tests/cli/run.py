@@ -92,6 +92,43 @@ def _start(words: list[str], env: dict[str, str], cwd: Path | None, stdin: bytes
     return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
 
+Process = ready.Started | subprocess.Popen[bytes]
+
+
+def start_process(words: list[str], env: dict[str, str], streams: list[int]) -> Process:
+    """A verb that goes on while the test does; `streams` are its standard input, output and error."""
+    started = ready.start(words, env, Path.cwd(), streams) if ready.is_like(env, make_env()) else None
+    if started is not None:
+        return started
+    given, out, err = streams
+    return subprocess.Popen([*COMMAND, *words], env=env, stdin=given, stdout=out, stderr=err)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A verb that goes on while the test does, and what it says."""
+
+    process: Process
+    out: IO[bytes]
+    err: IO[bytes]
+
+    def end(self, timeout_s: float = PATIENCE_S) -> Ran:
+        """What it gave, once it has ended."""
+        with self.out, self.err:
+            code = self.process.wait(timeout_s)
+            self.out.seek(0)
+            self.err.seek(0)
+            return Ran(code, self.out.read().decode(), self.err.read().decode())
+
+
+def start_carnet(*arguments: str | Path, home: Path | None = None) -> Running:
+    """Begin one verb, whose standard input is closed."""
+    out, err = TemporaryFile(), TemporaryFile()  # noqa: SIM115
+    with open(os.devnull, "rb") as given:
+        streams = [given.fileno(), out.fileno(), err.fileno()]
+        return Running(start_process(list(map(str, arguments)), make_env(home), streams), out, err)
+
+
 @dataclass(frozen=True)
 class Victim:
     """A few lines of a test's own in a process of their own, which is about to be killed."""

@@ -41,6 +41,7 @@ from carnet.services.importing import HISTOVEC, import_file, take_census_if_due
 from carnet.signing import Signer
 from carnet.types import Custody
 from carnet.vault.store import PAGE_BYTES
+from tests.cli.run import Running, start_carnet
 from tests.faults.driver import ROWS_EACH, VEHICLES
 from tests.faults.effort import KILLS, scaled
 from tests.faults.oracle import Oracle, is_of_todays_schema, make_lines
@@ -336,17 +337,16 @@ def listen(oracle: Oracle, fifo: Path) -> threading.Thread:
     return thread
 
 
-def start_command(home: Path, source: Path, fifo: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "carnet", "--home", str(home), "import", "histovec", str(source)]
-    command += ["--receipts", str(fifo), "--json"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def start_command(home: Path, source: Path, fifo: Path) -> Running:
+    return start_carnet("--home", home, "import", "histovec", source, "--receipts", fifo, "--json")
 
 
 def run_and_kill(chance: random.Random, home: Path, source: Path, oracle: Oracle, fifo: Path) -> bytes | None:
     """One run, killed at a random point; its output if it ended before."""
     before = len(oracle.receipts)
     thread = listen(oracle, fifo)
-    process = start_command(home, source, fifo)
+    running = start_command(home, source, fifo)
+    process = running.process
     if chance.random() < 0.25:
         deadline = time.monotonic() + chance.uniform(0.2, 1.2)
         wanted = REAL_ROWS + 1
@@ -358,17 +358,17 @@ def run_and_kill(chance: random.Random, home: Path, source: Path, oracle: Oracle
     time.sleep(chance.uniform(0, 0.03))
     ended = process.poll() is not None
     process.kill()
-    output, errors = process.communicate(timeout=60)
+    ran = running.end(60)
     # If the process died before it opened the pipe, nobody else will: let the reader go.
     os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
     with fifo.open("r+b", buffering=0):
         pass
     thread.join(timeout=30)
     assert not thread.is_alive()
-    assert b"Traceback" not in errors, errors.decode()
+    assert "Traceback" not in ran.err, ran.err
     if ended:
-        assert process.returncode == 0, errors.decode()
-        return output
+        assert ran.code == 0, ran.err
+        return ran.out.encode()
     return None
 
 
@@ -414,10 +414,10 @@ def test_import__survives_kill_minus_9(tmp_path: Path, part: int) -> None:
             if kills >= wanted:
                 # Enough kills: let the last import end, so that its totals can be checked too.
                 thread = listen(oracle, fifo)
-                process = start_command(home, source, fifo)
-                output, errors = process.communicate(timeout=120)
+                ran = start_command(home, source, fifo).end(120)
                 thread.join(timeout=30)
-                assert process.returncode == 0, errors.decode()
+                assert ran.code == 0, ran.err
+                output = ran.out.encode()
             else:
                 output = run_and_kill(chance, home, source, oracle, fifo)
                 kills += output is None
