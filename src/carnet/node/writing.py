@@ -131,6 +131,10 @@ class Writing(Protocol):
         prepared, and is durable when `Landing.result` returns. They are sealed in the order in which they came."""
 
     @property
+    def most_ahead(self) -> int:
+        """How many submissions `start_commit` takes on their way before the first of them is waited for."""
+
+    @property
     def is_shared(self) -> bool:
         """Whether others wait for the writer now and then, so that much is to be handed in in small parts."""
 

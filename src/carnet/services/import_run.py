@@ -38,8 +38,6 @@ KNOWN_CHAINS = 32_768
 """Passports whose key is kept at hand: some 20 MB."""
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
-MAX_LANDINGS = 3
-"""Batches that are handed in at most before the first of them is on the disk."""
 SHOWN_FAULTS = 10
 
 
@@ -309,10 +307,10 @@ class Run:
 
     def _touch_down(self) -> None:
         """Hand the oldest flight to the writer, and acknowledge one of those before it."""
+        while len(self._landings) >= self._writer.most_ahead:
+            self._land()
         landing = self._writer.start_commit(self._flights[0].prepared)
         self._landings.append((self._flights.popleft(), landing))
-        while len(self._landings) > MAX_LANDINGS:
-            self._land()
 
     def _land(self) -> None:
         """Wait for the oldest commit that is under way; only when this returns is any of it acknowledged."""

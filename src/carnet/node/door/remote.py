@@ -404,6 +404,11 @@ class RemoteWriter:
         return self._find_or_seal([read_prepared(handed.data, handed.refusals)], handed.ask)[0]
 
     @property
+    def most_ahead(self) -> int:
+        """See `Writing`: so many that the writer finds another one when it is done with one."""
+        return 4
+
+    @property
     def is_shared(self) -> bool:
         """See `Writing`: as the writer told at the last commit, or when it was asked how it fares."""
         return self._is_shared

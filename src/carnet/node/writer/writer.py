@@ -193,6 +193,11 @@ class Writer(Clearing):
             return self._mutex.finish_later(finish)
 
     @property
+    def most_ahead(self) -> int:
+        """One: the next one would wait for it."""
+        return 1
+
+    @property
     def is_shared(self) -> bool:
         """Whoever has the writer in its own process has it alone."""
         return False
