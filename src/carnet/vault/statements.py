@@ -13,13 +13,14 @@ from typing import Final, TypeAlias, cast
 
 import msgspec
 
-from carnet.encoding import b64, decode, lp, sha256
+from carnet.encoding import b64, lp, sha256
 from carnet.kernel import kernel
 from carnet.passport.fields import get_sealer, split_stream
 from carnet.vault.sealing import Packing, pack_values, unpack_encoded
 
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _join = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder().decode
 
 
 Sealed: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes | None]
@@ -84,7 +85,7 @@ def _open_statement(
     names: tuple[bytes, ...], contents: bytes, stream: bytes, head: bytes, target: bytes, kind: bytes, subject: bytes
 ) -> Stated:
     plain, packing = _read_names(names)
-    values = unpack_encoded(contents, packing, cast("str", decode(kind)), decode(subject))[1]
+    values = unpack_encoded(contents, packing, cast("str", _read(kind)), _read(subject))[1]
     _, salts = split_stream(stream, len(plain))
     root = get_sealer(plain).compute_root(values, salts)
     parts = [

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self, cast
 
-from carnet.encoding import decode
+from carnet.encoding import decode, encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
@@ -22,7 +22,7 @@ from carnet.node.keyring import KeyRing
 from carnet.node.logbook import read_node
 from carnet.node.lookup import HIDDEN, Kinds, find_chain_by_id, get_chain_by_number
 from carnet.node.reader.pieces import Pieces
-from carnet.node.reader.records import EntryRow, Submission
+from carnet.node.reader.records import EntryRow, History, Submission
 from carnet.passport.statement import compute_submission
 from carnet.proof.shared import Shared
 from carnet.proof.source import Document, SignedTogether
@@ -154,13 +154,13 @@ class Moment:
         # The others belong to one moment, and end with it: an erasure may have taken away what was in them.
         self._submission = lru_cache(1024)(self._read_submission)
         self._refs = lru_cache(1024)(self._read_ref)
-        self._rows_of = lru_cache(4)(self._read_rows)
+        self._histories = lru_cache(4)(self._read_history)
         self._pieces = Pieces(self._connection)
         self._census_tree = lru_cache(1)(lambda covers: read_census_tree(self._connection, covers))
 
     def _forget(self) -> None:
         self._pieces.forget()
-        for kept in (self._submission, self._refs, self._rows_of, self._census_tree):
+        for kept in (self._submission, self._refs, self._histories, self._census_tree):
             kept.cache_clear()
 
     def close(self) -> None:
@@ -246,16 +246,18 @@ class Moment:
             raise Refused(Reason.UNKNOWN_KIND, f"the rules have no line for {subject}")
         return found[0], cast("Document", decode(lines[found[0]]))
 
-    def _rows(self, ref: ChainRef) -> list[EntryRow]:
-        """All entries of a chain as they are stored, from seq 0."""
-        return self._rows_of(ref.id, self._find_asker())
+    def _history(self, chain: bytes) -> History:
+        """A chain with all its entries."""
+        return self._histories(chain, self._find_asker())
 
-    def _read_rows(self, number: int, _asker: Asker | None) -> list[EntryRow]:
+    def _read_history(self, chain: bytes, _asker: Asker | None) -> History:
         query = (
             "SELECT kind, basis, class, mark, target, sid, submission, sub_index, seal, position, secret, content"
             " FROM entry WHERE chain = ? ORDER BY seq"
         )
-        return list(map(_make_row, self._connection.execute(query, (number,))))
+        ref = self._ref(chain)
+        rows = list(map(_make_row, self._connection.execute(query, (ref.id,))))
+        return History(ref, encode_trusted(ref.subject), rows)
 
     def _ref(self, chain: bytes) -> ChainRef:
         return self._refs(chain, self._find_asker())

@@ -7,12 +7,10 @@ its last `refresh`. It refuses to know who may read what: whoever holds a reader
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused, Unverified
 from carnet.ledger.census import compute_slot, find_way
 from carnet.node.home import Home
@@ -73,13 +71,15 @@ class Reader(Passports):
     def get_census_path(self, chain: bytes) -> list[bytes]:
         """Siblings from the root down to the chain's head in that census."""
         slot, (_, covers, top) = compute_slot(chain), self._get_census()
-        # No pieces, or changed ones: the heads themselves still give the tree.
-        with suppress(Unverified):
+        try:
             way = find_way(self._pieces.read_way(slot), slot)
             if way is not None:
                 siblings, _, digest = way
                 check_climb(top.digest, slot, digest, siblings)
                 return siblings
+        except Unverified:
+            # No pieces, or changed ones: the heads themselves still give the tree.
+            pass
         tree = self._census_tree(covers)
         if tree.root != top.digest:
             raise Refused(Reason.NODE_DAMAGED, "the chains do not give the root of the census: run `carnet fsck`")
@@ -89,7 +89,7 @@ class Reader(Passports):
         """The links that the census knows; raises Refused(NOTHING_SEALED) for a chain that was opened after it."""
         covers = self._get_census()[1]
         links = []
-        for row in self._rows(self._ref(chain)):
+        for row in self._history(chain).rows:
             if row.seal >= covers:
                 break
             submission = self._submission(row.submission)
@@ -122,8 +122,7 @@ class Reader(Passports):
         return self._get_entry(chain, seq, is_judged=True)
 
     def _get_entry(self, chain: bytes, seq: int, *, is_judged: bool) -> OpenedEntry:
-        ref = self._ref(chain)
-        rows = self._rows(ref)
+        ref, own, rows = self._history(chain)
         if seq >= len(rows):
             raise Refused(Reason.UNKNOWN_PASSPORT, f"this passport has no entry {seq}", passport=chain.hex())
         row, submission = rows[seq], self._submission(rows[seq].submission)
@@ -137,7 +136,6 @@ class Reader(Passports):
                 return OpenedEntry(head + target + root, kind, b"", b"", submission.signed, row.sub_index)
         encoded, names = self._kinds.framed_of[row.kind]
         stream, contents = decrypt_entry(ref, len(names), row.sid, row.secret, row.content)
-        own = encode_trusted(ref.subject)
         statement, shown, subject = open_statement(names, contents, stream, head, target, encoded, own, row.sid)
         return OpenedEntry(statement, kind, subject, shown, submission.signed, row.sub_index)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from carnet.node.jobs import ChainRef
 from carnet.proof.source import SignedTogether
 
 
@@ -66,6 +67,14 @@ class EntryRow(NamedTuple):
     position: int
     secret: bytes | None
     content: bytes | None
+
+
+class History(NamedTuple):
+    """A chain, the `cj` of its subject, and all its entries from seq 0."""
+
+    ref: ChainRef
+    subject: bytes
+    rows: list[EntryRow]
 
 
 class Submission(NamedTuple):
