@@ -19,9 +19,9 @@ from carnet.ledger.census import frame_census
 from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.ledger.rules.members import NODE_KIND, compute_enrolment
 from carnet.proof.evidence import Claim, Evidence, Verify
-from carnet.proof.parts import EntryPart, Item, LeafPart
+from carnet.proof.parts import EntryPart, Item
 from carnet.proof.shapes import find_written_date, is_date
-from carnet.proof.wire import ClassLineWire, EndorsementWire, KeyWire, KindLineWire
+from carnet.proof.wire import ClassLineWire, EndorsementWire, KeyWire, KindLineWire, MemberWire
 from carnet.signing import ALG_ED25519, key_digest_of
 from carnet.tlog.policy import Policy
 from carnet.types import Basis, Custody, KeyRole, Mark
@@ -71,7 +71,7 @@ class Rights:
     def __init__(self, evidence: Evidence, verify: Verify) -> None:
         self._evidence = evidence
         self._verify = verify
-        self._listed: dict[int, dict[bytes, list[tuple[LeafPart, KeyWire]]]] = {}
+        self._listed: dict[int, dict[bytes, list[tuple[MemberWire, KeyWire]]]] = {}
         self._enrolled: set[tuple[bytes, KeyWire]] = set()
 
     def check(self, group: int, member: bytes, digest: bytes, role: int, index: int) -> KeyWire:
@@ -108,7 +108,7 @@ class Rights:
             raise Unverified("key_revoked")
         return key
 
-    def _list_keys(self, group: int) -> dict[bytes, list[tuple[LeafPart, KeyWire]]]:
+    def _list_keys(self, group: int) -> dict[bytes, list[tuple[MemberWire, KeyWire]]]:
         """Every key that the leaves of a group list, by its digest, in their order."""
         listed = self._listed.get(group)
         if listed is None:
@@ -200,7 +200,7 @@ def find_fault_of_shown(evidence: Evidence, claim: Claim) -> str | None:
     seal, kind = evidence.seals[claim.seal], claim.kind
     leaf = evidence.leaves[seal.members.index][claim.member]
     # As it is spelled among them: no text can hold this, since a quote in a text bears a backslash.
-    if encode_trusted((str(kind), claim.basis, claim.class_)) not in leaf.accreditations:
+    if encode_trusted((str(kind), claim.basis, claim.class_)) not in bytes(leaf.accreditations):
         return "not_accredited"
     line = evidence.lines[seal.rules.index][("kind", kind)]
     if not isinstance(line, KindLineWire) or line.chain != claim.chain_type:
@@ -309,8 +309,8 @@ def is_correction_held(evidence: Evidence, item: Item, correction: EntryPart, ta
     by, of = correction.statement, target.statement
     if (by.member, by.basis) == (of.member, of.basis):
         return True
-    leaf: LeafPart = evidence.leaves[evidence.seal_of(item).members.index][by.member]
-    return b'["passport.rectified/1",%d,' % by.basis in leaf.accreditations
+    leaf: MemberWire = evidence.leaves[evidence.seal_of(item).members.index][by.member]
+    return b'["passport.rectified/1",%d,' % by.basis in bytes(leaf.accreditations)
 
 
 def check_census_home(evidence: Evidence) -> None:

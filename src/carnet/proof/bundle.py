@@ -32,7 +32,6 @@ from carnet.proof.parts import (
     Ground,
     GroupPart,
     Item,
-    LeafPart,
     Line,
     SealPart,
     SectionPart,
@@ -44,6 +43,9 @@ from carnet.tlog.tree import HASH_BYTES
 MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 MAX_BUNDLE_VALUES = 2_000_000
 VERSION = "proof/1"
+
+_RECORD, _MEMBER, _LINE = frame_record(b""), frame_member(b""), compute_line_leaf(b"")
+"""What stands before the canonical bytes of each in its leaf."""
 
 _VALUE_DEPTH = 6
 """Of a field's value: bundle, links, entry, fields, field."""
@@ -156,7 +158,7 @@ def _make_ground(
     sections: dict[int, SectionPart],
 ) -> Ground:
     # The whole was canonical, so that what stands in it is what this encodes.
-    hashes = hash_documents(frame_record(b""), [placed.record for placed in records.logged])
+    hashes = hash_documents(_RECORD, [placed.record for placed in records.logged])
     indices, logged, seal_count = list[int](), list[SealPart | CensusPart](), 0
     for placed in records.logged:
         indices.append(placed.index)
@@ -186,23 +188,25 @@ def _read_logged(index: int, record: wire.SealWire | wire.CensusRecordWire) -> S
 
 
 def _make_groups(groups: Sequence[wire.GroupWire]) -> dict[int, GroupPart]:
-    _check_ascending([group.index for group in groups])
+    if len(groups) > 1:
+        _check_ascending([group.index for group in groups])
     return {group.index: _read_group(group) for group in groups}
 
 
 def _read_group(group: wire.GroupWire) -> GroupPart:
-    leaves, indices, documents = dict[bytes, LeafPart](), list[int](), list[wire.MemberWire]()
+    leaves, indices, documents = dict[bytes, wire.MemberWire](), list[int](), list[wire.MemberWire]()
     for placed in group.leaves:
         member = placed.leaf
-        leaves[member.id] = _read_leaf(member)
+        _check_member(member)
+        leaves[member.id] = member
         indices.append(placed.index)
         documents.append(member)
     _check_ascending(indices)
     _check_path(group.path)
-    return GroupPart(leaves, indices, hash_documents(frame_member(b""), documents), group.path)
+    return GroupPart(leaves, indices, hash_documents(_MEMBER, documents), group.path)
 
 
-def _read_leaf(member: wire.MemberWire) -> LeafPart:
+def _check_member(member: wire.MemberWire) -> None:
     accreditations = bytes(member.accreditations)
     if kernel is None or not kernel.do_accreditations_ascend(accreditations):
         _check_ascending(_read_accreditations(accreditations))
@@ -210,11 +214,11 @@ def _read_leaf(member: wire.MemberWire) -> LeafPart:
         # Another algorithm is "cannot tell" later (1.7): its sizes are not ours to judge.
         if key.alg == ALG_ED25519 and (len(key.key) != 32 or len(key.sig) != 64):
             _malformed("an Ed25519 key has 32 bytes, and a signature 64")
-    return LeafPart(member.id, member.kind, member.name, accreditations, member.keys, member.retired)
 
 
 def _make_sections(sections: Sequence[wire.SectionWire]) -> dict[int, SectionPart]:
-    _check_ascending([section.index for section in sections])
+    if len(sections) > 1:
+        _check_ascending([section.index for section in sections])
     return {section.index: _read_section(section) for section in sections}
 
 
@@ -234,7 +238,7 @@ def _read_section(section: wire.SectionWire) -> SectionPart:
         documents.append(line)
     _check_ascending(indices)
     _check_path(section.path)
-    return SectionPart(lines, is_twice, indices, hash_documents(compute_line_leaf(b""), documents), section.path)
+    return SectionPart(lines, is_twice, indices, hash_documents(_LINE, documents), section.path)
 
 
 def _read_items(

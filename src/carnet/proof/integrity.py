@@ -17,8 +17,8 @@ from carnet.ledger.rules.document import CENSUS_CLASS
 from carnet.proof.chain import check_chain
 from carnet.proof.evidence import Claim, Evidence, FirmGround, Uses, Verify, check_path
 from carnet.proof.memory import Memory
-from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, LeafPart, Line, SealPart, SectionPart
-from carnet.proof.wire import RefWire
+from carnet.proof.parts import Bundle, CensusPart, Ground, GroupPart, Line, SealPart, SectionPart
+from carnet.proof.wire import MemberWire, RefWire
 from carnet.tlog.checkpoint import Checkpoint, parse_body
 from carnet.tlog.cosignature import find_cosigned_time
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
@@ -150,9 +150,9 @@ def check_references(ground: Ground) -> tuple[dict[int, RefWire], dict[int, RefW
 
 def check_leaves_and_lines(
     ground: Ground, members: Mapping[int, RefWire], rules: Mapping[int, RefWire], memory: Memory | None
-) -> tuple[dict[int, Mapping[bytes, LeafPart]], dict[int, Mapping[tuple[object, ...], Line]]]:
+) -> tuple[dict[int, Mapping[bytes, MemberWire]], dict[int, Mapping[tuple[object, ...], Line]]]:
     """Spec: 5.4.5; returns the leaves and the lines, by the log index of their record."""
-    leaves, lines = dict[int, Mapping[bytes, LeafPart]](), dict[int, Mapping[tuple[object, ...], Line]]()
+    leaves, lines = dict[int, Mapping[bytes, MemberWire]](), dict[int, Mapping[tuple[object, ...], Line]]()
     for index, group in ground.groups.items():
         ref = members.get(index)
         if ref is None:
@@ -172,7 +172,7 @@ def _once(what: str, check: Callable[[Part, RefWire], T], part: Part, ref: RefWi
     return memory.once((what, id(part), ref.root, ref.count), part, partial(check, part, ref))
 
 
-def _check_group(group: GroupPart, ref: RefWire) -> Mapping[bytes, LeafPart]:
+def _check_group(group: GroupPart, ref: RefWire) -> Mapping[bytes, MemberWire]:
     check_path(ref.root, ref.count, group.indices, group.hashes, group.path, "member_path_mismatch")
     if len(group.leaves) != len(group.indices):
         raise Unverified("member_twice")

@@ -44,17 +44,6 @@ class CensusPart(LoggedPart, frozen=True, gc=False):
     key: bytes
 
 
-class LeafPart(Struct, frozen=True, gc=False):
-    """A member leaf. Accreditations are in `cj`, and ascend. Spec: 4.3."""
-
-    id: bytes
-    kind: str
-    name: str
-    accreditations: bytes
-    keys: Sequence[wire.KeyWire]
-    retired: int | None
-
-
 Line = wire.KindLineWire | wire.ClassLineWire | wire.WriterLineWire
 WRITER: tuple[object, ...] = ("writer",)
 """The subject of every writer line; those of others are ("kind", kind) and ("class", class)."""
@@ -64,7 +53,7 @@ class GroupPart(Struct, frozen=True, gc=False):
     """Leaves of one members tree by their ids, with their places and hashes, in order, and their joint path. Where one
     member stands twice, there are more of the latter. Spec: 4.3."""
 
-    leaves: Mapping[bytes, LeafPart]
+    leaves: Mapping[bytes, wire.MemberWire]
     indices: Sequence[int]
     hashes: Sequence[bytes]
     path: bytes

@@ -16,11 +16,8 @@ MAX_SEEN_KIND = 80
 _SEEN_KINDS: set[str] = set()
 """Kinds that were met before, so that the same few are not matched again in every entry; bounded, also each."""
 
-_TEXT = frozenset({str})
 _TEXT_OR_NULL = frozenset({str, NoneType})
-_OF_SUBJECT = {"scheme", "value"}
-_OF_PLATE = {"country", "scheme", "value"}
-_OF_OCCURRED = {"at", "precision", "zone"}
+_ABSENT = object()
 DATED = frozenset({"day", "minute", "second"})
 
 
@@ -39,16 +36,24 @@ def _is_new_kind(value: str) -> bool:
 
 def is_subject(value: object) -> bool:
     """`{scheme, value}`, or `{country, scheme: "plate", value}`, all strings."""
-    if not isinstance(value, dict) or not _TEXT.issuperset(map(type, value.values())):
+    if not isinstance(value, dict):
         return False
-    return value.keys() == (_OF_PLATE if value.get("scheme") == "plate" else _OF_SUBJECT)
+    scheme = value.get("scheme")
+    if type(scheme) is not str or type(value.get("value")) is not str:
+        return False
+    if scheme == "plate":
+        return len(value) == 3 and type(value.get("country")) is str
+    return len(value) == 2
 
 
 def is_occurred(value: object) -> bool:
-    """`{at, precision, zone}`."""
-    if not isinstance(value, dict) or value.keys() != _OF_OCCURRED:
+    """`{at, precision, zone}`, of which `at` and `zone` may be null."""
+    if not isinstance(value, dict) or len(value) != 3:
         return False
-    return _TEXT_OR_NULL.issuperset(map(type, value.values())) and value["precision"] in PRECISIONS
+    at, precision, zone = value.get("at", _ABSENT), value.get("precision"), value.get("zone", _ABSENT)
+    if type(at) not in _TEXT_OR_NULL or type(zone) not in _TEXT_OR_NULL:
+        return False
+    return type(precision) is str and precision in PRECISIONS
 
 
 def is_date(value: object) -> bool:

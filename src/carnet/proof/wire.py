@@ -123,7 +123,7 @@ class KeyWire(Wire, frozen=True, gc=False):
 
 class MemberWire(Wire, frozen=True, gc=False):
     """Spec: 3.3. A data service has half a hundred accreditations, of which a proof needs two: they are left as they
-    stand."""
+    stand, in `cj`, and `bundle` sees that they ascend."""
 
     accreditations: Raw
     host: Bytes16

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from carnet.encoding import MAX_INTEGER, b64, unb64
 from carnet.errors import Unverified
 from carnet.signing import Signer, verify
@@ -20,8 +22,7 @@ from carnet.tlog.tree import EMPTY_ROOT, HASH_BYTES
 _BODY = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([^\n]+)\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True, gc=False):
     """The log `origin` had `size` leaves under `root` (32 bytes)."""
 
     origin: str
