@@ -6,25 +6,22 @@ import random
 
 import pytest
 
-from carnet.node.heads import ChainHead
+from carnet.node.heads import KnownHead
 from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads
 from tests.node.home import TestNode
 from tests.node.test_census import fill, grow, take
 
 
-def note(heads: UnwrittenHeads, number: int, head: ChainHead, *, is_written: bool = False) -> None:
-    heads.note(number, *head, is_written)
-
-
 def test_note__the_newest_is_found_within_the_room_there_is() -> None:
     chance = random.Random(1)
-    heads, model = UnwrittenHeads(max_pages=3), dict[int, ChainHead]()
+    heads, model = UnwrittenHeads(max_pages=3), dict[int, KnownHead]()
     pages = set[int]()
     for _ in range(5_000):
         number = chance.randrange(6 * PAGE_CHAINS)
-        head = ChainHead(chance.randint(1, 2**63), chance.getrandbits(32), chance.randbytes(32), chance.getrandbits(60))
+        parts = chance.randint(1, 2**63), chance.getrandbits(32), chance.randbytes(32), chance.getrandbits(60)
         is_written = chance.random() < 0.3
-        note(heads, number, head, is_written=is_written)
+        head = chance.randbytes(16), *parts, is_written
+        heads.note(number, *head)
         page = number // PAGE_CHAINS
         if page not in pages and not is_written and len(pages) < 3:
             pages.add(page)

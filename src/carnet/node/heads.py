@@ -39,10 +39,8 @@ _SUBMISSIONS = (
     "SELECT submission.id, digest, created_ms, count, root, sig FROM submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id IN (?)"
 )
-_CHANGED = (
-    "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM census_changed CROSS JOIN chain"
-    " WHERE chain.id = census_changed.chain AND census_changed.chain > ? ORDER BY census_changed.chain LIMIT ?"
-)
+_CHANGED = "SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?"
+_STORED = "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
 _COUNT = (
     "SELECT (SELECT coalesce(sum(head_seq + 1), 0) FROM chain) + (SELECT coalesce(sum((SELECT max(seq) FROM entry"
     " WHERE entry.chain = chain.id) - head_seq), 0) FROM census_changed JOIN chain ON chain.id = census_changed.chain)"
@@ -68,8 +66,11 @@ class ChainHead(NamedTuple):
 StoredHead = tuple[bytes, int, int, bytes, int]
 """A chain's id, 16 bytes, and the parts of the head in its row."""
 
-FindHead = Callable[[int], ChainHead | None]
-"""The newest link of the chain of this number, if it is at hand."""
+KnownHead = tuple[bytes, int, int, bytes, int, bool]
+"""A chain's id, 16 bytes, the parts of its newest head, and whether its row tells that."""
+
+FindHead = Callable[[int], KnownHead | None]
+"""The newest head of the chain of this number, if it is at hand."""
 
 
 def follow_heads(
@@ -105,30 +106,30 @@ def settle_changed(
     connection: Connection, net: bytes, find_known: FindHead
 ) -> Iterator[Sequence[tuple[bytes, int, int, bytes]]]:
     """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now, some thousands
-    at once; their rows remember these heads from here on. `find_known` gives some of them, which then need not be
-    followed."""
+    at once; their rows remember these heads from here on. `find_known` gives some of them, for which nothing is read
+    then."""
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
         first, last = rows[0][0], rows[-1][0]
-        asked: dict[int, StoredHead] = {}
-        moved, settled = [], []
+        asked, moved, settled = [], [], []
         # Every line below runs for each chain that changed.
-        for number, chain16, seq, epoch, id_, seal in rows:
-            head = find_known(number)
-            if head is None:
-                asked[number] = chain16, seq, epoch, id_, seal
+        for (number,) in rows:
+            known = find_known(number)
+            if known is None:
+                asked.append(number)
                 continue
-            if head[0] != seq:
-                seq, epoch, id_, seal = head
+            chain16, seq, epoch, id_, seal, is_written = known
+            if not is_written:
                 moved.append((seq, epoch, Blob(id_), seal, number))
             settled.append((chain16, epoch, seq, id_))
         if asked:
+            stored = {row[0]: row[1:] for row in ask_many(connection, _STORED, asked)}
             if len(asked) > len(settled):
                 newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
-                heads = _follow(connection, net, asked.get, newer)
+                heads = _follow(connection, net, stored.get, newer)
             else:
-                heads = follow_heads(connection, net, list(asked), asked.get)
-            for number, (chain16, seq, epoch, id_, seal) in asked.items():
+                heads = follow_heads(connection, net, asked, stored.get)
+            for number, (chain16, seq, epoch, id_, seal) in stored.items():
                 head = heads.get(number)
                 if head is not None:
                     seq, epoch, id_, seal = head

@@ -1,4 +1,4 @@
-"""The heads that chains have and their rows do not tell yet, packed: a census need not read their entries for them.
+"""The heads that chains have and their rows do not tell yet, packed: a census reads neither rows nor entries for them.
 
 Here stands what this process linked, for as many chains as there is room for, until a census has written it. Of any
 other chain nothing is known here, and its head is followed (`node.heads`). It refuses to know what may be linked.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from carnet.node.heads import ChainHead
+from carnet.node.heads import KnownHead
 
 PAGE_CHAINS: Final = 1024
-"""Chains with neighbouring numbers whose heads stand in one page, of 52 KiB."""
+"""Chains with neighbouring numbers whose heads stand in one page, of 69 KiB."""
 
-MAX_PAGES: Final = 400
+MAX_PAGES: Final = 300
 """Pages that are kept at most: 21 MB."""
 
-_HEAD: Final = struct.Struct("<QI32sQ")
-_make = tuple.__new__
+_HEAD: Final = struct.Struct("<16sQI32sQ?")
 _SIZE, _pack, _unpack = _HEAD.size, _HEAD.pack_into, _HEAD.unpack_from
 
 
@@ -29,7 +28,7 @@ class UnwrittenHeads:
         self._max_pages = max_pages
         self._pages: dict[int, bytearray] = {}
 
-    def note(self, number: int, seq: int, epoch: int, id_: bytes, seal: int, is_written: bool) -> None:
+    def note(self, number: int, chain16: bytes, seq: int, epoch: int, id_: bytes, seal: int, is_written: bool) -> None:
         """The newest head of a chain, behind its opening; `is_written`: its row tells it too."""
         # There is one for each entry of a file in random order.
         place, at = number // PAGE_CHAINS, number % PAGE_CHAINS
@@ -39,16 +38,16 @@ class UnwrittenHeads:
             if is_written or len(self._pages) >= self._max_pages:
                 return
             page = self._pages[place] = bytearray(PAGE_CHAINS * _SIZE)
-        _pack(page, at * _SIZE, seq, epoch, id_, seal)
+        _pack(page, at * _SIZE, chain16, seq, epoch, id_, seal, is_written)
 
-    def find(self, number: int) -> ChainHead | None:
+    def find(self, number: int) -> KnownHead | None:
         """The newest head of a chain, if it was noted."""
         page = self._pages.get(number // PAGE_CHAINS)
         if page is None:
             return None
-        head: ChainHead = _make(ChainHead, _unpack(page, number % PAGE_CHAINS * _SIZE))
+        head: KnownHead = _unpack(page, number % PAGE_CHAINS * _SIZE)
         # An opening is told by its row: a head with this seq was never noted.
-        return head if head.seq else None
+        return head if head[1] else None
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -28,7 +28,7 @@ from carnet.ledger.transition import Logged
 from carnet.node.census import make_census
 from carnet.node.erased import is_census_owed
 from carnet.node.found import check_member, check_name_is_free, enrol_key
-from carnet.node.heads import ChainHead
+from carnet.node.heads import KnownHead
 from carnet.node.keyring import Rotation
 from carnet.node.lookup import Kinds
 from carnet.node.rotation import check_may_retire, check_may_rotate, find_commands, find_key, settle
@@ -187,12 +187,12 @@ class Governing(Asking):
     def _make_census(self) -> tuple[Census, bytes]:
         kept, find_unwritten = self._heads, self._unwritten.find
 
-        def find_known(number: int) -> ChainHead | None:
-            known = find_unwritten(number)
-            if known is None:
-                head = kept.get(number)
-                return None if head is None else head.current
-            return known
+        def find_known(number: int) -> KnownHead | None:
+            known, head = find_unwritten(number), kept.get(number)
+            if known is not None or head is None:
+                return known
+            is_written = head.stored is not None and head.stored.seq == head.seq
+            return head.chain16, head.seq, head.epoch, head.id, head.seal, is_written
 
         made = make_census(self._connection, self._book.state, self._node_id, self._node, find_known)
         for head in kept.values():

@@ -272,7 +272,7 @@ class Writer(Clearing):
             kept[number] = head
             seq, stored = head.seq, head.stored
             if stored is not None and seq > 0:
-                note(number, seq, head.epoch, head.id, head.seal, stored.seq == seq)
+                note(number, head.chain16, seq, head.epoch, head.id, head.seal, stored.seq == seq)
         while len(kept) > KEPT_HEADS:
             kept.popitem(last=False)
 
