@@ -1,7 +1,7 @@
 """The certified import over a PostgreSQL server, beside that server's own COPY and plain inserts of the same rows.
 
-The server is a throw-away one on this disk, fsync on, as the tests start it; where there is none, a reason is printed
-and these lines are left out.
+The server is a throw-away one on this disk, fsync on, set as docs/postgresql.md recommends; where there is none, a
+reason is printed and these lines are left out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tests.postgres import MISSING, Cluster, find_binaries, run_cluster
 
 Rows = list[tuple[Any, ...]]
 
+GUIDE = Path(__file__).resolve().parent.parent / "docs" / "postgresql.md"
+
 
 def measure() -> list[Figure]:
     """Entries a second for both shapes; the peers' rows a second."""
@@ -35,7 +37,7 @@ def measure() -> list[Figure]:
     copies, inserts = [], []
     files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
     rows = VEHICLES * ROWS_PER_VEHICLE
-    with run_cluster() as cluster:
+    with run_cluster(read_settings(), is_on_disk=True) as cluster:
         for _ in range(ROUNDS):
             for shape, lines in files.items():
                 with open_folder("postgres") as folder:
@@ -48,6 +50,13 @@ def measure() -> list[Figure]:
         for shape, found in rates.items()
         for peer in peers
     ]
+
+
+def read_settings() -> dict[str, str]:
+    """The settings that we recommend for a server."""
+    _, _, block = GUIDE.read_text("utf-8").partition("```ini\n")
+    lines = block.partition("```")[0].splitlines()
+    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
 
 
 def _import(folder: Path, cluster: Cluster, lines: list[bytes], rows: int) -> float:

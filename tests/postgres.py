@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +24,8 @@ import pytest
 
 MISSING = "no PostgreSQL server here: initdb is not on the path, nor in /usr/lib/postgresql (Debian: postgresql)"
 ROOM_BYTES = 4 * 2**30
+SMALL = {"shared_buffers": "32MB", "max_wal_size": "256MB"}
+"""Several servers run at once in the tests, and each store is small."""
 
 _numbers = count(1)
 
@@ -37,7 +39,7 @@ class Cluster:
     sockets: Path
     port: int = 5432
     process: subprocess.Popen[bytes] | None = None
-    urls: list[str] = field(default_factory=list)
+    settings: Mapping[str, str] = field(default_factory=lambda: SMALL)
 
     @property
     def admin_url(self) -> str:
@@ -87,8 +89,8 @@ class Cluster:
         """Start the server, and wait until it answers. Without a word about fsync its own settings hold."""
         command = [
             str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.sockets), "-p", str(self.port),
-            "-c", "listen_addresses=", "-c", "max_connections=50", "-c", "shared_buffers=32MB",
-            "-c", "max_wal_size=256MB",
+            "-c", "listen_addresses=", "-c", "max_connections=50",
+            *(word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")),
             *(() if fsync is None else ("-c", f"fsync={fsync}")),
         ]  # fmt: skip
         with (self.sockets / "log").open("ab") as log:
@@ -157,14 +159,14 @@ def find_memory() -> Path | None:
 
 
 @contextmanager
-def run_cluster() -> Iterator[Cluster]:
-    """A new cluster, and its end."""
+def run_cluster(settings: Mapping[str, str] = SMALL, *, is_on_disk: bool = False) -> Iterator[Cluster]:
+    """A new cluster, and its end; its files lie in memory, or where temporary files do."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip(MISSING)
     # Directly under the folder of temporary files: the path of a Unix socket may have a hundred characters.
-    folder = Path(tempfile.mkdtemp(prefix="carnet-pg-", dir=find_memory()))
-    cluster = Cluster(binaries, folder / "data", folder)
+    folder = Path(tempfile.mkdtemp(prefix="carnet-pg-", dir=None if is_on_disk else find_memory()))
+    cluster = Cluster(binaries, folder / "data", folder, settings=settings)
     user = find_server_user()
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)

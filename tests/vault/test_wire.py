@@ -99,6 +99,29 @@ def test_begin__goes_with_the_first_question(kept: PostgresConnection) -> None:
     assert count(kept) == 1
 
 
+def test_write__goes_with_the_next_question_or_the_commit(kept: PostgresConnection) -> None:
+    kept.begin_write()
+    kept.write(PUT, (1, 2, 3, b"x"))
+    kept.commit()
+    assert count(kept) == 1
+    kept.begin_write()
+    assert kept.execute("SELECT 1").fetchone() == (1,)
+    kept.write(PUT, (2, 2, 3, b"x"))
+    assert count(kept) == 2
+    kept.write(PUT, (3, 2, 3, b"x"))
+    kept.rollback()
+    assert count(kept) == 1
+    for ask in (kept.commit, lambda: kept.execute("SELECT 1")):
+        kept.begin_write()
+        kept.write(PUT, (1, 2, 3, b"x"))
+        with pytest.raises(PostgresError, match="duplicate key"):
+            ask()
+        kept.rollback()
+    kept.write(PUT, (9, 2, 3, b"x"))
+    assert not kept.in_transaction
+    assert count(kept) == 2
+
+
 def test_together__keeps_the_order(kept: PostgresConnection, postgres: Cluster) -> None:
     rows = [(number, 1, 2, bytes([number % 256]) * 500) for number in range(5000)]
     kept.begin_write()

@@ -94,7 +94,7 @@ def write_checkpoint(connection: Connection, checkpoint: Checkpoint, signer: Sig
     """Sign and store a head whose size and root are durable already (clause 3.10); the same head gives the same
     note."""
     note = sign_checkpoint(checkpoint, signer)
-    connection.execute(
+    connection.write(
         "INSERT INTO checkpoint (size, note) VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note",
         (checkpoint.size, note),
     )

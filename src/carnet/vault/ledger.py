@@ -27,6 +27,15 @@ _MEMBER = tag("member")
 _line_reader = msgspec.json.Decoder(Line)
 
 
+_FIND_ENDS = """
+SELECT (SELECT coalesce(max(idx) + 1, 0) FROM log_record),
+(SELECT max(idx) FROM log_record WHERE type = 'rules' AND type != 'seal'),
+(SELECT max(idx) FROM log_record WHERE type = 'members' AND type != 'seal'),
+(SELECT max(idx) FROM log_record WHERE type = 'census' AND type != 'seal')
+"""
+"""How long the log is, and its newest records of three types: one question, which readers ask after each commit."""
+
+
 class _Moment(msgspec.Struct):
     """When a record was logged: all that is asked of the last one, at each commit that a reader follows."""
 
@@ -150,8 +159,7 @@ def read_state(connection: Connection, known: State | None = None) -> State:
 
 
 def _read_state(connection: Connection, known: State | None) -> State:
-    size = read_log_size(connection)
-    rules_index, members_index = find_latest(connection, "rules"), find_latest(connection, "members")
+    size, rules_index, members_index, census_index = connection.execute(_FIND_ENDS).fetchone()
     if rules_index is None or members_index is None:
         raise _damaged("the log has no rules or no members")
     if known is None or (known.rules_ref.index, known.members_ref.index) != (rules_index, members_index):
@@ -179,7 +187,7 @@ def _read_state(connection: Connection, known: State | None) -> State:
         rules_ref=rules_ref,
         members=members,
         members_ref=members_ref,
-        censuses=_read_censuses(connection, known),
+        censuses=_read_censuses(connection, known, census_index),
         # A batch of this node expires at the height at which it is sealed: none can be sent again.
         sealed={},
     )
@@ -192,9 +200,8 @@ def _check_ref(connection: Connection, index: int, root: bytes, count: int, tabl
     return Ref(index, root, count)
 
 
-def _read_censuses(connection: Connection, known: State | None) -> Mapping[bytes, CensusMark]:
-    """The latest census of each home; this store has one home."""
-    index = find_latest(connection, "census")
+def _read_censuses(connection: Connection, known: State | None, index: int | None) -> Mapping[bytes, CensusMark]:
+    """The latest census of each home, given its index; this store has one home."""
     if index is None:
         return {}
     if known is not None and any(mark.index == index for mark in known.censuses.values()):

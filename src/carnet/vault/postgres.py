@@ -100,7 +100,7 @@ class PostgresConnection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open; also after the connection was lost within one."""
-        return self._wire.is_waiting or self.driver.info.transaction_status is not TransactionStatus.IDLE
+        return self._wire.waiting_count > 0 or self.driver.info.transaction_status is not TransactionStatus.IDLE
 
     @property
     def is_lost(self) -> bool:
@@ -152,12 +152,20 @@ class PostgresConnection:
 
     def _send(self) -> None:
         """What waits goes before what is asked in another way."""
-        if self._wire.is_waiting:
+        if self._wire.waiting_count:
             with self._own_errors():
                 self._wire.send()
 
     def _translate(self, statement: str) -> bytes:
         return translate(statement, is_guarded=self.is_guarded)
+
+    def write(self, statement: str, parameters: Any = (), /) -> None:
+        """See `Connection`."""
+        if not (self._keeps_plans and self.in_transaction):
+            self.execute(statement, parameters)
+            return
+        with self._own_errors():
+            self._wire.put(self._translate(statement), parameters)
 
     def executemany(self, statement: str, rows: Iterable[Any], /) -> None:
         """Sent together, answered together."""
@@ -291,8 +299,8 @@ class PostgresConnection:
     def commit(self) -> None:
         """Raises PostgresError where the server rolled back instead: it answers so without an error if one statement
         had failed."""
-        if self._wire.is_waiting and self.driver.info.transaction_status is TransactionStatus.IDLE:
-            # Nothing was asked since the beginning, which the server was not told.
+        if self._wire.waiting_count == 1 and self.driver.info.transaction_status is TransactionStatus.IDLE:
+            # Nothing came after the beginning, which the server was not told.
             self._wire.forget()
             return
         with self._own_errors():

@@ -113,6 +113,10 @@ class Connection(Protocol):
     def execute(self, statement: str, parameters: Any = (), /) -> Any:
         """Run one statement; gives a cursor. On PostgreSQL all rows are read at once: see `stream`."""
 
+    def write(self, statement: str, parameters: Any = (), /) -> Any:
+        """As `execute` within a write, where nobody reads the answer: of a writer (`prefer_indexes`) it goes to
+        PostgreSQL with what is asked next, or before the commit, and an error shows there."""
+
     def executemany(self, statement: str, rows: Iterable[Any], /) -> Any:
         """Run one statement for each row of parameters."""
 
@@ -189,6 +193,7 @@ class SqliteConnection(sqlite.Connection):  # type: ignore[misc] # pysqlite3 shi
     update_many = sqlite.Connection.executemany
     upsert_many = sqlite.Connection.executemany
     stream = sqlite.Connection.execute
+    write = sqlite.Connection.execute
 
     def is_usable(self) -> bool:
         """See `Connection`: a file is not lost meanwhile."""

@@ -97,9 +97,9 @@ class Wire:
         self._waiting: list[_Call | _Copy] = []
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether something was put that is not sent yet."""
-        return bool(self._waiting)
+    def waiting_count(self) -> int:
+        """How much was put that is not sent yet."""
+        return len(self._waiting)
 
     def forget(self) -> None:
         """Do not send what waits."""

@@ -138,7 +138,7 @@ class RemoteWriter:
         self._soon = Soon(self._place, patience_s)
         self._ahead = Ahead(self._connect, self._read_handed, self._find_out)
         self._clock, self._random_bytes = clock, random_bytes
-        self._readers = Readers(lambda: Reader(home, ring, is_one_of_many=True))
+        self._readers = Readers(lambda: Reader(home, ring, is_one_of_many=True, prefers_indexes=True))
         self._ring = ring
         self._lines: list[_Line] = []
         self._lock = threading.Lock()
