@@ -87,8 +87,17 @@ def _make_people(address: Path | str) -> None:
 _statements_of_people: list[str] = []
 
 
+def _has_people(url: str) -> bool:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT to_regclass('people_version')").fetchone() != (None,)
+
+
 def lay_people(address: Path | str) -> None:
-    """A store of people at `address`, where there was none: it is of today's schema, and empty."""
+    """A store of people at `address`, unless there is one: it is of today's schema, and empty."""
+    if address.exists() if isinstance(address, Path) else _has_people(address):
+        return
     if isinstance(address, Path):
         address.touch(0o600)
         address.write_bytes(_read_made(_make_people))

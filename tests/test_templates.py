@@ -59,7 +59,7 @@ def test_make_node__a_copy_is_as_the_first(tmp_path: Path, postgres: Cluster, is
 
 def test_lay_people__makes_what_the_program_makes(tmp_path: Path, postgres: Cluster) -> None:
     laid, made = [tmp_path / "laid", tmp_path / "made"], [postgres.make_url() for _ in range(3)]
-    for address in (laid[0], *made[:2]):
+    for address in (laid[0], *made[:2], laid[0], made[0]):
         lay_people(address)
     for address in (laid[1], made[2]):
         open_people_store(address).close()
