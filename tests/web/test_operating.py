@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from carnet.errors import Reason
+from carnet.node.acts import EnrolMember
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.home import Home
 from carnet.outbound.addresses import Reach
@@ -22,8 +23,10 @@ from carnet.services.accounts.office import OPERATOR_HERE, Visit
 from carnet.services.accounts.registry import OPERATOR, insert_account
 from carnet.services.accounts.sessions import begin_session
 from carnet.services.aging import list_program_keys
+from carnet.services.approving.requests import ask, withdraw
 from carnet.services.backup import back_up
 from carnet.services.drilling import drill
+from carnet.services.members import plan_enrolment
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.services.signing import enrol_own_key, make_own_key
 from carnet.services.upkeep.jobs import end_job, take_next
@@ -359,3 +362,47 @@ def test_upkeep__tells_of_webhooks_the_host_and_never_the_address(lodge: Lodge, 
     assert [(one.state, one.waiting, one.dead) for one in list_telling(lodge.office, OPERATOR_HERE)] == [
         ("active", 0, 0)
     ]
+
+
+def test_members__five_hundred_are_reached_page_by_page_and_found_by_name(
+    lodge: Lodge, pair: tuple[Person, Person]
+) -> None:
+    """All of them on one page were 200 kB, and each of its readings loaded every account of the network."""
+    first, _ = pair
+    for number in range(500):
+        lodge.desk.door.perform(EnrolMember(number.to_bytes(16, "big"), f"Garage {number:03}", "garage"))
+    found, path = set[str](), MEMBERS
+    sizes = []
+    while path:
+        text = first.look(path)
+        assert len(text.encode()) < 60_000
+        rows = re.findall(rf'href="{MEMBERS}/(mem_[0-9a-f]{{32}})"', text)
+        sizes.append(len(rows))
+        found |= set(rows)
+        more = re.search(rf'href="({MEMBERS}\?find=&amp;after=[1-9]\d*)"', text)
+        path = "" if more is None else more[1].replace("&amp;", "&")
+    assert sizes[:-1] == [100] * 5
+    assert {f"mem_{number.to_bytes(16, 'big').hex()}" for number in range(500)} <= found
+    assert f"{len(lodge.desk.door.state.members.all)} organisations" in first.look(MEMBERS)
+    one = first.look(f"{MEMBERS}?find=GARAGE+42")
+    assert len(re.findall(r"Garage 42\d", one)) == 10
+    assert "Garage 500" not in one
+    assert "No member has such a name" in first.look(f"{MEMBERS}?find=%3Cb%3E")
+    assert len(first.look(f"{MEMBERS}/mem_{bytes(15).hex()}07")) < 60_000
+
+    keys = first.look("/operator/keys")
+    assert len(keys.encode()) < 80_000
+    assert "/operator/keys?programs=0&amp;after=100" in keys
+    assert "Garage 499" in first.look("/operator/keys?programs=0&after=450")
+
+
+def test_approvals__all_that_were_decided_are_reached(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    writer, operator = lodge.desk.door, Principal(Standing.OPERATOR, account=first.account)
+    names = [f"Garage {number:03}" for number in range(130)]
+    for name in names:
+        asked = ask(lodge.office, writer, operator, plan_enrolment(writer.state, name, "garage"))
+        withdraw(lodge.office, operator, asked.public_id)
+    pages = [first.look(APPROVALS), first.look(f"{APPROVALS}?after=100")]
+    assert f'href="{APPROVALS}?after=100"' in pages[0]
+    assert {name for page in pages for name in re.findall(r"Garage \d{3}", page)} == set(names)

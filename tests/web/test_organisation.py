@@ -137,3 +137,16 @@ def test_organisation__of_others_is_out_of_reach_and_acts_are_confirmed(
         for path in ("/invitations", "/programs", f"/people/{account.account}/end"):
             assert post_form(client, PAGE, PAGE + path, role="reader", name="X", scope="files").status_code == 403
         assert len(list_accounts(lodge.office, OPERATOR)) == count
+
+
+def test_organisation__of_many_people_comes_page_by_page(lodge: Lodge, client: TestClient[Litestar]) -> None:
+    post = Post(Standing.STAFF, lodge.node.operator.id, Role.READER)
+    with lodge.office.people.write() as connection:
+        for number in range(120):
+            insert_account(connection, lodge.office, post, f"Reader {number:03}", lodge.office.random_bytes(32))
+    sign_in(lodge, client, Role.ADMIN)
+    pages = [client.get(f"{PAGE}?after={after}", headers=HTML).text for after in (0, 50, 100)]
+    assert "after=50" in pages[0]
+    assert all(len(page.encode()) < 100_000 for page in pages)
+    found = [name for page in pages for name in re.findall(r'<th scope="row" class="wide">(Reader \d{3})', page)]
+    assert found == [f"Reader {number:03}" for number in range(120)]

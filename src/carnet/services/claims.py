@@ -311,12 +311,15 @@ def _to_code(row: Any, now: Millis) -> CodeLine:
 # ---- contests
 
 
-def list_contests(office: Office, principal: Principal) -> Sequence[Contest]:
-    """The contests of the caller's passports and claims, newest first; an operator sees all."""
+def list_contests(office: Office, principal: Principal, *, is_open_only: bool = False) -> Sequence[Contest]:
+    """The contests of the caller's passports and claims, newest first, or those alone that nobody has decided; an
+    operator sees all."""
     where, values = "1 = 1", tuple[object, ...]()
     if principal.standing is not Standing.OPERATOR:
         account = get_account(principal)
         where, values = "(claimant = ? OR holder = ?)", (account, account)
+    if is_open_only:
+        where += " AND decided_ms IS NULL"
     query = f"SELECT {_CONTEST} FROM contest WHERE {where} ORDER BY created_ms DESC, id"  # noqa: S608 - our own words
     with office.people.read() as connection:
         return [_to_contest(row) for row in connection.execute(query, values).fetchall()]

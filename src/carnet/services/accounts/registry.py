@@ -6,11 +6,13 @@ It refuses to know how somebody shows who they are (`passkeys`, `recovery`).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
+from carnet.node.lookup import ask_many
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import Office, get_account, name_caller, name_id, read_id
 from carnet.services.principals import Principal, Role, Standing
@@ -113,16 +115,30 @@ def get_account_by_id(office: Office, text: str) -> Account:
     return found
 
 
-def list_accounts(office: Office, principal: Principal) -> Sequence[Account]:
-    """The accounts that a caller administers, oldest first: an operator all, a member's admin those of the member.
-    Raises Refused(NOT_PERMITTED)."""
-    where, values = "1 = 1", tuple[object, ...]()
+def list_accounts(office: Office, principal: Principal, member: MemberId | None = None) -> Sequence[Account]:
+    """The accounts that a caller administers, oldest first: an operator all, or those of the `member` that is named, a
+    member's admin those of the member. Raises Refused(NOT_PERMITTED)."""
     if principal.standing is not Standing.OPERATOR:
         check_administers(principal, principal.member)
-        where, values = "member = ?", (principal.member,)
+        member = principal.member
+    where, values = ("1 = 1", tuple[object, ...]()) if member is None else ("member = ?", (member,))
     query = f"SELECT {_COLUMNS} FROM account WHERE {where} ORDER BY created_ms, id"  # noqa: S608 - our own words
     with office.people.read() as connection:
         return [_to_account(row) for row in connection.execute(query, values).fetchall()]
+
+
+def find_names(office: Office, principal: Principal, accounts: Iterable[str]) -> dict[str, str]:
+    """How the people behind these names (`acc_…`; others are passed by) are called, those who have left too: for
+    operators, and no more than is shown, since a network has many holders. Raises Refused(NOT_PERMITTED)."""
+    if principal.standing is not Standing.OPERATOR:
+        raise Refused(Reason.NOT_PERMITTED, "only an operator may do this")
+    wanted = []
+    for name in dict.fromkeys(accounts):
+        with suppress(Refused):
+            wanted.append(read_id("acc", name, Reason.UNKNOWN_ACCOUNT))
+    with office.people.read() as connection:
+        rows = list(ask_many(connection, "SELECT id, name FROM account WHERE id IN (?)", wanted))
+    return {name_id("acc", bytes(id_)): name for id_, name in rows}
 
 
 def list_names(office: Office, principal: Principal) -> dict[str, str]:

@@ -176,9 +176,9 @@ def take_link(office: Office, principal: Principal, approval: str, seed: bytes |
 
 
 def list_approvals(
-    office: Office, principal: Principal, *, is_open_only: bool = False, limit: int = 100
+    office: Office, principal: Principal, *, is_open_only: bool = False, limit: int = 100, skip: int = 0
 ) -> list[Approval]:
-    """The requests, those that wait first, then the newest. Raises Refused(NOT_PERMITTED)."""
+    """The requests, those that wait first, then the newest, without the first `skip`. Raises Refused(NOT_PERMITTED)."""
     _check_standing(principal)
     now = office.clock()
     where, values = "1 = 1", tuple[object, ...]()
@@ -186,9 +186,16 @@ def list_approvals(
         where, values = "(state = 'granted' OR (state = 'open' AND until_ms > ?))", (now,)
     waits = "CASE WHEN state = 'granted' OR (state = 'open' AND until_ms > ?) THEN 0 ELSE 1 END"
     # Those that wait first also among thousands: nobody hides one by asking for a hundred others and taking them back.
-    query = f"SELECT {_COLUMNS} FROM approval WHERE {where} ORDER BY {waits}, asked_ms DESC, id LIMIT ?"  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM approval WHERE {where} ORDER BY {waits}, asked_ms DESC, id LIMIT ? OFFSET ?"  # noqa: S608
     with office.people.read() as connection:
-        return [_read(row, now) for row in connection.execute(query, (*values, now, limit)).fetchall()]
+        return [_read(row, now) for row in connection.execute(query, (*values, now, limit, skip)).fetchall()]
+
+
+def count_approvals(office: Office, principal: Principal) -> int:
+    """How many there are. Raises Refused(NOT_PERMITTED)."""
+    _check_standing(principal)
+    with office.people.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM approval").fetchone()[0])
 
 
 def list_asked(office: Office, principal: Principal, limit: int = 20) -> list[Approval]:

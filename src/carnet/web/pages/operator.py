@@ -74,7 +74,7 @@ def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Res
     facts: dict[str, Any] = {
         "attention": _list_attention(desk, principal, status),
         "checks": [(one, say_finding(language, one)) for one in examine(desk.home)],
-        "claims": [one for one in list_contests(office, principal) if one.decided_at is None],
+        "claims": list_contests(office, principal, is_open_only=True),
         "disk_percent": 100 - 100 * status.disk_free // max(1, status.disk_total),
         "names": names,
         "node": node,

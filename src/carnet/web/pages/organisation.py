@@ -22,7 +22,7 @@ from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_today
 from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.sayings import say_refusal
-from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
+from carnet.web.pages.showing import AnyRequest, find_part, find_reader_language, go, show
 from carnet.web.pages.signing_in import is_fresh
 from carnet.web.pages.using import chart_calls
 from carnet.web.people import get_office
@@ -31,6 +31,8 @@ from carnet.web.policy import FRESH_MS, staff
 ADMINS, FRESH_ADMINS = staff(Role.ADMIN), staff(Role.ADMIN, fresh=True)
 HERE = "/organisation"
 CALLS_DAYS: Final = 30
+SHOWN: Final = 50
+"""People, and programs, of one page: each has its forms."""
 
 
 @get(HERE, opt={"policy": ADMINS}, sync_to_thread=True, include_in_schema=False)
@@ -131,14 +133,19 @@ def _show(
     language = find_reader_language(request, desk)
     with desk.reading() as reader:
         member = reader.state.members.get(principal.member or b"")
+    people = [one for one in list_accounts(office, principal) if one.ended_at is None]
     programs = [one for one in list_clients(office, principal) if one[0].ended_at is None]
+    part, program_part = find_part(request, len(people), SHOWN), find_part(request, len(programs), SHOWN, "programs")
+    programs = programs[program_part.begin : program_part.end]
     today = get_today(desk)
     asking = chart_calls(desk, principal, today - timedelta(days=CALLS_DAYS - 1), today)
     facts: dict[str, Any] = {
         "asking": asking,
         "calls_total": sum(bar.total for bar in asking),
         "member": member.name,
-        "people": [one for one in list_accounts(office, principal) if one.ended_at is None],
+        "people": people[part.begin : part.end],
+        "part": part,
+        "program_part": program_part,
         "programs": [(client, [key for key in keys if key.is_in_force(now)]) for client, keys in programs],
         "scopes": list(Scope),
         "once": make_once(desk),

@@ -51,9 +51,9 @@ class Part(NamedTuple):
         return self.end if self.end < self.total else None
 
 
-def find_part(request: AnyRequest, total: int, size: int) -> Part:
-    """The part of a list that `?after=` asks for; the first where it asks for none."""
-    after = request.query_params.get("after", "")
+def find_part(request: AnyRequest, total: int, size: int, name: str = "after") -> Part:
+    """The part of a list that `?after=`, or a parameter of another name, asks for; the first where it asks for none."""
+    after = request.query_params.get(name, "")
     begin = int(after) if after.isascii() and after.isdigit() and len(after) < 7 else 0
     return Part(begin, min(total, begin + size), total)
 

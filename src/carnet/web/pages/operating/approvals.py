@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Response, get, post
@@ -11,10 +12,13 @@ from litestar.response import Redirect
 from carnet.errors import Reason, Refused
 from carnet.node.acts import EnrolMember
 from carnet.node.reader import Reader
+from carnet.services.accounts.office import Office
+from carnet.services.accounts.registry import find_names
 from carnet.services.approving.changes import find_subject, list_changes
 from carnet.services.approving.requests import (
     Approval,
     ask,
+    count_approvals,
     get_approval,
     grant,
     list_approvals,
@@ -27,25 +31,29 @@ from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.once import compute_seed, make_once
-from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
-from carnet.web.pages.showing import AnyRequest, go
+from carnet.web.pages.operating.common import ACT, LOOK, show_page
+from carnet.web.pages.showing import AnyRequest, find_part, go
 from carnet.web.people import get_office
 
 HERE = "/operator/approvals"
+SHOWN = 100
+"""Requests of one page."""
 
 
 @get(HERE, opt=LOOK, sync_to_thread=True, include_in_schema=False)
 def get_approvals(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Response[str]:
     """Those that wait, then the others."""
     office = get_office(desk)
-    found = list_approvals(office, principal)
+    part = find_part(request, count_approvals(office, principal), SHOWN)
+    found = list_approvals(office, principal, limit=SHOWN, skip=part.begin)
     with desk.reading() as reader:
         lines = [(one, _name_subject(reader, one)) for one in found]
     waits = ("open", "granted")
     facts: dict[str, Any] = {
         "waiting": [line for line in lines if line[0].state in waits],
         "decided": [line for line in lines if line[0].state not in waits],
-        "names": list_names(office, principal),
+        "names": _find_names(office, principal, found),
+        "part": part,
     }
     return show_page(request, desk, principal, "approvals.html", **facts)
 
@@ -113,13 +121,18 @@ def _show(
             "changes": list_changes(reader, approval.kept.act),
         }
     facts |= {
-        "names": list_names(get_office(desk), principal),
+        "names": _find_names(get_office(desk), principal, [approval]),
         "link": link,
         "once": make_once(desk),
         "has_link": isinstance(approval.kept.act, InviteOperator)
         and (approval.state, approval.outcome, approval.asked_by) == ("done", None, principal.account),
     }
     return show_page(request, desk, principal, "approval.html", refused=refused, **facts)
+
+
+def _find_names(office: Office, principal: Principal, shown: Sequence[Approval]) -> dict[str, str]:
+    """How those are called who asked and decided."""
+    return find_names(office, principal, (name for one in shown for name in (one.asked_by, one.decided_by or "")))
 
 
 def _name_subject(reader: Reader, approval: Approval) -> str | None:

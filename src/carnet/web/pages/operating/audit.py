@@ -9,13 +9,14 @@ from litestar.response import Stream
 
 from carnet.errors import Refused
 from carnet.services.accounts.auditing import Action
+from carnet.services.accounts.registry import find_names
 from carnet.services.accounts.trail import Search, make_search
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.acts import say_action
 from carnet.web.pages.front import FormData
 from carnet.web.pages.grounds import name_families
-from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
+from carnet.web.pages.operating.common import ACT, LOOK, show_page
 from carnet.web.pages.searching import give_file, list_found, read_search
 from carnet.web.pages.showing import AnyRequest, find_reader_language
 from carnet.web.people import get_office
@@ -51,11 +52,13 @@ def _show(
 ) -> Response[str]:
     office, language = get_office(desk), find_reader_language(request, desk)
     before = request.query_params.get("before", "")
+    found = list_found(office, principal, language, asked, wanted, before)
+    people = [name for event, *_ in found["events"] for name in (event.who, event.about)]
     facts: dict[str, Any] = {
-        **list_found(office, principal, language, asked, wanted, before),
+        **found,
         "actions": [(one.value, say_action(language, one)) for one in Action],
         "families": sorted(name_families(language).items(), key=lambda one: one[1]),
-        "names": list_names(office, principal),
+        "names": find_names(office, principal, people),
     }
     return show_page(request, desk, principal, "audit.html", refused=refused, **facts)
 

@@ -8,8 +8,6 @@ from typing import Any, Final
 from litestar import Response
 
 from carnet.errors import Refused
-from carnet.services.accounts.office import Office
-from carnet.services.accounts.registry import list_accounts
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk
 from carnet.web.pages.sayings import say_refusal
@@ -41,8 +39,3 @@ def show_page(
         **facts,
     }
     return show(request, desk, principal, f"operator/{template}", 200 if refused is None else 422, **told)
-
-
-def list_names(office: Office, principal: Principal) -> dict[str, str]:
-    """How the people behind `acc_…` are called, those who have left too."""
-    return {one.public_id: one.name for one in list_accounts(office, principal)}

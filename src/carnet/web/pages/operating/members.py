@@ -37,11 +37,15 @@ from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
 from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.operating.common import ACT, LOOK, show_page
-from carnet.web.pages.showing import AnyRequest, go
+from carnet.web.pages.showing import AnyRequest, find_part, go
 from carnet.web.people import get_office
 
 HERE = "/operator/members"
 MAX_ENROLMENT = 4_000
+SHOWN = 100
+"""Members of one page."""
+
+MAX_FOUND = 80
 
 
 @get(HERE, opt=LOOK, sync_to_thread=True, include_in_schema=False)
@@ -205,8 +209,14 @@ def _show_members(
 ) -> Response[str]:
     with desk.reading() as reader:
         members = reader.state.members.all
+    wanted = request.query_params.get("find", "").strip()[:MAX_FOUND]
+    found = [one for one in members if wanted.casefold() in one.name.casefold()]
+    part = find_part(request, len(found), SHOWN)
     facts: dict[str, Any] = {
-        "members": members,
+        "members": found[part.begin : part.end],
+        "member_count": len(members),
+        "part": part,
+        "wanted": wanted,
         "kinds": [kind.value for kind in MemberKind if kind is not MemberKind.NODE],
         "given": given or {"name": "", "kind": MemberKind.GARAGE.value, "enrolment": ""},
     }
@@ -228,7 +238,7 @@ def _show_member(
         keys = _list_keys(reader, found)
         possible = _list_possible(reader.state, found)
         times = {line.since: reader.get_record(line.since)["at"] for line in keys}
-    people = [one for one in list_accounts(office, principal) if one.member == member and one.ended_at is None]
+    people = [one for one in list_accounts(office, principal, member) if one.ended_at is None]
     programs = [one for one, _ in list_clients(office, principal) if one.member == member and one.ended_at is None]
     waiting = [
         one for one in list_approvals(office, principal, is_open_only=True) if find_member_id(one.kept.act) == member

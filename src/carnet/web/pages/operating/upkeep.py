@@ -14,6 +14,7 @@ from carnet.node.backup.take import read_last_backup
 from carnet.node.glance import glance
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import name_caller
+from carnet.services.accounts.registry import find_names
 from carnet.services.drilling import read_last_drill
 from carnet.services.filing.records import Files
 from carnet.services.principals import Principal
@@ -22,7 +23,7 @@ from carnet.services.upkeep.jobs import BACKUP, DRILL, ask_job, find_last_check,
 from carnet.services.upkeep.telling import list_telling
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.pages.front import FormData
-from carnet.web.pages.operating.common import ACT, LOOK, list_names, show_page
+from carnet.web.pages.operating.common import ACT, LOOK, show_page
 from carnet.web.pages.showing import AnyRequest, go
 from carnet.web.people import get_office
 
@@ -63,7 +64,7 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, *, refused: Ref
     seen, last, tried = glance(desk.home), read_last_backup(desk.home), read_last_drill(desk.home)
     with desk.reading() as reader:
         members = {one.id.hex(): one.name for one in reader.state.members.all}
-    files = desk.shelf.get("files")
+    files, jobs = desk.shelf.get("files"), list_jobs(office, principal)
     facts: dict[str, Any] = {
         "census": seen.census,
         "last": last,
@@ -72,12 +73,12 @@ def _show(request: AnyRequest, desk: Desk, principal: Principal, *, refused: Ref
         "tried": tried,
         "checked": find_last_check(office),
         "now": now,
-        "jobs": list_jobs(office, principal),
+        "jobs": jobs,
         "obstacles": {act: find_obstacle(desk.settings, act) for act in (BACKUP, DRILL)},
         "file_jobs": files.list()[: -FILE_JOBS - 1 : -1] if isinstance(files, Files) else [],
         "telling": list_telling(office, principal),
         "members": members,
-        "names": list_names(office, principal),
+        "names": find_names(office, principal, (job.asked_by for job in jobs)),
     }
     return show_page(request, desk, principal, "upkeep.html", refused=refused, **facts)
 
