@@ -217,7 +217,7 @@ def test_kill_9__leaves_nothing_that_looks_whole(home: Path, tmp_path: Path, ver
     for share in (0.0, 0.05, 0.3, 0.6, 0.9, 1.0):
         if verb == "backup":
             running = start(["backup", "-o", str(tmp_path / "b"), *passphrase], home)
-            growing = tmp_path / "b.part"
+            growing = tmp_path / "b.carnet-part"
         else:
             running = start(["restore", str(tmp_path / "good"), *passphrase], tmp_path / "copy")
             growing = tmp_path / "copy.restoring" / "node.db"
@@ -245,8 +245,8 @@ def check_after_kill(home: Path, tmp_path: Path, verb: str) -> None:
             # Killed after its last step, or ended: it is whole.
             assert restore(home, "b", "whole").code == 0
             subprocess.run(["rm", "-r", str(tmp_path / "whole")], check=True)
-        if (tmp_path / "b.part").exists() and not (tmp_path / "b").exists():
-            ran = restore(home, "b.part", "whole")
+        if (tmp_path / "b.carnet-part").exists() and not (tmp_path / "b").exists():
+            ran = restore(home, "b.carnet-part", "whole")
             # Either it is cut, and refused; or the kill came between its last byte and its name.
             assert ran.code == 0 or ran.json_error["error"] in ("backup_altered", "unreadable_file")
             subprocess.run(["rm", "-rf", str(tmp_path / "whole")], check=True)

@@ -113,9 +113,12 @@ def test_restore__fork_refused(backup: Path, tmp_path: Path) -> None:
     # A copy that stands there is not restored over.
     secret = tmp_path / "backup.pass"
     assert carnet("restore", backup, "--passphrase-file", secret, home=tmp_path / "fork.old").code == 0
-    assert fork(backup, "--json").json_error["error"] == "node_exists"
+    refused = fork(backup, "--json").json_error
+    assert (refused["error"], "--fork without a backup" in refused["message"]) == ("node_exists", True)
     assert carnet("restore", "--fork", home=home).code == 0
     assert carnet("restore", "--fork", "--json", home=home).json_error["error"] == "node_exists"
+    # A folder stays as it is written, also where a sentence begins with it.
+    assert "Refused: fork already holds a node" in carnet("--home", "fork", "restore", "--fork", cwd=tmp_path).err
     # A node that may write needs no fork.
     (tmp_path / "other.old").symlink_to(tmp_path / "node")
     refused = carnet("restore", "--fork", "--json", home=tmp_path / "other").json_error

@@ -69,8 +69,13 @@ def test_invite__staff_of_a_member_and_holders(home: Path) -> None:
     clerk = next(one for one in listed if one["name"] == "The clerk")
     assert (clerk["standing"], clerk["role"]) == ("staff", "clerk")
     assert "Tilleuls" in carnet("account", "list", home=home).out
-    assert carnet("account", "end", clerk["id"], home=home).code == 0
-    again = carnet("account", "end", clerk["id"], home=home)
+    asked = carnet("account", "end", clerk["id"], home=home)
+    assert (asked.code, "The clerk: staff clerk" in asked.out, "--yes" in asked.err) == (2, True, True)
+    assert not next(
+        one for one in carnet("account", "list", "--json", home=home).json_lines if one["id"] == clerk["id"]
+    )["ended_at"]
+    assert carnet("account", "end", clerk["id"], "--yes", home=home).code == 0
+    again = carnet("account", "end", clerk["id"], "--yes", home=home)
     assert (again.code, "unknown_account" in again.err) == (1, True)
     assert "carnet account list" in again.err
     assert carnet("account", "invite", "--holder", home=home).code == 0

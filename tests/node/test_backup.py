@@ -155,20 +155,22 @@ def test_backup__removes_what_killed_ones_left_and_no_other(
 ) -> None:
     node, _ = filled
     back_up(node, tmp_path / "b")
-    whole, left = (tmp_path / "b").read_bytes(), tmp_path / "monday.part"
-    for name in ("monday.part", "now.part", "busy.part", "old"):
+    whole, left = (tmp_path / "b").read_bytes(), tmp_path / "monday.carnet-part"
+    # A download of a backup, as browsers call it: whoever fetches it may go on tomorrow.
+    for name in ("monday.carnet-part", "now.carnet-part", "busy.carnet-part", "old", "fetched.part"):
         (tmp_path / name).write_bytes(whole[:100])
-    (tmp_path / "song.part").write_bytes(b"not a backup")
-    for name in ("monday.part", "busy.part", "song.part", "old"):
+    (tmp_path / "song.carnet-part").write_bytes(b"not a backup")
+    for name in ("monday.carnet-part", "busy.carnet-part", "song.carnet-part", "old", "fetched.part"):
         os.utime(tmp_path / name, (1_000_000, 1_000_000))
     (node.path / ".carnet-copy-left").mkdir()
     (node.path / ".carnet-copy-left" / "at-work").touch()
-    with (tmp_path / "busy.part").open("rb") as busy:
+    with (tmp_path / "busy.carnet-part").open("rb") as busy:
         fcntl.flock(busy, fcntl.LOCK_EX)
         back_up(node, tmp_path / "c")
     assert not left.exists()
     assert not (node.path / ".carnet-copy-left").exists()
-    assert all((tmp_path / name).exists() for name in ("now.part", "busy.part", "song.part", "old", "b", "c"))
+    kept = ("now.carnet-part", "busy.carnet-part", "song.carnet-part", "old", "fetched.part", "b", "c")
+    assert all((tmp_path / name).exists() for name in kept)
 
 
 @ON_FILE
@@ -240,12 +242,12 @@ def test_backup__refused_no_node(tmp_path: Path) -> None:
 
 
 def test_backup__refused_writer_busy_by_another_backup_to_the_same_file(checked: TestNode, tmp_path: Path) -> None:
-    lock = WriterLock(tmp_path / "b.part", "another")
+    lock = WriterLock(tmp_path / "b.carnet-part", "another")
     refused = refusal(lambda: back_up(checked, tmp_path / "b"))
     assert (refused.reason, refused.could_retry) == (Reason.WRITER_BUSY, True)
     lock.release()
     back_up(checked, tmp_path / "b")
-    assert not (tmp_path / "b.part").exists()
+    assert not (tmp_path / "b.carnet-part").exists()
 
 
 @ON_FILE

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.group import TeachingGroup, as_json, passphrase_file
-from carnet.cli.session import Session
+from carnet.cli.group import TeachingGroup, as_json, passphrase_file, yes
+from carnet.cli.session import Session, end_unconfirmed, is_interactive
 
 if TYPE_CHECKING:
     from carnet.services.accounts.registry import Post
@@ -131,20 +131,34 @@ def list_(session: Session, passphrase_file: str | None, is_json: bool) -> None:
 
 
 @account.command(
-    examples=(("Somebody who has left", "carnet account end acc_0123456789abcdef0123456789abcdef"),),
+    examples=(
+        ("Somebody who has left", "carnet account end acc_0123456789abcdef0123456789abcdef"),
+        ("From a script", "carnet account end acc_0123456789abcdef0123456789abcdef --yes"),
+    ),
 )
 @click.argument("which", metavar="ACCOUNT")
+@yes
 @passphrase_file
 @click.pass_obj
-def end(session: Session, which: str, passphrase_file: str | None) -> None:
-    """End an account, with its sessions, passkeys and codes, at once. What it did stays in the audit trail."""
+def end(session: Session, which: str, yes: bool, passphrase_file: str | None) -> int:
+    """End an account, with its sessions, passkeys and codes, at once. What it did stays in the audit trail.
+
+    It says whose it is and what goes, and asks.
+    """
+    from carnet.cli.terminal import Terminal
     from carnet.services.accounts.office import office_at
-    from carnet.services.accounts.registry import end_account
+    from carnet.services.accounts.registry import end_account, get_account_by_id
     from carnet.services.principals import Principal, Standing
 
     with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _):
+        found, terminal = get_account_by_id(office, which), Terminal()
+        terminal.say((found.name, "bold"), f": {found.standing.value} {found.role or ''}".rstrip())
+        terminal.say("It ends for good, with its sessions, passkeys and codes; it holds no vehicle any more.", indent=2)
+        if not yes and not (is_interactive() and click.confirm("End this account?", default=False, err=True)):
+            return end_unconfirmed(is_json=False)
         end_account(office, Principal(Standing.OPERATOR), which)
     click.echo(f"Ended {which}: nobody is signed in with it any more.")
+    return 0
 
 
 @account.command(

@@ -65,7 +65,7 @@ def demo(session: Session, own_home: Path | None, seed: int, vehicles: int, no_s
     try:
         with stopwatch() as taken:
             story.tell(seed, vehicles)
-    except KeyboardInterrupt:
+    except BaseException:
         # Nobody was told yet where it is.
         shutil.rmtree(folder, ignore_errors=True)
         raise

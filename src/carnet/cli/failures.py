@@ -33,6 +33,10 @@ SERVER_PACKAGES = frozenset(
 TABLE_PACKAGES = frozenset({"duckdb"})
 STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
+_OF_A_HOME = frozenset({"erasures.journal", "keys.json", "node.db", "people.sqlite", "writer.lock"})
+
+_TOLD_BY_FACT = {"is_ours": "process_killed", "is_closed": "closed", "is_frozen": "frozen"}
+
 NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
     Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
@@ -51,6 +55,9 @@ NEXT_STEPS: dict[str, str] = {
     Reason.NOT_SIGNED_IN: "Name the file with your API key: --key-file FILE, or CARNET_API_KEY_FILE.",
     "process_killed": "See whether memory ran out (`dmesg` tells), then run the same command again: what was sealed\n"
     "  stays sealed. An import with --workers 0 is one process, and needs the least.",
+    "frozen": "Copy the whole home to a disk that can be written, and run it there.",
+    "closed": "Run it as the user whose home that is (`sudo -u USER carnet …`), or make the files yours (`chown -R`);\n"
+    "  `carnet doctor` looks at each of them.",
     "unreachable": "See that the address is right and that the service runs (`carnet serve`).",
     Reason.DISK_FULL: "Free some space, then run the same command again: it goes on where it stopped.",
     Reason.DISK_FAILED: "Look at the disk (`dmesg` may say more), then run the same command again: it checks first.",
@@ -89,9 +96,12 @@ def report(error: Exception, *, is_json: bool) -> int:
     if is_json:
         write_json({"error": code, "facts": facts, "message": message})
         return REFUSED
-    click.echo(f"{_emphasise('Refused' if not isinstance(error, OSError) else 'Failed')}: {_close(message)}", err=True)
-    # A process of this very command is not one that could be started with `carnet serve`.
-    advice = NEXT_STEPS.get("process_killed" if facts.get("is_ours") else code)
+    click.echo(
+        f"{_emphasise('Refused' if not isinstance(error, OSError) else 'Failed')}: {_close(message, facts)}", err=True
+    )
+    # Some facts say more than the reason: a child of this command is not started by `carnet serve`.
+    told = next((named for fact, named in _TOLD_BY_FACT.items() if facts.get(fact)), code)
+    advice = NEXT_STEPS.get(told)
     if advice is not None:
         click.echo(f"  {advice}", err=True)
     click.echo(f"  (code: {code})", err=True)
@@ -124,7 +134,9 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         name = errno.errorcode.get(error.errno or 0, "EIO")
         where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
         saying = f"{where}{error.strerror or error}"
-        return "system_error", saying, {"errno": name, "file": str(error.filename) if error.filename else None}
+        facts = {"errno": name, "file": str(error.filename) if error.filename else None}
+        is_closed = name in ("EACCES", "EPERM") and os.path.basename(facts["file"] or "") in _OF_A_HOME
+        return "system_error", saying, facts | ({"is_closed": True} if is_closed else {})
     if isinstance(error, click.ClickException):
         return "refused", error.format_message(), {}
     if type(error).__module__.split(".")[0] in STORE_MODULES or type(error).__module__ == "carnet.vault.store":
@@ -195,8 +207,9 @@ def _emphasise(word: str) -> str:
     return word if os.environ.get("NO_COLOR") else click.style(word, fg="red", bold=True)
 
 
-def _close(message: str) -> str:
+def _close(message: str, facts: dict[str, object]) -> str:
     # A sentence begins with a capital; a file's name, a kind or an option stays as it is written.
-    if message.partition(" ")[0].isalpha():
+    first = message.partition(" ")[0]
+    if first.isalpha() and first not in facts.values():
         message = message[:1].upper() + message[1:]
     return message if message.endswith((".", "!", "?")) else message + "."

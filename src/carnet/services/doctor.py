@@ -6,6 +6,7 @@ It changes nothing, and looks at the ends of the store only. It refuses to say t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from carnet.node.keyring import load_key_ring
 from carnet.node.logbook import read_node
 from carnet.node.restored import find_mark, find_what_is_lost
 from carnet.services import surroundings as around
-from carnet.services.findings import Found, cannot_check, find
+from carnet.services.findings import Found, cannot_check, cannot_look, find
 from carnet.services.founding import now_ms
 from carnet.services.guarding import check_guard
 from carnet.services.surroundings import WEEK_MS
@@ -31,24 +32,26 @@ from carnet.vault.store import Connection, Error, open_store
 
 def examine(home: Home) -> list[Found]:
     """Every check that can be made, in order. Raises nothing for what is wrong: that is the answer."""
-    found = [around.check_python(), around.check_kernel(), _attempt("sqlite", _check_sqlite)[0]]
-    found.append(around.check_founding(home))
+    found = [around.check_python(), around.check_kernel(), _attempt(home, "sqlite", _check_sqlite)[0]]
+    found += _attempt(home, "node", lambda: around.check_founding(home))
     if not home.path.is_dir():
         return found
+    if not os.access(home.path, os.R_OK | os.X_OK):
+        return found + _attempt(home, "owner", lambda: around.check_owner(home))
     for name, check in _list_surroundings(home):
-        found += _attempt(name, check)
+        found += _attempt(home, name, check)
     seen: list[Glance] = []
     if home.store.exists() or home.store_url.exists():
-        found += _attempt("store", lambda: _check_store(home, seen))
-        found += _attempt("rows", lambda: filter(None, [check_guard(home)]))
+        found += _attempt(home, "store", lambda: _check_store(home, seen))
+        found += _attempt(home, "rows", lambda: filter(None, [check_guard(home)]))
     last_at = seen[0].last_at if seen else None
-    found += _attempt("clock", lambda: around.check_clock(home, now_ms(), last_at))
-    found += _attempt("keys", lambda: _check_keys(home, seen[0] if seen else None))
+    found += _attempt(home, "clock", lambda: around.check_clock(home, now_ms(), last_at))
+    found += _attempt(home, "keys", lambda: _check_keys(home, seen[0] if seen else None))
     if seen:
-        found += _attempt("head", lambda: _check_head(home, seen[0]))
-        found += _attempt("erasures", lambda: _check_erasures(home, seen[0]))
-        found += _attempt("census", lambda: _check_census(seen[0]))
-        found += _attempt("backup", lambda: check_backup(home, seen[0].state.size, now_ms()))
+        found += _attempt(home, "head", lambda: _check_head(home, seen[0]))
+        found += _attempt(home, "erasures", lambda: _check_erasures(home, seen[0]))
+        found += _attempt(home, "census", lambda: _check_census(seen[0]))
+        found += _attempt(home, "backup", lambda: check_backup(home, seen[0].state.size, now_ms()))
     return found
 
 
@@ -62,12 +65,16 @@ def _list_surroundings(home: Home) -> Iterator[tuple[str, Callable[[], Found | I
     yield "copy", lambda: around.judge_mark(find_mark(home))
 
 
-def _attempt(name: str, check: Callable[[], Found | Iterable[Found]]) -> list[Found]:
+def _attempt(home: Home, name: str, check: Callable[[], Found | Iterable[Found]]) -> list[Found]:
     """The findings of a check; one that could not be made is a problem too."""
     try:
         found = check()
         return [found] if isinstance(found, Found) else list(found)
+    except PermissionError as error:
+        return [cannot_look(name, error, os.geteuid(), str(home.path))]
     except (CarnetError, OSError, ImportError, *Error, LookupError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, Refused) and error.facts.get("is_closed"):
+            return [cannot_look(name, error, os.geteuid(), str(home.path))]
         return [cannot_check(name, error, error.reason.value if isinstance(error, Refused) else "")]
 
 

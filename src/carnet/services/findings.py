@@ -46,6 +46,12 @@ def cannot_check(check: str, error: Exception, reason: str) -> Found:
     return find("any.unchecked", "problem", error=str(error), reason=reason)._replace(check=check)
 
 
+def cannot_look(check: str, error: Exception, user: int, home: str) -> Found:
+    """A check that could not be made since `user` may not read what is in the home."""
+    facts = {"error": str(error), "reason": "", "user": str(user), "home": home}
+    return find("any.closed", "problem", **facts)._replace(check=check)
+
+
 _AGAIN: Final = "let any verb write, such as `carnet census`: it is finished before anything else"
 _BACK_UP: Final = "`carnet backup -o FILE`, on another disk, regularly (docs/operating.md)"
 _BUILT_AGAIN: Final = "install Carnet again; in a checkout, run `make kernel`"
@@ -75,6 +81,11 @@ WORDS: Final[dict[str, Words]] = {
         "run `carnet fsck`; restore a backup",
     ),
     # ---- the machine
+    "any.closed": Words(
+        "could not be checked: %(error)s",
+        "what cannot be looked at cannot be relied on",
+        "run as that user, or: chown -R %(user)s %(home)s",
+    ),
     "python.ok": Words("Python %(version)s"),
     "python.old": Words(
         "Python %(version)s", "Carnet is written and tested for 3.11 and newer", "install a newer Python"

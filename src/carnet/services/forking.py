@@ -76,6 +76,9 @@ def fork(
     if name is not None:
         check_network_name(name)
     old = get_old_home(home)
+    if file is not None and old.is_founded() and find_mark(old) is not None:
+        saying = f"{old.path} holds a copy already: say --fork without a backup to go on from that one, or remove it"
+        raise Refused(Reason.NODE_EXISTS, saying, home=str(old.path))
     restored = None if file is None else restore(file, old, opener, wish=wish, progress=progress)
     if not old.is_founded():
         raise Refused(Reason.NO_NODE, f"there is no copy in {old.path}: name the backup", home=str(old.path))

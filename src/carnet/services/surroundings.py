@@ -110,7 +110,8 @@ def check_modes(home: Home) -> Iterator[Found]:
 def check_owner(home: Home, user: int | None = None) -> Found:
     """Whether the files are those of the user who runs this."""
     user = os.geteuid() if user is None else user
-    files = [home.path, *(entry for entry in home.path.iterdir() if not entry.is_symlink())]
+    may_look = os.access(home.path, os.R_OK)
+    files = [home.path, *(entry for entry in (home.path.iterdir() if may_look else ()) if not entry.is_symlink())]
     others = [file for file in files if file.lstat().st_uid != user]
     if not others:
         return find("owner.ok")

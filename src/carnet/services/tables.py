@@ -78,7 +78,7 @@ class Table:
         self._sheet, self._header = sheet, header
         self._file: IO[bytes] = _open_unpacked(path)
         if self._file.name != str(path):
-            self._path = Path(self._file.name)
+            self._path = Path(f"/dev/fd/{self._file.fileno()}")
         self.byte_count = self._path.stat().st_size
         self.position = 0
 
@@ -128,7 +128,8 @@ def _open_unpacked(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         if file.read(len(GZIP)) != GZIP:
             return path.open("rb")
-    copy: IO[bytes] = tempfile.NamedTemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
+    # Without a name: whoever is killed leaves nothing.
+    copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
     try:
         for chunk in _unpack(path):
             copy.write(chunk)

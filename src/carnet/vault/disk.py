@@ -56,6 +56,39 @@ def explain_disk_error(error: BaseException, folder: Path | None = None) -> Refu
     return None
 
 
+def explain_closed(error: BaseException, file: Path) -> Refused | None:
+    """Refused(STORE_UNREACHABLE) where a file of SQLite cannot be opened because it, or the folder that its log would
+    stand in, is another user's or may not be written; None for any other error."""
+    error = getattr(error, "orig", None) or error
+    if (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF not in (_SQLITE_CANTOPEN, _SQLITE_READONLY):
+        return None
+    if is_read_only(file.parent):
+        saying = f"{file} cannot be opened: its disk may only be read, and this needs to write beside it"
+        return Refused(Reason.STORE_UNREACHABLE, saying, is_frozen=True)
+    for path, wanted in ((file, os.R_OK | os.W_OK), (file.parent, os.R_OK | os.W_OK | os.X_OK)):
+        if not os.access(path, wanted):
+            found = path.stat()
+            saying = f"{path} is of user {found.st_uid}, mode {found.st_mode & 0o777:04o}; this is user {os.geteuid()}"
+            return Refused(Reason.STORE_UNREACHABLE, f"{file.name} cannot be opened: {saying}", is_closed=True)
+    return None
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system of a folder takes no writes from anybody."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def is_frozen(file: Path) -> bool:
+    """Whether nobody can write a file of SQLite, and it is whole without its log: it is read without locks then, which
+    could not be made."""
+    try:
+        log = file.with_name(file.name + "-wal")
+        is_whole = not log.exists() or log.stat().st_size == 0
+        return is_whole and (is_read_only(file.parent) or not (file.parent.stat().st_mode & 0o222 or log.exists()))
+    except OSError:
+        return False
+
+
 def is_disk_refusal(error: BaseException) -> bool:
     """Whether an error says that the disk is full or failed: whoever wrote must stop."""
     return isinstance(error, Refused) and error.reason in (Reason.DISK_FULL, Reason.DISK_FAILED)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.pool import NullPool
 
 from carnet.errors import Reason, Refused
-from carnet.vault.disk import explain_disk_error, sync_directory
+from carnet.vault.disk import explain_closed, explain_disk_error, is_frozen, sync_directory
 
 SCHEMA_VERSION: Final = "0006"
 """The newest migration in `migrations/versions`."""
@@ -322,8 +322,9 @@ def open_store(address: Address, *, is_read_only: bool = False, is_guarded: bool
         raise
     except Exception as error:
         engine.dispose()
-        refused = find_busy(error, path.name) or explain_disk_error(error, path.parent)
-        raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {error}")) from error
+        refused = find_busy(error, path.name) or explain_disk_error(error, path.parent) or explain_closed(error, path)
+        saying = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise (refused or Refused(Reason.NODE_DAMAGED, f"{path.name} cannot be read as a store: {saying}")) from error
     if version != SCHEMA_VERSION:
         engine.dispose()
         raise _other_schema(version)
@@ -426,10 +427,11 @@ def make_engine(path: Path, mode: str) -> Engine:
         raise Refused(
             Reason.NODE_DAMAGED, f"SQLite {sqlite.sqlite_version} is too old: pysqlite3 ≥0.6.1 brings a newer"
         )
+    query = {"mode": mode, "uri": "true"} | ({"immutable": "1"} if mode == "ro" and is_frozen(path) else {})
     # One connection for each store: a pool would hand out others, with other settings.
     engine = create_engine(
         # Quoted for SQLite: a home may be called "a?b", and its store is not the file "a".
-        URL.create("sqlite+pysqlite", database=f"file:{quote(path.as_posix())}", query={"mode": mode, "uri": "true"}),
+        URL.create("sqlite+pysqlite", database=f"file:{quote(path.as_posix())}", query=query),
         module=sqlite,
         poolclass=NullPool,
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30.0, "cached_statements": 256}

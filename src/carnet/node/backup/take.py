@@ -27,7 +27,7 @@ from carnet.node.logbook import read_node
 from carnet.node.people import copy_people
 from carnet.tlog.tree import root_from
 from carnet.vault.copying import copy_store
-from carnet.vault.disk import sync_directory
+from carnet.vault.disk import explained_disk_errors, sync_directory
 from carnet.vault.erasing import has_uncleared
 from carnet.vault.ledger import parse_genesis, parse_record, read_leaf, read_log_size
 from carnet.vault.store import Connection, open_store
@@ -37,8 +37,8 @@ ROOM: Final = 1.1
 
 CACHE_KIB: Final = 8 * 1024
 
-PART: Final = ".part"
-"""How the name of a backup ends that is not whole."""
+PART: Final = ".carnet-part"
+"""How the name of a backup ends that is not whole: so that no download of one is taken for it."""
 
 LEFT_S: Final = 3600
 """How old one is that nobody writes, and that was left by a kill."""
@@ -114,7 +114,9 @@ def take_backup(
     _remove_left_parts(output)
     _check_room(home, scratch, output)
     with ExitStack() as stack:
-        moment, copy, size = _copy(home, scratch, progress)
+        with explained_disk_errors(home.path):
+            # Even to read asks for a little room beside the store.
+            moment, copy, size = _copy(home, scratch, progress)
         stack.enter_context(copy)
         small = [(name, stack.enter_context(file.open("rb"))) for name, file in list_small_files(home)]
         part, file = stack.enter_context(_open_part(output))
@@ -126,7 +128,8 @@ def take_backup(
             "root": b64(moment.root),
             "store_bytes": size,
         }
-        people = copy_people(home, scratch)
+        with explained_disk_errors(home.path):
+            people = copy_people(home, scratch)
         if people is not None:
             stack.enter_context(people)
         sealed = SealingWriter(file, about, sealer, random_bytes)
@@ -288,8 +291,8 @@ def _counting(
 
 
 def _remove_left_parts(output: Path) -> None:
-    """Remove what backups that were killed left in this folder, whatever they were called: each takes a store's room.
-    One that was written a moment ago may be a download."""
+    """Remove what backups that were killed left in this folder, whatever they were called: each takes a store's
+    room."""
     for part in output.parent.glob(f"*{PART}"):
         # One that cannot be removed keeps nobody from backing up.
         with suppress(OSError), part.open("rb") as file:

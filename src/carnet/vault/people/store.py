@@ -18,7 +18,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine
 
 from carnet.errors import Reason, Refused
-from carnet.vault.disk import explain_disk_error, sync_directory
+from carnet.vault.disk import explain_closed, explain_disk_error, sync_directory
 from carnet.vault.gate import Gate, get_gate
 from carnet.vault.people.tables import people
 from carnet.vault.store import (
@@ -401,7 +401,7 @@ def _connect(address: Address, *, is_guarded: bool = False) -> Store:
 
 
 def _explain(error: BaseException, path: Path) -> Refused | None:
-    return find_busy(error, path.name) or explain_disk_error(error, path.parent)
+    return find_busy(error, path.name) or explain_disk_error(error, path.parent) or explain_closed(error, path)
 
 
 def _undo(connection: Any) -> None:
