@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from carnet.errors import Reason, Refused
+from carnet.node.fsck.findings import Progress
 from carnet.node.home import Home
 from carnet.node.moving import Moved, move_store
 from carnet.proof.assemble import Selection, assemble_bundle
@@ -119,6 +120,29 @@ def test_move__refused_writer_busy(node: TestNode, postgres: Cluster) -> None:
         with pytest.raises(Refused) as caught:
             move(node, postgres.make_url())
         assert caught.value.reason is Reason.WRITER_BUSY
+
+
+def test_move__refused_while_another_home_moves_to_the_same_place(tmp_path: Path, postgres: Cluster) -> None:
+    """The second would take the first one's copy for what a killed move has left, and the first would end in it."""
+    url = postgres.make_url()
+    first, second = (make_node(tmp_path / name, seed=name.encode()) for name in ("first", "second"))
+    caught: list[Refused] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.table != "copying" and not caught:
+            with pytest.raises(Refused) as refused:
+                move(second, url)
+            caught.append(refused.value)
+
+    home = Home(first.path)
+    move_store(home, url, clock=first.clock, random_bytes=first.dice, command="a test", progress=meanwhile)
+    assert (caught[0].reason, caught[0].could_retry) == (Reason.WRITER_BUSY, True)
+    first.check()
+    second.check()
+    assert Home(second.path).address == second.path / "node.db"
+    with pytest.raises(Refused) as refused:
+        move(second, url)
+    assert refused.value.reason is Reason.NODE_EXISTS
 
 
 @ON_FILE

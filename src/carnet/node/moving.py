@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from carnet.vault.store import (
     create_store,
     describe_address,
     move_log,
+    open_address,
     open_store,
     remove_unfinished,
 )
@@ -66,7 +68,8 @@ def move_store(
 ) -> Moved:
     """Move the store to the database at the URL `target`, or with None to the SQLite file of the home.
 
-    Raises Refused NO_NODE, NODE_EXISTS (it is there already, or another node is), WRITER_BUSY, STORE_MOVED,
+    Raises Refused NO_NODE, NODE_EXISTS (it is there already, or another node is), WRITER_BUSY (here, or another
+    home moves to the same place), STORE_MOVED,
     STORE_UNREACHABLE, and NODE_DAMAGED where the copy is not what was signed; then the old store is still the store.
     """
     home.finish_founding()
@@ -82,11 +85,11 @@ def move_store(
         return finished
     # Erasures and rotations that were begun are finished, and the last head is signed, before anything is copied.
     open_writer(home.path, clock=clock, random_bytes=random_bytes, passphrase=passphrase, command=command).close()
-    lock = WriterLock(home.lock, command)
+    lock, holder = WriterLock(home.lock, command), f"{os.getpid()} {socket.gethostname()} {command}"
     try:
         _check_is_still(home, old)
-        with open_store(old) as source:
-            fence = Fence(source.connection, f"{os.getpid()} {socket.gethostname()} {command}")
+        with _alone_at(new, holder), open_store(old) as source:
+            fence = Fence(source.connection, holder)
             rows = _copy(source.connection, new, progress)
             moment = _check_copy(home, source.connection, new, passphrase, progress)
             hand_people_over(home, new, lambda: _mark(source.connection, fence, new))
@@ -95,6 +98,19 @@ def move_store(
         )
     finally:
         lock.release()
+
+
+@contextmanager
+def _alone_at(new: Address, holder: str) -> Iterator[None]:
+    """No other home moves to the same place of a database meanwhile: each would take what the other has copied for
+    what a killed move left. Raises Refused(WRITER_BUSY)."""
+    if isinstance(new, Path):
+        yield
+        return
+    with open_address(new) as store:
+        place = store.connection.execute("SELECT current_schema()").fetchone()[0]
+        store.connection.take_lock(f"move to {place}", holder)
+        yield
 
 
 def _check_is_still(home: Home, old: Address) -> None:
