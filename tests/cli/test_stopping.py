@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,15 @@ def find_workers(process: subprocess.Popen[bytes]) -> list[int]:
         if b"forkserver" in command and parent != process.pid:
             found.append(pid)
     return found
+
+
+def has_open(pid: int, file: Path) -> bool:
+    """Whether a process has this file open."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            if os.readlink(descriptor) == str(file):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -184,6 +194,22 @@ def test_any_verb__stopped_while_it_loads(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], env=make_env(tmp_path), capture_output=True, timeout=60)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+def test_import__writer_killed_by_the_system(tmp_path: Path, register: Path) -> None:
+    """Nobody is sent to start a service that there never was."""
+    home, receipts = tmp_path / "home", tmp_path / "receipts"
+    process = begin("import", "histovec", register, "--workers", "1", "--receipts", receipts, home=home)
+    wait_until(lambda: receipts.exists() and receipts.stat().st_size, process)
+    (writer,) = [pid for pid in find_workers(process) if has_open(pid, home / "node.db-wal")]
+    os.kill(writer, signal.SIGKILL)
+    ran = end(process)
+    assert ran.code == 1
+    assert "the writer's process has ended" in ran.err.lower()
+    assert "dmesg" in ran.err
+    assert "carnet serve" not in ran.err
+    assert carnet("import", "histovec", register, home=home).code == 1
+    assert check_home(home) == []
 
 
 @pytest.mark.parametrize("pause_s, said", [(0.1, ["put in order"]), (1.3, ["Ended at once."])])

@@ -61,12 +61,16 @@ def open_writer_apart(home: Home, passphrase: str | None, command: str) -> Itera
             yield writer
         ours.send(_ENDED)
         _wait_for(ours, _ENDED)
-    except BaseException:
+    except BaseException as error:
         # Whatever went wrong, the writer may finish what it is at, unless that takes long.
         with suppress(OSError):
             ours.send(_ENDED)
             ours.poll(GRACE_S)
+        has_died = not process.is_alive()
         process.kill()
+        if has_died and isinstance(error, Refused) and error.reason is Reason.WRITER_AWAY:
+            # Whoever asked found nobody at the door, and would be sent to start a service.
+            raise _make_died() from error
         raise
     finally:
         ours.close()
@@ -87,12 +91,16 @@ def reach_writer_apart(home: Home, passphrase: str | None, command: str) -> Iter
         yield writer
 
 
+def _make_died() -> Refused:
+    saying = "the writer's process has ended; what was acknowledged is on the disk: run it again"
+    return Refused(Reason.WRITER_AWAY, saying, could_retry=True, is_ours=True)
+
+
 def _wait_for(pipe: Connection, expected: str) -> None:
     try:
         said = pipe.recv()
     except (EOFError, ConnectionError):
-        saying = "the writer's process has ended; what was acknowledged is on the disk: run it again"
-        raise Refused(Reason.WRITER_AWAY, saying, could_retry=True, is_ours=True) from None
+        raise _make_died() from None
     if isinstance(said, Said):
         raise said.to_error()
     if isinstance(said, BaseException):
