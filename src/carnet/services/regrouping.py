@@ -31,6 +31,12 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 SPAN: Final = 64
 """Passports with neighbouring numbers that are taken together: their rows in the store share pages."""
 
+ASKED_TOGETHER: Final = 4_096
+"""Rows of which the passports' numbers are asked for at once: the more of them, the more share a page of the index."""
+
+LONG_BYTES: Final = 1024 * 1024
+"""Rows that come together with so many bytes are held at once: nobody else has counted these."""
+
 _NEW: Final = 1 << 48
 """New vehicles count from here on: passports that are opened get the highest numbers."""
 
@@ -54,6 +60,13 @@ class Held(NamedTuple):
     origin: Origin | None
 
 
+class _Waiting(msgspec.Struct, gc=False):
+    """The rows of one vehicle, and their bytes."""
+
+    rows: list[Held]
+    size: int = 0
+
+
 class Batch(NamedTuple):
     """Rows to be sealed together: `rows` as the file has them, or `by_subject` those that waited, with the numbers of
     those of their passports that were found already."""
@@ -75,7 +88,10 @@ class Regrouping:
     ) -> None:
         self._find_numbers, self._index_key, self._get_size = find_numbers, index_key, get_size
         self._is_sorting = False
-        self._rows_of: dict[Subject, list[Held]] = {}
+        # Rows that came last: they are held as soon as there are enough of them.
+        self._coming: list[Row] = []
+        # The rows of each vehicle, and their bytes, which are not to be counted when they have long been out of sight.
+        self._rows_of: dict[Subject, _Waiting] = {}
         # Which vehicles wait at each place, with the number of the passport.
         self._places: dict[int, list[tuple[Subject, int]]] = {}
         # The places ahead of the one that was taken last, and those behind it, which come after.
@@ -97,17 +113,25 @@ class Regrouping:
             yield Batch(rows, {}, {})
             return
         self._is_sorting = True
-        self._make_room(subjects.difference(self._rows_of))
-        self._hold(rows)
-        room = min(MAX_WAITING_ROWS, max(FEWEST_WAITING_ROWS, 3 * self._held_count // 4))
+        self._coming += rows
+        if len(self._coming) < ASKED_TOGETHER and sum([len(row.source_bytes) for row in rows]) < LONG_BYTES:
+            return
+        self._hold_coming()
+        room = min(MAX_WAITING_ROWS - ASKED_TOGETHER, max(FEWEST_WAITING_ROWS, 3 * self._held_count // 4))
         while self._row_count > room or self._byte_count > MAX_WAITING_BYTES:
             yield self._take()
 
     def drain(self) -> Iterator[Batch]:
         """All that still waits."""
+        self._hold_coming()
         while self._row_count:
             yield self._take()
         self._is_sorting = False
+
+    def _hold_coming(self) -> None:
+        rows, self._coming = self._coming, []
+        self._make_room({row.subject for row in rows}.difference(self._rows_of))
+        self._hold(rows)
 
     def _hold(self, rows: list[Row]) -> None:
         # Every line below runs once per row: measure before adding one.
@@ -117,7 +141,9 @@ class Regrouping:
             data = source if origin is None else origin.data
             # Tuples made as one, without a call of ours.
             held = _make(Held, (line, number, subject, kind, _Raw(_encode(fields)), digest, data, origin))
-            waiting[subject].append(held)
+            own = waiting[subject]
+            own.rows.append(held)
+            own.size += len(data)
             size += len(data)
         self._byte_count += size
         self._row_count += len(rows)
@@ -137,7 +163,7 @@ class Regrouping:
                 there = self._places[place] = []
                 heappush(self._ahead if place > self._last else self._behind, place)
             there.append((subject, number))
-            self._rows_of[subject] = []
+            self._rows_of[subject] = _Waiting([])
 
     def _take(self) -> Batch:
         by_subject: dict[Subject, list[Held]] = {}
@@ -149,10 +175,10 @@ class Regrouping:
                 self._ahead, self._behind, self._last = self._behind, [], -1
             self._last = heappop(self._ahead)
             for subject, number in self._places.pop(self._last):
-                rows = by_subject[subject] = self._rows_of.pop(subject)
-                count += len(rows)
-                for row in rows:
-                    size += len(row.data)
+                waiting = self._rows_of.pop(subject)
+                by_subject[subject] = waiting.rows
+                count += len(waiting.rows)
+                size += waiting.size
                 if number < _NEW:
                     numbers[subject] = number
         self._row_count -= count
