@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -135,6 +137,30 @@ def sign_in(service: TestService) -> dict[str, str]:
         "Cookie": f"{cookies.session}=s3cret; {cookies.form}={secret}",
         "token": compute_form_token(secret, "s3cret"),
     }
+
+
+def test_turns__are_a_callers_over_all_addresses(tmp_path: Path) -> None:
+    """Of a guard there is one for each address, and turns of its own would let a member have as many as addresses."""
+    begun, goes_on = Semaphore(0), Event()
+
+    def make(path: str) -> Any:
+        @get(path, opt={"policy": OPEN}, sync_to_thread=True)
+        def wait() -> str:
+            begun.release()
+            assert goes_on.wait(10)
+            return "done"
+
+        return wait
+
+    with serving(tmp_path, [make("/one"), make("/other")]) as service, ThreadPoolExecutor(2) as pool:
+        cookies = {"Cookie": sign_in(service)["Cookie"]}
+        answers = [pool.submit(service.client.get, path, headers=cookies) for path in ("/one", "/other")]
+        assert all(begun.acquire(timeout=10) for _ in answers)
+        line = service.app.state.turns._lines[str(HOLDER.account).encode()]
+        at_work = line.at_work
+        goes_on.set()
+        assert [answer.result(10).text for answer in answers] == ["done", "done"]
+    assert (at_work, line.at_work) == (2, 0)
 
 
 def test_principal__comes_from_cookie_or_bearer(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ It refuses to start with a route that says no policy, and knows no feature by na
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from carnet.web.guard import Guard, prepare_guard
 from carnet.web.pages import demo
 from carnet.web.policy import check_policies
 from carnet.web.problems import HANDLERS
+from carnet.web.turns import Turns
 
 MAX_FORM_PARTS: Final = 100
 
@@ -78,6 +80,7 @@ class Composed:
         """The app with this desk."""
         app = self._app
         self._desk = app.state.desk = desk
+        app.state.turns = Turns(time.monotonic)
         app.on_shutdown = [desk.door.leave_loop]
         app.asgi_handler = Edge(self._routed, desk.settings)
         return app

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -102,7 +101,6 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, count: Callable[[Scope, Desk], None]) -> None:
         self._app, self._count = app, count
-        self._turns = Turns(time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or raise Refused."""
@@ -116,7 +114,9 @@ class Guard:
             # From here on, and in every thread that goes on with it, the database is asked for this caller.
             with asking_as(principal):
                 if name is not None:
-                    async with self._turns.taken(name):
+                    # Of the whole app: of a guard there is one for each handler.
+                    turns: Turns = connection.app.state.turns
+                    async with turns.taken(name):
                         await self._go_on(connection, receive, send, desk, principal, LATE_S)
                     return
                 await self._go_on(connection, receive, send, desk, principal, 0.0)
