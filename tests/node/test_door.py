@@ -473,3 +473,21 @@ def test_wire__keeps_every_part_of_a_submission(node: TestNode) -> None:
     assert [encode_prepared(one) for one in back.ask.prepared] == [encode_prepared(prepared)]
     with pytest.raises(msgspec.ValidationError):
         read_request(msgspec.msgpack.encode([1, ["no_such_ask"]]))
+
+
+def test_reading__passports_of_one_moment_and_the_state_in_force(node: TestNode) -> None:
+    subject = vin_subject(1)
+    with open_door(node) as served, served.reach() as far:
+        assert served.writer.state == far.state
+        with far.reading():
+            assert far.find_chain(subject) is None
+            served.writer.append(node.operator.id, REPORTED, [new_passport(1)])
+            member = served.writer.enrol_member("Garage Neuf", "garage")
+            # The same moment for passports, and none for what a job is made under.
+            assert far.find_chain(subject) is None
+            assert far.find_numbers([subject]) == {}
+            assert far.state.members.get(member.id) == member
+            assert len(far.append(node.operator.id, REPORTED, [new_passport(2)]).receipts) == 1
+        assert far.find_numbers([subject]) == {subject: 1}
+        with far.reading():
+            assert {chain.id for chain in far.find_chains([subject, vin_subject(2)]).values()} == {1, 2}

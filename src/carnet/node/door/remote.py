@@ -152,18 +152,20 @@ class RemoteWriter:
     # ---- reading, by itself
 
     @contextmanager
-    def _looking(self) -> Iterator[Reader]:
+    def _looking(self, *, is_glance: bool = False) -> Iterator[Reader]:
+        """A reader that sees what was committed before; for a glance its rules and members are not asked for, and may
+        be of a moment ago: at passports, which the writer looks at again."""
         held = getattr(self._held, "reader", None)
-        if held is not None:
+        if held is not None and is_glance:
             yield held
             return
-        with self._readers.reading() as reader:
+        with self._readers.reading(is_glance=is_glance) as reader:
             yield reader
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """See `Writing`: this thread sees one moment until the block ends."""
-        with self._looking() as reader:
+        """See `Writing`: this thread sees one moment of passports until the block ends."""
+        with self._looking(is_glance=True) as reader:
             before = getattr(self._held, "reader", None)
             self._held.reader = reader
             try:
@@ -216,32 +218,32 @@ class RemoteWriter:
 
     def find_chain(self, subject: Subject) -> ChainRef | None:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_chain_by_subject(reader.connection, self._ring, subject)
 
     def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_chains_by_subjects(reader.connection, self._ring, subjects)
 
     def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_numbers(reader.connection, self._ring, subjects)
 
     def find_chains_by_numbers(self, numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_chains_by_numbers(reader.connection, self._ring, numbers)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_chain_by_id(reader.connection, self._ring, chain16)
 
     def get_chain_by_id(self, chain16: bytes) -> ChainRef:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             chain = find_chain_by_id(reader.connection, self._ring, chain16)
             if chain is None:
                 check_id_not_erased(reader.connection, chain16)
@@ -250,22 +252,22 @@ class RemoteWriter:
 
     def find_receipt(self, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_receipt(reader.connection, reader.state.net, place, chain16, sid)
 
     def find_receipts(self, wanted: Sequence[tuple[bytes, bytes]]) -> dict[int, Receipt]:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_receipts(reader.connection, reader.state.net, wanted)
 
     def find_sources(self, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_sources(reader.connection, sources)
 
     def find_sealed_row(self, chain: int, source: bytes) -> SealedRow | None:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return find_sealed_row(reader.connection, chain, source)
 
     def read_aliases(self) -> list[tuple[Subject, Declaration]]:
@@ -280,7 +282,7 @@ class RemoteWriter:
 
     def count_changed(self) -> int:
         """See `Writing`."""
-        with self._looking() as reader:
+        with self._looking(is_glance=True) as reader:
             return count_changed(reader.connection)
 
     def _get_state(self) -> State:
