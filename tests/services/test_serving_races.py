@@ -12,6 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from carnet.node.reader import open_reader
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.oauth import ASSERTION_TYPE
 from carnet.services.accounts.passkeys import begin_sign_in, begin_sign_up
@@ -49,6 +50,13 @@ def print_code(rush: Rush, key: str, passport: str) -> str:
 
 def find_links(answers: list[Answer]) -> set[str]:
     return {found for one in answers for found in re.findall(r"/join#([0-9A-Z-]{29})", one.body.decode())}
+
+
+def find_once(page: str) -> str:
+    """The number of a form."""
+    found = re.search(r'name="once" value="([0-9a-f]{32})"', page)
+    assert found is not None
+    return found[1]
 
 
 def test_open__of_one_vehicle_by_many_is_one_passport(rush: Rush, key: str) -> None:
@@ -131,9 +139,7 @@ def test_admission__granted_crosswise_by_two_is_carried_out_once(rush: Rush) -> 
 
 def test_invitation__asked_for_many_times_is_one_and_makes_one_account(rush: Rush) -> None:
     admin = rush.join_staff()
-    once = re.search(r'name="once" value="([0-9a-f]{32})"', admin.look("/organisation"))
-    assert once is not None
-    send = admin.write("/organisation", role="clerk", once=once[1])
+    send = admin.write("/organisation", role="clerk", once=find_once(admin.look("/organisation")))
     answers = at_once([lambda: send("/organisation/invitations")] * MANY)
     (code,) = find_links(answers)
 
@@ -206,6 +212,69 @@ def test_write__of_one_idempotency_key_is_done_once(rush: Rush, key: str) -> Non
     assert tell(answers) == {"201": 1, "422 idempotency_key_reused": MANY - 1}
     listed = rush.call(key, "GET", f"/v1/passports/{passport}/entries?kind=vehicle.odometer/1").json["data"]
     assert len(listed) == 2
+
+
+def test_words_of_a_holder__sent_many_times_are_sealed_once(rush: Rush, key: str) -> None:
+    """Each worker looked whether the same stood there already, and none of them saw the others'."""
+    passport = open_passport(rush, key, 6).json["passport"]
+    occurred = {"at": "2023-05-04", "precision": "day", "zone": None}
+    fields = {"odometer_km": 40_000, "odometer_state": "read"}
+    body = {"kind": "vehicle.odometer/1", "occurred": occurred, "fields": fields}
+    assert rush.call(key, "POST", f"/v1/passports/{passport}/entries", body).status == 201
+    (holder,) = rush.join_holders(1)
+    code = print_code(rush, key, passport)
+    assert holder.write("/vehicles/add", vehicle=VIN.format(6), code=code)("/vehicles/add").status == 303
+
+    page = f"/vehicles/{passport}/entries/1/contest"
+    once = {"once": find_once(holder.look(page))}
+    send = holder.write(page, reason="wrong_value", note="It never had so many.", **once)
+    assert tell(at_once([lambda: send(page)] * MANY)) == {"303": MANY}
+    page = f"/vehicles/{passport}/add"
+    once = {"once": find_once(holder.look(f"{page}?type=reading"))}
+    add = holder.write_parts(page, type="reading", day="2024-05-06", odometer="41000", unit="km", **once)
+    added = at_once([lambda: add(page)] * MANY)
+    assert tell(added) == {"303": MANY}
+    assert len({one.headers["location"] for one in added}) == 1
+    with open_reader(rush.served.home) as reader:
+        kinds = [entry.kind for entry in reader.read_entries(bytes.fromhex(passport[4:]))]
+    assert kinds == ["passport.opened/1", "vehicle.odometer/1", "passport.contested/1", "vehicle.declared/1"]
+    # What was withdrawn or corrected can be said again.
+    again = holder.write_parts(page, type="reading", day="2024-05-06", odometer="41001", unit="km")
+    assert again(f"/vehicles/{passport}/entries/3/correct").status == 303
+    once = {"once": find_once(holder.look(f"{page}?type=reading"))}
+    add = holder.write_parts(page, type="reading", day="2024-05-06", odometer="41000", unit="km", **once)
+    assert add(page).status == 303
+    with open_reader(rush.served.home) as reader:
+        assert len(list(reader.read_entries(bytes.fromhex(passport[4:])))) == 6
+
+
+def test_words_of_a_clerk__sent_many_times_are_sealed_once(rush: Rush) -> None:
+    clerk, page = rush.join_staff(Role.CLERK), "/console/write/vehicle.odometer-1"
+    fields = {
+        "vehicle": VIN.format(7),
+        "day": "2024-07-07",
+        "odometer": "50000",
+        "unit": "km",
+        "odometer_state": "read",
+    }
+    fields |= {"occasion": "first_registration", "once": find_once(clerk.look(page))}
+    send = clerk.write(page, **fields)
+    (path,) = {one.headers["location"].partition("?")[0] for one in at_once([lambda: send(page)] * MANY)}
+    passport, place = path.split("/")[3], f"{path}/correct"
+
+    def count() -> int:
+        with open_reader(rush.served.home) as reader:
+            return len(list(reader.read_entries(bytes.fromhex(passport[4:]))))
+
+    assert count() == 2
+    again = clerk.write(place, **fields | {"odometer": "50001", "once": find_once(clerk.look(place))})
+    (path,) = {
+        one.headers["location"].partition("?")[0] for one in at_once([lambda: again(place)] * MANY) if one.status == 303
+    }
+    assert count() == 3
+    back = clerk.write(path, reason="typing_error", note="A slip", once=find_once(clerk.look(path)))
+    assert tell(at_once([lambda: back(f"{path}/withdraw")] * MANY))["303"] >= 1
+    assert count() == 4
 
 
 def test_end__of_an_account_many_times_is_noted_once_and_two_admins_leave_one(rush: Rush) -> None:

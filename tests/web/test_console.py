@@ -290,7 +290,7 @@ def test_mending__sent_twice_is_sealed_once(shop: Workshop) -> None:
     page = shop.seal(odometer="49300")
     object_to_entry(shop, bytes.fromhex(shop.passport[4:]), int(page.rpartition("/")[2]), "No")
     begun = len(shop.list_kinds())
-    fields = {"note": "Read twice", "objection": str(begun - 1)}
+    fields = {"note": "Read twice", "objection": str(begun - 1), "once": "1" * 32}
     assert [shop.send(page, f"{page}/answer", **fields).status_code for _ in range(2)] == [303, 303]
     assert len(shop.list_kinds()) == begun + 1
 

@@ -28,6 +28,7 @@ from carnet.vault.people.store import PeopleStore
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import Language, load_translations
 from carnet.web.pages.holding import get_entry, get_holdings, opening
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.policy import holder
@@ -177,7 +178,8 @@ def _take(
         problem = None
         if addition is not None:
             try:
-                entry = _seal(desk, principal, reader, vehicle, addition, content, corrects)
+                seed = compute_seed(desk, principal, f"add {vehicle.passport}.{seq}", data)
+                entry = _seal(desk, principal, reader, vehicle, addition, content, corrects, seed)
                 return go(f"/vehicles/{passport}/entries/{entry}?added")
             except Refused as refused:
                 if refused.facts.get("field") == "file":
@@ -197,6 +199,7 @@ def _seal(
     addition: Addition,
     content: bytes,
     corrects: Entry | None,
+    seed: bytes,
 ) -> int:
     """Keep the file, then seal the entry that names it; its place. A file whose entry is refused stays unnamed, and
     goes with the passport."""
@@ -220,6 +223,7 @@ def _seal(
         passport=chain.chain16,
         subject=None,
         now=desk.clock(),
+        seed=seed,
     )
     return sealed.seq
 
@@ -324,6 +328,7 @@ def _show(
         "file_limit": get_wording(language).megabytes(attachments.MAX_FILE_BYTES),
         "file_bytes": attachments.MAX_FILE_BYTES,
         "heading": _name(language, type_, corrects),
+        "once": make_once(desk),
         "problem": problem,
         "type": type_,
         "values": values,

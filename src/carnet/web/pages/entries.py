@@ -20,6 +20,7 @@ from carnet.web.language import load_translations
 from carnet.web.pages.adding import list_kept
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_entry, get_holdings, opening, prove_patiently
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, go, show
 from carnet.web.policy import holder
@@ -129,6 +130,7 @@ def contest(
                 append(
                     desk.door, reader, get_holdings(desk), principal, new,
                     passport=find_id(Prefix.PASSPORT, passport), subject=None, now=desk.clock(),
+                    seed=compute_seed(desk, principal, f"contest {vehicle.passport}.{seq}", data),
                 )  # fmt: skip
     except Refused as refused:
         return _show_objection(request, desk, principal, passport, seq, values, {}, say_refusal(language, refused))
@@ -153,6 +155,7 @@ def _show_objection(
         "entry": entry,
         "errors": errors or {},
         "heading": load_translations(language).gettext("Contest this entry"),
+        "once": make_once(desk),
         "problem": problem,
         "reasons": [(code, wording.word("reason", code)) for code in REASONS],
         "values": values,

@@ -27,6 +27,7 @@ from carnet.web.language import load_translations
 from carnet.web.pages.doubting import find_own_doubt, name_doubt, say_doubt
 from carnet.web.pages.front import FormData
 from carnet.web.pages.holding import get_holdings, get_today, note_look
+from carnet.web.pages.once import compute_seed, make_once
 from carnet.web.pages.own import ENTRY, WITHDRAWALS, get_own, list_entry_facts, opening_own
 from carnet.web.pages.own_signing import show_signing
 from carnet.web.pages.sayings import say_refusal
@@ -83,7 +84,8 @@ def correct_entry(
         # The hour that a file gave is not in the form, and stays.
         new = msgspec.structs.replace(new, occurred=one.entry.fields["occurred"])
     try:
-        return _seal(request, desk, principal, vehicle, new, "corrected", values.get("key", ""))
+        seed = compute_seed(desk, principal, f"corrected {passport}.{seq}", data)
+        return _seal(request, desk, principal, vehicle, new, "corrected", values.get("key", ""), seed=seed)
     except Refused as refused:
         errors, problem = place_refusal(language, refused)
         return _show(request, desk, principal, vehicle, one, known, values, errors=errors, problem=problem)
@@ -157,7 +159,7 @@ def _speak(
     try:
         new = make(one, values)
         # The same said twice is one entry: a double click of who answers must not stand in the passport for good.
-        seed = f"console {principal.account} {done} {passport}.{seq}".encode()
+        seed = compute_seed(desk, principal, f"{done} {passport}.{seq}", data)
         return _seal(request, desk, principal, vehicle, new, done, values.get("key", ""), back=seq, seed=seed)
     except Refused as refused:
         told = say_refusal(find_reader_language(request, desk), refused)
@@ -225,6 +227,7 @@ def _show(
     **more: Any,
 ) -> Response[str]:
     action = f"/console/vehicles/pas_{vehicle.passport}/entries/{one.entry.seq}/correct"
+    values = values | {"once": values.get("once") or make_once(desk)}
     return show_form(request, desk, principal, known, values, corrects=vehicle, action=action, **more)
 
 

@@ -28,6 +28,7 @@ def read_once(desk: Desk, data: Mapping[str, Any]) -> str:
 
 
 def compute_seed(desk: Desk, principal: Principal, what: str, data: Mapping[str, Any]) -> bytes:
-    """32 secret bytes, the same each time that the caller sends this showing of the form `what`."""
+    """32 secret bytes, the same each time that the caller sends this showing of the form `what`. The form's number is
+    kept nowhere: of what was sealed with such a seed and erased since, nobody can make it again."""
     parts = (name_caller(principal), what, read_once(desk, data))
     return get_office(desk).digest("form", *(part.encode() for part in parts))

@@ -31,6 +31,7 @@ from carnet.types import Mark
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.language import load_translations
 from carnet.web.pages.holding import get_holdings, get_today, note_look, opening_view, prove_patiently
+from carnet.web.pages.once import make_once
 from carnet.web.pages.showing import AnyRequest, find_look_of_member, find_part, find_reader_language, go, show
 from carnet.web.pages.writing import get_plates, make_slug, say_vehicle
 from carnet.web.policy import staff
@@ -148,6 +149,7 @@ def list_entry_facts(
         "is_correctable": stands and not entry.is_erased and entry.kind in rights and _has_form(schema, entry),
         "is_withdrawable": stands and "passport.corrected/1" in rights,
         "is_answerable": not vehicle.is_closed and "passport.contested/1" in rights,
+        "once": make_once(desk),
         "one": one,
         "own_keys": name_own_keys(member),
         "reasons": WITHDRAWALS,
