@@ -12,7 +12,7 @@ def run() -> int:
         code = main()
     except KeyboardInterrupt:
         return 130
-    stop_heeding()
+    stop_heeding(code)
     return code
 
 

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ENDED_BY_SIGNAL = 128
+"""Exit codes above it are a signal's."""
+
 SAME_WISH_S = 1.0
 """How long after the first signal another one means nothing more."""
 
@@ -79,18 +82,24 @@ def heed_signals() -> Iterator[Signals]:
     try:
         yield signals
     finally:
-        for number, handler in before:
+        # Once one has come, those right behind it change nothing any more, not even the exit code.
+        for number, handler in before if signals.number is None else ():
             signal.signal(number, handler)
 
 
-def stop_heeding() -> None:
-    """All is said and done: what Python still does on its way out may be cut short, without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def stop_heeding(code: int) -> None:
+    """All is said and done: what Python still does on its way out may be cut short, without a word. Of a verb that a
+    signal has ended, not even that: its exit code says which."""
+    if code > ENDED_BY_SIGNAL:
+        for number in _NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def to_exit_code(number: int) -> int:
     """What a shell says of a process that a signal ended: 130 for Ctrl-C, 143 for a polite kill."""
-    return 128 + number
+    return ENDED_BY_SIGNAL + number
 
 
 def describe_stop(verb: str | None) -> str:
