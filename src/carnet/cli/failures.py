@@ -10,6 +10,8 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -207,7 +209,7 @@ def _emphasise(word: str) -> str:
     return word if os.environ.get("NO_COLOR") else click.style(word, fg="red", bold=True)
 
 
-def _close(message: str, facts: dict[str, object]) -> str:
+def _close(message: str, facts: Mapping[str, object] = MappingProxyType({})) -> str:
     # A sentence begins with a capital; a file's name, a kind or an option stays as it is written.
     first = message.partition(" ")[0]
     if first.isalpha() and first not in facts.values():
