@@ -22,6 +22,7 @@ from carnet.node.jobs import Job, Prepared
 from carnet.node.placing import Outcome
 from carnet.node.prepare import Preparer
 from carnet.node.writer import Writer
+from carnet.node.writing import Preparing
 from carnet.services.apart import open_writer_apart
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
@@ -197,11 +198,13 @@ class _Watch:
         self._writer._connection = self.driver.connection
         del self._writer.start_commit
 
-    def _time_commit(self, prepared: list[Prepared]) -> Future[list[Outcome]]:
+    def _time_commit(self, preparing: Preparing) -> Future[Outcome]:
         # At once, so that nothing else goes on meanwhile and shares add up.
+        prepared = preparing.result()
         started = time.perf_counter()
-        done: Future[list[Outcome]] = Future()
-        done.set_result(self._commit(prepared))
+        done: Future[Outcome] = Future()
+        (outcome,) = self._commit([prepared])
+        done.set_result(outcome)
         self.commit_s += time.perf_counter() - started
         return done
 

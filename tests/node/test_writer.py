@@ -17,6 +17,7 @@ from carnet.ledger.batch import compute_receipt
 from carnet.ledger.commands import AccreditMember, RetireMember
 from carnet.ledger.rules.document import ClassLine, Rules
 from carnet.ledger.rules.members import Key, Member, compute_enrolment
+from carnet.node.found import found_node
 from carnet.node.fsck import check_home
 from carnet.node.jobs import Group, Prepared
 from carnet.node.placing import Outcome
@@ -27,11 +28,11 @@ from carnet.signing import Signer, verify
 from carnet.types import Basis, Custody, KeyRole, Mark, Subject
 from carnet.vault.tables import metadata
 from tests.node.home import (
+    START_MS,
     TestNode,
     change_behind,
     is_good,
     make_item,
-    make_node,
     more,
     new_passport,
     opening,
@@ -574,7 +575,14 @@ def test_read__while_a_writer_runs(checked: TestNode) -> None:
 
 def test_found__refused_node_exists(node: TestNode) -> None:
     with pytest.raises(Refused) as caught:
-        make_node(node.path.parent)
+        found_node(
+            node.path,
+            name="example.org",
+            operator_name="The test's data service",
+            operator_kind="data_service",
+            now=START_MS,
+            random_bytes=os.urandom,
+        )
     assert caught.value.reason is Reason.NODE_EXISTS
 
 
