@@ -102,7 +102,9 @@ def test_wheel__with_the_kernel_is_one_of_this_platform(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         binary = opened.read(KERNEL)
     # Nothing of the machine that built it: no folder of the sources, of Python or of whoever did.
-    assert set(re.findall(rb"(?<![\w.])/[\w.+-]+/[\w./+-]*", binary)) <= {b"/lib64/ld-linux-x86-64.so.2"}
+    found = set(re.findall(rb"(?<![\w.])/[\w.+-]+/[\w./+-]*", binary))
+    # A compiler takes texts such as carnet/1/link apart.
+    assert {path for path in found if not path.startswith(b"/1/")} <= {b"/lib64/ld-linux-x86-64.so.2"}
     for place in (ROOT, tmp_path, tempfile.gettempdir(), sysconfig.get_path("include"), sys.prefix, Path.home()):
         assert str(place) in ("/", "") or os.fsencode(place) not in binary, place
     assert describe_sources(ROOT / "src").encode() in binary

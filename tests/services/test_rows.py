@@ -176,8 +176,8 @@ ACTS: dict[str, tuple[Reason, Callable[[Office, Rows], object]]] = {
         Reason.NOT_FOUND,
         lambda office, rows: revoke_code(office, OPERATOR, f"cod_{rows.holders[1][4:]}", member=OTHERS),
     ),
-    "issue a key": (Reason.UNKNOWN_CLIENT, lambda office, rows: issue_key(office, OPERATOR, rows.clients[1])),
-    "end a client": (Reason.UNKNOWN_CLIENT, lambda office, rows: end_client(office, OPERATOR, rows.clients[1])),
+    "issue a key": (Reason.UNKNOWN_CLIENT, lambda office, rows: issue_key(office, rows.clerk(1), rows.clients[1])),
+    "end a client": (Reason.UNKNOWN_CLIENT, lambda office, rows: end_client(office, rows.clerk(1), rows.clients[1])),
     "rotate a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: rotate(office, OPERATOR, rows.webhooks[1])),
     "end a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: end(office, OPERATOR, rows.webhooks[1])),
     "replay": (

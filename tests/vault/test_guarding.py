@@ -167,7 +167,7 @@ def test_contents__are_of_whoever_wrote_them_of_whom_they_contest_and_of_the_hol
         with asking_for(asker):
             reader.refresh()
             # What stands in the rows, whatever the application asks to be opened; a proof is made from the same rows.
-            stored = reader._rows(reader._ref(guarded.passport))
+            stored = reader._history(guarded.passport).rows
             rows = [at for at, row in enumerate(stored) if row.content is not None]
             assert [one.seq for one in reader.read_entries(guarded.passport) if one.fields] == rows
             return rows
