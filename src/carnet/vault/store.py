@@ -47,7 +47,7 @@ _PRAGMAS = (
     "foreign_keys = ON",
     "synchronous = FULL",
     "secure_delete = ON",
-    "cache_size = -131072",
+    "cache_size = -65536",
     "temp_store = MEMORY",
     # SQLite swallows what goes wrong in a checkpoint of its own: ours (`move_log`) is said, and tells.
     "wal_autocheckpoint = 0",
