@@ -30,6 +30,7 @@ from carnet.services.founding import found, open_writer_at
 from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.types import Basis, Subject
+from carnet.web.turns import NEAR_S
 from tests.serving import Served, start
 
 NAME = "test.bench.example"
@@ -70,6 +71,8 @@ def measure() -> list[Figure]:
                     add("read beside an import", []).append(_read(served.address, _timeline(town), _cookie(town)))
                     add("page beside an import", []).append(_read(served.address, _page(town), _cookie(town)))
                 add("bare write", []).append(_write(bare, "/bare/receipt", town))
+                # Beside the readers of a moment ago it would go one at a time: what that costs, `tenants` tells.
+                time.sleep(NEAR_S + 1.0)
                 with taking_cpu(served, "write", WRITES, spent):
                     add("write", []).append(_write(served.address, "/v1/entries", town))
                 with serving_idle(town, folder) as idle:
