@@ -362,6 +362,44 @@ def test_commit__whose_answer_was_lost_is_found_again(checked: TestNode, tmp_pat
         assert served.writer.find_receipt(receipt.place, receipt.chain16, receipt.sid) == receipt
 
 
+def test_start_commit__whose_answers_were_lost_are_found_out_in_their_order(checked: TestNode, tmp_path: Path) -> None:
+    """Three under way, and the line is cut behind the first answer: each is sealed once, none overtakes another."""
+    with open_door(checked) as served, served.reach() as remote:
+        (opened,) = remote.append(checked.operator.id, REPORTED, [new_passport(1)]).receipts
+        ref = remote.get_chain_by_id(opened.chain16)
+        jobs = [
+            remote.make_job(checked.operator.id, REPORTED, [more(ref, *[reading(vin_subject(1), day)] * 40)])
+            for day in (5, 6, 7)
+        ]
+        remote._hang_up()
+        cutting = Cutting(served, remote, tmp_path / "cut.sock")
+        handed = [remote.start_commit(Ready(remote.prepare(job))) for job in jobs]
+        cutting.join()
+        remote._place = cutting.target
+        outcomes = [one.result() for one in handed]
+        assert [[receipt.seq for receipt in outcome.receipts] for outcome in outcomes] == [
+            list(range(1, 41)), list(range(41, 81)), list(range(81, 121)),
+        ]  # fmt: skip
+        later = remote.start_commit(Ready(remote.prepare(jobs[0]._replace(randomness=bytes(32 * 40))))).result()
+        assert [receipt.seq for receipt in later.receipts] == list(range(121, 161))
+        assert served.door.get_health().entries == 161
+
+
+def test_start_commit__to_a_writer_that_went_away_is_told(checked: TestNode) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        job = remote.make_job(checked.operator.id, REPORTED, [new_passport(1, 5)])
+        assert len(remote.start_commit(Ready(remote.prepare(job))).result().receipts) == 2
+        served.stop()
+        # The same once more is found in the store, whoever is there.
+        assert len(remote.start_commit(Ready(remote.prepare(job))).result().receipts) == 2
+        job = remote.make_job(checked.operator.id, REPORTED, [new_passport(2, 5)])
+        remote._hang_up()
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                remote.start_commit(Ready(remote.prepare(job))).result()
+            assert (caught.value.reason, caught.value.could_retry) == (Reason.WRITER_AWAY, True)
+
+
 def test_commit__outlives_the_writer_that_was_started_again(checked: TestNode) -> None:
     with open_door(checked) as served, served.reach() as remote:
         remote.append(checked.operator.id, REPORTED, [new_passport(1, 1_000)])
