@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from carnet.encoding import encode_trusted
+from carnet.encoding import decode, encode_trusted
 from carnet.errors import Unverified
 from carnet.ledger.batch import compute_endorsement
 from carnet.ledger.census import frame_census
@@ -199,8 +199,7 @@ def find_fault_of_shown(evidence: Evidence, claim: Claim) -> str | None:
     """Spec: 5.5.3, what the kind of a shown entry asks for and is not so."""
     seal, kind = evidence.seals[claim.seal], claim.kind
     leaf = evidence.leaves[seal.members.index][claim.member]
-    # As it is spelled among them: no text can hold this, since a quote in a text bears a backslash.
-    if encode_trusted((str(kind), claim.basis, claim.class_)) not in bytes(leaf.accreditations):
+    if not is_accredited(bytes(leaf.accreditations), str(kind), claim.basis, claim.class_):
         return "not_accredited"
     line = evidence.lines[seal.rules.index][("kind", kind)]
     if not isinstance(line, KindLineWire) or line.chain != claim.chain_type:
@@ -210,6 +209,17 @@ def find_fault_of_shown(evidence: Evidence, claim: Claim) -> str | None:
     if (kind in OPENING_KINDS) != claim.is_opening:
         return "wrong_opening"
     return None if is_mark_of_kind(kind, claim.mark) else "wrong_mark"
+
+
+def is_accredited(held: bytes, kind: str, basis: int, class_: int) -> bool:
+    """Whether accreditations, in `cj`, list this one. They are mostly not read: half a hundred stand there for each one
+    that is asked for."""
+    wanted = kind, basis, class_
+    if encode_trusted(wanted) not in held:
+        return False
+    # A quote within a text bears a backslash. One that ends a text has a comma behind it: only there may what looks
+    # like this accreditation begin in another one's text.
+    return not kind.startswith(",") or list(wanted) in cast("list[object]", decode(held))
 
 
 def is_mark_of_kind(kind: object, mark: int) -> bool:
