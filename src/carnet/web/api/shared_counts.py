@@ -19,8 +19,9 @@ from carnet.types import MemberId
 SLOTS: Final = 1_000
 """Members with a limit of their own that one worker counts in a minute; more are counted by themselves."""
 
-LOOK_EVERY_S: Final = 1.0
-"""How often it is looked whether other workers came or went."""
+JUST_NOW_NS: Final = 100_000_000
+"""A folder that changed within this time is looked at again: its time of change is told in coarse steps, so that one
+that came right after the last look may have left no mark."""
 
 _HEAD: Final = struct.Struct("<Q")
 _COUNT: Final = struct.Struct("<I")
@@ -36,11 +37,14 @@ class SharedCounts:
     def __init__(self, folder: Path, name: str | None = None) -> None:
         self._folder = folder
         self._own = folder / f"{_NAME}{name or os.getpid()}"
-        self._own.write_bytes(bytes(_BYTES))
+        # Whole before it can be found: whoever finds it does not come back to it.
+        made = folder / f".{self._own.name}"
+        made.write_bytes(bytes(_BYTES))
+        made.replace(self._own)
         self._mine = _map(self._own, mmap.ACCESS_WRITE)
         self._places: dict[MemberId, int] = {}
         self._others: dict[Path, mmap.mmap] = {}
-        self._looked = -LOOK_EVERY_S
+        self._looked_ns = -1
 
     def add(self, member: MemberId, minute: int) -> int:
         """Count one request of a member; how many all workers have counted in this minute."""
@@ -67,17 +71,16 @@ class SharedCounts:
         self._own.unlink(missing_ok=True)
 
     def _list_others(self) -> list[mmap.mmap]:
-        now = time.monotonic()
-        if now - self._looked >= LOOK_EVERY_S:
-            self._looked = now
+        changed_ns = self._folder.stat().st_mtime_ns
+        if changed_ns != self._looked_ns or time.time_ns() - changed_ns < JUST_NOW_NS:
+            self._looked_ns = changed_ns
             there = {path for path in self._folder.glob(f"{_NAME}*") if path != self._own}
             for gone in self._others.keys() - there:
                 self._others.pop(gone).close()
             for new in there - self._others.keys():
-                # One that is being made, or goes at this moment, is looked at the next time.
+                # One that goes at this moment has nothing more to say.
                 with suppress(OSError, ValueError):
-                    if new.stat().st_size == _BYTES:
-                        self._others[new] = _map(new, mmap.ACCESS_READ)
+                    self._others[new] = _map(new, mmap.ACCESS_READ)
         return list(self._others.values())
 
 
