@@ -34,7 +34,8 @@ def measure() -> list[Figure]:
         print(f"left out: PostgreSQL. {MISSING}", file=sys.stderr)
         return []
     rates: dict[str, list[float]] = {shape: [] for shape in SHAPES}
-    copies, inserts = [], []
+    copies: dict[str, list[float]] = {shape: [] for shape in SHAPES}
+    inserts: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
     rows = VEHICLES * ROWS_PER_VEHICLE
     with run_cluster(read_settings(), is_on_disk=True) as cluster:
@@ -42,13 +43,19 @@ def measure() -> list[Figure]:
             for shape, lines in files.items():
                 with open_folder("postgres") as folder:
                     rates[shape].append((rows + VEHICLES) / _import(folder, cluster, lines, rows))
-            copies.append(rows / _write_plainly(cluster, files["grouped"], _copy))
-            inserts.append(rows / _write_plainly(cluster, files["grouped"], _insert))
-    peers = [("its own COPY of plain rows", middle(copies)), ("psycopg executemany of plain rows", middle(inserts))]
+                copies[shape].append(rows / _write_plainly(cluster, lines, _copy))
+                inserts[shape].append(rows / _write_plainly(cluster, lines, _insert))
+    peers = {"its own COPY of the same file": copies, "psycopg executemany of the same file": inserts}
     return [
-        make_figure(f"import over PostgreSQL, {shape}", middle(found), "entries/s", peer=peer, at_least=35_000)
+        make_figure(
+            f"import over PostgreSQL, {shape}",
+            middle(found),
+            "entries/s",
+            peer=(peer, middle(reached[shape])),
+            at_least=35_000,
+        )
         for shape, found in rates.items()
-        for peer in peers
+        for peer, reached in peers.items()
     ]
 
 
