@@ -92,6 +92,11 @@ def test_import__is_sent_and_followed(run: object, tmp_path: Path, served: Serve
         taker.join()
     assert (done.code, done.json["sealed"], done.json["faulty"]) == (1, 1, 1)
     assert b"HV0abc" in (tmp_path / "mend.jsonl").read_bytes()
+    # What may have been mended meanwhile is not written over, and nothing is sent.
+    (tmp_path / "mend.jsonl").write_bytes(b"mended")
+    again = run("data", "import", "histovec", file, "--faulty", tmp_path / "mend.jsonl")  # type: ignore[operator]
+    assert (again.code, "holds rows already" in again.err) == (1, True)
+    assert (tmp_path / "mend.jsonl").read_bytes() == b"mended"
     assert run("data", "import", "histovec", "-").code == 2  # type: ignore[operator]
 
 

@@ -137,6 +137,50 @@ def test_import__stopped_with_its_whole_group(tmp_path: Path, register: Path, nu
     assert check_home(home) == []
 
 
+def test_import__killed_with_faulty_rows_goes_on(tmp_path: Path, register: Path) -> None:
+    """After `kill -9`, of which no process hears, the same command works, and nothing unfinished is left by it."""
+    home, folder, receipts = tmp_path / "home", tmp_path / "mine", tmp_path / "receipts"
+    folder.mkdir()
+    faulty = folder / "mend.jsonl"
+    words: list[str | Path] = ["import", "histovec", register, "--faulty", faulty, "--workers", "2"]
+    process = begin(*words, "--receipts", receipts, home=home)
+    wait_until(
+        lambda: receipts.exists() and receipts.stat().st_size and any(one.stat().st_size for one in folder.iterdir()),
+        process,
+    )
+    os.killpg(process.pid, signal.SIGKILL)
+    end(process)
+    assert not faulty.exists()
+    again = carnet(*words, "--json", home=home)
+    assert (again.code, again.json["faulty"]) == (1, VEHICLES // 100), again.err
+    assert len(faulty.read_bytes().splitlines()) == VEHICLES // 100
+    assert sorted(one.name for one in folder.iterdir()) == ["mend.jsonl", "mend.jsonl.faults.ndjson"]
+
+
+def test_import__never_writes_over_rows_that_came_meanwhile(tmp_path: Path) -> None:
+    faulty = tmp_path / "mend.jsonl"
+    command = [*COMMAND, "import", "histovec", "-", "--faulty", str(faulty)]
+    process = subprocess.Popen(
+        command,
+        env=make_env(tmp_path / "home"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    wait_until((tmp_path / "mend.jsonl.faults.ndjson").exists, process)
+    faulty.write_bytes(b"mended by a person\n")
+    assert process.stdin is not None
+    process.stdin.write(make_line("HV0", make_inspection(date="no day"), make_inspection()))
+    process.stdin.close()
+    process.stdin = None
+    ran = end(process)
+    assert ran.code == 1
+    assert "holds rows already" in ran.err
+    assert faulty.read_bytes() == b"mended by a person\n"
+    assert list(tmp_path.glob(".mend*")) == []
+
+
 def test_import__stopped_while_its_workers_load(tmp_path: Path, register: Path) -> None:
     process = begin("import", "histovec", register, "--workers", "2", home=tmp_path / "home")
     wait_until(lambda: len(find_group(process.pid)) > 2, process)

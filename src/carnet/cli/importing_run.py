@@ -104,7 +104,7 @@ def _make_terminal() -> Terminal:
 
 
 def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
-    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_is_not_source, check_may_write
+    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_is_not_source, check_may_write, writing_rows
     from carnet.services.importing import Sinks
 
     def create(path: Path) -> IO[bytes]:
@@ -114,9 +114,10 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
     if path is not None:
         check_may_write(path, order.path)
         faults = faults or path.with_name(path.name + LIST_SUFFIX)
-        # Called when the rows are closed.
-        stack.push(lambda kind, error, at: _remove_unless_whole(path, faults, order, is_whole=kind is None))
-        rows = create(path)
+        if order.faults is None:
+            # Called when all is closed.
+            stack.push(lambda kind, error, at: _remove_unless_whole(faults, is_whole=kind is None))
+        rows = stack.enter_context(writing_rows(path))
     for other in (faults, order.receipts):
         if other is not None:
             check_is_not_source(other, order.path)
@@ -140,13 +141,11 @@ def _open_receipts(path: Path) -> IO[bytes]:
     return file
 
 
-def _remove_unless_whole(path: Path, faults: Path | None, order: Order, *, is_whole: bool) -> None:
-    """Without a faulty row there is nothing to mend. Nor is there in what an import that did not come to its end has
-    copied: the same command finds those rows again, and it refuses a file that has some."""
-    if not is_whole and faults != order.faults and faults is not None:
+def _remove_unless_whole(faults: Path, *, is_whole: bool) -> None:
+    """The list beside the rows goes with them where the import does not come to its end: the same command finds the
+    same faults again."""
+    if not is_whole:
         faults.unlink(missing_ok=True)
-    if not is_whole or path.stat().st_size == 0:
-        path.unlink()
 
 
 def _validate(format_: Format, source: Source | Table, sinks: Sinks, progress: Progress) -> Summary:

@@ -142,6 +142,7 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
     says that an option was given which a service does not take."""
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.sdk.shapes import to_document
+    from carnet.services.faulty import check_may_write, writing_rows
 
     if is_whole:
         raise click.UsageError("A service takes no --open-as and no --wmi: import the file at the node itself.")
@@ -149,6 +150,8 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
         raise click.UsageError(
             "With --server a file is sent whole, in your key's name: no -, --as, --receipts, --workers."
         )
+    if order.faulty is not None:
+        check_may_write(order.faulty, order.path)
     with reaching(session, order.passphrase_file) as client:
         terminal = Terminal()
         tell = _make_progress(is_json=order.is_json)
@@ -162,7 +165,8 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
         )
         file = client.files.wait(file.id, progress=tell)
         if order.faulty is not None and file.counts.faulty:
-            order.faulty.write_bytes(client.files.faulty_rows(file.id))
+            with writing_rows(order.faulty) as rows:
+                rows.write(client.files.faulty_rows(file.id))
         faults = [one for one, _ in zip(client.files.faults(file.id), range(10), strict=False)]
     if order.is_json:
         write_json_line(

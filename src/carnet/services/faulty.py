@@ -1,13 +1,17 @@
 """The file of faulty rows: each row as it stood, in a file of its own that can be mended and imported alone.
 
 Beside it lies the list of faults, which says for each row its number, its column and its rule. A line or object that
-holds several rows is copied whole, once: the good ones among them are duplicates when it is imported. It refuses to
-write over a file in which somebody may have mended something.
+holds several rows is copied whole, once: the good ones among them are duplicates when it is imported. Until all rows
+were read the copy has another name, `.NAME.part`: an import that is killed leaves nothing that looks like a whole one,
+and nothing that stands in the way of the next. It refuses to write over a file in which somebody may have mended
+something.
 """
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -66,6 +70,30 @@ class FaultyRows:
     def _write(self, rows: IO[bytes], data: bytes) -> None:
         self._next_line += data.count(b"\n")
         rows.write(data.decode("utf-8").encode("utf-16-le") if self._frame == "utf-16" else data)
+
+
+@contextmanager
+def writing_rows(path: Path) -> Iterator[IO[bytes]]:
+    """The file of faulty rows while it is written, under its name for as long: it gets the one that was asked for at
+    the end, and none if it is empty or the import fails. What is no file (a pipe) is written as it is.
+
+    Raises Refused(FILE_EXISTS) at the end if the place holds rows by then, and OSError.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as rows:
+            yield rows
+        return
+    # A link stays a link.
+    place = path.resolve()
+    unfinished = place.with_name(f".{place.name}.part")
+    try:
+        with unfinished.open("wb") as rows:
+            yield rows
+        if unfinished.stat().st_size:
+            check_may_write(path, None)
+            unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def check_may_write(path: Path, source: Path | None) -> None:
