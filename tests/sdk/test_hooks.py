@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carnet.sdk import Client, Invalid, NotFound
+from carnet.sdk import Client, Conflict, Invalid, NotFound
 from carnet.sdk.webhooks import verify
 from tests.receivers import answering, receiving
 from tests.sdk.server import Served, serving_on_socket
@@ -49,3 +49,21 @@ def test_add__asked_twice_under_one_key_is_one_webhook(served: Served) -> None:
         made = [carnet.webhooks.add("https://hooks.example.org/", idempotency_key="once-and-again") for _ in range(2)]
         assert made[0] == made[1]
         assert len(carnet.webhooks.list()) == 1
+
+
+def test_webhooks__changed_only_as_they_were_seen(served: Served) -> None:
+    with Client(served.address, "garage") as carnet:
+        made = carnet.webhooks.add("https://hooks.example.org/")
+        seen = carnet.webhooks.get(made.id)
+        rotated = carnet.webhooks.rotate(made.id, seen=seen)
+        # Asked again, as after a lost answer, the key that the receiver knows still signs.
+        for change in (carnet.webhooks.rotate, carnet.webhooks.start, carnet.webhooks.end):
+            with pytest.raises(Conflict) as refused:
+                change(made.id, seen=seen)
+            assert refused.value.code == "changed_since"
+        assert carnet.webhooks.get(made.id).keys == rotated.keys == [rotated.keys[0], *made.keys]
+        with pytest.raises(ValueError, match="get"):
+            carnet.webhooks.end(made.id, seen=carnet.webhooks.list()[0])
+        assert carnet.webhooks.start(made.id, seen=carnet.webhooks.get(made.id)).state == "active"
+        carnet.webhooks.end(made.id, seen=carnet.webhooks.get(made.id))
+        assert carnet.webhooks.list() == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from carnet.sdk import shapes
 from carnet.sdk.pages import Page, walk
 from carnet.sdk.transport import Transport
@@ -28,19 +30,22 @@ class Webhooks:
 
     def get(self, webhook: str) -> shapes.Webhook:
         """One of them, with its state and keys. Raises NotFound."""
-        return self._transport.get(f"/v1/webhooks/{webhook}", shapes.Webhook)
+        answered = self._transport.send("GET", f"/v1/webhooks/{webhook}")
+        found = msgspec.json.decode(answered.content, type=shapes.Webhook)
+        return msgspec.structs.replace(found, tag=answered.headers.get("etag", ""))
 
-    def rotate(self, webhook: str) -> shapes.Webhook:
-        """A new key, `keys[0]`; for a day the one before it signs too."""
-        return self._transport.act(f"/v1/webhooks/{webhook}/rotate", shapes.Webhook)
+    def rotate(self, webhook: str, *, seen: shapes.Webhook | None = None) -> shapes.Webhook:
+        """A new key, `keys[0]`; for a day the one before it signs too. With what you have `seen`, a `get`, nothing is
+        changed if it is different by now: Conflict (`changed_since`). So it can be asked again after no answer came."""
+        return self._transport.act(f"/v1/webhooks/{webhook}/rotate", shapes.Webhook, _match(seen))
 
-    def start(self, webhook: str) -> shapes.Webhook:
-        """Tell an address again that was stopped."""
-        return self._transport.act(f"/v1/webhooks/{webhook}/start", shapes.Webhook)
+    def start(self, webhook: str, *, seen: shapes.Webhook | None = None) -> shapes.Webhook:
+        """Tell an address again that was stopped. `seen` as in `rotate`."""
+        return self._transport.act(f"/v1/webhooks/{webhook}/start", shapes.Webhook, _match(seen))
 
-    def end(self, webhook: str) -> None:
-        """Tell it nothing more."""
-        self._transport.send("DELETE", f"/v1/webhooks/{webhook}")
+    def end(self, webhook: str, *, seen: shapes.Webhook | None = None) -> None:
+        """Tell it nothing more. `seen` as in `rotate`."""
+        self._transport.send("DELETE", f"/v1/webhooks/{webhook}", headers=_match(seen))
 
     def test(self, webhook: str) -> shapes.WebhookTest:
         """Send a test now, once: what was sent, and what came back."""
@@ -55,3 +60,9 @@ class Webhooks:
         """Send one message again, or every dead one since a moment (RFC 3339); how many."""
         body = {"message": message, "since": since}
         return self._transport.post(f"/v1/webhooks/{webhook}/replay", shapes.Replayed, body).count
+
+
+def _match(seen: shapes.Webhook | None) -> dict[str, str]:
+    if seen is not None and not seen.tag:
+        raise ValueError("only what `get` gave says what was seen")
+    return {} if seen is None else {"If-Match": seen.tag}

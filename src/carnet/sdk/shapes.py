@@ -309,7 +309,8 @@ class Faulty(Record, frozen=True, kw_only=True):
 
 
 class Webhook(Record, frozen=True, kw_only=True):
-    """An address that is told what happens; `keys` check what comes in (`carnet.sdk.webhooks.verify`)."""
+    """An address that is told what happens; `keys` check what comes in (`carnet.sdk.webhooks.verify`). `tag` is that of
+    what a `get` read, for `seen`."""
 
     id: str
     url: str
@@ -321,6 +322,7 @@ class Webhook(Record, frozen=True, kw_only=True):
     failing_since: str | None
     stopped: str | None
     stopped_why: str | None
+    tag: str = ""
 
 
 class WebhookTry(Record, frozen=True, kw_only=True):

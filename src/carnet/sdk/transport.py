@@ -80,9 +80,10 @@ class Transport:
         answered = self.send("POST", path, content=msgspec.json.encode(body), headers=headers, params=_clean(params))
         return msgspec.json.decode(answered.content, type=answer)
 
-    def act(self, path: str, answer: type[T]) -> T:
+    def act(self, path: str, answer: type[T], headers: Mapping[str, str] | None = None) -> T:
         """A write without a body. Where no answer came it may have been done, so it is not sent again by itself."""
-        return msgspec.json.decode(self.send("POST", path, is_told_apart=False).content, type=answer)
+        answered = self.send("POST", path, is_told_apart=False, headers=headers)
+        return msgspec.json.decode(answered.content, type=answer)
 
     def send(self, method: str, path: str, *, is_told_apart: bool = True, **request: Any) -> httpx2.Response:
         """Send it, again where that may help. Raises ApiError for every answer that is no success. `is_told_apart`: the
