@@ -25,6 +25,7 @@ from carnet.services.app_views import grant_view
 from carnet.services.appearance.looks import find_kept_look, set_look
 from carnet.services.claims import claim, issue_code
 from carnet.services.principals import Principal, Role, Scope, Standing
+from carnet.web.api.contract import Contract
 from carnet.web.policy import RouteLine, get_policy, is_answering_options, list_routes
 from tests.web.test_api_readings import send
 from tests.web.test_matrix import PLACE
@@ -352,3 +353,34 @@ def test_get__changes_nothing_of_anybodys(things: Things) -> None:
             answered |= {path} if answer.status_code == 200 else set()
     assert snapshot(things) == before
     assert len(answered) > 80
+
+
+def test_get__of_json_has_a_tag_that_is_known_again(things: Things) -> None:
+    """Every read of the API, whoever may: 304 for what one has."""
+    names = ("job", "mapping", "webhook", "client", "code", "passport", "entry", "view")
+    places = NONE | {name: things.get(name) for name in names}
+    things.town.call("garage", "POST", f"/v1/webhooks/{places['webhook']}/test")
+    messages = things.town.call("garage", "GET", f"/v1/webhooks/{places['webhook']}/messages").json()["data"]
+    member = things.town.call("visitor", "GET", "/v1/members").json()["data"][0]["id"]
+    places |= {"message": messages[0]["id"], "member": member, "name": "vehicle.odometer", "version": "1"}
+    untagged, unread = [], []
+    for route in things.town.service.app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            contract = handler.opt.get("contract")
+            if "GET" not in handler.http_methods or not isinstance(contract, Contract) or contract.answer is None:
+                continue
+            path = PLACE.sub(lambda found: places.get(found[1], "x"), route.path)
+            answers = {
+                who: answer
+                for who in ("visitor", "holder", "garage", "garage's admin")
+                if (answer := things.town.call(who, "GET", path)).status_code == 200
+            }
+            unread += [] if answers else [path]
+            for who, answer in answers.items():
+                tag = answer.headers.get("etag", "")
+                again = things.town.call(who, "GET", path, headers={"If-None-Match": tag})
+                if again.status_code != 304:
+                    untagged.append((who, path, tag))
+    assert untagged == []
+    # The town is no network for trying things.
+    assert [path for path in unread if not path.startswith("/v1/sandbox/")] == []

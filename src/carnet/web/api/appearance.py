@@ -65,9 +65,7 @@ class AppearanceRemoved(Shape, frozen=True, kw_only=True):
 
 @get(
     "/appearance",
-    opt=promise(
-        ADMINS, Contract(TAG, answer=AppearanceShown, refusals=(*_MEMBER, Reason.NOT_FOUND), is_cacheable=True)
-    ),
+    opt=promise(ADMINS, Contract(TAG, answer=AppearanceShown, refusals=(*_MEMBER, Reason.NOT_FOUND))),
     sync_to_thread=True,
 )
 def get_look(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:

@@ -15,7 +15,7 @@ from carnet.services.journaling import open_journal
 from carnet.services.names import Prefix, format_name, pattern
 from carnet.services.principals import Role, Scope
 from carnet.services.timelines import Shape, format_time
-from carnet.web.api.answers import AnyRequest, answer
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh
 from carnet.web.api.contract import Contract, promise
 from carnet.web.api.inputs import get_passport_id
 from carnet.web.api.quota import get_limit
@@ -142,7 +142,7 @@ def make_claim(desk: TheDesk, principal: ThePrincipal, request: AnyRequest, data
 
 
 @get("/me", opt=promise(OPEN, Contract("Network", answer=Me)), sync_to_thread=True)
-def get_me(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
+def get_me(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """Who you are to this service: office, member, role or scopes, and how much you may ask."""
     with desk.reading() as reader:
         state = reader.state
@@ -158,7 +158,7 @@ def get_me(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
         requests_per_minute=get_limit(principal),
         network=state.genesis.origin,
     )
-    return answer(shown)
+    return answer_fresh(request, shown)
 
 
 ROUTES = [make_claim_code, make_claim, get_me]

@@ -14,7 +14,7 @@ from carnet.services.console.book import OwnEntry, begin_day, count_days, list_o
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Role, Scope
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
-from carnet.web.api.answers import answer
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh
 from carnet.web.api.claims import get_office
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.desk import TheDesk, ThePrincipal
@@ -75,6 +75,7 @@ class PrintedCode(Shape, frozen=True, kw_only=True):
 def list_own_entries(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     kind: Kinds = None,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
@@ -89,7 +90,7 @@ def list_own_entries(
         page = list_own(
             reader, principal, kinds=kind or (), since=first, until=end, limit=limit, starting_after=starting_after
         )
-    return answer(OwnEntries(data=page.entries, has_more=page.has_more))
+    return answer_fresh(request, OwnEntries(data=page.entries, has_more=page.has_more))
 
 
 @get(
@@ -107,6 +108,7 @@ def list_own_entries(
 def list_use(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
 ) -> Response[bytes]:
@@ -117,7 +119,7 @@ def list_use(
     with desk.reading() as reader:
         days = count_days(reader, principal, first, last)
     shown = [UseShown(day=one.day.isoformat(), sealed=one.total, kinds=one.kinds) for one in days]
-    return answer(ListOf(data=shown, has_more=False))
+    return answer_fresh(request, ListOf(data=shown, has_more=False))
 
 
 @get(
@@ -128,13 +130,15 @@ def list_use(
 def list_claim_codes(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     limit: FromQuery[int] = DEFAULT_LIMIT,
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """The codes that your member printed, the newest first, without their secrets."""
     check_limit(limit)
     found = list_codes(get_office(desk), principal, limit=limit + 1, before=starting_after)
-    return answer(ListOf(data=[_show(line) for line in found[:limit]], has_more=len(found) > limit))
+    shown = [_show(line) for line in found[:limit]]
+    return answer_fresh(request, ListOf(data=shown, has_more=len(found) > limit))
 
 
 @delete(

@@ -44,7 +44,6 @@ class Contract:
     status: int = 200
     refusals: tuple[Reason, ...] = ()
     is_idempotent: bool = False
-    is_cacheable: bool = False
     is_matched: bool = False
     takes: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

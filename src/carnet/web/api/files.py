@@ -32,7 +32,7 @@ from carnet.services.principals import Principal, Role, Scope
 from carnet.services.spreadsheets import write_csv
 from carnet.services.timelines import DEFAULT_LIMIT, Shape, check_limit, format_time
 from carnet.types import MemberId, is_plain_text, parse_hex_id
-from carnet.web.api.answers import AnyRequest, answer, answer_once
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh, answer_once
 from carnet.web.api.contract import Contract, ListOf, promise
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.inputs import Input
@@ -188,6 +188,7 @@ def announce_file(
 def list_files(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     limit: FromQuery[int] = DEFAULT_LIMIT,
     starting_after: FromQuery[str | None] = None,
 ) -> Response[bytes]:
@@ -200,14 +201,15 @@ def list_files(
         if starting_after not in names:
             raise Refused(Reason.VALUE_OUT_OF_RANGE, "starting_after is no file of this list", field="starting_after")
         found = found[names.index(starting_after) + 1 :]
-    return answer(ListOf(data=[show_file(files, job) for job in found[:limit]], has_more=len(found) > limit))
+    shown = [show_file(files, job) for job in found[:limit]]
+    return answer_fresh(request, ListOf(data=shown, has_more=len(found) > limit))
 
 
 @get("/files/{job:str}", opt=promise(SENDERS, Contract(TAG, answer=FileShown, refusals=GONE)), sync_to_thread=True)
-def get_file_job(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> Response[bytes]:
+def get_file_job(desk: TheDesk, principal: ThePrincipal, request: AnyRequest, job: FromPath[str]) -> Response[bytes]:
     """How far a file is."""
     files = get_files(desk)
-    return answer(show_file(files, files.get(get_sender(desk, principal), job)))
+    return answer_fresh(request, show_file(files, files.get(get_sender(desk, principal), job)))
 
 
 @patch(
@@ -256,6 +258,7 @@ def cancel_file(desk: TheDesk, principal: ThePrincipal, job: FromPath[str]) -> R
 def list_faults(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     job: FromPath[str],
     limit: FromQuery[int] = DEFAULT_LIMIT,
     starting_after: FromQuery[str | None] = None,
@@ -275,7 +278,7 @@ def list_faults(
         )
         for name, one in rows.named
     ]
-    return answer(ListOf(data=data, has_more=rows.has_more))
+    return answer_fresh(request, ListOf(data=data, has_more=rows.has_more))
 
 
 @get(

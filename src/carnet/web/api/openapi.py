@@ -180,7 +180,9 @@ def _make_operation(
         "summary": re.split(r"[.:;]\s|\.$", doc.replace("\n", " "))[0],
         "description": doc.replace("\n", " ") + f"\n\nWho: {policy.describe()}.",
         "parameters": list(_make_parameters(path, handler, contract)),
-        "responses": _make_responses(contract, policy, refs, has_path="{" in path),
+        "responses": _make_responses(
+            contract, policy, refs, has_path="{" in path, is_read="GET" in handler.http_methods
+        ),
     }
     if Standing.VISITOR not in policy.standings:
         operation["security"] = [{"key": [] if policy.scope is None else [policy.scope.value]}]
@@ -264,7 +266,9 @@ def _make_body(contract: Contract, refs: Mapping[str, Any]) -> dict[str, Any] | 
     return None
 
 
-def _make_responses(contract: Contract, policy: Policy, refs: Mapping[str, Any], *, has_path: bool) -> dict[str, Any]:
+def _make_responses(
+    contract: Contract, policy: Policy, refs: Mapping[str, Any], *, has_path: bool, is_read: bool
+) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "As asked."}
     if contract.status != 204:
         schema: dict[str, Any] = {} if contract.media == JSON else {"type": "string"}
@@ -272,7 +276,7 @@ def _make_responses(contract: Contract, policy: Policy, refs: Mapping[str, Any],
             schema = refs[repr(contract.answer)]
         good["content"] = {contract.media: {"schema": schema}}
     responses: dict[str, Any] = {str(contract.status): good}
-    if contract.is_cacheable:
+    if is_read and contract.answer is not None:
         responses["304"] = {"description": "You have it already: it is that of your If-None-Match."}
     reasons: dict[int, list[str]] = {}
     for reason in list_refusals(contract, policy, has_path=has_path):

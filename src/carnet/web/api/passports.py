@@ -100,10 +100,9 @@ def list_some(
 
 @get(
     "/passports/{passport:str}",
-    opt=promise(READERS, Contract(TAG, answer=PassportShown, refusals=(Reason.UNKNOWN_PASSPORT, Reason.ERASED),
-                                  is_cacheable=True)),
+    opt=promise(READERS, Contract(TAG, answer=PassportShown, refusals=(Reason.UNKNOWN_PASSPORT, Reason.ERASED))),
     sync_to_thread=True,
-)  # fmt: skip
+)
 def get_one(
     desk: TheDesk, principal: ThePrincipal, request: Request[Any, Any, Any], passport: FromPath[str]
 ) -> Response[bytes]:

@@ -149,7 +149,7 @@ class NameIn(Input, frozen=True, kw_only=True):
 
 @get(
     "/files/{job:str}/reading",
-    opt=promise(SENDERS, Contract(TAG, answer=ReadingShown, refusals=WAITING, is_cacheable=True)),
+    opt=promise(SENDERS, Contract(TAG, answer=ReadingShown, refusals=WAITING)),
     sync_to_thread=True,
 )
 def get_file_reading(
@@ -247,6 +247,7 @@ def certify_file_job(
 def list_receipts(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     job: FromPath[str],
     limit: FromQuery[int] = DEFAULT_LIMIT,
     starting_after: FromQuery[str | None] = None,
@@ -258,7 +259,7 @@ def list_receipts(
         RowReceiptShown(id=name, row=one["row"], receipt=msgspec.convert(receipt, ReceiptShown))
         for (name, one), receipt in zip(rows.named, receipts, strict=True)
     ]
-    return answer(ListOf(data=data, has_more=rows.has_more))
+    return answer_fresh(request, ListOf(data=data, has_more=rows.has_more))
 
 
 @get("/mappings", opt=promise(SENDERS, Contract(TAG, answer=ListOf[MappingShown])), sync_to_thread=True)

@@ -31,7 +31,7 @@ from carnet.services.accounts.oauth import ASSERTION_TYPE, add_public_key, grant
 from carnet.services.accounts.office import DAY_MS
 from carnet.services.principals import Role
 from carnet.services.timelines import Shape, format_time
-from carnet.web.api.answers import AnyRequest, answer
+from carnet.web.api.answers import AnyRequest, answer, answer_fresh
 from carnet.web.api.contract import Contract, promise
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
 from carnet.web.headers import get_request_id
@@ -176,10 +176,10 @@ def _give_token(desk: Desk, request: AnyRequest, data: dict[str, Any]) -> Respon
 
 
 @get("/clients", opt=promise(ADMINS, Contract(TAG, answer=ClientList)), sync_to_thread=True)
-def list_programs(desk: TheDesk, principal: ThePrincipal) -> Response[bytes]:
+def list_programs(desk: TheDesk, principal: ThePrincipal, request: AnyRequest) -> Response[bytes]:
     """The programs of your member, with their keys: since when, until when, when last used."""
     found = list_clients(get_office(desk), principal)
-    return answer(ClientList(data=[_show(client, keys) for client, keys in found]))
+    return answer_fresh(request, ClientList(data=[_show(client, keys) for client, keys in found]))
 
 
 @post(

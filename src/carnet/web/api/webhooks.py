@@ -286,6 +286,7 @@ def replay_webhook(
 def list_webhook_messages(
     desk: TheDesk,
     principal: ThePrincipal,
+    request: AnyRequest,
     webhook: FromPath[str],
     in_state: FromQuery[State | None] = None,
     limit: FromQuery[int] = DEFAULT_LIMIT,
@@ -296,7 +297,7 @@ def list_webhook_messages(
     found, has_more = list_messages(
         get_office(desk), principal, webhook, state=in_state, limit=limit, starting_after=starting_after
     )
-    return answer(ListOf(data=[show_message(one) for one in found], has_more=has_more))
+    return answer_fresh(request, ListOf(data=[show_message(one) for one in found], has_more=has_more))
 
 
 @get(
@@ -305,10 +306,10 @@ def list_webhook_messages(
     sync_to_thread=True,
 )
 def get_webhook_message(
-    desk: TheDesk, principal: ThePrincipal, webhook: FromPath[str], message: FromPath[str]
+    desk: TheDesk, principal: ThePrincipal, request: AnyRequest, webhook: FromPath[str], message: FromPath[str]
 ) -> Response[bytes]:
     """One message, what it says, and how each try went."""
-    return answer(show_message(get_message(get_office(desk), principal, webhook, message)))
+    return answer_fresh(request, show_message(get_message(get_office(desk), principal, webhook, message)))
 
 
 def show_webhook(office: Office, endpoint: Endpoint) -> WebhookShown:
