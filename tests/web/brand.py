@@ -18,7 +18,7 @@ from carnet.vault.asker import asking_as_node
 from tests.services.appearance.pictures import make_png
 from tests.web.street import Street
 
-OPERATOR = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
+OPERATOR = Principal(Standing.OPERATOR)
 
 
 def find_member(street: Street, story: str = "hero") -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from carnet.errors import Reason, Refused
 from carnet.services.accounts.auditing import Action
+from carnet.services.accounts.registry import change_role, end_account
 from carnet.services.appearance.looks import (
     Look,
     find_kept_look,
@@ -80,6 +81,24 @@ def test_set__refused_not_permitted(ground: Ground) -> None:
                 act(person.principal)
             assert refused.value.reason is Reason.NOT_PERMITTED
     assert find_kept_look(ground.office.people, GARAGE) is None
+
+
+def test_set__refused_to_an_admin_who_is_none_any_more(ground: Ground) -> None:
+    """The request was let in before: another one has ended the account, or given it another role, meanwhile."""
+    gone, demoted = ground.join_staff(Role.ADMIN), ground.join_staff(Role.ADMIN)
+    before, callers = set_fine(ground), (gone.principal, demoted.principal)
+    end_account(ground.office, OPERATOR, gone.account)
+    change_role(ground.office, OPERATOR, demoted.account, Role.CLERK)
+    for caller, reason in zip(callers, (Reason.NOT_SIGNED_IN, Reason.NOT_PERMITTED), strict=True):
+        for act in (
+            lambda who: set_look(ground.office, who, GARAGE, **FINE | {"name": "Late"}),
+            lambda who: set_logo(ground.office, who, GARAGE, make_png()),
+            lambda who: remove_look(ground.office, who, GARAGE),
+        ):
+            with pytest.raises(Refused) as refused:
+                act(caller)
+            assert refused.value.reason is reason
+    assert find_kept_look(ground.office.people, GARAGE) == before
 
 
 @pytest.mark.parametrize(

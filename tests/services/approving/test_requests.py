@@ -16,7 +16,7 @@ from carnet.node.writer import Writer
 from carnet.services.accounts.auditing import Action
 from carnet.services.accounts.invitations import digest_invitation, invite, use_invitation
 from carnet.services.accounts.office import OPERATOR_HERE
-from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, find_account
+from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, end_account, find_account
 from carnet.services.accounts.trail import make_search, search
 from carnet.services.approving import requests
 from carnet.services.approving.changes import find_subject, list_changes
@@ -265,6 +265,20 @@ def test_operator__is_invited_by_two_and_the_link_is_shown_once(ground: Ground) 
         use_invitation(connection, ground.office, digest_invitation(ground.office, made.code))
     with refusing(Reason.CODE_NOT_VALID):
         take_link(ground.office, first, asked.public_id, seed)
+
+
+def test_ask__refused_to_an_operator_whose_account_ended(ground: Ground) -> None:
+    """The request was let in before: neither is anything asked for by it, nor the link of another operator taken."""
+    first, second = ground.operators
+    asked = ask(ground.office, ground.writer, first, InviteOperator())
+    assert grant(ground.office, ground.writer, second, asked.public_id).state == "done"
+    end_account(ground.office, OPERATOR_HERE, str(first.account))
+    for act in (
+        lambda: take_link(ground.office, first, asked.public_id),
+        lambda: ask(ground.office, ground.writer, first, InviteOperator()),
+    ):
+        with refusing(Reason.NOT_SIGNED_IN):
+            act()
 
 
 def test_list__what_waits_is_never_behind_what_is_decided(ground: Ground) -> None:

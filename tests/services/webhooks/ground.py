@@ -16,13 +16,15 @@ from carnet.node.reader import Reader
 from carnet.outbound.addresses import Reach
 from carnet.outbound.posting import Poster
 from carnet.services.accounts.office import Office, name_id, open_office
+from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.filing.records import Files
-from carnet.services.principals import Principal, Role, Scope
+from carnet.services.principals import Principal, Role, Scope, Standing
 from carnet.services.webhooks.endpoints import Endpoint, add_endpoint
 from carnet.services.webhooks.following import Follower, Pace
 from carnet.services.webhooks.messages import Message, list_messages
 from carnet.services.webhooks.sending import Sender
-from tests.services.town import OPERATOR, Town, make_town
+from tests.services.accounts.ground import OPERATOR
+from tests.services.town import Town, make_town
 
 LOCAL = Reach(is_local=True)
 SOMEWHERE = "https://hooks.example.org/carnet"
@@ -84,6 +86,15 @@ def open_ground(path: Path, store_url: str | None = None) -> Iterator[Ground]:
     office = replace(open_office(home, "test.example"), clock=clock)
     files = Files(home, clock, os.urandom)
     ground = Ground(town, office, files, Follower(office, files, Pace(lambda: 0.0)))
+    with office.people.change() as connection:
+        for name, member in town.members.items():
+            insert_account(
+                connection,
+                replace(office, random_bytes=lambda _, id_=member.id: id_),
+                Post(Standing.STAFF, member.id, Role.ADMIN),
+                name,
+                member.id,
+            )
     try:
         yield ground
     finally:

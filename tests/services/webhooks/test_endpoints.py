@@ -11,8 +11,9 @@ from carnet.errors import Reason, Refused
 from carnet.outbound.addresses import Reach
 from carnet.services.accounts.auditing import Action, list_events
 from carnet.services.accounts.leaving import end_staff_of
+from carnet.services.accounts.registry import change_role, end_account
 from carnet.services.principals import VISITOR, Role
-from carnet.services.webhooks.endpoints import MAX_WEBHOOKS, add_endpoint, end, list_endpoints, rotate
+from carnet.services.webhooks.endpoints import MAX_WEBHOOKS, add_endpoint, end, list_endpoints, rotate, start_again
 from carnet.services.webhooks.events import EVENTS, NAMES, make_example, make_payload
 from carnet.services.webhooks.keys import OVERLAP_MS, get_public_key, list_public_keys, sign
 from carnet.services.webhooks.messages import get_message, list_messages, replay
@@ -50,6 +51,21 @@ def test_add__refused_not_permitted(ground: Ground) -> None:
     for who in (*others, *clerks):
         refuse(Reason.NOT_PERMITTED, add_endpoint, ground.office, who, garage, SOMEWHERE, reach=Reach())
     assert list_endpoints(ground.office, OPERATOR) == []
+
+
+def test_acts__of_an_admin_who_is_none_any_more_are_refused(ground: Ground) -> None:
+    """The request was let in before: another one has ended the account, or given it another role, meanwhile."""
+    endpoint, office = ground.add(), ground.office
+    garage, admin = ground.town.members["garage"].id, ground.admin()
+    for demote, added, changed in (
+        (lambda: change_role(office, OPERATOR, str(admin.account), Role.CLERK), Reason.NOT_PERMITTED, None),
+        (lambda: end_account(office, OPERATOR, str(admin.account)), Reason.NOT_SIGNED_IN, Reason.NOT_SIGNED_IN),
+    ):
+        demote()
+        refuse(added, add_endpoint, office, admin, garage, SOMEWHERE, reach=Reach())
+        for act in (rotate, start_again, end):
+            refuse(changed or Reason.UNKNOWN_WEBHOOK, act, office, admin, endpoint.public_id)
+    assert list_endpoints(office, OPERATOR) == [endpoint]
 
 
 def test_add__refused(ground: Ground) -> None:

@@ -14,7 +14,7 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.state import State
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import Office, name_caller, name_id
-from carnet.services.accounts.registry import check_administers
+from carnet.services.accounts.registry import check_administers, with_present_role
 from carnet.services.appearance.colours import Colours, check_colours, parse_colour
 from carnet.services.appearance.logos import Logo, read_logo
 from carnet.services.principals import Principal
@@ -103,8 +103,9 @@ def set_look(
 ) -> Look:
     """Keep a member's name, colours and origins; its logo stays. `is_secure`: this service is reached by https.
 
-    Raises what `check` raises, and Refused NOT_PERMITTED for whoever does not administer the member; MISSING_FIELD,
-    TEXT_TOO_LONG, TEXT_NOT_ALLOWED, WRONG_TYPE, VALUE_OUT_OF_RANGE; CONTRAST_TOO_LOW.
+    Raises what `check` raises, and Refused NOT_PERMITTED for whoever does not administer the member; NOT_SIGNED_IN for
+    an account that was ended; MISSING_FIELD, TEXT_TOO_LONG, TEXT_NOT_ALLOWED, WRONG_TYPE, VALUE_OUT_OF_RANGE;
+    CONTRAST_TOO_LOW.
     """
     check_administers(principal, member)
     checked = _check_name(name)
@@ -112,6 +113,7 @@ def set_look(
     check_colours(colours)
     kept = parse_origins(origins, is_secure=is_secure)
     with office.people.change() as connection:
+        check_administers(with_present_role(connection, principal), member)
         check(_find(connection, member))
         connection.execute(
             "INSERT INTO appearance (member, name, ink, paper, origins, changed_by, changed_ms)"
@@ -133,6 +135,7 @@ def set_logo(
     check_administers(principal, member)
     logo: Logo | None = None if data is None else read_logo(data)
     with office.people.change() as connection:
+        check_administers(with_present_role(connection, principal), member)
         check(_find(connection, member))
         changed = connection.execute(
             "UPDATE appearance SET logo = ?, logo_type = ?, logo_width = ?, logo_height = ?,"
@@ -156,6 +159,7 @@ def remove_look(office: Office, principal: Principal, member: MemberId, check: C
     sees it there no more. Raises what `check` raises, and Refused(NOT_PERMITTED)."""
     check_administers(principal, member)
     with office.people.change() as connection:
+        check_administers(with_present_role(connection, principal), member)
         check(_find(connection, member))
         if connection.execute("DELETE FROM appearance WHERE member = ?", (member,)).rowcount:
             record(connection, office, Action.APPEARANCE_REMOVED, name_caller(principal), member=member)

@@ -21,7 +21,7 @@ from carnet.node.writing import Writing
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.invitations import Invitation, find_invitation, invite_approved
 from carnet.services.accounts.office import DAY_MS, MINUTE_MS, Office, get_account, name_caller, name_id, read_id
-from carnet.services.accounts.registry import OPERATOR, find_account
+from carnet.services.accounts.registry import OPERATOR, find_account, with_present_role
 from carnet.services.approving.wishes import (
     NAMES,
     InviteOperator,
@@ -87,16 +87,17 @@ def ask(office: Office, writer: Writing, principal: Principal, wish: Wish) -> Ap
     """Ask the other operators for an act. What was asked already by the same person and is open is given again.
 
     A member's admin asks for its own keys, which an operator then decides alone. Raises Refused NOT_PERMITTED for
-    whoever else is no operator with an account, and whatever refusal the act would meet.
+    whoever else is no operator with an account, NOT_SIGNED_IN for an account that was ended, and whatever refusal the
+    act would meet.
     """
-    if not _is_about_own_key(principal, wish):
-        _check_operator(principal)
+    _check_may_ask(principal, wish)
     state = writer.state
     document = keep(state, wish)
     kept = read(document)
     check_possible(state, kept)
     name, who, now = NAMES[type(wish)], name_caller(principal), office.clock()
     with office.people.write() as connection:
+        _check_may_ask(with_present_role(connection, principal), wish)
         query = f"SELECT {_COLUMNS} FROM approval WHERE act = ? AND asked_by = ? AND state = 'open' AND until_ms > ?"  # noqa: S608
         for row in connection.execute(query, (name, who, now)).fetchall():
             if is_same(read(row[2]), kept):
@@ -156,10 +157,12 @@ def take_link(office: Office, principal: Principal, approval: str, seed: bytes |
     """The invitation of an operator whose admission was granted: for whoever asked, once. The same `seed` (32 secret
     bytes) gives the same one again as long as nobody has used it.
 
-    Raises Refused UNKNOWN_APPROVAL, NOT_PERMITTED, APPROVAL_DECIDED if it was taken already, CODE_NOT_VALID.
+    Raises Refused UNKNOWN_APPROVAL, NOT_PERMITTED, APPROVAL_DECIDED if it was taken already, CODE_NOT_VALID,
+    NOT_SIGNED_IN for an account that was ended.
     """
     _check_operator(principal)
     with office.people.write() as connection:
+        _check_operator(with_present_role(connection, principal))
         found = _get(connection, _parse(approval), office.clock())
         if found.asked_by != name_caller(principal):
             raise Refused(Reason.NOT_PERMITTED, "the link is for whoever asked for it")
@@ -302,6 +305,11 @@ def _note(
 def _check_standing(principal: Principal) -> None:
     if principal.standing is not Standing.OPERATOR:
         raise Refused(Reason.NOT_PERMITTED, "requests for approval are for operators")
+
+
+def _check_may_ask(principal: Principal, wish: Wish) -> None:
+    if not _is_about_own_key(principal, wish):
+        _check_operator(principal)
 
 
 def _is_about_own_key(principal: Principal, wish: Wish) -> bool:

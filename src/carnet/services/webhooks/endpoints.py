@@ -12,7 +12,7 @@ from carnet.errors import Reason, Refused
 from carnet.outbound.addresses import Reach, parse_target
 from carnet.services.accounts.auditing import Action, record
 from carnet.services.accounts.office import Office, name_caller, name_id, read_id
-from carnet.services.accounts.registry import check_administers
+from carnet.services.accounts.registry import check_administers, with_present_role
 from carnet.services.principals import Principal, Scope, Standing
 from carnet.services.webhooks.events import parse_kinds
 from carnet.types import MemberId, Millis, is_plain_text
@@ -100,7 +100,8 @@ def add_endpoint(
     """Tell this address what happens from now on: these kinds of events, or all. With the same `seed` (of an
     idempotency key) it is the same webhook.
 
-    Raises Refused NOT_PERMITTED, URL_NOT_ALLOWED, NOT_IN_LIST, TEXT_TOO_LONG, TEXT_NOT_ALLOWED, TOO_MANY_WEBHOOKS.
+    Raises Refused NOT_PERMITTED, NOT_SIGNED_IN for an account that was ended, URL_NOT_ALLOWED, NOT_IN_LIST,
+    TEXT_TOO_LONG, TEXT_NOT_ALLOWED, TOO_MANY_WEBHOOKS.
     """
     check_manages(principal, member)
     parse_target(url, reach)
@@ -113,6 +114,7 @@ def add_endpoint(
     id_ = office.random_bytes(16) if seed is None else seed[:16]
     endpoint = Endpoint(id_, member, url, named, note, who, 1, now, now, None, None, None, None, None)
     with office.people.change() as connection:
+        check_manages(with_present_role(connection, principal), member)
         known = find_by_id(connection, id_)
         if known is not None and known.member == member:
             return known
@@ -152,9 +154,10 @@ def find_by_id(connection: Connection, id_: bytes) -> Endpoint | None:
 
 def get_endpoint(connection: Connection, principal: Principal, webhook: str) -> Endpoint:
     """The address `whk_…`, if the caller manages it and it was not ended. Raises Refused(UNKNOWN_WEBHOOK), also for
-    another member's."""
+    another member's; NOT_SIGNED_IN for an account that was ended."""
     found = find_by_id(connection, read_id("whk", webhook, Reason.UNKNOWN_WEBHOOK))
     if found is not None and found.ended_at is None:
+        principal = with_present_role(connection, principal)
         try:
             check_manages(principal, found.member)
             return found
