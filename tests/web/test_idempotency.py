@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,32 @@ def test_write__on_a_server_one_that_another_worker_begins_spoils_no_other(reque
         assert isinstance(second, Started)
         records.finish(second, 201, b"{}", 1_001)
         assert records.write([other]) == [Answered(201, b"{}")]
+
+
+@pytest.mark.parametrize("is_answered", [False, True], ids=["lease ended", "answer out of date"])
+def test_start__is_taken_over_by_one_of_two_processes(request: pytest.FixtureRequest, is_answered: bool) -> None:
+    """On a server the second one reads the record before the first one takes it over, and writes afterwards."""
+    with open_people_store(request.getfixturevalue("postgres").make_url()) as people, ThreadPoolExecutor(1) as pool:
+        records, late = Idempotency(people, bytes(32)), 1_001 + KEPT_MS + LEASE_MS
+        old, same = (records.ask(WHO, f"key-of-{number}", b"asked", 1_000) for number in range(2))
+        begun = records.write([old, same])[1]
+        assert isinstance(begun, Started)
+        if is_answered:
+            records.finish(begun, 201, b"{}", 1_001)
+        old, same = (replace(one, now=late) for one in (old, same))
+        with people.note() as connection:
+            # The second one has read both records, and cannot go on with the other one yet.
+            connection.execute("UPDATE idempotency SET body = body WHERE digest = ?", (old.digest,))
+            second = pool.submit(records.write, [old, same])
+            time.sleep(0.5)
+            (first,) = records.write([same])
+            assert isinstance(first, Started)
+        other, refused = second.result(20)
+        assert isinstance(other, Started)
+        assert isinstance(refused, Refused)
+        assert refused.reason is Reason.REQUEST_AT_WORK
+        records.finish(first, 201, b"{}", late)
+        assert records.write([same]) == [Answered(201, b"{}")]
 
 
 def test_together__many_at_once_each_get_their_own(records: Idempotency) -> None:

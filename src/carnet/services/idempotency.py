@@ -129,7 +129,7 @@ class Idempotency:
         digests = [Blob(one.digest) for one in asked]
         rows = {bytes(row[0]): row for row in ask_many(connection, _FIND, digests)} if asked else {}
         found: list[Started | Answered | Refused] = []
-        new: list[Any] = []
+        new, lost = list[Any](), set[bytes]()
         for one in asked:
             row = rows.get(one.digest)
             answer = _judge(one, row)
@@ -139,16 +139,18 @@ class Idempotency:
             since = one.now
             if row is not None and row[2] is None:
                 since = int(row[4])
-                query = "UPDATE idempotency SET until_ms = ? WHERE digest = ?"
-                connection.execute(query, (one.now + LEASE_MS, one.digest))
+                if not _take_over(connection, one, row[5]):
+                    lost.add(one.digest)
             else:
                 if row is not None:
-                    connection.execute("DELETE FROM idempotency WHERE digest = ?", (one.digest,))
+                    # The answer that is out of date, and not what another process has begun since it was read.
+                    query = "DELETE FROM idempotency WHERE digest = ? AND status IS NOT NULL AND until_ms = ?"
+                    connection.execute(query, (one.digest, row[5]))
                 new.append((Blob(one.digest), Blob(one.body), None, None, since, one.now + LEASE_MS))
             # Whoever asks for the same within this group comes after it.
             rows[one.digest] = (one.digest, one.body, None, None, since, one.now + LEASE_MS)
             found.append(Started(one.digest, self._digest(b"seed", one.digest, one.body), since))
-        lost = _insert(connection, new)
+        lost |= _insert(connection, new)
         if lost:
             found = [_at_work() if one.digest in lost else answer for one, answer in zip(asked, found, strict=True)]
         return found
@@ -183,6 +185,13 @@ def _judge(one: Asked, row: Any) -> Answered | Refused | None:
 def _at_work(wait_s: int = 1) -> Refused:
     saying = "the same request is at work: ask again in a moment"
     return Refused(Reason.REQUEST_AT_WORK, saying, could_retry=True, retry_after_s=wait_s)
+
+
+def _take_over(connection: Connection, one: Asked, until: Millis) -> bool:
+    """Go on with a request whose lease has ended at `until`, unless another process does, or has ended it, since that
+    was read: on a server two may read it at the same moment, and the later one waits here for the end of the other."""
+    query = "UPDATE idempotency SET until_ms = ? WHERE digest = ? AND status IS NULL AND until_ms = ?"
+    return bool(connection.execute(query, (one.now + LEASE_MS, one.digest, until)).rowcount)
 
 
 def _insert(connection: Connection, rows: Sequence[Any]) -> set[bytes]:
