@@ -188,11 +188,12 @@ def test_kill_9__of_an_import_loses_nothing_that_was_acknowledged(tmp_path: Path
     was_killed = kill_import(case, tmp_path, options, receipts)
     lines = receipts.read_bytes().splitlines(keepends=True) if receipts.exists() else []
     acknowledged = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    assert acknowledged or was_killed
     # A large file is never done by then.
     assert case.sealed < 1_000 or 0 < len(acknowledged) < case.sealed
 
     whole = case.run(tmp_path).json
+    # Of a small one all may be sealed before the first kill comes: then nobody is told of it anew.
+    assert acknowledged or was_killed or whole["sealed"] == 0
     assert whole["sealed"] + whole["duplicate"] == case.sealed + case.duplicate
     assert whole["faulty"] == case.faulty
     assert case.run(tmp_path).json == case.totals(again=True)

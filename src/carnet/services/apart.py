@@ -63,10 +63,7 @@ def open_writer_apart(home: Home, passphrase: str | None, command: str) -> Itera
         _wait_for(ours, _ENDED)
     except BaseException as error:
         # Whatever went wrong, the writer may finish what it is at, unless that takes long.
-        with suppress(OSError):
-            ours.send(_ENDED)
-            ours.poll(GRACE_S)
-        has_died = not process.is_alive()
+        has_died = not _ask_to_end(ours)
         process.kill()
         if has_died and isinstance(error, Refused) and error.reason is Reason.WRITER_AWAY:
             # Whoever asked found nobody at the door, and would be sent to start a service.
@@ -94,6 +91,17 @@ def reach_writer_apart(home: Home, passphrase: str | None, command: str) -> Iter
 def _make_died() -> Refused:
     saying = "the writer's process has ended; what was acknowledged is on the disk: run it again"
     return Refused(Reason.WRITER_AWAY, saying, could_retry=True, is_ours=True)
+
+
+def _ask_to_end(pipe: Connection) -> bool:
+    """Whether somebody is there to hear it. The death of who held its other end closes the pipe at once; who started
+    a process tells a moment later whether it is alive."""
+    with suppress(OSError, EOFError):
+        pipe.send(_ENDED)
+        if pipe.poll(GRACE_S):
+            pipe.recv()
+        return True
+    return False
 
 
 def _wait_for(pipe: Connection, expected: str) -> None:
