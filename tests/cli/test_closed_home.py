@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,23 +43,57 @@ def run_as(user: int, home: Path, *words: str) -> Ran:
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
-def test_read__from_a_home_that_nobody_may_write(home: Path) -> None:
+def freeze(home: Path) -> Callable[..., Ran]:
+    """Let nobody write the home, and let a user who is not root read it; runs a verb as them."""
     for file in [*home.iterdir(), home]:
-        if file.is_file():
-            os.chown(file, NOBODY, NOBODY) if os.geteuid() == 0 else None
-            file.chmod(0o400)
-    if os.geteuid() == 0:
-        os.chown(home, NOBODY, NOBODY)
-    home.chmod(0o500)
+        if os.geteuid() == 0:
+            os.chown(file, NOBODY, NOBODY)
+        file.chmod(0o400 if file.is_file() else 0o500)
+    return lambda *words: run_as(NOBODY, home, *words) if os.geteuid() == 0 else carnet(*words, home=home)
+
+
+def test_read__from_a_home_that_nobody_may_write(home: Path) -> None:
+    run = freeze(home)
     assert is_frozen(home / "node.db")
     for words in (("status",), ("show", VEHICLE), ("export", VEHICLE, "-o", "-"), ("fsck",), ("checkpoint",)):
-        ran = run_as(NOBODY, home, *words) if os.geteuid() == 0 else carnet(*words, home=home)
+        ran = run(*words)
         assert ran.code == 0, (words, ran.err)
-    ran = run_as(NOBODY, home, "census") if os.geteuid() == 0 else carnet("census", home=home)
+    ran = run("census")
     assert ran.code == 1
     assert "writer.lock: Permission denied" in ran.err
     assert "chown" in ran.err
     assert sorted(file.name for file in home.iterdir() if file.suffix in (".db-wal", ".db-shm")) == []
+
+
+def test_read__accounts_from_a_home_that_nobody_may_write(home: Path) -> None:
+    """Whoever looks into a copy of a home, after something has happened there, asks for its audit trail above all."""
+    words = ("client", "add", "--name", "Workshop", "--member", "Operator of this node", "--scope", "files")
+    made = carnet(*words, home=home)
+    assert made.code == 0, made.err
+    run = freeze(home)
+    for words, wanted in (
+        (("account", "list"), "since"),
+        (("account", "events"), "client.created"),
+        (("audit", "list", "--json"), "client.created"),
+        (("client", "list"), "Workshop"),
+        (("approval", "list"), "until"),
+        (("quota", "list"), "since"),
+        (("webhook", "list"), "since"),
+        (("claim", "contests"), "since"),
+    ):
+        ran = run(*words)
+        assert (ran.code, wanted in ran.out) == (0, True), (words, ran)
+    # What writes says that it cannot: that the trail was taken out stands in it too.
+    for words in (("audit", "export", "-o", str(home.parent / "trail.csv")), ("account", "add-operator")):
+        ran = run(*words)
+        assert (ran.code, "(code: store_unreachable)" in ran.err) == (1, True), (words, ran)
+    assert sorted(file.name for file in home.glob("people*")) == ["people.sqlite"]
+
+
+def test_read__accounts_from_a_frozen_home_that_has_none(home: Path) -> None:
+    run = freeze(home)
+    ran = run("account", "list")
+    assert (ran.code, "nobody has an account here" in ran.err) == (1, True), ran
 
 
 def test_is_frozen__not_where_a_log_is_or_may_be(home: Path) -> None:

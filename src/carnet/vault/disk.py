@@ -89,6 +89,11 @@ def is_frozen(file: Path) -> bool:
         return False
 
 
+def is_frozen_here(file: Path) -> bool:
+    """Whether this user cannot write a file of SQLite that nobody else does either: it can only be read."""
+    return is_frozen(file) and not os.access(file.parent, os.W_OK)
+
+
 def is_disk_refusal(error: BaseException) -> bool:
     """Whether an error says that the disk is full or failed: whoever wrote must stop."""
     return isinstance(error, Refused) and error.reason in (Reason.DISK_FULL, Reason.DISK_FAILED)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine
 
 from carnet.errors import Reason, Refused
-from carnet.vault.disk import explain_closed, explain_disk_error, sync_directory
+from carnet.vault.disk import explain_closed, explain_disk_error, is_frozen_here, sync_directory
 from carnet.vault.gate import Gate, get_gate
 from carnet.vault.people.tables import people
 from carnet.vault.store import (
@@ -243,14 +243,19 @@ class _Turn:
 
 def open_people_store(address: Address, *, is_guarded: bool = False) -> PeopleStore:
     """The store of people at `address` (a file, or the URL of the node's database), made if it is absent and brought up
-    to date if it is older; with `is_guarded` a database shows no more than whoever asks may see (`vault.guarding`).
+    to date if it is older; a file that this user cannot write is read as it is. With `is_guarded` a database shows no
+    more than whoever asks may see (`vault.guarding`).
 
-    Raises Refused NODE_DAMAGED for another schema or a file that is none of ours, DISK_FULL, DISK_FAILED, and for a
-    database what `vault.postgres.connect` raises.
+    Raises Refused NODE_DAMAGED for another schema or a file that is none of ours, DISK_FULL, DISK_FAILED,
+    STORE_UNREACHABLE for a file that is absent and cannot be made, and for a database what
+    `vault.postgres.connect` raises.
     """
     version = _upgrade_database(address) if isinstance(address, str) else _upgrade_file(address)
     if version != PEOPLE_VERSION:
-        saying = f"the accounts have schema {version}, this program needs {PEOPLE_VERSION}: use a newer program"
+        hint = "use a newer program"
+        if version < PEOPLE_VERSION:
+            hint = "they are brought up to date where they can be written"
+        saying = f"the accounts have schema {version}, this program needs {PEOPLE_VERSION}: {hint}"
         raise Refused(Reason.NODE_DAMAGED, saying, version=version)
     return PeopleStore(address, is_guarded=is_guarded)
 
@@ -296,15 +301,18 @@ def upgrade_people(connection: SqlConnection) -> None:
 
 
 def _upgrade_file(path: Path) -> str:
-    is_new = not path.exists()
+    is_new, is_frozen = not path.exists(), is_frozen_here(path)
+    if is_new and is_frozen:
+        saying = f"{path.name} is absent: nobody has an account here, and none can be made where nothing may be written"
+        raise Refused(Reason.STORE_UNREACHABLE, saying, is_frozen=True)
     if is_new:
         # Made by hand, so that it is nobody else's from its first instant.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         sync_directory(path.parent)
-    engine = make_engine(path, "rw")
+    engine = make_engine(path, "ro" if is_frozen else "rw")
     try:
         with engine.connect() as connection:
-            if (_find_version(connection) or "") < PEOPLE_VERSION:
+            if not is_frozen and (_find_version(connection) or "") < PEOPLE_VERSION:
                 upgrade_people(connection)
             return str(_find_version(connection))
     except Refused:
@@ -392,8 +400,11 @@ def _connect(address: Address, *, is_guarded: bool = False) -> Store:
 
         connection = connect(address, is_read_only=False, is_guarded=is_guarded)
         return Store(connection, connection.close)
-    engine: Engine = make_engine(address, "rw")
+    is_frozen = is_frozen_here(address)
+    engine: Engine = make_engine(address, "ro" if is_frozen else "rw")
     store = open_engine(engine, address)
+    if is_frozen:
+        return store
     # Small transactions of many processes: SQLite moves its log by itself here, and whoever commits waits for it.
     store.connection.execute("PRAGMA wal_autocheckpoint = 1000")
     store.connection.execute("PRAGMA cache_size = -4096")
