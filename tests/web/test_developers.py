@@ -24,7 +24,6 @@ from tests.web.town import WebTown, serving_town
 
 MAX_PAGE = 100_000
 DAY_MS = 86_400_000
-VIN = "VF1RFB00X56123456"
 PERSON = {"Accept": "text/html", "Accept-Language": "en"}
 
 
@@ -33,7 +32,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving_on_socket(tmp_path_factory.mktemp("served"), network="test.example.org") as served:
         served.town.service.node.clock.now += 3 * 366 * DAY_MS
         open_sandbox(served.town.service.node.writers[0])
-        served.town.open(vin=VIN)
         yield served
 
 
@@ -118,6 +116,7 @@ def test_start__shows_each_vehicle_of_the_sandbox(served: Served) -> None:
 def test_start__of_a_live_network_says_where_to_try(tmp_path: Path) -> None:
     with serving_town(tmp_path) as live:
         page = read_page(live, "/developers")
+        assert "Put the VIN of a vehicle" in page
         assert "Real vehicles are in this network" in page
         assert "/v1/sandbox/passports/" not in page
 

@@ -44,7 +44,7 @@ def test_sandbox__is_seen_by_anybody_and_proves(town: WebTown) -> None:
 
 def test_sandbox__each_vehicle_shows_what_it_says(town: WebTown) -> None:
     listed = town.call("visitor", "GET", "/v1/sandbox/passports").json()["data"]
-    assert len(listed) == len(SIMULATED) == 4
+    assert len(listed) == len(SIMULATED) == 5
     lives = [town.call("visitor", "GET", f"{one['url']}/entries").json()["data"] for one in listed]
     readings = [[one for one in life if one["kind"] == "vehicle.odometer/1"] for life in lives]
     new, old = sorted(readings[1][:2], key=lambda one: one["fields"]["odometer_km"])

@@ -22,6 +22,8 @@ from carnet.vault.asker import asking_as_node
 from carnet.vault.codes import HISTORY
 
 VEHICLE: Final = Subject("sandbox", "CARNET-1")
+WRITABLE: Final = Subject("sandbox", "CARNET-5")
+"""The one for first entries, so that the others go on showing what they show."""
 
 Step = tuple[str, str, dict[str, Any]]
 """Kind, day and fields of an entry."""
@@ -71,6 +73,7 @@ SIMULATED: Final = (
         "Few things known: an entry of which only the year is known, and nothing that describes the vehicle.",
         (_LIFE[0], ("vehicle.odometer/1", "2018", {"odometer_km": 7_900, "odometer_state": "read"})),
     ),
+    Simulated(WRITABLE, "One to write in: what members of this network tried with their keys.", _LIFE[:2]),
 )
 """In the order in which they are listed."""
 

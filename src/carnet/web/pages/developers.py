@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from carnet import __version__
 from carnet.errors import Reason, Refused
 from carnet.services.names import Prefix, format_name
-from carnet.services.sandbox import Simulated, list_views
+from carnet.services.sandbox import WRITABLE, Simulated, list_views
 from carnet.services.webhooks import events
 from carnet.services.webhooks.messages import MAX_FAILING_MS, PAUSES_MS
 from carnet.web.api.changes import CHANGES
@@ -41,6 +41,7 @@ def get_developers(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) 
         origin=desk.origin,
         first=vehicles[0][1] if vehicles else None,
         vehicles=vehicles,
+        written=next((one.subject for one, _ in vehicles if one.subject == WRITABLE), None),
         tags=list_tags(_get_document(request)),
     )
 
