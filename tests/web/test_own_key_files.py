@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -16,8 +16,11 @@ from carnet.encoding import b64, unb64
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.node.found import enrol_key
+from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.office import name_id
 from carnet.services.approving.requests import list_approvals
 from carnet.services.filing.acting import certify, hand_in_signatures
+from carnet.services.filing.desk import certify_file
 from carnet.services.filing.reading import SIGNING, Signing
 from carnet.services.filing.records import Files, Job, Wish, iterate_lines
 from carnet.services.filing.taking import take
@@ -129,6 +132,18 @@ def test_certify__refused_unknown_key(garage: Garage) -> None:
     with pytest.raises(Refused) as unprepared:
         hand_in_signatures(garage.files, garage.member.id, job.id, ["x"])
     assert unprepared.value.reason is Reason.FILE_NOT_WAITING
+
+
+def test_certify__is_in_the_trail_though_nothing_is_signed(garage: Garage) -> None:
+    """The file tells which vehicles have no passport before there is a signature: that somebody asked stays."""
+    town, unknown = garage.town, "WVWZZZ1KZ7P123457"
+    job = garage.send(ROWS + f"{unknown},2023-05-04,41000\n")
+    principal = replace(town.service.callers.bearers["own"], client=name_id("cli", garage.member.id))
+    job = garage.run(certify_file(garage.files, town.office, garage.member, principal, job.id, garage.key))
+    assert (job.stage, job.counts.ready, job.counts.faulty) == ("prepare", 28, 1)
+    garage.files.cancel(garage.member.id, job.id)
+    (event,) = [one for one in list_events(town.office, OPERATOR) if one.action is Action.FILE_CERTIFIED]
+    assert (event.who, event.about) == (principal.client, job.id)
 
 
 @contextmanager
