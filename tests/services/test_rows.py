@@ -178,11 +178,11 @@ ACTS: dict[str, tuple[Reason, Callable[[Office, Rows], object]]] = {
     ),
     "issue a key": (Reason.UNKNOWN_CLIENT, lambda office, rows: issue_key(office, rows.clerk(1), rows.clients[1])),
     "end a client": (Reason.UNKNOWN_CLIENT, lambda office, rows: end_client(office, rows.clerk(1), rows.clients[1])),
-    "rotate a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: rotate(office, OPERATOR, rows.webhooks[1])),
-    "end a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: end(office, OPERATOR, rows.webhooks[1])),
+    "rotate a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: rotate(office, OPERATOR_HERE, rows.webhooks[1])),
+    "end a webhook": (Reason.UNKNOWN_WEBHOOK, lambda office, rows: end(office, OPERATOR_HERE, rows.webhooks[1])),
     "replay": (
         Reason.UNKNOWN_WEBHOOK,
-        lambda office, rows: replay(office, OPERATOR, rows.webhooks[1], since=0),
+        lambda office, rows: replay(office, OPERATOR_HERE, rows.webhooks[1], since=0),
     ),
 }
 
