@@ -18,6 +18,12 @@ class Change(NamedTuple):
 
 
 CHANGES: Final = (
+    Change(
+        "0.1.0",
+        ("Clients", "Desk", "Files", "Network", "Webhooks"),
+        "All JSON that is read carries an ETag, and 304 is answered to whoever has it.",
+    ),
+    Change("0.1.0", ("Sandbox",), "A fifth vehicle, CARNET-5, to write in with a key."),
     Change("0.1.0", ("Webhooks", "Files"), "Webhooks and mappings carry an ETag; a webhook is changed with If-Match."),
     Change("0.1.0", ("Webhooks",), "Addresses that are told what happened, by Standard Webhooks; scope webhooks."),
     Change("0.1.0", ("Appearance",), "How a member looks to its customers: name, colours, logo."),
