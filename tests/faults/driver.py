@@ -37,6 +37,7 @@ from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Sinks, import_file, take_census_if_due
 from carnet.signing import Signer
 from carnet.types import Basis
+from carnet.vault.mover import LogMover
 from tests.faults.oracle import make_lines
 from tests.node.home import new_passport, opening, reading, vin_subject
 
@@ -166,6 +167,14 @@ def start_clock() -> None:
         os.write(_CLOCK[1], b".")
 
 
+def open_victim(home: Home) -> Writer:
+    """A writer that moves its log beside what it writes from a few pages on, as others do once it is long."""
+    writer = open_writer_at(home, None, "a victim")
+    writer._mover.close()
+    writer._mover = LogMover(home.address, writer._connection, max_pages=30)
+    return writer
+
+
 def play(home: Home, chance: random.Random) -> None:
     """Found the home if need be, then do one thing after another until the kill comes, or a dozen are done. Its store
     is in a database if there is the URL of one beside the home."""
@@ -175,7 +184,7 @@ def play(home: Home, chance: random.Random) -> None:
         url = beside.read_text(encoding="utf-8") if beside.exists() else None
         say(founded=found(home, name="example.org", store_url=url).network)
     say(op="open")
-    writer = open_writer_at(home, None, "a victim")
+    writer = open_victim(home)
     say(opened=True, size=writer.state.size)
     start_clock()
     for _ in range(12):
@@ -183,7 +192,7 @@ def play(home: Home, chance: random.Random) -> None:
             say(op="close", size=writer.state.size)
             writer.close()
             say(op="open", size=writer.state.size)
-            writer = open_writer_at(home, None, "a victim")
+            writer = open_victim(home)
             say(opened=True, size=writer.state.size)
         chance.choice(WORK)(writer, chance, home)
     say(op="close", size=writer.state.size)

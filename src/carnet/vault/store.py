@@ -54,8 +54,8 @@ _PRAGMAS = (
 )
 
 MAX_LOG_PAGES: Final = 8000
-"""Pages in the write-ahead log from which on it is moved into the store: 64 MB. The longer it is, the more of its pages
-were written several times, and are moved once."""
+"""Pages in the write-ahead log from which on it is moved into the store (`vault.mover`): 64 MB. The longer it is, the
+more of its pages were written several times, and are moved once."""
 
 
 class PostgresError(Exception):
@@ -283,16 +283,17 @@ def create_store(address: Address) -> Store:
     return open_engine(engine, address)
 
 
-def move_log(connection: Connection, *, is_long: bool = False) -> None:
-    """Move the write-ahead log into the store, as far as readers let go of it, and flush both; with `is_long` only if
-    it has become long. Raises the driver's Error if the disk fails."""
-    if not connection.is_file:
-        return
-    if is_long:
-        _, pages, moved = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
-        if pages - moved < MAX_LOG_PAGES:
-            return
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+def move_log(connection: Connection) -> None:
+    """Move the write-ahead log into the store, as far as readers let go of it, and flush both. Raises the driver's
+    Error if the disk fails."""
+    if connection.is_file:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def measure_log(connection: Connection) -> tuple[int, int]:
+    """How many pages the write-ahead log of a file has, and how many of them are not in the store yet."""
+    _, pages, moved = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+    return pages, pages - moved
 
 
 def open_store(address: Address, *, is_read_only: bool = False, is_guarded: bool = False) -> Store:

@@ -69,6 +69,7 @@ class Clearing(Governing):
         self._transact(lambda at: self._erase(erasures, at))
         self.keep_checkpoint()
         with self._on_disk():
+            self._mover.wait()
             found = clear_traces(self._connection, self._home, traces)
         if found.is_gone:
             # Those alone: of an earlier one that a reader held back, nothing was looked for now.
@@ -92,6 +93,7 @@ class Clearing(Governing):
         journal = self._journal.read()
         unwritten = find_unwritten(self._connection, journal)
         with self._on_disk():
+            self._mover.wait()
             if unwritten:
                 self._journal.append(unwritten)
             missing = find_missing(self._connection, journal)

@@ -33,6 +33,7 @@ from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors, is_disk_refusal
 from carnet.vault.fence import Fence
 from carnet.vault.ledger import read_schemas
+from carnet.vault.mover import LogMover
 from carnet.vault.store import Connection, Error, move_log, open_store
 
 MAX_CLOCK_STEP_MS = 60_000
@@ -65,6 +66,7 @@ class Transacting:
             # A commit whose flush failed may have outlived its process in the system's memory alone. Moved, it is
             # written and flushed once more, before anything is told or written that rests on it.
             move_log(connection)
+            self._mover = LogMover(home.address, connection)
             self._fence = Fence(connection, f"{os.getpid()} {socket.gethostname()} {command}")
             self._log, self._node = Signer(ring.log), Signer(ring.node)
             self._book = read_logbook(connection)
@@ -143,6 +145,7 @@ class Transacting:
                 if self._failure is None:
                     self.keep_checkpoint()
                     with self._on_disk():
+                        self._mover.wait()
                         move_log(self._connection)
             finally:
                 if self._failure is None:
@@ -152,6 +155,7 @@ class Transacting:
 
     def _release(self) -> None:
         """Close what is open. The store is the last, so that its log goes with it."""
+        self._mover.close()
         self._store.close()
         self._file_lock.release()
 
@@ -173,7 +177,7 @@ class Transacting:
         self._check_alive()
         at = self._now()
         with self._on_disk():
-            move_log(self._connection, is_long=True)
+            self._mover.move_long()
         before = (self._book, self._key_ids, self._next_chain, self._next_submission, self._is_note_due)
         connection = self._connection
 

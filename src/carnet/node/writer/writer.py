@@ -31,7 +31,6 @@ from carnet.node.writer.storing import make_seals, store_linked, store_signed
 from carnet.node.writing import Preparing
 from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors
-from carnet.vault.store import move_log
 
 KEPT_HEADS = 32_768
 """Chains whose heads are kept at hand: some 20 MB."""
@@ -71,6 +70,7 @@ class Writer(Clearing):
                 check_node_key(self._ring, self._book.state.members.get(self._node_id))
                 self._finish_erasures()
         except BaseException:
+            self._mover.close()
             self._store.close()
             raise
 
@@ -183,7 +183,7 @@ class Writer(Clearing):
                     commit(*late)
                     # Should it fail, nothing is acknowledged any more, be it on the disk or not.
                     with self._on_disk():
-                        move_log(self._connection, is_long=True)
+                        self._mover.move_long()
                 except Exception as error:
                     # Whoever asks next may come before the one who waits for this.
                     self._late = error
