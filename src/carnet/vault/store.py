@@ -25,7 +25,7 @@ from carnet.vault.disk import explain_closed, explain_disk_error, is_frozen, syn
 SCHEMA_VERSION: Final = "0006"
 """The newest migration in `migrations/versions`."""
 
-PAGE_BYTES: Final = 8192
+PAGE_BYTES: Final = 4096
 _LOCKED: Final = (5, 6)
 """SQLite's primary result codes BUSY and LOCKED."""
 
@@ -53,7 +53,7 @@ _PRAGMAS = (
     "wal_autocheckpoint = 0",
 )
 
-MAX_LOG_PAGES: Final = 8000
+MAX_LOG_PAGES: Final = 16_000
 """Pages in the write-ahead log from which on it is moved into the store (`vault.mover`): 64 MB. The longer it is, the
 more of its pages were written several times, and are moved once."""
 
