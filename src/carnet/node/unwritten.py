@@ -14,8 +14,8 @@ from carnet.node.heads import KnownHead
 PAGE_CHAINS: Final = 1024
 """Chains with neighbouring numbers whose heads stand in one page, of 69 KiB."""
 
-MAX_PAGES: Final = 300
-"""Pages that are kept at most: 21 MB."""
+MAX_PAGES: Final = 768
+"""Pages that are kept at most, for three quarters of a million chains: 54 MB."""
 
 _HEAD: Final = struct.Struct("<16sQI32sQ?")
 _SIZE, _pack, _unpack = _HEAD.size, _HEAD.pack_into, _HEAD.unpack_from
