@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from carnet.encoding import encode
 from carnet.errors import Reason, Refused, Unverified
 from carnet.vault import sealing
-from carnet.vault.store import create_store, open_store
+from carnet.vault.store import PAGE_BYTES, create_store, open_store
 from carnet.vault.tables import metadata
 
 KEY, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -119,7 +119,7 @@ def test_create_store__migrations_make_the_tables_as_described(tmp_path: Path) -
         "journal_mode": "wal",
         "synchronous": 2,
         "secure_delete": 1,
-        "page_size": 8192,
+        "page_size": PAGE_BYTES,
         "foreign_keys": 1,
     }
 
