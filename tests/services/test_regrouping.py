@@ -6,8 +6,10 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from carnet.formats.faults import Origin
 from carnet.formats.rows import Row
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
@@ -16,6 +18,7 @@ from carnet.services.importing import HISTOVEC, import_file
 from carnet.services.reading import open_reader
 from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping
 from carnet.types import Subject
+from carnet.vault.sealing import compute_source_digests
 from tests.cli.run import make_inspection, make_line
 
 BATCH = 100
@@ -71,6 +74,27 @@ def test_regroup__brings_rows_of_neighbours_together() -> None:
     before = count_spans(rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
     after = count_spans(list_rows(batch) for batch in regroup(rows))
     assert after < before / 20
+
+
+def test_regroup__gives_rows_as_they_came() -> None:
+    """What many rows share is kept once: their kinds, and the header and the frame of their origins."""
+    chance = random.Random(5)
+    origins = [None, *(Origin(b"", *common) for common in ((b"", "lines"), (b"a;b", "lines"), (b"a;b", "utf-16")))]
+    rows = []
+    for number, row in enumerate(make_scattered(6_000, 500)):
+        origin, source = chance.choice(origins), b"source %d" % number
+        fields = {"number": number, "text": "é" * chance.randrange(3), "nothing": None, "list": [{"a": 1.5}]}
+        kind = chance.choice(["vehicle.inspection/1", "vehicle.odometer/1"])
+        origin = None if origin is None else origin._replace(data=b"data %d" % number)
+        rows.append(row._replace(kind=kind, fields=fields, source_bytes=source, origin=origin, line=number + 7))
+    given = {row.row: row for batch in regroup(rows) for own in batch.by_subject.values() for row in own}
+    digests = compute_source_digests(bytes(32), [row.source_bytes for row in rows])
+    for row, digest in zip(rows, digests, strict=True):
+        held = given[row.row]
+        assert (held.line, held.subject, held.kind, held.origin) == (row.line, row.subject, row.kind, row.origin)
+        assert msgspec.msgpack.decode(held.fields) == row.fields
+        assert held.source == digest
+        assert held.data == (row.source_bytes if row.origin is None else row.origin.data)
 
 
 def test_regroup__says_the_numbers_that_were_found() -> None:

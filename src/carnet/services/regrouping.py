@@ -11,22 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from carnet.formats.faults import Origin
+from carnet.formats.faults import Frame, Origin
 from carnet.formats.rows import Row
 from carnet.types import Subject
 from carnet.vault.sealing import compute_source_digests
 
 FEWEST_WAITING_ROWS: Final = 4_096
-MAX_WAITING_ROWS: Final = 65_536
-"""Rows that wait at most, of short ones: some 60 MB. At the beginning fewer do, so that the others are not kept
-waiting: three of four that have come."""
+MAX_WAITING_ROWS: Final = 131_072
+"""Rows that wait at most, of short ones: some 1,000 bytes of memory each, half of which are the row's own. At the
+beginning fewer do, so that the others are not kept waiting: three of four that have come."""
 
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that wait at most, where rows are long."""
+"""Bytes of rows that wait at most, where these are long."""
 
 SPAN: Final = 64
 """Passports with neighbouring numbers that are taken together: their rows in the store share pages."""
@@ -40,14 +40,14 @@ LONG_BYTES: Final = 1024 * 1024
 _NEW: Final = 1 << 48
 """New vehicles count from here on: passports that are opened get the highest numbers."""
 
+_NEW_PLACES: Final = _NEW // SPAN
 
-_encode = msgspec.msgpack.Encoder().encode
+
 _make = tuple.__new__
-_Raw = msgspec.Raw
 
 
 class Held(NamedTuple):
-    """A row as it waits: as `Row`, its fields as MessagePack, and of its source the keyed digest; `data` is what a
+    """A row that has waited: as `Row`, its fields as MessagePack, and of its source the keyed digest; `data` is what a
     person is shown of it."""
 
     line: int
@@ -60,11 +60,22 @@ class Held(NamedTuple):
     origin: Origin | None
 
 
-class _Waiting(msgspec.Struct, gc=False):
-    """The rows of one vehicle, and their bytes."""
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """A row as it waits, in one run of bytes; `shape` says what many rows share."""
 
-    rows: list[Held]
-    size: int = 0
+    line: int
+    row: int
+    shape: int
+    fields: msgspec.Raw
+    source: bytes
+    data: bytes
+
+
+_Shape: TypeAlias = tuple[str, tuple[bytes, Frame] | None]
+"""The kind of a row, and the header and the frame of its origin, if it has one."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Packed).decode
 
 
 class Batch(NamedTuple):
@@ -90,10 +101,13 @@ class Regrouping:
         self._is_sorting = False
         # Rows that came last: they are held as soon as there are enough of them.
         self._coming: list[Row] = []
-        # The rows of each vehicle, and their bytes, which are not to be counted when they have long been out of sight.
-        self._rows_of: dict[Subject, _Waiting] = {}
-        # Which vehicles wait at each place, with the number of the passport.
-        self._places: dict[int, list[tuple[Subject, int]]] = {}
+        # The rows of each vehicle, packed; most have one.
+        self._rows_of: dict[Subject, bytes | list[bytes]] = {}
+        # Which vehicles wait at each place, each followed by where in it the number of the passport is.
+        self._places: dict[int, list[Any]] = {}
+        # What rows have in common that came since none waited.
+        self._shapes: list[_Shape] = []
+        self._shape_of: dict[_Shape, int] = {}
         # The places ahead of the one that was taken last, and those behind it, which come after.
         self._ahead: list[int] = []
         self._behind: list[int] = []
@@ -127,6 +141,7 @@ class Regrouping:
         while self._row_count:
             yield self._take()
         self._is_sorting = False
+        self._shapes, self._shape_of = [], {}
 
     def _hold_coming(self) -> None:
         rows, self._coming = self._coming, []
@@ -135,16 +150,27 @@ class Regrouping:
 
     def _hold(self, rows: list[Row]) -> None:
         # Every line below runs once per row: measure before adding one.
-        waiting, size = self._rows_of, 0
+        waiting, shape_of, size = self._rows_of, self._shape_of, 0
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
         for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
-            data = source if origin is None else origin.data
-            # Tuples made as one, without a call of ours.
-            held = _make(Held, (line, number, subject, kind, _Raw(_encode(fields)), digest, data, origin))
+            data: bytes = source
+            key: _Shape = (kind, None)
+            if origin is not None:
+                data, header, frame = origin
+                key = (kind, (header, frame))
+            shape = shape_of.get(key)
+            if shape is None:
+                shape = shape_of[key] = len(self._shapes)
+                self._shapes.append(key)
+            packed = _encode((line, number, shape, fields, digest, data))
+            size += len(packed)
             own = waiting[subject]
-            own.rows.append(held)
-            own.size += len(data)
-            size += len(data)
+            if not own:
+                waiting[subject] = packed
+            elif isinstance(own, list):
+                own.append(packed)
+            else:
+                waiting[subject] = [own, packed]
         self._byte_count += size
         self._row_count += len(rows)
         self._held_count += len(rows)
@@ -162,8 +188,8 @@ class Regrouping:
             if there is None:
                 there = self._places[place] = []
                 heappush(self._ahead if place > self._last else self._behind, place)
-            there.append((subject, number))
-            self._rows_of[subject] = _Waiting([])
+            there += (subject, number % SPAN)
+            self._rows_of[subject] = b""
 
     def _take(self) -> Batch:
         by_subject: dict[Subject, list[Held]] = {}
@@ -173,14 +199,26 @@ class Regrouping:
         while self._places and count < batch_rows:
             if not self._ahead:
                 self._ahead, self._behind, self._last = self._behind, [], -1
-            self._last = heappop(self._ahead)
-            for subject, number in self._places.pop(self._last):
+            place = self._last = heappop(self._ahead)
+            there = iter(self._places.pop(place))
+            for subject, at in zip(there, there, strict=True):
                 waiting = self._rows_of.pop(subject)
-                by_subject[subject] = waiting.rows
-                count += len(waiting.rows)
-                size += waiting.size
-                if number < _NEW:
-                    numbers[subject] = number
+                own = waiting if isinstance(waiting, list) else [waiting]
+                by_subject[subject] = self._unpack(subject, own)
+                count += len(own)
+                size += sum(map(len, own))
+                if place < _NEW_PLACES:
+                    numbers[subject] = place * SPAN + at
         self._row_count -= count
         self._byte_count -= size
         return Batch((), by_subject, numbers)
+
+    def _unpack(self, subject: Subject, rows: list[bytes]) -> list[Held]:
+        held, shapes = list[Held](), self._shapes
+        for packed in rows:
+            row = _decode(packed)
+            kind, common = shapes[row.shape]
+            data = row.data
+            origin = None if common is None else Origin(data, *common)
+            held.append(_make(Held, (row.line, row.row, subject, kind, row.fields, row.source, data, origin)))
+        return held
