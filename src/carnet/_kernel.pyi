@@ -53,3 +53,15 @@ def find_head_root(head: tuple[bytes, int, int, bytes], path: bytes, /) -> bytes
 def find_slot_root(slot: bytes, digest: bytes, siblings: Sequence[bytes], /) -> bytes | None: ...
 def find_way(pieces: Sequence[bytes], slot: bytes, /) -> tuple[list[bytes], bytes, bytes] | None: ...
 def pack_column(values: Sequence[object], kind: bytes, /) -> bytes: ...
+def link_plain(
+    rows: Sequence[tuple[Any, ...]],
+    first: int,
+    kinds: dict[str, int],
+    class_: int,
+    head: tuple[int, bytes, int, int, bytes],
+    frame: tuple[int, int, int, int],
+    signed: bytes,
+    index: int,
+    room: int,
+    /,
+) -> tuple[bytes, list[bytes], list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]: ...

@@ -17,6 +17,7 @@ from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_joint import JOINT
+from tests.kernel.cases_links import LINKS
 from tests.kernel.cases_opening import OPENING
 from tests.kernel.cases_proofs import PROOFS
 from tests.kernel.cases_shown import SHOWN
@@ -152,6 +153,7 @@ class _Liar:
 CASES: dict[str, Case] = {
     **CENSUS,
     **JOINT,
+    **LINKS,
     **OPENING,
     **WAYS,
     **PROOFS,

@@ -68,7 +68,7 @@ class Job(NamedTuple):
     randomness: bytes
 
 
-class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class Row(NamedTuple):
     """A prepared statement. `place` counts the job's items; `alias` is (cj of the subject, written date) where that
     is not the passport's own."""
 

@@ -12,9 +12,10 @@ from carnet.node.jobs import Prepared, PreparedGroup, Refusal, Row
 
 # The bytes that go to the store come back as what the store takes (`vault.store.Blob`), which they would have to be
 # copied into otherwise.
-class MadeRow(Row, frozen=True, gc=False, array_like=True):
+class MadeRow(Row):
     """A row that was prepared elsewhere."""
 
+    __slots__ = ()
     secret: bytearray  # type: ignore[assignment]
     content: bytearray | None  # type: ignore[assignment]
 

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from msgspec.structs import replace
-
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
@@ -134,7 +132,7 @@ def _in_turn(byte_count: int) -> Iterator[None]:
 
 def _with_sources(prepared: Prepared, sources: Sequence[bytes]) -> Prepared:
     groups = [
-        group._replace(rows=[replace(row, source=sources[row.place]) for row in group.rows])
+        group._replace(rows=[row._replace(source=sources[row.place]) for row in group.rows])
         for group in prepared.groups
     ]
     return prepared._replace(groups=groups)

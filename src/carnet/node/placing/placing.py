@@ -6,13 +6,13 @@ fails. It refuses to know how statements were prepared, and it neither seals nor
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from operator import attrgetter
 from typing import Any, NoReturn, cast
 
-from carnet.encoding import decode, sha256, tag
+from carnet.encoding import decode
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import check_custody, roles_for
 from carnet.node.aliases import check_alias
@@ -20,9 +20,9 @@ from carnet.node.erased import check_id_not_erased
 from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import open_content
 from carnet.node.placing.known import Known
+from carnet.node.placing.linking import hash_link, link_plain
 from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right
 from carnet.passport.link import NO_PREV
-from carnet.passport.statement import NO_TARGET
 from carnet.signing import verify
 from carnet.types import Basis, Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
@@ -33,10 +33,6 @@ from carnet.vault.store import Blob
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
 
-_LINK = tag("link")
-_SEQ_EPOCH = struct.Struct(">QI").pack
-_MARK_BYTES = tuple(bytes((mark,)) for mark in range(5))
-_ZERO_MARK = bytes(1) + NO_TARGET
 _get_seal = attrgetter("seal")
 
 MAX_AHEAD_MS = 86_400_000
@@ -231,89 +227,111 @@ class Placing(Known):
         self,
         entered: Iterable[tuple[Sequence[Row], Head]],
         right: Right,
-        signed_all: bytes,
+        signed: bytes,
         submission: int,
         receipts: list[Receipt],
         refusals: list[Refusal],
     ) -> tuple[list[tuple[int, int, int]], Counter[str]]:
         """Where the links stand now (as `vault.places.Run`), and how many there are of each kind."""
-        # Every line below runs once per chain or entry: measure before adding one.
-        runs, kinds = list[tuple[int, int, int]](), list[str]()
-        id_of, basis, first_seal, at = self._kinds.id_of, right.basis, self._state.size, self._at
-        allowed, batches, latest = right.kinds, self.batches, self._latest
-        entries, bare_entries, placed = self.entries, self.bare_entries, self._placed
-        secret: Any
-        content: Any
+        # Every line below runs once per chain, and those of a run once per row: measure before adding one.
+        runs, kinds, told = list[tuple[int, int, int]](), list[str](), list[tuple[Any, ...]]()
+        placed, plain = self._placed, dict[int, dict[str, int]]()
         for rows, head in entered:
-            number, chain16, head_id, epoch, before = head.number, head.chain16, head.id, head.epoch, head.seq
-            link_prefix = _LINK + chain16
-            own: list[bytes] = []
+            before, number = head.seq, head.number
             taken: list[Row] = []
             # Before they are taken: what a row refers to may stand in the same submission.
             placed.setdefault(number, []).append((taken, before + 1, right))
-            for row in rows:
-                kind, class_, mark, sid, sub_index = row.kind, row.class_, row.mark, row.sid, row.sub_index
-                is_special = mark or kind == CLOSING
-                if allowed.get(kind) != class_ or is_special or row.alias is not None or head.closed:
+            at = 0
+            while at < len(rows):
+                row, count = rows[at], 1
+                is_special = row.mark or row.kind == CLOSING or row.alias is not None or head.closed
+                if is_special or right.kinds.get(row.kind) != row.class_:
                     try:
                         self._check_row(row, head, right)
                     except Refused as refused:
                         refusals.append(_refusal(row.place, refused))
+                        at += 1
                         continue
-                seq = head.seq + 1
-                if mark == Mark.TRANSFER:
-                    epoch = head.epoch = epoch + 1
-                signed = signed_all[32 * sub_index : 32 * sub_index + 32]
-                marks = _MARK_BYTES[mark] + row.target if mark else _ZERO_MARK
-                link = b"".join((link_prefix, _SEQ_EPOCH(seq, epoch), head_id, sid, marks, signed))
-                ordinal = latest.get(class_, -1)
-                # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
-                if ordinal < 0 or ordinal < head.ordinal or len(batches[ordinal].leaves) >= MAX_BATCH:
-                    ordinal = self._open_batch(class_)
-                leaves, seal = batches[ordinal].leaves, first_seal + ordinal
-                source, secret, content = row.source, row.secret, row.content
-                where = ELSEWHERE if content is None else IN_VAULT
-                # What came from a worker is what the store takes already (`node.pool`).
-                if type(secret) is not Blob:
-                    secret, content = Blob(secret), None if content is None else Blob(content)
-                if mark:
-                    self.entries_at_target.append(
-                        (
-                            number, seq, id_of[kind], basis, class_, mark, Blob(row.target), Blob(sid), submission,
-                            sub_index, seal, len(leaves), where, None if source is None else Blob(source),
-                            secret, content,
-                        )
-                    )  # fmt: skip
-                elif source is None:
-                    bare_entries.append(
-                        (
-                            number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
-                            len(leaves), where, secret, content,
-                        )
-                    )  # fmt: skip
-                else:
-                    entries.append(
-                        (
-                            number, seq, id_of[kind], basis, class_, 0, Blob(sid), submission, sub_index, seal,
-                            len(leaves), where, Blob(source), secret, content,
-                        )
-                    )  # fmt: skip
-                if source is not None:
-                    own.append(source)
-                leaves.append(sha256(b"\x00" + link))
-                head_id = sha256(link)
-                head.seq, head.id, head.ordinal = seq, head_id, ordinal
                 if is_special:
-                    self._note_special(row, head, right)
-                kinds.append(kind)
-                taken.append(row)
-                receipts.append(Receipt(row.place, chain16, seq, sid, seal, signed, at))
+                    told.append(self._link_row(row, head, right, signed, submission))
+                else:
+                    count = self._link_run(rows, at, head, right, signed, submission, plain, told)
+                taken += rows[at : at + count]
+                at += count
             if count := head.seq - before:
                 runs.append((number, before + 1, count))
+            kinds += [row.kind for row in taken]
             held = head.sources
-            if held is not None and own:
-                head.sources = held + b"".join(own) if len(held) < MAX_SOURCE_BYTES else None
+            if held is not None:
+                own = b"".join([row.source for row in taken if row.source is not None])
+                if own:
+                    head.sources = held + own if len(held) < MAX_SOURCE_BYTES else None
+        receipts.extend(starmap(Receipt, told))
         return runs, Counter(kinds)
+
+    def _link_run(
+        self,
+        rows: Sequence[Row],
+        first: int,
+        head: Head,
+        right: Right,
+        signed: bytes,
+        submission: int,
+        plain: dict[int, dict[str, int]],
+        told: list[tuple[Any, ...]],
+    ) -> int:
+        """Link the first of these, of which nothing is special, and those behind it of `plain` kinds, by their class;
+        how many."""
+        kind, class_ = rows[first].kind, rows[first].class_
+        kinds = plain.setdefault(class_, {})
+        kinds[kind] = self._kinds.id_of[kind]
+        ordinal = self._find_batch(class_, head)
+        leaves = self.batches[ordinal].leaves
+        place = head.number, head.chain16, head.seq, head.epoch, head.id
+        frame = right.basis, submission, self._state.size + ordinal, self._at
+        id_, hashes, entries, bare_entries, parts = link_plain(
+            rows, first, kinds, class_, place, frame, signed, len(leaves), MAX_BATCH - len(leaves)
+        )
+        head.seq, head.id, head.ordinal = head.seq + len(hashes), id_, ordinal
+        leaves += hashes
+        self.entries += entries
+        self.bare_entries += bare_entries
+        told += parts
+        return len(hashes)
+
+    def _link_row(self, row: Row, head: Head, right: Right, signed_all: bytes, submission: int) -> tuple[Any, ...]:
+        """Link one of which something is special; the parts of its receipt."""
+        kind, mark, class_ = row.kind, row.mark, row.class_
+        seq = head.seq + 1
+        if mark == Mark.TRANSFER:
+            head.epoch += 1
+        signed = signed_all[32 * row.sub_index : 32 * row.sub_index + 32]
+        ordinal = self._find_batch(class_, head)
+        leaves, seal = self.batches[ordinal].leaves, self._state.size + ordinal
+        id_, leaf = hash_link(head.chain16, seq, head.epoch, head.id, row.sid, mark, row.target, signed)
+        begins = head.number, seq, self._kinds.id_of[kind], right.basis, class_, mark
+        ends = Blob(row.sid), submission, row.sub_index, seal, len(leaves)
+        where, content = (ELSEWHERE, None) if row.content is None else (IN_VAULT, Blob(row.content))
+        source = None if row.source is None else Blob(row.source)
+        if mark:
+            self.entries_at_target.append((*begins, Blob(row.target), *ends, where, source, Blob(row.secret), content))
+        elif source is None:
+            self.bare_entries.append((*begins, *ends, where, Blob(row.secret), content))
+        else:
+            self.entries.append((*begins, *ends, where, source, Blob(row.secret), content))
+        leaves.append(leaf)
+        head.seq, head.id, head.ordinal = seq, id_, ordinal
+        if mark or kind == CLOSING:
+            self._note_special(row, head, right)
+        return row.place, head.chain16, seq, row.sid, seal, signed, self._at
+
+    def _find_batch(self, class_: int, head: Head) -> int:
+        """The batch that the next link goes into, with room for one more."""
+        ordinal = self._latest.get(class_, -1)
+        # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
+        if ordinal < 0 or ordinal < head.ordinal or len(self.batches[ordinal].leaves) >= MAX_BATCH:
+            ordinal = self._open_batch(class_)
+        return ordinal
 
     def _open_batch(self, class_: int) -> int:
         self.batches.append(OpenBatch(class_))
