@@ -26,6 +26,7 @@ from carnet.node.jobs import (
     Refusal,
     Row,
     _join_signed,
+    count_random_bytes,
 )
 from carnet.passport.fields import SECRET_BYTES
 from carnet.passport.kinds import Schema, read_schema
@@ -110,7 +111,7 @@ def _make_rows(planned: Sequence[_Planned], sealed: Sequence[Sealed]) -> list[Ro
         for one, own in zip(sealed, fields, strict=True)
     ]
     return [
-        Row(place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias)
+        _make(Row, (place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias))
         for (_, (_, _, mark, target, source, _), kind, _, _, place, index), one, secret, content, alias in zip(
             planned, sealed, wrapped, contents, aliases, strict=True
         )
@@ -124,6 +125,7 @@ class _Fields(msgspec.Struct):
     subject: dict[str, object]
 
 
+_make = tuple.__new__
 _read_fields = msgspec.json.Decoder(_Fields).decode
 
 
@@ -168,9 +170,10 @@ class _Submission:
         self._groups: list[PreparedGroup] = []
         self._refusals: list[Refusal] = []
         sent = job.randomness
-        self._random = iter(
-            [sent[at : at + SECRET_BYTES] for at in range(0, len(sent) - SECRET_BYTES + 1, SECRET_BYTES)]
-        )
+        if len(sent) < count_random_bytes(job.groups):
+            raise ValueError("a job brings 32 random bytes for each item and for each new chain")
+        # 32 bytes each.
+        self._random = iter([sent[at : at + SECRET_BYTES] for at in range(0, len(sent), SECRET_BYTES)])
 
     def encode(self, items: Sequence[Item]) -> list[bytes | None]:
         """The canonical bytes of each item's complete fields; None where it is refused."""
@@ -227,7 +230,7 @@ class _Submission:
                     continue
                 sources.add(source)
             index = len(others) + len(self._openings)
-            others.append((chain, item, kind, encoded, self._take_random(), at, index))
+            others.append((chain, item, kind, encoded, next(self._random), at, index))
         chain.end = len(others)
         if chain.is_new or chain.end > chain.start:
             self._chains.append(chain)
@@ -250,10 +253,10 @@ class _Submission:
         return None
 
     def _add_opening(self, item: Item, fields: bytes, subject: dict[str, object], place: int) -> _Chain:
-        ref = ChainRef(0, NO_CHAIN, OPENINGS[item.kind], self._take_random(), subject)
+        ref = ChainRef(0, NO_CHAIN, OPENINGS[item.kind], next(self._random), subject)
         chain = _Chain(ref, encode_trusted(subject), self._make_head(NO_CHAIN), is_new=True)
         index = len(self._openings) + len(self._others)
-        self._openings.append((chain, item, self._kinds[item.kind], fields, self._take_random(), place, index))
+        self._openings.append((chain, item, self._kinds[item.kind], fields, next(self._random), place, index))
         return chain
 
     def seal(self) -> None:
@@ -310,12 +313,6 @@ class _Submission:
             rules=self._context.rules,
             signed=signed,
         )
-
-    def _take_random(self) -> bytes:
-        try:
-            return next(self._random)
-        except StopIteration:
-            raise ValueError("a job brings 32 random bytes for each item and for each new chain") from None
 
     def _refuse(self, place: int, refused: Refused) -> None:
         self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))

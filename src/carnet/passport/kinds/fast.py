@@ -62,6 +62,9 @@ class _Occurred(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 # The canonical encoding of an entry: names stand in ascending order in each of the types here.
 _write = msgspec.json.Encoder().encode
+_write_lines = msgspec.json.Encoder().encode_lines
+_ARRAY = b"\xdd"
+"""How an array of MessagePack begins whose length has 4 bytes."""
 
 
 # Names ascending, and no country but that of a plate: written as it is signed.
@@ -90,6 +93,7 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
     is_good = _compile_group(schema.fields, schema.rules, names)
     lists = [spec.name for spec in schema.fields if isinstance(spec, Items)]
     unpack = msgspec.msgpack.Decoder(entry_type).decode
+    unpack_all = msgspec.msgpack.Decoder(list[entry_type]).decode  # type: ignore[valid-type]
 
     def take(fields: Any) -> Any:
         """The entry, or None."""
@@ -112,10 +116,27 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
         values: dict[str, Any] = msgspec.to_builtins(entry)
         return values
 
+    def take_all(given: Sequence[Any]) -> list[Any]:
+        """The entry or None of each: of many together, if all of them are good."""
+        if {type(one) for one in given} == {msgspec.Raw}:
+            try:
+                entries: list[Any] = unpack_all(_ARRAY + len(given).to_bytes(4, "big") + b"".join(given))
+            except (msgspec.DecodeError, OverflowError):
+                pass
+            else:
+                return entries
+        return [take(one) for one in given]
+
     # Step by step for all of them, not entry by entry: that is a third faster. Measure before adding a line.
     def encode_all(given: Sequence[object]) -> list[bytes | None]:
-        entries = [take(one) for one in given]
+        entries = take_all(given)
         framed = [entry is not None and _has_good_frame(entry) for entry in entries]
+        if all(framed) and (whole := _encode_lines(entries)) is not None:
+            is_plain = is_plain_json(whole)
+            return [
+                one if is_good(entry, is_plain or is_plain_json(one)) else None
+                for entry, one in zip(entries, whole.split(b"\n"), strict=False)
+            ]
         encoded = [_encode(entry) if is_framed else None for entry, is_framed in zip(entries, framed, strict=True)]
         return [
             one if one is not None and is_good(entry, is_plain_json(one)) else None
@@ -123,6 +144,14 @@ def compile_fast_path(schema: SchemaDocument) -> FastPaths:
         ]
 
     return FastPaths(read, encode_all)
+
+
+def _encode_lines(entries: Sequence[object]) -> bytes | None:
+    """Each in a line of its own: what is written has no line end, but as an escape."""
+    try:
+        return _write_lines(entries)
+    except UnicodeError:
+        return None
 
 
 def _encode(entry: object) -> bytes | None:
