@@ -34,6 +34,9 @@ SPAN: Final = 64
 ASKED_TOGETHER: Final = 4_096
 """Rows of which the passports' numbers are asked for at once: the more of them, the more share a page of the index."""
 
+PACKED_TOGETHER: Final = 128
+"""Rows that are packed together: a thousand of them, unpacked, are more than a processor has at hand."""
+
 LONG_BYTES: Final = 1024 * 1024
 """Rows that come together with so many bytes are held at once: nobody else has counted these."""
 
@@ -100,7 +103,8 @@ class Regrouping:
         self._find_numbers, self._index_key, self._get_size = find_numbers, index_key, get_size
         self._is_sorting = False
         # Rows that came last: they are held as soon as there are enough of them.
-        self._coming: list[Row] = []
+        self._coming: list[tuple[Subject, bytes]] = []
+        self._coming_bytes = 0
         # The rows of each vehicle, packed; most have one.
         self._rows_of: dict[Subject, bytes | list[bytes]] = {}
         # Which vehicles wait at each place, each followed by where in it the number of the passport is.
@@ -127,13 +131,19 @@ class Regrouping:
             yield Batch(rows, {}, {})
             return
         self._is_sorting = True
-        self._coming += rows
-        if len(self._coming) < ASKED_TOGETHER and sum([len(row.source_bytes) for row in rows]) < LONG_BYTES:
+        self._coming += self._pack(rows)
+        if len(self._coming) < ASKED_TOGETHER and self._coming_bytes < LONG_BYTES:
             return
         self._hold_coming()
         room = min(MAX_WAITING_ROWS - ASKED_TOGETHER, max(FEWEST_WAITING_ROWS, 3 * self._held_count // 4))
         while self._row_count > room or self._byte_count > MAX_WAITING_BYTES:
             yield self._take()
+
+    @property
+    def best_size(self) -> int | None:
+        """How many rows it would have at once: where they wait, few, which are packed before they are out of the
+        processor's sight; otherwise as many as the batches are to have, None."""
+        return PACKED_TOGETHER if self._is_sorting else None
 
     def drain(self) -> Iterator[Batch]:
         """All that still waits."""
@@ -143,14 +153,9 @@ class Regrouping:
         self._is_sorting = False
         self._shapes, self._shape_of = [], {}
 
-    def _hold_coming(self) -> None:
-        rows, self._coming = self._coming, []
-        self._make_room({row.subject for row in rows}.difference(self._rows_of))
-        self._hold(rows)
-
-    def _hold(self, rows: list[Row]) -> None:
+    def _pack(self, rows: list[Row]) -> list[tuple[Subject, bytes]]:
         # Every line below runs once per row: measure before adding one.
-        waiting, shape_of, size = self._rows_of, self._shape_of, 0
+        shape_of, coming = self._shape_of, []
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
         for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
             data: bytes = source
@@ -163,7 +168,16 @@ class Regrouping:
                 shape = shape_of[key] = len(self._shapes)
                 self._shapes.append(key)
             packed = _encode((line, number, shape, fields, digest, data))
-            size += len(packed)
+            self._coming_bytes += len(packed)
+            coming.append((subject, packed))
+        return coming
+
+    def _hold_coming(self) -> None:
+        coming, self._coming = self._coming, []
+        self._make_room({subject for subject, _ in coming}.difference(self._rows_of))
+        # Once per row, too.
+        waiting = self._rows_of
+        for subject, packed in coming:
             own = waiting[subject]
             if not own:
                 waiting[subject] = packed
@@ -171,9 +185,10 @@ class Regrouping:
                 own.append(packed)
             else:
                 waiting[subject] = [own, packed]
-        self._byte_count += size
-        self._row_count += len(rows)
-        self._held_count += len(rows)
+        self._byte_count += self._coming_bytes
+        self._coming_bytes = 0
+        self._row_count += len(coming)
+        self._held_count += len(coming)
 
     def _make_room(self, subjects: set[Subject]) -> None:
         """Give vehicles that have no waiting row yet their place."""

@@ -408,7 +408,7 @@ class RemoteWriter:
     @property
     def most_ahead(self) -> int:
         """See `Writing`: so many that the writer finds another one when it is done with one."""
-        return 4
+        return 2
 
     @property
     def is_shared(self) -> bool:
