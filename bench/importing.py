@@ -26,10 +26,10 @@ from carnet.node.writer import Writer
 from carnet.node.writing import Preparing
 from carnet.services.apart import open_writer_apart
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
-from carnet.services.importing import BATCH_ROWS, HISTOVEC, Summary, choose_worker_count, import_file
+from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
 
 VEHICLES = 3_000 if IS_QUICK else 17_000
-BATCH = BATCH_ROWS
+BATCH = 1_000
 WORKERS = choose_worker_count(None)
 SHAPES: dict[str, Callable[[int], Iterator[bytes]]] = {"grouped": make_grouped, "interleaved": make_interleaved}
 

@@ -36,7 +36,7 @@ _make = tuple.__new__
 
 KNOWN_CHAINS = 32_768
 """Passports whose key is kept at hand: some 20 MB."""
-MAX_FLIGHTS = 8
+MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
 

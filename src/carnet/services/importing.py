@@ -42,14 +42,12 @@ __all__ = [
 
 INSPECTION = "vehicle.inspection/1"
 
-BATCH_ROWS = 2_000
-"""Rows that are sealed together: what a batch costs by itself is shared by so many."""
-
+BATCH_ROWS = 1_000
 SHARED_BATCH_ROWS = 16
 """Rows of a batch while others wait for the writer too: 1.3 ms of it, where a thousand take 20. A batch costs it one of
 these by itself."""
 
-MAX_BATCH_ROWS = 2 * BATCH_ROWS
+MAX_BATCH_ROWS = 4 * BATCH_ROWS
 """A vehicle is not split between batches, unless it alone has as many rows as this."""
 
 SWITCH_S = 0.0005
@@ -118,7 +116,7 @@ def import_file(
     sys.setswitchinterval(SWITCH_S)
     try:
         with PreparePool(writer.context(), worker_count) as pool:
-            run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=worker_count and worker_count + 1)
+            run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
             # On an error what is in flight is dropped with the pool: the next run will find it in the file again.
             for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
                 run.add(batch)

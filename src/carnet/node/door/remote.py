@@ -408,7 +408,7 @@ class RemoteWriter:
     @property
     def most_ahead(self) -> int:
         """See `Writing`: so many that the writer finds another one when it is done with one."""
-        return 2
+        return 4
 
     @property
     def is_shared(self) -> bool:
