@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from carnet.encoding import encode_trusted, parse_json
+from carnet.encoding import encode_trusted, is_plain_json, parse_json
 from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.formats.histovec_columns import (
@@ -116,7 +116,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     # Every line below runs once per line or row: measure before adding one.
     data = line.data
     # A text of JSON holds no control but as an escape or as DEL, so that all texts of such a line are plain.
-    if not data.isascii() or b"\\" in data or b"\x7f" in data:
+    if not is_plain_json(data):
         return None
     try:
         vehicle = _decode(data)
