@@ -324,16 +324,13 @@ class Run:
 
     def _account(self, flight: _Flight, outcome: Outcome) -> None:
         summary = self.summary
-        for receipt in outcome.receipts:
-            row = flight.rows[receipt.place]
-            if row is not None:
-                summary.sealed += 1
-                continue
-            summary.opened += 1
-            summary.passports += 1
-            if self._first_opened is None:
-                # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
-                self._first_opened = self._get_number(receipt.chain16)
+        openings = [receipt for receipt in outcome.receipts if flight.rows[receipt.place] is None]
+        summary.sealed += len(outcome.receipts) - len(openings)
+        summary.opened += len(openings)
+        summary.passports += len(openings)
+        if openings and self._first_opened is None:
+            # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
+            self._first_opened = self._get_number(openings[0].chain16)
         for refusal in outcome.refusals:
             row = flight.rows[refusal.place]
             if row is None:
