@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from carnet.encoding import sha256, tag
 from carnet.kernel import kernel
@@ -23,41 +23,19 @@ _MARK_BYTES: Final = tuple(bytes((mark,)) for mark in range(5))
 _ZERO_MARK: Final = bytes(1) + NO_TARGET
 
 
-class Frame(NamedTuple):
-    """What is the same for all entries of a run: basis, number of the submission, the seal's log index, and the time of
-    acceptance (ms)."""
+Frame: TypeAlias = tuple[int, int, int, int]
+"""What is the same for all entries of a run: basis, number of the submission, the seal's log index, and the time of
+acceptance (ms)."""
 
-    basis: int
-    submission: int
-    seal: int
-    accepted_ms: int
+Place: TypeAlias = tuple[int, bytes, int, int, bytes]
+"""Where a run goes on: the chain's number and id, and the seq, epoch and id of its newest link."""
 
 
-class Place(NamedTuple):
-    """Where a run goes on: the chain's number and id, and the seq, epoch and id of its newest link."""
+Linked: TypeAlias = tuple[bytes, list[bytes], list[tuple[object, ...]], list[tuple[object, ...]], list[tuple[Any, ...]]]
+"""A run: the id of its last link, the hashes of the leaves, the rows of `entry` that have a source and those that have
+none, and the parts of the receipts."""
 
-    number: int
-    chain16: bytes
-    seq: int
-    epoch: int
-    id: bytes
-
-
-class Linked(NamedTuple):
-    """A run: the id of its last link, the hashes of the leaves, the rows of `entry` that have a source and those that
-    have none, and the parts of the receipts."""
-
-    id: bytes
-    leaves: list[bytes]
-    entries: list[tuple[object, ...]]
-    bare_entries: list[tuple[object, ...]]
-    receipts: list[tuple[Any, ...]]
-
-
-Parts: TypeAlias = tuple[bytes, list[bytes], list[tuple[object, ...]], list[tuple[object, ...]], list[tuple[Any, ...]]]
-LinkPlain: TypeAlias = Callable[
-    [Sequence[Row], int, dict[str, int], int, tuple[Any, ...], tuple[Any, ...], bytes, int, int], Parts
-]
+LinkPlain: TypeAlias = Callable[[Sequence[Row], int, dict[str, int], int, Place, Frame, bytes, int, int], Linked]
 
 
 def hash_link(
@@ -74,14 +52,15 @@ def _link_plain(
     first: int,
     kinds: dict[str, int],
     class_: int,
-    place: tuple[Any, ...],
-    frame: tuple[Any, ...],
+    place: Place,
+    frame: Frame,
     signed: bytes,
     index: int,
     room: int,
-) -> Parts:
+) -> Linked:
     (number, chain16, seq, epoch, id_), (basis, submission, seal, accepted_ms) = place, frame
-    linked = Linked(id_, [], [], [], [])
+    leaves, receipts = list[bytes](), list[tuple[Any, ...]]()
+    entries, bare_entries = list[tuple[object, ...]](), list[tuple[object, ...]]()
     for at, row in enumerate(rows[first : first + max(room, 0)], index):
         kind_id = kinds.get(row.kind)
         if kind_id is None or row.class_ != class_ or row.mark or row.alias is not None:
@@ -89,15 +68,15 @@ def _link_plain(
         seq += 1
         own = signed[32 * row.sub_index : 32 * row.sub_index + 32]
         id_, leaf = hash_link(chain16, seq, epoch, id_, row.sid, 0, NO_TARGET, own)
-        linked.leaves.append(leaf)
+        leaves.append(leaf)
         begins = number, seq, kind_id, basis, class_, 0, Blob(row.sid), submission, row.sub_index, seal, at
         where, content = (ELSEWHERE, None) if row.content is None else (IN_VAULT, Blob(row.content))
         if row.source is None:
-            linked.bare_entries.append((*begins, where, Blob(row.secret), content))
+            bare_entries.append((*begins, where, Blob(row.secret), content))
         else:
-            linked.entries.append((*begins, where, Blob(row.source), Blob(row.secret), content))
-        linked.receipts.append((row.place, chain16, seq, row.sid, seal, own, accepted_ms))
-    return id_, linked.leaves, linked.entries, linked.bare_entries, linked.receipts
+            entries.append((*begins, where, Blob(row.source), Blob(row.secret), content))
+        receipts.append((row.place, chain16, seq, row.sid, seal, own, accepted_ms))
+    return id_, leaves, entries, bare_entries, receipts
 
 
 link_plain: Final[LinkPlain] = _link_plain if kernel is None else kernel.link_plain
