@@ -184,6 +184,25 @@ def test_append__refused_targets(checked: TestNode) -> None:
     assert is_good(checked.prove(receipts[0].chain16))
 
 
+def test_append__refused_after_a_move_in_the_same_submission(node: TestNode) -> None:
+    """Not even a statement of a kind that was looked at before, nor one of another part about the same passport."""
+    subject, other = vin_subject(1), vin_subject(2)
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [Group([opening(subject)]), Group([opening(other)])])
+        target = writer.node_id[::-1] + bytes(16)
+        moved = make_item("passport.moved/1", subject, Mark.MOVE, target, new_home=target[:16].hex())
+        ref = writer.find_chain(subject)
+        groups = [
+            more(ref, reading(subject, 1), moved, reading(subject, 2)),
+            more(ref, reading(subject, 3)),
+            more(writer.find_chain(other), reading(other, 4)),
+        ]
+        outcome = writer.append(node.operator.id, Basis.HOSTED, groups)
+        assert refused_reason(outcome) == [Reason.PASSPORT_CLOSED] * 2
+        assert [refusal.place for refusal in outcome.refusals] == [2, 3]
+        assert [receipt.place for receipt in outcome.receipts] == [0, 1, 4]
+
+
 def test_append__refused_passport_closed(checked: TestNode) -> None:
     writer, subject = checked.open(), vin_subject(1)
     authority = writer.enrol_member("Registry", "registration_authority")

@@ -244,7 +244,8 @@ class Placing(Known):
             at = 0
             while at < len(rows):
                 row, count = rows[at], 1
-                is_special = row.mark or row.kind == CLOSING or row.alias is not None or head.closed
+                is_ended = head.closed or head.home is not None
+                is_special = row.mark or row.kind == CLOSING or row.alias is not None or is_ended
                 if is_special or right.kinds.get(row.kind) != row.class_:
                     try:
                         self._check_row(row, head, right)
