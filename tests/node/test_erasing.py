@@ -33,6 +33,7 @@ from carnet.proof.verify import Verdict, verify_bundle
 from carnet.tlog.policy import parse_policy
 from carnet.types import Basis, Mark, Subject
 from carnet.vault.erasing import SignedErasure, read_traces
+from carnet.vault.mover import LogMover
 from carnet.vault.people.store import FILE
 from carnet.vault.sealing import unwrap
 from tests.cli.run import start_victim
@@ -345,6 +346,35 @@ def test_erase__copy_left_by_a_page_split_is_found_and_goes(checked: TestNode) -
     traces = note_traces(writer, chain16, [seq])
     _, found = writer.erase(chain16, [seq], "test_data")
     assert (found.is_rewritten, found.is_gone) == (True, True)
+    assert find_in_files(checked.path, traces) == set()
+
+
+@ON_FILE
+def test_erase__waits_until_a_log_that_is_on_its_way_is_moved(checked: TestNode) -> None:
+    """Pages of an older moment may not come into the store's file behind the search."""
+    writer = checked.open()
+    chains = fill(checked, writer)
+    traces = note_traces(writer, chains[1], None)
+    writer._mover.close()
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    class SlowMover(LogMover):
+        def _move(self, path: Path) -> None:
+            begun.set()
+            assert may_go_on.wait(20)
+            super()._move(path)
+
+    writer._mover = SlowMover(writer._home.address, writer._connection, max_pages=1_000)
+    writer._mover._begin(checked.path / "node.db")
+    assert begun.wait(20)
+    found: list[bool] = []
+    erasing = threading.Thread(target=lambda: found.append(writer.erase(chains[1], None, "holder_request")[1].is_gone))
+    erasing.start()
+    erasing.join(1.0)
+    assert erasing.is_alive()
+    may_go_on.set()
+    erasing.join(20)
+    assert found == [True]
     assert find_in_files(checked.path, traces) == set()
 
 
