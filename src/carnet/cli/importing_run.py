@@ -116,7 +116,7 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
         faults = faults or path.with_name(path.name + LIST_SUFFIX)
         if order.faults is None:
             # Called when all is closed.
-            stack.push(lambda kind, error, at: _remove_unless_whole(faults, is_whole=kind is None))
+            stack.push(lambda kind, error, at: _remove_without_rows(faults, is_whole=kind is None))
         rows = stack.enter_context(writing_rows(path))
     for other in (faults, order.receipts):
         if other is not None:
@@ -141,10 +141,10 @@ def _open_receipts(path: Path) -> IO[bytes]:
     return file
 
 
-def _remove_unless_whole(faults: Path, *, is_whole: bool) -> None:
-    """The list beside the rows goes with them where the import does not come to its end: the same command finds the
-    same faults again."""
-    if not is_whole:
+def _remove_without_rows(faults: Path, *, is_whole: bool) -> None:
+    """The list beside the rows goes with them: where none is faulty, and where the import does not come to its end, so
+    that the same command finds the same faults again."""
+    if not is_whole or not faults.stat().st_size:
         faults.unlink(missing_ok=True)
 
 
