@@ -376,11 +376,19 @@ class RemoteWriter:
         self._soon.close()
 
     def _find_or_seal(self, prepared: Sequence[Prepared], ask: Commit) -> list[Outcome]:
-        """What became of a commit whose answer was lost."""
+        """What became of a commit whose answer was lost: found in the store, or else handed in again.
+
+        The line may be lost while the writer lives, with the request still in its queue. Then nothing is found yet; but
+        what is handed in again comes behind it, and is refused as linked already: so it is there for a second look.
+        """
         self._hang_up()
         found = self._look_up(prepared)
-        # If nothing is found, the writer that had the request is gone, and has sealed nothing of it: another may.
-        return self._read_sealed(prepared, self._call_again(ask)) if found is None else found
+        if found is not None:
+            return found
+        again = self._read_sealed(prepared, self._call_again(ask))
+        if any(outcome.receipts for outcome in again):
+            return again
+        return self._look_up(prepared) or again
 
     def _read_sealed(self, prepared: Sequence[Prepared], sealed: Sealed) -> list[Outcome]:
         self._note_sealed(sealed)
