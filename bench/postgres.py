@@ -1,4 +1,5 @@
-"""The certified import over a PostgreSQL server, beside that server's own COPY and plain inserts of the same rows.
+"""The certified import over a PostgreSQL server, beside that server's own COPY and plain inserts of the same rows; and
+the import into the embedded store beside those inserts.
 
 The server is a throw-away one on this disk, fsync on, set as docs/postgresql.md recommends; where there is none, a
 reason is printed and these lines are left out.
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from bench.figures import ROUNDS, Figure, make_figure, middle, open_folder, take_time
-from bench.importing import BATCH, SHAPES, VEHICLES, WORKERS
+from bench.importing import BATCH, SHAPES, VEHICLES, WORKERS, run_import
 from bench.inspections import ROWS_PER_VEHICLE
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
@@ -25,15 +26,18 @@ from tests.postgres import MISSING, Cluster, find_binaries, run_cluster
 
 Rows = list[tuple[Any, ...]]
 
+_EXECUTEMANY = "psycopg executemany of the same file"
+
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "postgresql.md"
 
 
 def measure() -> list[Figure]:
-    """Entries a second for both shapes; the peers' rows a second."""
+    """Entries a second for both shapes, over the server and into a file; the peers' rows a second."""
     if find_binaries() is None:
         print(f"left out: PostgreSQL. {MISSING}", file=sys.stderr)
         return []
     rates: dict[str, list[float]] = {shape: [] for shape in SHAPES}
+    embedded: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     copies: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     inserts: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
@@ -43,10 +47,12 @@ def measure() -> list[Figure]:
             for shape, lines in files.items():
                 with open_folder("postgres") as folder:
                     rates[shape].append((rows + VEHICLES) / _import(folder, cluster, lines, rows))
+                with open_folder("embedded") as folder:
+                    embedded[shape].append((rows + VEHICLES) / run_import(folder, lines, rows)[0])
                 copies[shape].append(rows / _write_plainly(cluster, lines, _copy))
                 inserts[shape].append(rows / _write_plainly(cluster, lines, _insert))
-    peers = {"its own COPY of the same file": copies, "psycopg executemany of the same file": inserts}
-    return [
+    peers = {"its own COPY of the same file": copies, _EXECUTEMANY: inserts}
+    figures = [
         make_figure(
             f"import over PostgreSQL, {shape}",
             middle(found),
@@ -56,6 +62,16 @@ def measure() -> list[Figure]:
         )
         for shape, found in rates.items()
         for peer, reached in peers.items()
+    ]
+    return figures + [
+        make_figure(
+            f"certified import, {shape}, beside a server",
+            middle(found),
+            "entries/s",
+            peer=(_EXECUTEMANY, middle(inserts[shape])),
+            at_least_ratio=0.5,
+        )
+        for shape, found in embedded.items()
     ]
 
 
