@@ -19,7 +19,7 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Key, compute_enrolment
 from carnet.node.door import Door, listening
 from carnet.node.door.place import find_place
-from carnet.node.door.remote import without_signing_keys
+from carnet.node.door.remote import RemoteWriter, without_signing_keys
 from carnet.node.door.wire import (
     Ask,
     AskHealth,
@@ -34,6 +34,7 @@ from carnet.node.door.wire import (
     read_reply,
     read_request,
 )
+from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.jobs import Group, Prepared
 from carnet.node.keyring import load_key_ring
@@ -43,11 +44,11 @@ from carnet.node.writer import Writer
 from carnet.node.writing import Writing
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.signing import Signer
-from carnet.types import Basis, Custody, KeyRole
+from carnet.types import Basis, Custody, KeyRole, Mark
 from tests.cli.run import make_inspection, make_line
 from tests.node.conftest import ON_FILE
 from tests.node.door import ServedDoor, open_door
-from tests.node.home import TestNode, is_good, make_node, more, new_passport, reading, vin_subject
+from tests.node.home import TestNode, is_good, make_item, make_node, more, new_passport, reading, vin_subject
 
 REPORTED = Basis.REPORTED
 
@@ -325,7 +326,7 @@ class Cutting:
 
     def __init__(self, served: ServedDoor, remote: object, place: Path, *, is_answered: bool = True) -> None:
         self.place, self.target = place, find_place(Home(served.node.path))
-        self._is_answered = is_answered
+        self._remote, self._is_answered = remote, is_answered
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(place))
         self._listening.listen()
@@ -335,6 +336,8 @@ class Cutting:
 
     def _run(self) -> None:
         inner, _ = self._listening.accept()
+        # Whoever is cut off finds the door itself.
+        self._remote._place = self.target  # type: ignore[attr-defined]
         outer = socket.socket(socket.AF_UNIX)
         outer.connect(str(self.target))
         frames = Frames()
@@ -360,7 +363,8 @@ def test_commit__whose_answer_was_lost_is_found_again(checked: TestNode, tmp_pat
         cutting.join()
         assert len(outcome.receipts) == 2
         health = served.door.get_health()
-        assert (health.submissions, health.entries) == (1, 2)
+        # Handed in twice, sealed once.
+        assert (health.submissions, health.entries) == (2, 2)
         receipt = outcome.receipts[1]
         assert served.writer.find_receipt(receipt.place, receipt.chain16, receipt.sid) == receipt
 
@@ -378,7 +382,6 @@ def test_start_commit__whose_answers_were_lost_are_found_out_in_their_order(chec
         cutting = Cutting(served, remote, tmp_path / "cut.sock")
         handed = [remote.start_commit(Ready(remote.prepare(job))) for job in jobs]
         cutting.join()
-        remote._place = cutting.target
         outcomes = [one.result() for one in handed]
         assert [[receipt.seq for receipt in outcome.receipts] for outcome in outcomes] == [
             list(range(1, 41)), list(range(41, 81)), list(range(81, 121)),
@@ -388,43 +391,93 @@ def test_start_commit__whose_answers_were_lost_are_found_out_in_their_order(chec
         assert served.door.get_health().entries == 161
 
 
-def test_start_commit__whose_line_is_lost_before_the_writer_came_to_it_is_found(
+class Held:
+    """The writer lives, and holds what it has taken until the same is being handed in again."""
+
+    def __init__(self, served: ServedDoor, remote: RemoteWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+        again = threading.Event()
+        seal, call_again = served.door._seal, remote._call_again
+
+        def seal_later(prepared: list[Prepared]) -> object:
+            assert again.wait(20)
+            return seal(prepared)
+
+        def call(ask: Commit) -> object:
+            again.set()
+            return call_again(ask)
+
+        monkeypatch.setattr(served.door, "_seal", seal_later)
+        monkeypatch.setattr(remote, "_call_again", call)
+
+
+def test_start_commit__whose_line_is_cut_while_the_writer_lives_is_sealed_once(
     checked: TestNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer lives, and has the requests in its queue: the first look finds nothing, and what is handed in again
-    is sealed already when the writer comes to it."""
+    """The requests are in its queue, and nothing is in the store yet. Of each submission some statements are sealed, in
+    two passports, and one is refused: whoever handed it in learns of all three."""
+    with open_door(checked) as served, served.reach() as remote:
+        opened = remote.append(checked.operator.id, REPORTED, [new_passport(1), new_passport(2)]).receipts
+        one, other = [remote.get_chain_by_id(receipt.chain16) for receipt in opened]
+        lost = make_item("passport.corrected/1", vin_subject(1), Mark.SUPERSEDES, b"\x01" * 32, reason="other")
+        jobs = [
+            remote.make_job(
+                checked.operator.id,
+                REPORTED,
+                [more(one, lost, reading(vin_subject(1), day)), more(other, reading(vin_subject(2), day))],
+            )
+            for day in (5, 6)
+        ]
+        remote._hang_up()
+        cutting = Cutting(served, remote, tmp_path / "cut.sock", is_answered=False)
+        Held(served, remote, monkeypatch)
+        handed = [remote.start_commit(Ready(remote.prepare(jobs[0])))]
+        cutting.join()
+        handed.append(remote.start_commit(Ready(remote.prepare(jobs[1]))))
+        outcomes = [one.result() for one in handed]
+        assert [[(receipt.place, receipt.seq) for receipt in outcome.receipts] for outcome in outcomes] == [
+            [(1, 1), (2, 1)], [(1, 2), (2, 2)],
+        ]  # fmt: skip
+        for outcome in outcomes:
+            assert [(refusal.place, refusal.reason) for refusal in outcome.refusals] == [(0, Reason.UNKNOWN_TARGET)]
+        assert served.door.get_health().entries == 6
+    assert check_home(checked.path) == []
+
+
+def test_commit__that_opens_passports_and_is_cut_while_the_writer_lives_is_sealed_once(
+    checked: TestNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_door(checked) as served, served.reach() as remote:
+        remote._hang_up()
+        cutting = Cutting(served, remote, tmp_path / "cut.sock", is_answered=False)
+        Held(served, remote, monkeypatch)
+        outcome = remote.append(checked.operator.id, REPORTED, [new_passport(1, 5), new_passport(2, 5, 6)])
+        cutting.join()
+        places = [(receipt.place, receipt.seq) for receipt in outcome.receipts]
+        assert places == [(0, 0), (1, 1), (2, 0), (3, 1), (4, 2)]
+        assert outcome.refusals == []
+        assert served.door.get_health().entries == 5
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_commit__whose_writer_is_gone_for_good_tells_what_is_sealed(checked: TestNode, is_sealed: bool) -> None:
+    """Nobody answers any more: what is sealed is told, and of the rest that nobody is there; if it is nothing, that."""
     with open_door(checked) as served, served.reach() as remote:
         (opened,) = remote.append(checked.operator.id, REPORTED, [new_passport(1)]).receipts
         ref = remote.get_chain_by_id(opened.chain16)
-        jobs = [
-            remote.make_job(checked.operator.id, REPORTED, [more(ref, reading(vin_subject(1), day))]) for day in (5, 6)
-        ]
-        looked, seal, look_up = threading.Event(), served.door._seal, remote._look_up
-
-        def seal_later(prepared: list[Prepared]) -> object:
-            assert looked.wait(20)
-            return seal(prepared)
-
-        found = []
-
-        def look(prepared: list[Prepared]) -> object:
-            found.append(look_up(prepared))
-            looked.set()
-            return found[-1]
-
-        remote._hang_up()
-        cutting = Cutting(served, remote, tmp_path / "cut.sock", is_answered=False)
-        monkeypatch.setattr(served.door, "_seal", seal_later)
-        monkeypatch.setattr(remote, "_look_up", look)
-        handed = [remote.start_commit(Ready(remote.prepare(job))) for job in jobs[:1]]
-        cutting.join()
-        remote._place = cutting.target
-        handed.append(remote.start_commit(Ready(remote.prepare(jobs[1]))))
-        outcomes = [one.result() for one in handed]
-        assert found[0] is None
-        assert [[receipt.seq for receipt in outcome.receipts] for outcome in outcomes] == [[1], [2]]
-        assert [outcome.refusals for outcome in outcomes] == [[], []]
-        assert served.door.get_health().entries == 3
+        lost = make_item("passport.corrected/1", vin_subject(1), Mark.SUPERSEDES, b"\x01" * 32, reason="other")
+        job = remote.make_job(checked.operator.id, REPORTED, [more(ref, lost, reading(vin_subject(1), 5))])
+        prepared = remote.prepare(job)
+        if is_sealed:
+            remote.commit([prepared])
+        served.stop()
+        if not is_sealed:
+            with pytest.raises(Refused) as caught:
+                remote._find_or_seal([prepared], ask_to_seal([prepared]))
+            assert caught.value.reason is Reason.WRITER_AWAY
+            return
+        (outcome,) = remote._find_or_seal([prepared], ask_to_seal([prepared]))
+        assert [receipt.place for receipt in outcome.receipts] == [1]
+        assert [(one.place, one.reason) for one in outcome.refusals] == [(0, Reason.WRITER_AWAY)]
 
 
 def test_start_commit__to_a_writer_that_went_away_is_told(checked: TestNode) -> None:

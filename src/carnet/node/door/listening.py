@@ -254,24 +254,24 @@ class Door:
             self._send(waiting.connection, waiting.request.number, self._answer(waiting.request))
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
-        asked = [waiting.request.ask.prepared for waiting in group if isinstance(waiting.request.ask, Commit)]
+        asked = [waiting.request.ask for waiting in group if isinstance(waiting.request.ask, Commit)]
         started = time.monotonic()
         answers: list[Answer]
         try:
-            outcomes = iter(self._seal([one for prepared in asked for one in prepared]))
+            outcomes = iter(self._seal([one for ask in asked for one in self._complete(ask)]))
             state = self._writer.state
             answers = [
                 Sealed(
                     # In this order: zip takes no outcome more than there are submissions.
                     [
                         describe(outcome, self._sign_few(outcome))
-                        for _, outcome in zip(prepared, outcomes, strict=False)
+                        for _, outcome in zip(ask.prepared, outcomes, strict=False)
                     ],
                     state.rules_ref.index,
                     state.members_ref.index,
                     self._is_shared(),
                 )
-                for prepared in asked
+                for ask in asked
             ]
         except Refused as refused:
             answers = [Refusing(say(refused))] * len(group)
@@ -286,8 +286,13 @@ class Door:
             if connection in self._connections:
                 self._flush(connection)
 
+    def _complete(self, ask: Commit) -> list[Prepared]:
+        completed = [self._writer.complete(one) for one in ask.prepared]
+        # As one from elsewhere, of which nothing is taken for granted.
+        return [one._replace(is_signed_here=False) for one in completed] if ask.is_again else completed
+
     def _seal(self, prepared: Sequence[Prepared]) -> list[Outcome]:
-        outcomes = self._writer.commit([self._writer.complete(one) for one in prepared])
+        outcomes = self._writer.commit(prepared)
         self._commits += 1
         self._submissions += len(prepared)
         self._entries += sum(len(outcome.receipts) for outcome in outcomes)

@@ -376,19 +376,23 @@ class RemoteWriter:
         self._soon.close()
 
     def _find_or_seal(self, prepared: Sequence[Prepared], ask: Commit) -> list[Outcome]:
-        """What became of a commit whose answer was lost: found in the store, or else handed in again.
+        """What became of a commit whose answer was lost: handed in again, and then looked for in the store.
 
-        The line may be lost while the writer lives, with the request still in its queue. Then nothing is found yet; but
-        what is handed in again comes behind it, and is refused as linked already: so it is there for a second look.
+        The writer may be gone, before or after it sealed, or live with the request still in its queue. Handed in again
+        it comes behind that one, and what is sealed already is refused, the rest for its own reasons; so the store
+        tells which is which. Raises Refused(WRITER_AWAY) only if nothing of it was sealed.
         """
         self._hang_up()
+        why: Refused | None = None
+        try:
+            sealed = self._call_again(Commit(ask.prepared, ask.is_patient, is_again=True))
+            again = self._read_sealed(prepared, sealed)
+        except Refused as refused:
+            why, again = refused, [Outcome([], one.refusals, refused) for one in prepared]
         found = self._look_up(prepared)
-        if found is not None:
-            return found
-        again = self._read_sealed(prepared, self._call_again(ask))
-        if any(outcome.receipts for outcome in again):
-            return again
-        return self._look_up(prepared) or again
+        if why is not None and not any(found):
+            raise why
+        return list(map(_settle, prepared, again, found))
 
     def _read_sealed(self, prepared: Sequence[Prepared], sealed: Sealed) -> list[Outcome]:
         self._note_sealed(sealed)
@@ -441,16 +445,18 @@ class RemoteWriter:
             self._state_at_hand = None
         return Outcome(became.receipts, refusals, refused)
 
-    def _look_up(self, prepared: Sequence[Prepared]) -> list[Outcome] | None:
-        """What became of a commit whose answer was lost: all in one transaction, so one statement of it tells. None if
-        nothing of it was sealed."""
-        outcomes = []
+    def _look_up(self, prepared: Sequence[Prepared]) -> list[list[Receipt]]:
+        """The receipts of the statements that are sealed, of each submission."""
         with self.reading():
-            for one in prepared:
-                rows = [(row, group.chain16) for group in one.groups for row in group.rows]
-                found = [self.find_receipt(row.place, chain16, row.sid) for row, chain16 in rows]
-                outcomes.append(Outcome([receipt for receipt in found if receipt is not None], one.refusals))
-        return outcomes if any(outcome.receipts for outcome in outcomes) else None
+            return [
+                [
+                    receipt
+                    for group in one.groups
+                    for row in group.rows
+                    if (receipt := self.find_receipt(row.place, group.chain16, row.sid)) is not None
+                ]
+                for one in prepared
+            ]
 
     def sign_receipt(self, receipt: Receipt, deadline_ms: int) -> bytes:
         """See `Writing`."""
@@ -594,6 +600,21 @@ def connect(
 def without_signing_keys(ring: KeyRing) -> KeyRing:
     """The two storage keys, with which one can read, and nothing with which one could sign."""
     return KeyRing(b"", b"", ring.kek, ring.index)
+
+
+def _settle(prepared: Prepared, again: Outcome, receipts: list[Receipt]) -> Outcome:
+    """What became of a submission of which these are sealed; `again` is what was said when it was handed in again."""
+    if not receipts:
+        return again
+    sealed = {receipt.place for receipt in receipts}
+    refusals = {one.place: one for one in again.refusals if one.place not in sealed}
+    if again.refused is not None:
+        # Refused as a whole by now: that says of the others, too, why they are not sealed.
+        why = again.refused
+        places = [row.place for group in prepared.groups for row in group.rows]
+        for place in set(places).difference(sealed, refusals):
+            refusals[place] = Refusal(place, why.reason, why.message, dict(why.facts))
+    return Outcome(receipts, [refusals[place] for place in sorted(refusals)])
 
 
 def _check_answer(answer: Answer, kind: type[T]) -> T:

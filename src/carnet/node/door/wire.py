@@ -29,10 +29,12 @@ _LENGTH: Final = struct.Struct(">I")
 
 class Commit(msgspec.Struct, array_like=True, tag="commit"):
     """Seal these submissions. Their refusals stay with the sender. Whoever is patient has more to come, and nobody
-    waits for it as others wait for an answer."""
+    waits for it as others wait for an answer. What is handed in again, since its answer was lost, may be sealed
+    already: each of its statements is looked for."""
 
     prepared: list[Made]
     is_patient: bool = False
+    is_again: bool = False
 
 
 def ask_to_seal(prepared: Sequence[Prepared], *, is_patient: bool = False) -> Commit:
