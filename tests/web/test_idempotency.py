@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -277,3 +278,22 @@ def _lose_answers(town: WebTown) -> None:
     with town.office.people.write() as connection:
         connection.execute("UPDATE idempotency SET status = NULL, answer = NULL, until_ms = ?", (now + LEASE_MS,))
         assert msgspec.json.encode(connection.execute("SELECT count(*) FROM idempotency").fetchone()[0]) != b"0"
+
+
+def test_append__what_was_answered_is_in_no_file_after_an_erasure(town: WebTown) -> None:
+    """Whoever has every file of the node and its keys: the answer held the entry's proof, with what opens it."""
+    passport = town.open()
+    wanted = town.call("garage", "POST", "/v1/entries?proof=1", make_reading(41_777), **headers())
+    assert wanted.status_code == 201
+    bundle = wanted.json()["bundle"]
+    # A field's salt and its value, as the proof shows them.
+    (salt,) = re.findall(r'"odometer_km":\["([^"]+)",41777\]', bundle)
+    home = town.service.desk.home.path
+    chain = bytes.fromhex(passport.removeprefix("pas_"))
+    town.service.node.writers[0].erase(chain, [wanted.json()["seq"]], "holder_request")
+    for file in home.rglob("*"):
+        data = file.read_bytes() if file.is_file() else b""
+        assert not [trace for trace in (salt, "41777") if trace.encode() in data], file
+    # Whoever asked has the proof anyway, and is answered as before.
+    again = town.call("garage", "POST", "/v1/entries?proof=1", make_reading(41_777), **headers())
+    assert (again.content, again.headers["idempotent-replayed"]) == (wanted.content, "true")

@@ -2,7 +2,8 @@
 
 A key belongs to one client. The same key and body replay the answer; another body is refused; a duplicate of one that
 is at work is asked to wait. A record whose worker died is taken over when its lease ends: what it may have done is then
-found again, since the statement's secret comes from the key (`Started.seed`). It refuses to know what is asked.
+found again, since the statement's secret comes from the key (`Started.seed`). An answer may hold what is erased later,
+and stands under a key that only whoever asks again can give. It refuses to know what is asked.
 Design: security 41.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from carnet.node.lookup import ask_many
 from carnet.services.principals import Principal
 from carnet.types import Millis
 from carnet.vault.people.store import PeopleStore
+from carnet.vault.sealing import decrypt_answer, encrypt_answer
 from carnet.vault.store import Blob, Connection
 
 KEPT_MS: Final = 25 * 3_600_000
@@ -26,6 +28,9 @@ KEPT_MS: Final = 25 * 3_600_000
 
 LEASE_MS: Final = 15_000
 """How long a request may be at work before another may take over."""
+
+_SEALED: Final = b"\x01"
+"""With this a sealed answer begins; what an older program has kept is JSON in clear, for a day."""
 
 MANY: Final = 64
 """Rows that one statement writes."""
@@ -37,10 +42,12 @@ KEY = re.compile(r"[\x21-\x7e]{8,128}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that would begin: the digests of its key and of all that it asks, and the time, ms."""
+    """A request that would begin: the digests of its key and of all that it asks, which are stored, a secret that both
+    and the node's key make, which is not, and the time, ms."""
 
     digest: bytes
     body: bytes
+    secret: bytes = field(repr=False)
     now: Millis
 
 
@@ -54,18 +61,22 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A request that is now at work: `seed` (32 bytes) is the same each time that the same request is tried, and
-    nobody else can compute it; `since` is when it was first tried, ms."""
+    """A request that is now at work: its `secret` is that of `Asked`; `since` is when it was first tried, ms."""
 
     digest: bytes
-    seed: bytes
+    secret: bytes = field(repr=False)
     since: Millis
+
+    @property
+    def seed(self) -> bytes:
+        """32 bytes that are the same each time that the same request is tried, and that nobody else can compute."""
+        return _derive(self.secret, b"seed", 32)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A request that ended: its answer, kept until a time (ms). Without a status it changed nothing and is forgotten,
-    so that it may be tried again at once."""
+    """A request that ended: its sealed answer, kept until a time (ms). Without a status it changed nothing and is
+    forgotten, so that it may be tried again at once."""
 
     digest: bytes
     status: int | None
@@ -91,7 +102,10 @@ class Idempotency:
                 "an idempotency key has 8 to 128 visible ASCII characters: a random UUID is a good one",
                 pointer="#Idempotency-Key",
             )
-        return Asked(self._digest(b"key", _name(principal), key.encode()), self._digest(b"asked", asked), now)
+        whose = _name(principal), key.encode()
+        return Asked(
+            self._digest(b"key", *whose), self._digest(b"asked", asked), self._digest(b"secret", *whose, asked), now
+        )
 
     def start(self, principal: Principal, key: str, asked: bytes, now: Millis) -> Started | Answered:
         """Begin a request, or answer it as before. Raises as `ask`, and Refused IDEMPOTENCY_KEY_REUSED for another
@@ -149,7 +163,7 @@ class Idempotency:
                 new.append((Blob(one.digest), Blob(one.body), None, None, since, one.now + LEASE_MS))
             # Whoever asks for the same within this group comes after it.
             rows[one.digest] = (one.digest, one.body, None, None, since, one.now + LEASE_MS)
-            found.append(Started(one.digest, self._digest(b"seed", one.digest, one.body), since))
+            found.append(Started(one.digest, one.secret, since))
         lost |= _insert(connection, new)
         if lost:
             found = [_at_work() if one.digest in lost else answer for one, answer in zip(asked, found, strict=True)]
@@ -162,7 +176,21 @@ class Idempotency:
 
 def make_finished(started: Started, status: int, answer: bytes, now: Millis) -> Finished:
     """The end of a request, whose answer is kept from now on."""
-    return Finished(started.digest, status, answer, now + KEPT_MS)
+    return Finished(started.digest, status, _seal(started.secret, answer), now + KEPT_MS)
+
+
+def _derive(secret: bytes, what: bytes, size: int) -> bytes:
+    return blake2b(what, digest_size=size, key=secret, person=b"carnet/idem").digest()
+
+
+def _seal(secret: bytes, answer: bytes) -> bytes:
+    return _SEALED + encrypt_answer(_derive(secret, b"answer", 64), answer)
+
+
+def _open(secret: bytes, kept: bytes) -> bytes:
+    if not kept.startswith(_SEALED):
+        return kept
+    return decrypt_answer(_derive(secret, b"answer", 64), kept.removeprefix(_SEALED))
 
 
 def _judge(one: Asked, row: Any) -> Answered | Refused | None:
@@ -176,7 +204,7 @@ def _judge(one: Asked, row: Any) -> Answered | Refused | None:
             "this idempotency key was used for another request: take a new key for each",
         )
     if status is not None:
-        return Answered(int(status), bytes(answer))
+        return Answered(int(status), _open(one.secret, bytes(answer)))
     if until > one.now:
         return _at_work(max(1, -(-(until - one.now) // 1000)))
     return None

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from carnet.encoding import encode, encode_trusted, sha256
@@ -170,6 +170,20 @@ def encrypt_content(content_key: bytes, chain: bytes, sid: bytes, content: bytes
 def decrypt_content(content_key: bytes, chain: bytes, sid: bytes, data: bytes) -> bytes:
     """The packed values; raises Unverified("decrypt_failed")."""
     return _decrypt(content_key, data, chain + sid)
+
+
+def encrypt_answer(key: bytes, answer: bytes) -> bytes:
+    """What was answered to a request, under a key (64 bytes) of that request alone. Of two answers under one key nobody
+    learns more than whether they are the same: a request may be taken over, and answered twice."""
+    return AESSIV(key).encrypt(answer, None)
+
+
+def decrypt_answer(key: bytes, data: bytes) -> bytes:
+    """The answer; raises Unverified("decrypt_failed")."""
+    try:
+        return AESSIV(key).decrypt(data, None)
+    except (InvalidTag, ValueError):
+        raise Unverified("decrypt_failed", "a kept answer does not open") from None
 
 
 def encode_subject(subject: object) -> bytes:
