@@ -1,4 +1,4 @@
-"""What the doctor asks of the machine reaches whoever asks the doctor: the clock, the disk, the SQLite that is there."""
+"""What the doctor asks of the machine reaches whoever asks the doctor: its clock, its disk, its SQLite."""
 
 from __future__ import annotations
 
