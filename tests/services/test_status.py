@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -168,3 +169,39 @@ def test_status__of_a_running_node_in_words_and_as_json(node: TestNode, tmp_path
     assert {key["role"] for key in found["keys"]} == {"author", "node"}
     assert found["disk"]["store"] > 100_000
     assert found["store"] == describe_address(Home(node.path).address)
+
+
+def test_status__tells_each_thing_that_an_operator_looks_for(node: TestNode, tmp_path: Path) -> None:
+    """Entries, passports, log, head, census, backup, disk, keys, and programs' keys that end, in words and numbers."""
+    with node.open() as writer:
+        writer.append(node.operator.id, REPORTED, [new_passport(n, 1, 2) for n in range(2)])
+        writer.take_census()
+        take_backup(Home(node.path), tmp_path / "b", Passphrase("x"), now=5, random_bytes=node.dice)
+        garage = writer.enrol_member("Garage", "garage")
+        writer.revoke_key(garage.id, garage.keys[0].digest, disputed_since=3)
+        writer.append(node.operator.id, REPORTED, [new_passport(7, 1)])
+        size, signed = writer.state.size, glance(Home(node.path)).head_size
+        found, said = (carnet("status", *options, home=node.path) for options in (["--json"], []))
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in said.out.splitlines() if line.strip()}
+    census = found.json["census"]
+    assert (lines["entries"], found.json["entries"]["number"]) == ("8 in 3 passports", 8)
+    assert lines["log"].startswith(f"{size:,} records, the last ")
+    assert (found.json["log"]["size"], found.json["log"]["signed"]) == (size, signed)
+    assert lines["log"].endswith(f"signed up to record {signed}" if signed < size else " ago")
+    assert lines["census"].startswith(f"record {census['record']}, ")
+    assert lines["census"].endswith("2 passports; 1 passports changed since")
+    lacks = size - found.json["backup"]["log_size"]
+    assert re.search(rf"{tmp_path / 'b'}, [\d,]+ bytes; {lacks} records since$", lines["backup"])
+    assert re.match(r"store [\d.]+ [kM]B.*; [\d.]+ [GTM]B free \(\d+ %\)$", lines["disk"])
+    assert re.match(r"2 in force, the oldest of \d{4}-.* UTC; 1 revoked, 1 disputed;", lines["keys"])
+    assert lines["writer"].startswith(f"process {os.getpid()} (a test)")
+    assert "programs" not in lines
+
+    add = ("client", "add", "--member", "Fleet Data", "--scope", "passports:read")
+    for name, options in (("Lasting", []), ("Long", ["--valid", "40d"]), ("Soon", ["--valid", "20d"])):
+        assert carnet(*add, "--name", name, *options, home=node.path).code == 0
+    desk = carnet("status", "--json", home=node.path).json["desk"]
+    left_ms = desk["first_key_ends_at"] - time.time_ns() // 10**6
+    assert (desk["keys_ending"], 19 * 86_400_000 < left_ms <= 20 * 86_400_000) == (1, True)
+    told = carnet("status", home=node.path).out
+    assert re.search(r"programs +1 of their keys end within 30 days, the first 20\d\d-.* UTC: carnet client list", told)

@@ -15,7 +15,7 @@ from carnet.cli.session import Session
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.ledger.network import Fork
-    from carnet.services.status import Status
+    from carnet.services.status import Desk, Status
 
 PROBLEMS = 1
 LEVELS = {"ok": "good", "warning": "unsure", "problem": "bad"}
@@ -64,6 +64,7 @@ def _show(terminal: Terminal, found: Status) -> None:
             *([] if found.desk is None else [("checked", _say_checked(found)), ("approvals", _say_approvals(found))]),
             ("disk", _say_disk(found)),
             ("keys", _say_keys(found)),
+            *([] if found.desk is None else [("programs", _say_programs(found.desk))]),
             ("writer", _say_writer(found)),
             ("erasures", _say_erasures(found)),
         )
@@ -155,6 +156,17 @@ def _say_keys(found: Status) -> str:
         + ("" if oldest is None else f", the oldest of {format_moment(oldest)}")
         + f"; {revoked:,} revoked, {disputed:,} disputed; none expires by itself"
     )
+
+
+def _say_programs(desk: Desk) -> str:
+    from carnet.cli.terminal import format_moment
+    from carnet.services.status import ENDS_SOON_MS
+
+    days = ENDS_SOON_MS // 86_400_000
+    if desk.first_key_ends_at is None:
+        return f"no key of theirs ends within {days} days"
+    first = format_moment(desk.first_key_ends_at)
+    return f"{desk.keys_ending:,} of their keys end within {days} days, the first {first}: carnet client list"
 
 
 def _say_writer(found: Status) -> str:

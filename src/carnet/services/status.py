@@ -10,7 +10,7 @@ import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from carnet.node.backup.take import LastBackup, read_last_backup
 from carnet.node.glance import Glance, glance
@@ -26,14 +26,20 @@ from carnet.types import Custody, KeyRole
 from carnet.vault.people.store import has_people
 from carnet.vault.store import describe_address, open_address
 
+ENDS_SOON_MS: Final = 30 * 86_400_000
+"""Keys of programs that end within this are told."""
+
 
 class Desk(NamedTuple):
     """What the store of people says of running the node: requests that wait for a second operator; when the last full
-    check ended (ms), and how many things it found (None before the first)."""
+    check ended (ms), and how many things it found (None before the first); how many keys of programs end within
+    `ENDS_SOON_MS`, and when the first of them does (ms)."""
 
     approvals_waiting: int
     checked_at: int | None
     findings: int | None
+    keys_ending: int
+    first_key_ends_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +149,13 @@ def _find_desk(home: Home, now: int) -> Desk | None:
         (waiting,) = connection.execute(query, (now,)).fetchone()
         query = "SELECT ended_ms, outcome FROM upkeep_job WHERE act = 'check' AND outcome LIKE ? ORDER BY ended_ms DESC"
         checked = connection.execute(f"{query} LIMIT 1", ('%"findings"%',)).fetchone()
-    if checked is None:
-        return Desk(int(waiting), None, None)
-    return Desk(int(waiting), int(checked[0]), int(json.loads(checked[1])["findings"]))
+        query = (
+            "SELECT count(*), min(until_ms) FROM api_key JOIN client ON client.id = api_key.client"
+            " WHERE revoked_ms IS NULL AND ended_ms IS NULL AND until_ms > ? AND until_ms <= ?"
+        )
+        ending, first = connection.execute(query, (now, now + ENDS_SOON_MS)).fetchone()
+    at, findings = (None, None) if checked is None else (int(checked[0]), int(json.loads(checked[1])["findings"]))
+    return Desk(int(waiting), at, findings, int(ending), first)
 
 
 def _measure(file: Path) -> int:
