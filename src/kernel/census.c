@@ -50,24 +50,15 @@ static int write_number(PyObject *given, uint8_t *at, int size, unsigned long lo
     return 1;
 }
 
-int make_change(PyObject *head, uint8_t *change) {
-    uint8_t numbers[12], tip[DIGEST_BYTES];
-    const uint8_t *chain, *id;
+void hash_head(const uint8_t *chain, const uint8_t *numbers, const uint8_t *id, uint8_t *change) {
     struct sha256 hash;
-    if (!PyTuple_Check(head) || PyTuple_Size(head) != HEAD_PARTS) {
-        PyErr_SetString(PyExc_TypeError, "a head is a tuple of chain16, epoch, seq and link id");
-        return 0;
-    }
-    if (!(chain = get_sized(PyTuple_GetItem(head, 0), NAME_BYTES, "a chain's id"))) return 0;
-    if (!write_number(PyTuple_GetItem(head, 1), numbers, 4, MAX_EPOCH)) return 0;
-    if (!write_number(PyTuple_GetItem(head, 2), numbers + 4, 8, MAX_SEQ)) return 0;
-    if (!(id = get_sized(PyTuple_GetItem(head, 3), DIGEST_BYTES, "a link's id"))) return 0;
+    uint8_t tip[DIGEST_BYTES];
     find_slot(chain, change);
     memcpy(change + SLOT_BYTES, chain, NAME_BYTES);
     sha256_begin(&hash);
     sha256_add(&hash, TIP, sizeof TIP - 1);
     sha256_add(&hash, chain, NAME_BYTES);
-    sha256_add(&hash, numbers, sizeof numbers);
+    sha256_add(&hash, numbers, HEAD_NUMBERS);
     sha256_add(&hash, id, DIGEST_BYTES);
     sha256_end(&hash, tip);
     sha256_begin(&hash);
@@ -76,27 +67,21 @@ int make_change(PyObject *head, uint8_t *change) {
     sha256_add(&hash, change, SLOT_BYTES);
     sha256_add(&hash, tip, DIGEST_BYTES);
     sha256_end(&hash, change + SLOT_BYTES + NAME_BYTES);
-    return 1;
 }
 
-static PyObject *make_changes(PyObject *self, PyObject *given) {
-    uint8_t change[CHANGE_BYTES];
-    PyObject *heads = get_sequence(given), *made = NULL;
-    (void)self;
-    if (!heads) return NULL;
-    Py_ssize_t count = get_length(heads);
-    if (!(made = PyList_New(count))) goto failed;
-    for (Py_ssize_t at = 0; at < count; at++) {
-        if (!make_change(get_item(heads, at), change)) goto failed;
-        PyObject *one = PyBytes_FromStringAndSize((const char *)change, CHANGE_BYTES);
-        if (!one || PyList_SetItem(made, at, one) < 0) goto failed;
+int make_change(PyObject *head, uint8_t *change) {
+    uint8_t numbers[HEAD_NUMBERS];
+    const uint8_t *chain, *id;
+    if (!PyTuple_Check(head) || PyTuple_Size(head) != HEAD_PARTS) {
+        PyErr_SetString(PyExc_TypeError, "a head is a tuple of chain16, epoch, seq and link id");
+        return 0;
     }
-    Py_DECREF(heads);
-    return made;
-failed:
-    Py_XDECREF(made);
-    Py_DECREF(heads);
-    return NULL;
+    if (!(chain = get_sized(PyTuple_GetItem(head, 0), NAME_BYTES, "a chain's id"))) return 0;
+    if (!write_number(PyTuple_GetItem(head, 1), numbers, 4, MAX_EPOCH)) return 0;
+    if (!write_number(PyTuple_GetItem(head, 2), numbers + 4, 8, MAX_SEQ)) return 0;
+    if (!(id = get_sized(PyTuple_GetItem(head, 3), DIGEST_BYTES, "a link's id"))) return 0;
+    hash_head(chain, numbers, id, change);
+    return 1;
 }
 
 /* A link's parts follow each other as they are given; what the author signed, with the signature, makes `signed`. */
@@ -371,7 +356,6 @@ failed:
 
 PyMethodDef CENSUS_METHODS[] = {
     {"find_slots", find_slots, METH_O, "find_slots(leaves): the slots of a bucket's leaves, joined."},
-    {"make_changes", make_changes, METH_O, "make_changes(heads): the changes that give chains these heads."},
     {"compute_next_id", FAST(compute_next_id), METH_FASTCALL,
      "compute_next_id(chain, seq, epoch, prev, sid, mark, target, signature): the id of a link."},
     {"hash_page", FAST(hash_page), METH_FASTCALL, "hash_page(counts, digests): the hashes of a page's nodes 1 to 31."},

@@ -18,7 +18,12 @@ int find_parting(const uint8_t *one, const uint8_t *other);
 
 static inline int get_bit(const uint8_t *slot, int bit) { return slot[bit / 8] >> (7 - bit % 8) & 1; }
 
-/* The change that gives a chain this head: slot, name, hash of its leaf; 0 and an error for anything else. */
+/* The change that gives a chain this head: slot, name, hash of its leaf. Of its epoch (4 bytes) and seq (8), and the
+   link's id. */
+#define HEAD_NUMBERS 12
+void hash_head(const uint8_t *chain, const uint8_t *numbers, const uint8_t *id, uint8_t *change);
+
+/* The same of a tuple; 0 and an error for anything else. */
 int make_change(PyObject *head, uint8_t *change);
 
 /* The hash at `depth` of leaves, at least one, whose slots ascend: who calls has seen that they do. */

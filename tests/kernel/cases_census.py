@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from random import Random
 
-from carnet.ledger.census import _find_slots, _make_changes
+from carnet.ledger.census import _find_slots, _list_changes, _make_changes
 from carnet.passport.link import _compute_next_id
 from carnet.tlog.pieces import _change_bucket, _change_buckets, _hash_page, make_change
 from tests.kernel.case import Arguments, Case
@@ -113,6 +113,10 @@ CENSUS: dict[str, Case] = {
             ([_HEAD, (_HEAD[0], -1, *_HEAD[2:])],), ([(_HEAD[0], 2**32, *_HEAD[2:])],),
             ([(*_HEAD[:2], 2**53, _HEAD[3])],), ([(*_HEAD[:2], "1", _HEAD[3])],),
         ],
+    ),
+    "list_changes": Case(
+        _list_changes, [(b"",), (bytes(48),), (bytes(range(48)) * 3,)], _odd_leaves,
+        [(bytes(47),), (bytes(49),), (None,), ("x" * 48,), (bytearray(48),)],
     ),
     "compute_next_id": Case(
         _compute_next_id, [_LINK, (*_LINK[:6], bytes(32), b"sub")], _odd_links,

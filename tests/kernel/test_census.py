@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carnet.kernel import kernel
-from carnet.ledger.census import _find_slots, _make_changes
+from carnet.ledger.census import _find_slots, _list_changes, _make_changes
 from carnet.passport.link import _compute_next_id
 from carnet.tlog.pieces import _change_bucket, _change_buckets, _hash_page, make_change
 from tests.kernel.cases_census import make_children
@@ -113,6 +113,7 @@ def test_hash_page__of_any_children(counts: list[int], seed: int) -> None:
 @given(st.lists(st.binary(min_size=48, max_size=48), max_size=40))
 def test_find_slots__of_any_leaves(leaves: list[bytes]) -> None:
     assert ask("find_slots", b"".join(leaves)) == _find_slots(b"".join(leaves))
+    assert ask("list_changes", b"".join(leaves)) == _list_changes(b"".join(leaves))
 
 
 @given(
@@ -125,7 +126,11 @@ def test_find_slots__of_any_leaves(leaves: list[bytes]) -> None:
     )
 )  # fmt: skip
 def test_make_changes__of_any_heads(heads: list[tuple[bytes, int, int, bytes]]) -> None:
-    assert ask("make_changes", heads) == ask("make_changes", tuple(heads)) == _make_changes(heads)
+    made = ask("make_changes", heads)
+    assert made == ask("make_changes", tuple(heads)) == _make_changes(heads)
+    ascending = [change for leaves in made for change in ask("list_changes", leaves)]
+    assert ascending == sorted(ascending)
+    assert sorted(change[32:48] for change in ascending) == sorted(head[0] for head in heads)
 
 
 @given(
@@ -156,6 +161,7 @@ WRONG = {
     ],
     "hash_page": [(), (bytes(64),), (bytes(63), bytes(512)), (bytes(64), bytes(511)), (None, bytes(512)), ("", "")],
     "find_slots": [(None,), (bytes(47),), (bytes(49),), ("x" * 48,), ()],
+    "list_changes": [(None,), (bytes(47),), (bytes(49),), ("x" * 48,), ()],
     "make_changes": [
         (None,), (7,), ([None],), ([HEAD[:3]],), ([(*HEAD, 1)],), ([list(HEAD)],), ([HEAD, (bytes(15), *HEAD[1:])],),
         ([(*HEAD[:3], bytes(31))],), ([(HEAD[0], -1, *HEAD[2:])],), ([(HEAD[0], 2**32, *HEAD[2:])],),

@@ -20,6 +20,9 @@ from carnet.tlog.tree import split_path
 Head = tuple[bytes, int, int, bytes]
 """chain16, epoch, seq, link id."""
 
+CHANGE_GROUPS: Final = 256
+"""Changes are gathered by the first byte of the slot that they change."""
+
 _CENSUS = tag("census")
 _SLOT = tag("slot")
 _HEAD = tag("head")
@@ -106,13 +109,24 @@ def check_head(root: bytes, head: Head, path: bytes) -> None:
 
 
 def _make_changes(heads: Sequence[Head]) -> list[bytes]:
-    changes = []
+    leaves: list[list[bytes]] = [[] for _ in range(CHANGE_GROUPS)]
     for chain, epoch, seq, link_id in heads:
         slot = compute_slot(chain)
-        leaf = compute_head_leaf(slot, chain, epoch, seq, link_id)
-        changes.append(make_change(slot, chain, census_leaf_hash(leaf)))
-    return changes
+        leaves[slot[0]] += (chain, census_leaf_hash(compute_head_leaf(slot, chain, epoch, seq, link_id)))
+    return [b"".join(own) for own in leaves]
 
 
 make_changes: Final[Callable[[Sequence[Head]], list[bytes]]] = _make_changes if kernel is None else kernel.make_changes
-"""What gives the chains of the tree these heads, for `tlog.pieces`."""
+"""What gives chains these heads in the tree: a leaf for each, as pieces hold them (a name and a hash), joined for each
+first byte of their slots."""
+
+
+def _list_changes(leaves: bytes) -> list[bytes]:
+    if len(leaves) % 48:
+        raise ValueError("a leaf has a name of 16 bytes and a hash of 32")
+    named = [(leaves[at : at + 16], leaves[at + 16 : at + 48]) for at in range(0, len(leaves), 48)]
+    return sorted(make_change(compute_slot(name), name, digest) for name, digest in named)
+
+
+list_changes: Final[Callable[[bytes], list[bytes]]] = _list_changes if kernel is None else kernel.list_changes
+"""The changes of `tlog.pieces`, ascending, that give the tree these leaves, joined."""

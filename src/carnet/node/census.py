@@ -7,8 +7,7 @@ know what the chains are about.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -20,22 +19,19 @@ from carnet.ledger.census import (
     compute_census_message,
     compute_head_leaf,
     compute_slot,
-    find_slots,
     make_changes,
 )
 from carnet.ledger.state import State
+from carnet.node.census_tree import MOST_AT_ONCE, apply_all, apply_groups
 from carnet.node.heads import FindHead, settle_changed
 from carnet.signing import Signer
-from carnet.tlog.pieces import NOTHING, Top, apply_changes, make_change
+from carnet.tlog.pieces import NOTHING, Top, make_change
 from carnet.tlog.smt import SparseTree, census_leaf_hash
 from carnet.vault.census import (
     clear_changed,
     clear_pieces,
-    find_piece,
     read_heads,
     read_last_erased,
-    read_pieces_below,
-    write_pieces,
 )
 from carnet.vault.erasing import count_erased_chains
 from carnet.vault.ledger import parse_record, read_leaf
@@ -50,10 +46,6 @@ SELECT chain16, head_epoch, head_seq, head_id FROM chain WHERE head_seal < :cove
 UNION ALL
 SELECT chain16, census_epoch, census_seq, census_id FROM chain WHERE head_seal >= :covers AND census_id IS NOT NULL
 """
-
-
-MOST_AT_ONCE: Final = 150_000
-"""Changes of the tree that a census holds at once, some 18 MB, and as many for the pieces that they change."""
 
 _HEADS_AT_ONCE: Final = 4096
 
@@ -82,7 +74,7 @@ def make_census(
     changed at once, or some thousands more."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    heads = settle_changed(connection, state.net, find_known)
+    heads = map(make_changes, settle_changed(connection, state.net, find_known))
     top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,
@@ -105,39 +97,22 @@ def compute_head_digest(slot: bytes, head: Head) -> bytes:
     return census_leaf_hash(compute_head_leaf(slot, *head))
 
 
-def _update_tree(connection: Connection, latest: Document | None, heads: Iterator[Sequence[Head]], most: int) -> Top:
+def _update_tree(connection: Connection, latest: Document | None, heads: Iterator[list[bytes]], most: int) -> Top:
     try:
         top = NOTHING if latest is None else get_top(latest)
         erased = count_erased_chains(connection) - (0 if latest is None else latest["erased"])
         if erased:
             gone = read_last_erased(connection, erased)
-            top = _apply(connection, top, [make_change(compute_slot(chain16), chain16, None) for chain16 in gone])
-        top = _apply_all(connection, top, heads, most)
+            changes = sorted(make_change(compute_slot(chain16), chain16, None) for chain16 in gone)
+            top = apply_groups(connection, top, [changes])
+        top = apply_all(connection, top, heads, most=most)
     except Unverified:
         # No pieces yet after an upgrade; or they were changed behind our back, which fsck names. The heads decide, and
         # all of them are settled first.
         deque(heads, maxlen=0)
         clear_pieces(connection)
         stored = read_heads(connection)
-        top = _apply_all(connection, NOTHING, iter(lambda: list(islice(stored, _HEADS_AT_ONCE)), []), most)
+        changed = map(make_changes, iter(lambda: list(islice(stored, _HEADS_AT_ONCE)), []))
+        top = apply_all(connection, NOTHING, changed, most=most)
     clear_changed(connection)
-    return top
-
-
-def _apply_all(connection: Connection, top: Top, heads: Iterator[Sequence[Head]], most: int) -> Top:
-    """The tree after all of these heads; it depends on them alone, and not on how many are taken at once."""
-    changes: list[bytes] = []
-    for some in heads:
-        # A change is a third of the head that it is made of.
-        changes += make_changes(some)
-        if len(changes) >= most:
-            top, changes = _apply(connection, top, changes), []
-    return _apply(connection, top, changes)
-
-
-def _apply(connection: Connection, top: Top, changes: list[bytes]) -> Top:
-    top, written = apply_changes(
-        partial(find_piece, connection), find_slots, top, sorted(changes), partial(read_pieces_below, connection)
-    )
-    write_pieces(connection, written)
     return top

@@ -25,6 +25,9 @@ from carnet.tlog.smt import EMPTY, SLOT_BITS, SLOT_BYTES
 
 NAME_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
+LEAF_BYTES: Final = NAME_BYTES + DIGEST_BYTES
+"""A leaf as a bucket holds it: a name, and the hash."""
+
 MAX_BUCKET: Final = 32
 """Leaves of a bucket: more than these are a page."""
 
@@ -43,7 +46,6 @@ _CHILDREN: Final = 16
 _BUCKET, _PAGE = b"\x00", b"\x01"
 _COUNTS, _COUNT = struct.Struct(">16I"), struct.Struct(">I")
 _PAGE_BYTES: Final = 1 + _COUNTS.size + (2 * _CHILDREN - 2) * DIGEST_BYTES
-_KEPT_BYTES: Final = NAME_BYTES + DIGEST_BYTES
 _GONE_BYTES: Final = SLOT_BYTES + NAME_BYTES
 _CHANGE_BYTES: Final = _GONE_BYTES + DIGEST_BYTES
 _LEAF = struct.Struct(f"{NAME_BYTES}s{DIGEST_BYTES}s")
@@ -154,7 +156,7 @@ def open_piece(number: int, content: bytes | None, find_slots: FindSlots) -> Buc
     """Open a piece without asking whether it is the right one; raises Unverified("census_pieces") where it is none."""
     if content is not None and is_page(content):
         return Page(_COUNTS.unpack_from(content, 1), content[1 + _COUNTS.size :])
-    if content is not None and content[:1] == _BUCKET and len(content) % _KEPT_BYTES == 1:
+    if content is not None and content[:1] == _BUCKET and len(content) % LEAF_BYTES == 1:
         return _open_bucket(content, find_slots(content[1:]))
     raise _wrong(number, "is missing" if content is None else "is neither a bucket nor a page")
 
@@ -287,7 +289,7 @@ class _Update:
 
     def _change_bucket(self, number: int, said: Top, content: bytes | None, changes: Sequence[bytes]) -> Top | None:
         """Change a bucket where it stands; None where that is no bucket that holds these leaves."""
-        if content is None or content[:1] != _BUCKET or len(content) != said.leaf_count * _KEPT_BYTES + 1:
+        if content is None or content[:1] != _BUCKET or len(content) != said.leaf_count * LEAF_BYTES + 1:
             return None
         changed = change_bucket(content, self._find_slots(content[1:]), number, changes)
         # Whatever does not give the hash that the page above it names is looked at more closely.
@@ -307,7 +309,7 @@ class _Update:
         """Change the buckets below a page, and their hashes; what is left to be changed more closely, by branches."""
         first = number << _BITS
         contents = [
-            one if one is not None and one[:1] == _BUCKET and len(one) == count * _KEPT_BYTES + 1 else None
+            one if one is not None and one[:1] == _BUCKET and len(one) == count * LEAF_BYTES + 1 else None
             for one, count in zip(map(read.get, range(first, first + _CHILDREN)), counts, strict=True)
         ]
         slots = self._find_slots(b"".join([one[1:] for one in contents if one is not None]))
@@ -385,7 +387,7 @@ def _is_bucket_of(number: int, numbers: Sequence[int]) -> bool:
 def _change_bucket(
     content: bytes, slots: bytes, number: int, changes: Sequence[bytes]
 ) -> tuple[bytes, bytes, bytes] | None:
-    count, rest = divmod(len(content), _KEPT_BYTES)
+    count, rest = divmod(len(content), LEAF_BYTES)
     if content[:1] != _BUCKET or rest != 1 or count > MAX_BUCKET or len(slots) != count * SLOT_BYTES:
         return None
     numbers, names, digests = _open_bucket(content, slots)
@@ -417,7 +419,7 @@ def _change_buckets(
     depth = get_depth(number)
     if number < 1 or depth % _BITS or depth >= MAX_DEPTH or len(contents) != _CHILDREN:
         raise ValueError("a page of 16 children has no such number")
-    counts = [len(content) // _KEPT_BYTES if content is not None else 0 for content in contents]
+    counts = [len(content) // LEAF_BYTES if content is not None else 0 for content in contents]
     places = [SLOT_BYTES * sum(counts[:branch]) for branch in range(_CHILDREN + 1)]
     if len(slots) != places[-1] or len(digests) != _CHILDREN * DIGEST_BYTES:
         raise ValueError("each child has a hash, and each leaf a slot, of 32 bytes")
