@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 from carnet.ledger.census import _find_slots, _list_changes, _make_changes
+from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads, _take_heads
 from carnet.passport.link import _compute_next_id
 from carnet.tlog.pieces import _change_bucket, _change_buckets, _hash_page, make_change
 from tests.kernel.case import Arguments, Case
@@ -98,6 +99,31 @@ def _odd_children(random: Random) -> Iterator[Arguments]:
             yield 1, digests, contents, joined, strange
 
 
+def _make_page(random: Random) -> dict[int, bytearray]:
+    """Pages of heads, some of which are there, by the numbers of the pages."""
+    heads = UnwrittenHeads(max_pages=2)
+    for number in random.sample(range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS), 700):
+        numbers = random.choice(((1, 0, 0), (2**53 - 1, 2**32 - 1, 2**64 - 1), (random.getrandbits(52) + 1, 7, 9)))
+        seq, epoch, seal = numbers
+        is_written = random.random() < 0.3
+        heads.note(number, random.randbytes(16), seq, epoch, random.randbytes(32), seal, is_written)
+    return heads._pages
+
+
+def _odd_takings(random: Random) -> Iterator[Arguments]:
+    pages = _make_page(random)
+    for count in (0, 1, 2, 300, 2_000):
+        for _ in range(6):
+            numbers = sorted(random.sample(range(PAGE_CHAINS, 6 * PAGE_CHAINS), count))
+            yield pages, numbers
+            yield pages, tuple(reversed(numbers))
+            yield {}, numbers
+
+
+_HEADS = _make_page(Random(1))
+_NOTED = [number for number in range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS) if _take_heads(_HEADS, [number])[1]][:2]
+_TOO_LONG = {0: bytearray(b"\xff" * len(_HEADS[max(_HEADS)]))}
+
 _NO_CHILDREN = (1, bytes(512), [None] * 16, b"", [])
 
 
@@ -117,6 +143,13 @@ CENSUS: dict[str, Case] = {
     "list_changes": Case(
         _list_changes, [(b"",), (bytes(48),), (bytes(range(48)) * 3,)], _odd_leaves,
         [(bytes(47),), (bytes(49),), (None,), ("x" * 48,), (bytearray(48),)],
+    ),
+    "take_heads": Case(
+        _take_heads, [(_HEADS, _NOTED), (_HEADS, (0, 7, 2**64 - 1)), ({}, [1, 2])], _odd_takings,
+        [
+            ({},), (None, []), ({}, None), ({}, 7), ({}, [None]), ({}, [-1]), ({}, [2**64]), ({}, ["1"]),
+            ({0: b"x"}, [1]), ({0: bytearray(3)}, [1]), (_HEADS, [*_NOTED, None]), (_TOO_LONG, [1]),
+        ],
     ),
     "compute_next_id": Case(
         _compute_next_id, [_LINK, (*_LINK[:6], bytes(32), b"sub")], _odd_links,

@@ -13,6 +13,7 @@ from carnet.encoding import b64, unb64
 from carnet.errors import Reason, Refused
 from carnet.node.census import make_census, read_census_tree
 from carnet.node.reader import Reader
+from carnet.node.unwritten import UnwrittenHeads
 from carnet.node.writer import Writer
 from carnet.signing import Signer
 from carnet.types import Basis, Mark
@@ -109,7 +110,8 @@ def test_make_census__is_the_same_however_many_heads_are_held(node: TestNode, mo
         made = []
         for held in (most, 1000):
             connection.begin_write()
-            census, _ = make_census(connection, state, writer.node_id, signer, lambda number: None, most=held)
+            nothing = UnwrittenHeads().take, lambda number: None
+            census, _ = make_census(connection, state, writer.node_id, signer, *nothing, most=held)
             made.append((census.root, census.count, count_pieces(connection)))
             connection.rollback()
         assert made[0] == made[1]

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from carnet.ledger.census import make_changes
 from carnet.node.heads import KnownHead
 from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads
 from tests.node.home import TestNode
@@ -33,6 +34,31 @@ def test_note__the_newest_is_found_within_the_room_there_is() -> None:
     }
     heads.clear()
     assert heads.find(next(iter(model))) is None
+
+
+def test_take__gives_what_was_noted_and_gives_up_what_is_behind() -> None:
+    chance = random.Random(2)
+    heads, noted = UnwrittenHeads(), dict[int, KnownHead]()
+    for number in chance.sample(range(4 * PAGE_CHAINS), 2_000):
+        head = chance.randbytes(16), number + 1, 3, chance.randbytes(32), 2 * number, number % 5 == 0
+        heads.note(number, *head)
+        if heads.find(number):
+            noted[number] = head
+    assert heads.take([]) == ([], [], [])
+    for low, high in ((0, 1_000), (1_000, 2_500), (2_500, 5 * PAGE_CHAINS)):
+        numbers = [number for number in range(low, high) if number % 3]
+        known = {number: noted[number] for number in numbers if number in noted}
+        changes, moved, left = heads.take(numbers)
+        assert changes == make_changes([(name, epoch, seq, id_) for name, seq, epoch, id_, _, _ in known.values()])
+        assert moved == [
+            (seq, epoch, id_, seal, number)
+            for number, (_, seq, epoch, id_, seal, is_written) in known.items()
+            if not is_written
+        ]
+        assert left == [number for number in numbers if number not in noted]
+        kept = [number for number in noted if number // PAGE_CHAINS >= numbers[-1] // PAGE_CHAINS]
+        assert [number for number in noted if heads.find(number)] == kept
+    assert not kept
 
 
 @pytest.mark.parametrize("forgets", [False, True])

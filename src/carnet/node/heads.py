@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from carnet.ledger.census import Head, make_changes
 from carnet.node.lookup import ask_many
 from carnet.passport.link import compute_next_epoch, compute_next_id
 from carnet.passport.statement import compute_submission
@@ -72,6 +73,15 @@ KnownHead = tuple[bytes, int, int, bytes, int, bool]
 FindHead = Callable[[int], KnownHead | None]
 """The newest head of the chain of this number, if it is at hand."""
 
+Settling = tuple[int, int, bytearray, int, int]
+"""A head that is to be written into its chain's row: seq, epoch, id, seal, and the chain's number."""
+
+Taken = tuple[list[bytes], list[Settling], list[int]]
+"""Of some chains: what their heads change in the tree of the census (`ledger.census.make_changes`), those that are to
+be written, and the chains of which nothing was known."""
+
+TakeHeads = Callable[[Sequence[int]], Taken]
+
 
 def follow_heads(
     connection: Connection, net: bytes, numbers: Sequence[int], find_stored: Callable[[int], StoredHead | None]
@@ -103,42 +113,57 @@ def count_linked(connection: Connection) -> int:
 
 
 def settle_changed(
-    connection: Connection, net: bytes, find_known: FindHead
-) -> Iterator[Sequence[tuple[bytes, int, int, bytes]]]:
-    """(chain16, epoch, seq, link id) of each chain that changed since the latest census, as it is now, some thousands
-    at once; their rows remember these heads from here on. `find_known` gives some of them, for which nothing is read
-    then."""
+    connection: Connection, net: bytes, take_known: TakeHeads, find_known: FindHead
+) -> Iterator[list[bytes]]:
+    """What each chain that changed since the latest census changes in its tree (`ledger.census.make_changes`), of some
+    thousands at once; their rows remember their heads from here on. `take_known` and, for the others, `find_known` give
+    some of these heads, for which nothing is read then."""
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
-        first, last = rows[0][0], rows[-1][0]
-        asked, moved, settled = [], [], []
-        # Every line below runs for each chain that changed.
-        for (number,) in rows:
-            known = find_known(number)
-            if known is None:
-                asked.append(number)
-                continue
-            chain16, seq, epoch, id_, seal, is_written = known
-            if not is_written:
-                moved.append((seq, epoch, Blob(id_), seal, number))
-            settled.append((chain16, epoch, seq, id_))
-        if asked:
-            stored = {row[0]: row[1:] for row in ask_many(connection, _STORED, asked)}
-            if len(asked) > len(settled):
-                newer = connection.execute(_NEWER_BETWEEN, (first, last)).fetchall()
-                heads = _follow(connection, net, stored.get, newer)
-            else:
-                heads = follow_heads(connection, net, asked, stored.get)
-            for number, (chain16, seq, epoch, id_, seal) in stored.items():
-                head = heads.get(number)
-                if head is not None:
-                    seq, epoch, id_, seal = head
-                    moved.append((seq, epoch, Blob(id_), seal, number))
-                settled.append((chain16, epoch, seq, id_))
+        last = rows[-1][0]
+        numbers = [number for (number,) in rows]
+        changes, moved, left = take_known(numbers)
+        if changes:
+            yield changes
+        if left:
+            heads, others = _settle_others(connection, net, left, find_known, len(numbers))
+            yield make_changes(heads)
             # Neighbours share a page.
-            moved.sort(key=_get_number)
+            moved = sorted(moved + others, key=_get_number)
         connection.update_many(_SETTLE, moved)
-        yield settled
+
+
+def _settle_others(
+    connection: Connection, net: bytes, numbers: Sequence[int], find_known: FindHead, changed: int
+) -> tuple[list[Head], list[Settling]]:
+    """The heads of chains, and those that are to be written; between the first and the last of them, so many changed at
+    most."""
+    asked, moved, heads = list[int](), list[Settling](), list[Head]()
+    # Every line below runs for each of these chains.
+    for number in numbers:
+        known = find_known(number)
+        if known is None:
+            asked.append(number)
+            continue
+        chain16, seq, epoch, id_, seal, is_written = known
+        if not is_written:
+            moved.append((seq, epoch, Blob(id_), seal, number))
+        heads.append((chain16, epoch, seq, id_))
+    if not asked:
+        return heads, moved
+    stored = {row[0]: row[1:] for row in ask_many(connection, _STORED, asked)}
+    if 2 * len(asked) > changed:
+        newer = connection.execute(_NEWER_BETWEEN, (asked[0], asked[-1])).fetchall()
+        followed = _follow(connection, net, stored.get, newer)
+    else:
+        followed = follow_heads(connection, net, asked, stored.get)
+    for number, (chain16, seq, epoch, id_, seal) in stored.items():
+        head = followed.get(number)
+        if head is not None:
+            seq, epoch, id_, seal = head
+            moved.append((seq, epoch, Blob(id_), seal, number))
+        heads.append((chain16, epoch, seq, id_))
+    return heads, moved
 
 
 def _read_submissions(connection: Connection, net: bytes, numbers: Sequence[int]) -> dict[int, bytes]:

@@ -7,9 +7,13 @@ other chain nothing is known here, and its head is followed (`node.heads`). It r
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from carnet.node.heads import KnownHead
+from carnet.kernel import kernel
+from carnet.ledger.census import Head, make_changes
+from carnet.node.heads import KnownHead, Settling, Taken
+from carnet.vault.store import Blob
 
 PAGE_CHAINS: Final = 1024
 """Chains with neighbouring numbers whose heads stand in one page, of 69 KiB."""
@@ -17,7 +21,8 @@ PAGE_CHAINS: Final = 1024
 MAX_PAGES: Final = 768
 """Pages that are kept at most, for three quarters of a million chains: 54 MB."""
 
-_HEAD: Final = struct.Struct("<16sQI32sQ?")
+_HEAD: Final = struct.Struct(">16sQI32sQ?")
+_NONE: Final = (b"", 0, 0, b"", 0, False)
 _SIZE, _pack, _unpack = _HEAD.size, _HEAD.pack_into, _HEAD.unpack_from
 
 
@@ -49,6 +54,39 @@ class UnwrittenHeads:
         # An opening is told by its row: a head with this seq was never noted.
         return head if head[1] else None
 
+    def take(self, numbers: Sequence[int]) -> Taken:
+        """What a census needs of the heads of these chains, in ascending order, and which of them were not noted; from
+        one call to the next the numbers ascend, and pages that are behind them are given up."""
+        if not numbers:
+            return [], [], []
+        taken = take_heads(self._pages, numbers)
+        for place in [place for place in self._pages if place < numbers[-1] // PAGE_CHAINS]:
+            del self._pages[place]
+        return taken
+
     def clear(self) -> None:
         """Forget all of them."""
         self._pages.clear()
+
+
+def _take_heads(pages: dict[int, bytearray], numbers: Sequence[int]) -> Taken:
+    heads: list[Head] = []
+    rows: list[Settling] = []
+    left: list[int] = []
+    for number in numbers:
+        page, at = pages.get(number // PAGE_CHAINS), number % PAGE_CHAINS
+        chain16, seq, epoch, id_, seal, is_written = _NONE if page is None else _unpack(page, at * _SIZE)
+        if not seq:
+            left.append(number)
+            continue
+        heads.append((chain16, epoch, seq, id_))
+        if not is_written:
+            rows.append((seq, epoch, Blob(id_), seal, number))
+    return make_changes(heads), rows, left
+
+
+TakeHeads = Callable[[dict[int, bytearray], Sequence[int]], Taken]
+
+take_heads: Final[TakeHeads] = _take_heads if kernel is None else kernel.take_heads
+"""Of pages and some numbers of chains: what their heads change in the tree (`ledger.census`), the rows that are to be
+written, and the chains that are in no page."""

@@ -185,16 +185,17 @@ class Governing(Asking):
             return latest is not None and is_census_owed(self._connection, latest[1]["census"]["erased"])
 
     def _make_census(self) -> tuple[Census, bytes]:
-        kept, find_unwritten = self._heads, self._unwritten.find
+        kept = self._heads
 
         def find_known(number: int) -> KnownHead | None:
-            known, head = find_unwritten(number), kept.get(number)
-            if known is not None or head is None:
-                return known
+            head = kept.get(number)
+            if head is None:
+                return None
             is_written = head.stored is not None and head.stored.seq == head.seq
             return head.chain16, head.seq, head.epoch, head.id, head.seal, is_written
 
-        made = make_census(self._connection, self._book.state, self._node_id, self._node, find_known)
+        take_known = self._unwritten.take
+        made = make_census(self._connection, self._book.state, self._node_id, self._node, take_known, find_known)
         for head in kept.values():
             if head.stored is None or head.stored.seq != head.seq:
                 head.stored = head.current
