@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,7 @@ import pytest
 
 from carnet.node.home import Home
 from carnet.sdk.webhooks import verify
-from carnet.services.accounts.office import get_account
-from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.filing.records import Files
-from carnet.services.principals import Standing
 from carnet.services.webhooks.events import EVENTS, NAMES
 from carnet.services.webhooks.following import Follower, Pace
 from carnet.web.api.webhooks import find_text
@@ -40,17 +36,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebTown]:
             town.office.people, town.office.key, "example.org", town.office.clock, town.office.random_bytes
         )
         yield town
-
-
-def employ(town: WebTown, who: str) -> None:
-    """An account for one of the staff: whether it is still there is asked with the webhook."""
-    principal = town.service.callers.bearers[who]
-    assert principal.member is not None
-    assert principal.role is not None
-    office = replace(town.office, random_bytes=lambda _: get_account(principal))
-    with office.people.change() as connection:
-        post = Post(Standing.STAFF, principal.member, principal.role)
-        insert_account(connection, office, post, who, principal.member)
 
 
 def add(town: WebTown, who: str = "garage", url: str = URL, **more: Any) -> Any:
@@ -96,7 +81,6 @@ def test_webhook__from_its_beginning_to_its_end(town: WebTown) -> None:
     assert key.startswith("whpk_")
     assert len(b64decode(key.removeprefix("whpk_"))) == 32
     path = f"/v1/webhooks/{made['id']}"
-    employ(town, "garage's admin")
     assert town.call("garage's admin", "GET", path).json() == made
     assert town.call("garage", "GET", "/v1/webhooks").json()["data"] == [made]
     rotated = town.call("garage", "POST", f"{path}/rotate").json()

@@ -241,8 +241,8 @@ class Things:
         return NONE | names | ({"digest": self.get("file")} if "/files/{digest" in route.line.path else {})
 
 
-def add_account(town: WebTown, name: str, post: Post, id_: bytes | None = None) -> str:
-    known = sha256(name.encode()).digest()[:16] if id_ is None else id_
+def add_account(town: WebTown, name: str, post: Post) -> str:
+    known = sha256(name.encode()).digest()[:16]
     with town.office.people.write() as connection:
         office = replace(town.office, random_bytes=lambda _: known)
         return insert_account(connection, office, post, name, sha256(known).digest()).public_id
@@ -256,8 +256,6 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Things]:
             for role in (Role.ADMIN, Role.CLERK):
                 key = f"{name}'s {role.value}"
                 bearers[key] = replace(bearers[key], confirmed_at=ALWAYS)
-                post = Post(Standing.STAFF, town.members[name], role)
-                add_account(town, key, post, bytes.fromhex(str(bearers[key].account)[4:]))
         account = add_account(town, "third", Post(Standing.HOLDER))
         bearers["third"] = Principal(Standing.HOLDER, account=account, confirmed_at=ALWAYS)
         yield Things(town)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from carnet.services.accounts.office import Office, open_office
-from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.appending import enrol_speaker
 from carnet.services.holdings import begin_holding
 from carnet.services.principals import Principal, Role, Scope, Standing
+from tests.services.accounts.ground import lay_caller
 from tests.services.town import Held
 from tests.web.desk import TestService, serving
 
@@ -46,7 +46,13 @@ class WebTown:
     def add(self, name: str, member: bytes) -> None:
         """One more member, with its machine and staff."""
         self.members[name] = member
-        self.service.callers.bearers.update(make_principals({name: member}))
+        self.admit(make_principals({name: member}))
+
+    def admit(self, principals: dict[str, Principal]) -> None:
+        """Let these in by their names; each has an account, or a program."""
+        with self.office.people.write() as connection:
+            laid = {key: lay_caller(connection, self.office, one) for key, one in principals.items()}
+        self.service.callers.bearers.update(laid)
 
     def open(self, who: str = "dealer", vin: str = VIN, **more: Any) -> str:
         body = {"subject": {"scheme": "vin", "value": vin}, "occasion": "first_registration"}
@@ -107,16 +113,12 @@ def serving_town(path: Path, **settings: Any) -> Iterator[WebTown]:
         held = Held()
         service.node.lay_people()
         office = replace(open_office(service.desk.home, "test.example"), clock=service.node.clock)
-        with office.people.write() as connection:
-            for account in (HOLDER, STRANGER):
-                id_ = bytes.fromhex(account.removeprefix("acc_"))
-                known = replace(office, random_bytes=lambda _, id_=id_: id_)
-                insert_account(connection, known, Post(Standing.HOLDER), account, sha256(id_).digest())
         service.desk.shelf["holdings"] = held
         service.desk.shelf["office"] = inside = replace(office, people=service.node.open_people())
-        service.callers.bearers.update(make_principals(members))
+        town = WebTown(service, held, members, office)
+        town.admit(make_principals(members))
         try:
-            yield WebTown(service, held, members, office)
+            yield town
         finally:
             inside.people.close()
             office.people.close()

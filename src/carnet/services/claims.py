@@ -106,7 +106,7 @@ def issue_code(
 
     Raises Refused: NOT_PERMITTED for a caller whose office this is not; UNKNOWN_PASSPORT for a passport that does not
     exist or that the member has neither opened nor serviced; MEMBER_RETIRED; VALUE_OUT_OF_RANGE; TOO_MANY_REQUESTS;
-    CODE_NOT_VALID for a seed whose code is in force no more.
+    CODE_NOT_VALID for a seed whose code is in force no more; NOT_SIGNED_IN, SIGN_IN_FAILED as `with_present_role`.
     """
     member = _get_issuer(principal, member)
     if not 0 < valid_ms <= MAX_VALID_MS:
@@ -125,6 +125,7 @@ def issue_code(
     code_id = office.random_bytes(16) if seed is None else compute_code_id(seed)
     digest, until = _digest(office, code), now + valid_ms
     with office.people.change() as connection:
+        _get_issuer(with_present_role(connection, principal), member)
         new = connection.execute(
             "INSERT INTO claim_code"
             " (digest, id, chain, epoch, member, made_by, created_ms, until_ms, used_ms, account, revoked_ms)"
@@ -273,11 +274,13 @@ def count_codes(office: Office, principal: Principal) -> int:
 def revoke_code(office: Office, principal: Principal, code: str, *, member: MemberId | None = None) -> None:
     """End a code of the caller's member (an operator names one) that was not used; once more changes nothing.
 
-    Raises Refused NOT_PERMITTED, MISSING_FIELD, NOT_FOUND (also for another's), CODE_NOT_VALID for one that was used.
+    Raises Refused NOT_PERMITTED, MISSING_FIELD, NOT_FOUND (also for another's), CODE_NOT_VALID for one that was used;
+    NOT_SIGNED_IN, SIGN_IN_FAILED as `with_present_role`.
     """
     member, who = _get_issuer(principal, member), name_caller(principal)
     id_, now = read_id("cod", code, Reason.NOT_FOUND), office.clock()
     with office.people.change() as connection:
+        _get_issuer(with_present_role(connection, principal), member)
         query = "SELECT chain, used_ms, until_ms FROM claim_code WHERE id = ? AND member = ?"
         row = connection.execute(query, (id_, member)).fetchone()
         if row is None:

@@ -13,10 +13,11 @@ from carnet.services.accounts.auditing import Action, Event, list_events
 from carnet.services.accounts.invitations import invite
 from carnet.services.accounts.office import Office, Visit
 from carnet.services.accounts.passkeys import begin_sign_in, begin_sign_up, finish_sign_in, finish_sign_up
-from carnet.services.accounts.registry import Post
+from carnet.services.accounts.registry import Post, insert_account
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.principals import Principal, Role, Standing
 from carnet.vault.people.store import open_people_store
+from carnet.vault.store import Connection
 from tests.node.home import Clock, Dice
 from tests.services.accounts.authenticator import Authenticator
 from tests.templates import lay_people
@@ -87,6 +88,26 @@ class Ground:
 
     def read_events(self, action: Action) -> list[Event]:
         return [event for event in list_events(self.office, OPERATOR, limit=200) if event.action is action]
+
+
+def lay_caller(connection: Connection, office: Office, principal: Principal) -> Principal:
+    """Write the account, or the program with a key, of a caller whom a test made up; the caller, let in by it."""
+    now, scopes = office.clock(), " ".join(sorted(principal.scopes))
+    if principal.account is not None:
+        id_ = bytes.fromhex(principal.account.removeprefix("acc_"))
+        post = Post(principal.standing, principal.member, principal.role)
+        insert_account(connection, replace(office, random_bytes=lambda _: id_), post, "Somebody", id_ + b"handle")
+    if principal.client is not None:
+        id_ = bytes.fromhex(principal.client.removeprefix("cli_"))
+        connection.execute(
+            "INSERT INTO client (id, kind, member, name, scopes, made_by, created_ms) VALUES (?, 'key', ?, ?, ?, ?, ?)",
+            (id_, principal.member, "A program", scopes, "node", now),
+        )
+        connection.execute(
+            "INSERT INTO api_key (digest, client, hint, created_ms) VALUES (?, ?, 'ck_live_', ?)", (id_ * 2, id_, now)
+        )
+        return replace(principal, signed_in_at=now)
+    return principal
 
 
 @contextmanager

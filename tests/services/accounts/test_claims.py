@@ -12,9 +12,10 @@ from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import Member
 from carnet.node.reader import Reader
 from carnet.services.accounts.auditing import Action
+from carnet.services.accounts.clients import add_client, end_client, find_by_key, issue_key
 from carnet.services.accounts.office import Visit
 from carnet.services.accounts.registry import OPERATOR as OPERATOR_POST
-from carnet.services.accounts.registry import Post, end_account
+from carnet.services.accounts.registry import Post, change_role, end_account
 from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.claims import (
     MAX_VALID_MS,
@@ -101,12 +102,35 @@ def claims(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claims]:
 # ---- who issues a code
 
 
+def make_machine(claims: Claims) -> Principal:
+    office, scopes = claims.ground.office, frozenset({Scope.CLAIMS_ISSUE})
+    client = add_client(office, OPERATOR, claims.garage.id, "Workshop", scopes)
+    return find_by_key(office, HERE, issue_key(office, OPERATOR, client.public_id).secret)
+
+
+def test_codes__of_whoever_may_no_more_are_refused(claims: Claims) -> None:
+    """The request was let in before: another one has ended the account or program, or given another role, meanwhile."""
+    office, reader, passport = claims.ground.office, claims.reader, claims.passports[0]
+    gone, demoted = (claims.ground.join_staff(Role.CLERK, claims.garage.id).principal for _ in range(2))
+    machine = make_machine(claims)
+    code = issue_code(office, reader, machine, passport).id
+    end_account(office, OPERATOR, str(gone.account))
+    change_role(office, OPERATOR, str(demoted.account), Role.READER)
+    end_client(office, OPERATOR, str(machine.client))
+    for who, reason in (
+        (gone, Reason.NOT_SIGNED_IN),
+        (demoted, Reason.NOT_PERMITTED),
+        (machine, Reason.SIGN_IN_FAILED),
+    ):
+        refuse(reason, issue_code, office, reader, who, passport)
+        refuse(reason, revoke_code, office, who, code)
+    assert [one.state for one in list_codes(office, OPERATOR, member=claims.garage.id)] == ["in_force"]
+
+
 def test_issue_code__by_who_opened_or_serviced_it(claims: Claims) -> None:
     office, reader, garage = claims.ground.office, claims.reader, claims.garage.id
     clerk = claims.ground.join_staff(Role.CLERK, garage).principal
-    machine = Principal(
-        Standing.MACHINE, client="cli_" + "0" * 32, member=garage, scopes=frozenset({Scope.CLAIMS_ISSUE})
-    )
+    machine = make_machine(claims)
     for principal in (clerk, machine):
         assert issue_code(office, reader, principal, claims.passports[0]).passport == claims.passports[0]
         refuse(Reason.UNKNOWN_PASSPORT, issue_code, office, reader, principal, claims.passports[1])

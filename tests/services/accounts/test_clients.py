@@ -29,7 +29,7 @@ from carnet.services.accounts.clients import (
 )
 from carnet.services.accounts.leaving import end_staff_of
 from carnet.services.accounts.office import Office, Visit, is_test_network, is_token
-from carnet.services.accounts.registry import change_role, end_account
+from carnet.services.accounts.registry import change_role, end_account, with_present_role
 from carnet.services.accounts.sessions import find_principal
 from carnet.services.accounts.throttling import LIMITS, Attempt
 from carnet.services.principals import VISITOR, Principal, Role, Scope, Standing
@@ -153,6 +153,27 @@ def test_clients__of_an_admin_who_is_none_any_more_are_out_of_their_reach(ground
         refuse(reasons[1], rotate_key, office, caller, client)
         refuse(reasons[1], end_client, office, caller, client)
     assert [one.name for one, _ in list_clients(office, OPERATOR)] == ["Workshop"]
+
+
+def test_present_role__of_a_program_whose_key_was_revoked_is_none(ground: Ground) -> None:
+    """The request was let in before; another key of the same program is still in force."""
+    office, first = ground.office, make_key(ground)
+    client = first.client.public_id
+    ground.wait(1)
+    second = rotate_key(office, OPERATOR, client)
+    revoked, kept = (find_by_key(office, VISIT, one.secret) for one in (first, second))
+    for caller in (revoked, kept):
+        assert ask_present(ground, caller) == caller
+    revoke_key(office, OPERATOR, client, first.secret[:14])
+    refuse(Reason.SIGN_IN_FAILED, ask_present, ground, revoked)
+    assert ask_present(ground, kept) == kept
+    end_client(office, OPERATOR, client)
+    refuse(Reason.SIGN_IN_FAILED, ask_present, ground, kept)
+
+
+def ask_present(ground: Ground, caller: Principal) -> Principal:
+    with ground.office.people.write() as connection:
+        return with_present_role(connection, caller)
 
 
 def test_rotate__never_lengthens_the_life_of_the_old_key(ground: Ground) -> None:
@@ -323,6 +344,15 @@ def test_token__nobody_else_uses_up_the_attempts_of_a_client(ground: Ground) -> 
         reasons.add(refused.value.reason)
     assert reasons == {Reason.SIGN_IN_FAILED, Reason.TOO_MANY_REQUESTS}
     assert ask(ground, make_assertion(ground, client, key)).scopes == SCOPES
+
+
+def test_present_role__of_a_program_whose_token_was_ended_is_none(ground: Ground) -> None:
+    client, key = make_oauth(ground)
+    caller = oauth.find_by_token(ground.office, VISIT, ask(ground, make_assertion(ground, client, key)).access_token)
+    assert ask_present(ground, caller) == caller
+    kid = oauth.list_public_keys(ground.office, OPERATOR, client)[0][0]
+    oauth.revoke_public_key(ground.office, OPERATOR, client, kid)
+    refuse(Reason.SIGN_IN_FAILED, ask_present, ground, caller)
 
 
 def test_token__ends_with_its_key_and_its_client(ground: Ground) -> None:

@@ -23,7 +23,7 @@ from carnet.services.webhooks.endpoints import Endpoint, add_endpoint
 from carnet.services.webhooks.following import Follower, Pace
 from carnet.services.webhooks.messages import Message, list_messages
 from carnet.services.webhooks.sending import Sender
-from tests.services.accounts.ground import OPERATOR
+from tests.services.accounts.ground import OPERATOR, lay_caller
 from tests.services.town import Town, make_town
 
 LOCAL = Reach(is_local=True)
@@ -38,14 +38,14 @@ class Ground:
     office: Office
     files: Files
     follower: Follower
+    programs: dict[str, Principal]
     senders: list[Sender] = field(default_factory=list)
 
     def admin(self, name: str = "garage") -> Principal:
         return replace(self.town.staff(name, Role.ADMIN), account=name_id("acc", self.town.members[name].id))
 
     def program(self, name: str = "garage") -> Principal:
-        client = name_id("cli", self.town.members[name].id)
-        return replace(self.town.machine(name, Scope.WEBHOOKS), client=client)
+        return self.programs[name]
 
     def add(self, name: str = "garage", url: str = SOMEWHERE, *kinds: str) -> Endpoint:
         made = add_endpoint(self.office, self.admin(name), self.town.members[name].id, url, kinds=kinds, reach=LOCAL)
@@ -85,7 +85,7 @@ def open_ground(path: Path, store_url: str | None = None) -> Iterator[Ground]:
     town.node.lay_people()
     office = replace(open_office(home, "test.example"), clock=clock)
     files = Files(home, clock, os.urandom)
-    ground = Ground(town, office, files, Follower(office, files, Pace(lambda: 0.0)))
+    ground = Ground(town, office, files, Follower(office, files, Pace(lambda: 0.0)), {})
     with office.people.change() as connection:
         for name, member in town.members.items():
             insert_account(
@@ -95,6 +95,8 @@ def open_ground(path: Path, store_url: str | None = None) -> Iterator[Ground]:
                 name,
                 member.id,
             )
+            program = replace(town.machine(name, Scope.WEBHOOKS), client=name_id("cli", member.id))
+            ground.programs[name] = lay_caller(connection, office, program)
     try:
         yield ground
     finally:

@@ -10,6 +10,7 @@ from carnet.encoding import unb64
 from carnet.errors import Reason, Refused
 from carnet.outbound.addresses import Reach
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.accounts.clients import end_client
 from carnet.services.accounts.leaving import end_staff_of
 from carnet.services.accounts.registry import change_role, end_account
 from carnet.services.principals import VISITOR, Role
@@ -65,6 +66,17 @@ def test_acts__of_an_admin_who_is_none_any_more_are_refused(ground: Ground) -> N
         refuse(added, add_endpoint, office, admin, garage, SOMEWHERE, reach=Reach())
         for act in (rotate, start_again, end):
             refuse(changed or Reason.UNKNOWN_WEBHOOK, act, office, admin, endpoint.public_id)
+    assert list_endpoints(office, OPERATOR) == [endpoint]
+
+
+def test_acts__of_a_program_that_was_ended_are_refused(ground: Ground) -> None:
+    """The request was let in before: another one has ended the program meanwhile."""
+    endpoint, office = ground.add(), ground.office
+    garage, program = ground.town.members["garage"].id, ground.program()
+    end_client(office, OPERATOR, str(program.client))
+    refuse(Reason.SIGN_IN_FAILED, add_endpoint, office, program, garage, SOMEWHERE, reach=Reach())
+    for act in (rotate, start_again, end):
+        refuse(Reason.SIGN_IN_FAILED, act, office, program, endpoint.public_id)
     assert list_endpoints(office, OPERATOR) == [endpoint]
 
 

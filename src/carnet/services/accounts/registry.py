@@ -217,14 +217,29 @@ def list_last_seen(office: Office, principal: Principal) -> dict[str, Millis]:
 
 
 def with_present_role(connection: Connection, principal: Principal) -> Principal:
-    """The caller as they are now, within the transaction of what they do: another may have ended their account, or
-    changed their role, since their request was let in. Raises Refused(NOT_SIGNED_IN) for an account that was ended."""
+    """The caller as they are now, within the transaction of what they do: another may have ended their account or
+    program, revoked its key, or changed their role, since their request was let in. Raises Refused NOT_SIGNED_IN for an
+    account that was ended, SIGN_IN_FAILED for a program that was, or whose key or token was."""
+    if principal.client is not None:
+        _check_is_let_in(connection, principal.client, principal.signed_in_at)
     if principal.account is None:
         return principal
     found = find_account(connection, get_account(principal))
     if found is None:
         raise Refused(Reason.NOT_SIGNED_IN, "this account was ended")
     return replace(principal, role=found.role)
+
+
+def _check_is_let_in(connection: Connection, client: str, since: Millis | None) -> None:
+    """Refuse a program that was ended, and the key or token of this moment (ms) that is in force no more."""
+    query = (
+        "SELECT 1 FROM client WHERE id = ? AND ended_ms IS NULL AND ("
+        "EXISTS (SELECT 1 FROM api_key WHERE client = client.id AND created_ms = ? AND revoked_ms IS NULL)"
+        " OR EXISTS (SELECT 1 FROM access_token WHERE client = client.id AND created_ms = ?))"
+    )
+    id_ = read_id("cli", client, Reason.SIGN_IN_FAILED)
+    if connection.execute(query, (id_, since, since)).fetchone() is None:
+        raise Refused(Reason.SIGN_IN_FAILED, "this program was ended, or its key or token revoked, a moment ago")
 
 
 def check_administers(principal: Principal, member: MemberId | None) -> None:

@@ -100,8 +100,8 @@ def add_endpoint(
     """Tell this address what happens from now on: these kinds of events, or all. With the same `seed` (of an
     idempotency key) it is the same webhook.
 
-    Raises Refused NOT_PERMITTED, NOT_SIGNED_IN for an account that was ended, URL_NOT_ALLOWED, NOT_IN_LIST,
-    TEXT_TOO_LONG, TEXT_NOT_ALLOWED, TOO_MANY_WEBHOOKS.
+    Raises Refused NOT_PERMITTED, NOT_SIGNED_IN for an account that was ended, SIGN_IN_FAILED for a program that was,
+    URL_NOT_ALLOWED, NOT_IN_LIST, TEXT_TOO_LONG, TEXT_NOT_ALLOWED, TOO_MANY_WEBHOOKS.
     """
     check_manages(principal, member)
     parse_target(url, reach)
@@ -154,7 +154,7 @@ def find_by_id(connection: Connection, id_: bytes) -> Endpoint | None:
 
 def get_endpoint(connection: Connection, principal: Principal, webhook: str) -> Endpoint:
     """The address `whk_…`, if the caller manages it and it was not ended. Raises Refused(UNKNOWN_WEBHOOK), also for
-    another member's; NOT_SIGNED_IN for an account that was ended."""
+    another member's; NOT_SIGNED_IN for an account that was ended, SIGN_IN_FAILED for a program that was."""
     found = find_by_id(connection, read_id("whk", webhook, Reason.UNKNOWN_WEBHOOK))
     if found is not None and found.ended_at is None:
         principal = with_present_role(connection, principal)
