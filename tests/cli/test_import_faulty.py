@@ -138,6 +138,23 @@ def test_import__refused_faulty_rows_over_the_file_or_over_mended_ones(tmp_path:
     assert mend.read_bytes() == b"half mended"
 
 
+def test_import__refused_its_own_file_as_the_list_of_faults(tmp_path: Path) -> None:
+    """The list stands beside the rows by a name of its own: were the import's file called so, it was removed."""
+    file, mend = tmp_path / "mend.jsonl.faults.ndjson", tmp_path / "mend.jsonl"
+    file.write_bytes(make_line("HV0000", make_inspection()))
+    ran = carnet("import", "histovec", file, "--json", "--faulty", mend, home=tmp_path / "home")
+    assert (ran.code, ran.json_error["error"]) == (1, "file_exists")
+    assert file.read_bytes() == make_line("HV0000", make_inspection())
+
+
+def test_import__without_faulty_rows_leaves_no_list_of_another(tmp_path: Path) -> None:
+    file, mend = tmp_path / "file.jsonl", tmp_path / "mend.jsonl"
+    (tmp_path / "mend.jsonl.faults.ndjson").write_bytes(b"of the file that was mended since\n")
+    file.write_bytes(make_line("HV0000", make_inspection()))
+    assert carnet("import", "histovec", file, "--faulty", mend, home=tmp_path / "home").code == 0
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file.jsonl", "home"]
+
+
 def test_validate_only__copies_faulty_rows_too(tmp_path: Path) -> None:
     file, mend = tmp_path / "file.jsonl", tmp_path / "mend.jsonl"
     file.write_bytes(make_line("HV0000", make_inspection(km="many")))

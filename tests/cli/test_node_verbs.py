@@ -16,6 +16,7 @@ from carnet.services.founding import get_operator, open_writer_at
 from carnet.services.reading import open_reader
 from carnet.signing import Signer
 from carnet.types import Custody, KeyRole, Subject
+from carnet.vault.partial import PART, writing_whole
 from tests.cli.run import carnet, make_inspection, make_line
 
 VEHICLE = "histovec:HV0abc"
@@ -183,6 +184,20 @@ def test_export__never_overwrites_unless_told(home: Path, tmp_path: Path) -> Non
     piped = carnet("export", VEHICLE, "-o", "-", home=home)
     assert json.loads(piped.out)["carnet"] == "proof/1"
     assert piped.err == ""
+
+
+def test_export__writes_over_what_a_killed_one_left_and_not_into_anothers(home: Path, tmp_path: Path) -> None:
+    proof = tmp_path / "mine" / "car.carnet"
+    proof.parent.mkdir()
+    proof.with_name(f".car.carnet{PART}").write_bytes(b"half of it")
+    assert carnet("export", VEHICLE, "-o", proof, home=home).code == 0
+    assert [one.name for one in proof.parent.iterdir()] == ["car.carnet"]
+    whole = proof.read_bytes()
+    with writing_whole(proof) as other:
+        ran = carnet("export", VEHICLE, "-o", proof, "--force", "--json", home=home)
+        assert (ran.code, ran.json_error["error"]) == (1, "writer_busy")
+        other.write(whole)
+    assert proof.read_bytes() == whole
 
 
 def test_export__since_continues_an_older_proof(home: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from carnet.services.filing.taking import take
+from carnet.vault.partial import PART
 from carnet.web.api.files import get_files
 from tests.cli.run import Ran, carnet, make_env, make_inspection, make_line
 from tests.sdk.server import Served, serving_on_socket
@@ -58,7 +59,10 @@ def test_show__refused__says_what_to_do(run: object, served: Served, tmp_path: P
 
 def test_export__a_proof_that_verifies_here(run: object, tmp_path: Path, served: Served) -> None:
     proof = tmp_path / "car.carnet"
+    left = tmp_path / f".car.carnet{PART}"
+    left.write_bytes(b"half of it")
     done = run("holder", "export", VIN, "-o", proof, "--json")  # type: ignore[operator]
+    assert not left.exists(), "what a killed export has left"
     assert done.json["bytes"] == proof.stat().st_size
     policy = tmp_path / "network.policy"
     policy.write_bytes(served.town.call("visitor", "GET", "/v1/policy").content)

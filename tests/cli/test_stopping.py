@@ -157,28 +157,63 @@ def test_import__killed_with_faulty_rows_goes_on(tmp_path: Path, register: Path)
     assert sorted(one.name for one in folder.iterdir()) == ["mend.jsonl", "mend.jsonl.faults.ndjson"]
 
 
-def test_import__never_writes_over_rows_that_came_meanwhile(tmp_path: Path) -> None:
-    faulty = tmp_path / "mend.jsonl"
-    command = [*COMMAND, "import", "histovec", "-", "--faulty", str(faulty)]
+def begin_from_pipe(faulty: Path, home: Path) -> subprocess.Popen[bytes]:
+    """An import that waits for its rows, and has its file of faulty rows open."""
     process = subprocess.Popen(
-        command,
-        env=make_env(tmp_path / "home"),
+        [*COMMAND, "import", "histovec", "-", "--json", "--faulty", str(faulty)],
+        env=make_env(home),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    wait_until((tmp_path / "mend.jsonl.faults.ndjson").exists, process)
-    faulty.write_bytes(b"mended by a person\n")
+    wait_until(lambda: list(faulty.parent.glob(f".{faulty.name}.faults*")), process)
+    return process
+
+
+def end_with(process: subprocess.Popen[bytes], rows: bytes) -> Ran:
     assert process.stdin is not None
-    process.stdin.write(make_line("HV0", make_inspection(date="no day"), make_inspection()))
+    process.stdin.write(rows)
     process.stdin.close()
     process.stdin = None
-    ran = end(process)
-    assert ran.code == 1
-    assert "holds rows already" in ran.err
+    return end(process)
+
+
+def test_import__never_writes_over_rows_that_came_meanwhile(tmp_path: Path) -> None:
+    faulty = tmp_path / "mend.jsonl"
+    process = begin_from_pipe(faulty, tmp_path / "home")
+    faulty.write_bytes(b"mended by a person\n")
+    ran = end_with(process, make_line("HV0", make_inspection(date="no day"), make_inspection()))
+    assert (ran.code, ran.json_error["error"]) == (1, "file_exists")
     assert faulty.read_bytes() == b"mended by a person\n"
-    assert list(tmp_path.glob(".mend*")) == []
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["home", "mend.jsonl"]
+
+
+def test_import__refused_writer_busy__of_two_that_copy_their_faulty_rows_to_one_file(tmp_path: Path) -> None:
+    """The second reads nothing, and what the first has written stays; it works once the first has ended or died."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    faulty, mine, other = folder / "mend.jsonl", tmp_path / "home", tmp_path / "other"
+    first, second = (make_line(name, make_inspection(date="no day")) for name in ("HV0", "HV1"))
+    words = ["import", "histovec", "-", "--faulty", str(faulty)]
+    process = begin_from_pipe(faulty, mine)
+    refused = carnet(*words, home=other, stdin=second)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"Refused: Another process is writing {faulty} just now" in refused.err
+    assert "name another file" in refused.err
+    assert "(code: writer_busy)" in refused.err
+    assert not other.exists()
+    ran = end_with(process, first)
+    assert (ran.code, ran.json["faulty"]) == (1, 1), ran.err
+    assert faulty.read_bytes() == first
+    assert len((folder / "mend.jsonl.faults.ndjson").read_bytes().splitlines()) == 1
+    faulty.unlink()
+    killed = begin_from_pipe(faulty, mine)
+    os.killpg(killed.pid, signal.SIGKILL)
+    end(killed)
+    assert carnet(*words, home=other, stdin=second).code == 1
+    assert faulty.read_bytes() == second
+    assert sorted(one.name for one in folder.iterdir()) == ["mend.jsonl", "mend.jsonl.faults.ndjson"]
 
 
 def test_import__stopped_while_its_workers_load(tmp_path: Path, register: Path) -> None:

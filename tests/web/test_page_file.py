@@ -14,6 +14,7 @@ from carnet.errors import Unverified
 from carnet.passport.kinds import all_kinds, get_schema
 from carnet.services.explaining import FINDINGS, SENTENCES
 from carnet.services.publishing import PACKAGED, make_page
+from carnet.vault.partial import PART
 from carnet.web.verify_page import (
     BEFORE_DRAWING,
     BUILT,
@@ -171,6 +172,8 @@ def test_verify_page__writes_a_page_without_a_node(tmp_path: Path) -> None:
     assert policy is not None
     (tmp_path / "network.policy").write_bytes(policy)
     page = tmp_path / "verify.html"
+    # What one that was killed has left.
+    (tmp_path / f".verify.html{PART}").write_bytes(b"half of it")
     ran = carnet("verify-page", "-o", page, "--policy", tmp_path / "network.policy", env=env)
     assert (ran.code, ran.err) == (0, "")
     assert page.read_bytes() == make_page([policy])

@@ -5,7 +5,6 @@ It refuses to overwrite a file unless told to, and to show a field that was not 
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -72,6 +71,7 @@ def export(
     from carnet.services.exporting import Wanted, check_fields, export_proof, resolve_kinds
     from carnet.services.reading import open_reader
     from carnet.services.verifying import read_proof
+    from carnet.vault.partial import write_whole
 
     passphrase = session.find_passphrase(passphrase_file)
     with open_reader(session.home, passphrase) as reader:
@@ -84,18 +84,9 @@ def export(
     if is_stdout:
         sys.stdout.buffer.write(found.data)
     else:
-        _write(output, found.data)
+        # A proof that is cut would be called altered.
+        write_whole(output, found.data)
     _report(found, output, is_stdout=is_stdout, is_json=is_json)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The whole file or none: a proof that is cut would be called altered."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _report(found: object, output: Path, *, is_stdout: bool, is_json: bool) -> None:

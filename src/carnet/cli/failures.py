@@ -37,7 +37,7 @@ STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
 _OF_A_HOME = frozenset({"erasures.journal", "keys.json", "node.db", "people.sqlite", "writer.lock"})
 
-_TOLD_BY_FACT = {"is_ours": "process_killed", "is_closed": "closed", "is_frozen": "frozen"}
+_TOLD_BY_FACT = {"is_ours": "process_killed", "is_closed": "closed", "is_frozen": "frozen", "is_output": "file_busy"}
 
 NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
@@ -51,6 +51,7 @@ NEXT_STEPS: dict[str, str] = {
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
     "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"
     "  stop it first.",
+    "file_busy": "Wait until it has finished, or name another file.",
     Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",

@@ -104,25 +104,31 @@ def _make_terminal() -> Terminal:
 
 
 def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
-    from carnet.services.faulty import LIST_SUFFIX, FaultyRows, check_is_not_source, check_may_write, writing_rows
+    from carnet.services.faulty import (
+        FaultyRows,
+        check_is_not_source,
+        check_may_write,
+        get_list_beside,
+        writing_rows,
+        writing_rows_and_list,
+    )
     from carnet.services.importing import Sinks
 
-    def create(path: Path) -> IO[bytes]:
-        return stack.enter_context(path.open("wb"))
-
-    rows, faults, path = None, order.faults, order.faulty
+    rows, faults, path = None, None, order.faulty
     if path is not None:
         check_may_write(path, order.path)
-        faults = faults or path.with_name(path.name + LIST_SUFFIX)
-        if order.faults is None:
-            # Called when all is closed.
-            stack.push(lambda kind, error, at: _remove_without_rows(faults, is_whole=kind is None))
-        rows = stack.enter_context(writing_rows(path))
-    for other in (faults, order.receipts):
+    beside = None if path is None or order.faults is not None else get_list_beside(path)
+    for other in (beside, order.faults, order.receipts):
         if other is not None:
             check_is_not_source(other, order.path)
+    if path is not None and beside is not None:
+        rows, faults = stack.enter_context(writing_rows_and_list(path))
+    elif path is not None:
+        rows = stack.enter_context(writing_rows(path))
     # The faults of this run replace those of the last; receipts are for ever, so they are added to.
-    faulty = FaultyRows(None if faults is None else create(faults), rows)
+    if order.faults is not None:
+        faults = stack.enter_context(order.faults.open("wb"))
+    faulty = FaultyRows(faults, rows)
     stack.callback(faulty.finish)
     receipts = None if order.receipts is None else stack.enter_context(_open_receipts(order.receipts))
     return Sinks(faulty, receipts)
@@ -139,13 +145,6 @@ def _open_receipts(path: Path) -> IO[bytes]:
     if is_torn:
         file.write(b"\n")
     return file
-
-
-def _remove_without_rows(faults: Path, *, is_whole: bool) -> None:
-    """The list beside the rows goes with them: where none is faulty, and where the import does not come to its end, so
-    that the same command finds the same faults again."""
-    if not is_whole or not faults.stat().st_size:
-        faults.unlink(missing_ok=True)
 
 
 def _validate(format_: Format, source: Source | Table, sinks: Sinks, progress: Progress) -> Summary:

@@ -5,7 +5,6 @@ It refuses to choose a policy: only those that are named go into the page, and t
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -45,6 +44,7 @@ def verify_page(output: Path, policies: tuple[Path, ...], force: bool, is_json: 
     from carnet.errors import Reason, Refused, Unverified
     from carnet.services.publishing import make_page
     from carnet.tlog.policy import MAX_POLICY_BYTES, parse_policy
+    from carnet.vault.partial import write_whole
 
     is_stdout = str(output) == "-"
     if not is_stdout and output.exists() and not force:
@@ -62,12 +62,7 @@ def verify_page(output: Path, policies: tuple[Path, ...], force: bool, is_json: 
     if is_stdout:
         sys.stdout.buffer.write(page)
         return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(page)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(output, page)
     networks = sorted({key.name for data in read for key in parse_policy(data).logs})
     if is_json:
         write_json_line({"bytes": len(page), "file": str(output), "networks": networks})

@@ -5,7 +5,6 @@ It needs no node on this machine. It refuses to know what is behind the API.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +88,7 @@ def show_remote(session: Session, which: str, only: str | None, key_file: str | 
 def export_remote(session: Session, which: str, output: Path, key_file: str | None, is_json: bool) -> None:
     """The proof of what this key sees of a passport, as a file."""
     from carnet.cli.terminal import Terminal, write_json_line
+    from carnet.vault.partial import write_whole
 
     with reaching(session, key_file) as client:
         passport = find_passport(client, which)
@@ -96,12 +96,7 @@ def export_remote(session: Session, which: str, output: Path, key_file: str | No
     if str(output) == "-":
         sys.stdout.buffer.write(data)
         return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(output, data)
     if is_json:
         write_json_line({"bytes": len(data), "file": str(output), "passport": passport})
         return

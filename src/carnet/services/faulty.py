@@ -2,14 +2,15 @@
 
 Beside it lies the list of faults, which says for each row its number, its column and its rule. A line or object that
 holds several rows is copied whole, once: the good ones among them are duplicates when it is imported. Until all rows
-were read the copy has another name, `.NAME.part`: an import that is killed leaves nothing that looks like a whole one,
-and nothing that stands in the way of the next. It refuses to write over a file in which somebody may have mended
+were read the copy has another name (`vault.partial`): an import that is killed leaves nothing that looks like a whole
+one, and nothing that stands in the way of the next. It refuses to write over a file in which somebody may have mended
 something.
 """
 
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO
 
 from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault, Frame, Origin, write_fault
+from carnet.vault.partial import writing_whole
 
 LIST_SUFFIX = ".faults.ndjson"
 _ARRAY_BEGINS, _ARRAY_GOES_ON, _ARRAY_ENDS = b"[\n", b",\n", b"\n]\n"
@@ -74,26 +76,41 @@ class FaultyRows:
 
 @contextmanager
 def writing_rows(path: Path) -> Iterator[IO[bytes]]:
-    """The file of faulty rows while it is written, under its name for as long: it gets the one that was asked for at
-    the end, and none if it is empty or the import fails. What is no file (a pipe) is written as it is.
+    """The file of faulty rows while it is written: it gets its name at the end, and none if it is empty or the import
+    fails. What is no file (a pipe) is written as it is.
 
-    Raises Refused(FILE_EXISTS) at the end if the place holds rows by then, and OSError.
+    Raises Refused(FILE_EXISTS) at the end if the place holds rows by then, WRITER_BUSY at once where another import
+    writes the same file, and OSError.
     """
-    if path.exists() and not path.is_file():
-        with path.open("wb") as rows:
-            yield rows
-        return
-    # A link stays a link.
-    place = path.resolve()
-    unfinished = place.with_name(f".{place.name}.part")
-    try:
-        with unfinished.open("wb") as rows:
-            yield rows
-        if unfinished.stat().st_size:
-            check_may_write(path, None)
-            unfinished.replace(place)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing_whole(path, may_be_empty=False) as rows:
+        yield rows
+        _check_is_free(path, rows)
+
+
+@contextmanager
+def writing_rows_and_list(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The same with the list of faults beside it, which goes with the rows: where none is faulty there is none of
+    either, and where the import does not come to its end both are as they were. Raises as `writing_rows`."""
+    place = get_list_beside(path)
+    with writing_rows(path) as rows:
+        with writing_whole(place, may_be_empty=False) as faults:
+            yield rows, faults
+            _check_is_free(path, rows)
+            is_empty = not faults.tell()
+        if is_empty:
+            # That of an import before this one.
+            place.unlink(missing_ok=True)
+
+
+def get_list_beside(path: Path) -> Path:
+    """Where the list of faults stands, beside the file of rows."""
+    return path.with_name(path.name + LIST_SUFFIX)
+
+
+def _check_is_free(path: Path, rows: IO[bytes]) -> None:
+    rows.flush()
+    if os.fstat(rows.fileno()).st_size:
+        check_may_write(path, None)
 
 
 def check_may_write(path: Path, source: Path | None) -> None:

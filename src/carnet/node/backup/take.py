@@ -11,8 +11,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
@@ -30,15 +30,13 @@ from carnet.vault.copying import copy_store
 from carnet.vault.disk import explained_disk_errors, sync_directory
 from carnet.vault.erasing import has_uncleared
 from carnet.vault.ledger import parse_genesis, parse_record, read_leaf, read_log_size
+from carnet.vault.partial import PART, open_part
 from carnet.vault.store import Connection, open_store
 
 ROOM: Final = 1.1
 """How much more than the store's size must be free where the copy is made."""
 
 CACHE_KIB: Final = 8 * 1024
-
-PART: Final = ".carnet-part"
-"""How the name of a backup ends that is not whole: so that no download of one is taken for it."""
 
 LEFT_S: Final = 3600
 """How old one is that nobody writes, and that was left by a kill."""
@@ -119,7 +117,9 @@ def take_backup(
             moment, copy, size = _copy(home, scratch, progress)
         stack.enter_context(copy)
         small = [(name, stack.enter_context(file.open("rb"))) for name, file in list_small_files(home)]
-        part, file = stack.enter_context(_open_part(output))
+        part = output.with_name(output.name + PART)
+        file = stack.enter_context(open_part(part, output, 0o600))
+        os.fchmod(file.fileno(), 0o600)
         about = {
             "at": now,
             "log_size": moment.log_size,
@@ -301,33 +301,6 @@ def _remove_left_parts(output: Path) -> None:
             is_old = time.time() - found.st_mtime > LEFT_S
             if is_old and found.st_uid == os.getuid() and file.read(len(MAGIC)) == MAGIC:
                 part.unlink()
-
-
-@contextmanager
-def _open_part(output: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """The file under its temporary name, empty, and locked so that no two backups write it at once; gone afterwards
-    unless it was renamed. What a kill left of it is written over."""
-    part = output.with_name(output.name + PART)
-    while True:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            saying = f"another backup is being written to {output}"
-            raise Refused(Reason.WRITER_BUSY, saying, could_retry=True) from None
-        # Between opening and locking, the other one may have finished, and this would be its good backup.
-        if part.exists() and os.path.samestat(os.fstat(descriptor), os.stat(part)):
-            break
-        os.close(descriptor)
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.ftruncate(descriptor, 0)
-            yield part, file
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
 
 def _flush(file: IO[bytes]) -> int:
