@@ -369,6 +369,23 @@ def test_commit__whose_answer_was_lost_is_found_again(checked: TestNode, tmp_pat
         assert served.writer.find_receipt(receipt.place, receipt.chain16, receipt.sid) == receipt
 
 
+def test_start_commit__quiet_brings_no_receipts_but_how_many(checked: TestNode, tmp_path: Path) -> None:
+    """Also where the answer was lost, and what became of it is found in the store."""
+    with open_door(checked) as served, served.reach() as remote:
+        for number, is_cut in ((1, False), (2, True)):
+            job = remote.make_job(checked.operator.id, REPORTED, [new_passport(number, 1_000)])
+            if is_cut:
+                cutting = Cutting(served, remote, tmp_path / "cut.sock")
+                remote._ahead.close()
+            outcome = remote.start_commit(Ready(remote.prepare(job)), is_quiet=True).result()
+            opened = remote.find_chain(vin_subject(number))
+            assert opened is not None
+            assert outcome.tally == (2, 1, opened.chain16)
+            assert bool(outcome.receipts) is is_cut, "what was looked for in the store brings them along"
+        cutting.join()
+        assert served.door.get_health().entries == 4
+
+
 def test_start_commit__whose_answers_were_lost_are_found_out_in_their_order(checked: TestNode, tmp_path: Path) -> None:
     """Three under way, and the line is cut behind the first answer: each is sealed once, none overtakes another."""
     with open_door(checked) as served, served.reach() as remote:
@@ -398,9 +415,9 @@ class Held:
         again = threading.Event()
         seal, call_again = served.door._seal, remote._call_again
 
-        def seal_later(prepared: list[Prepared]) -> object:
+        def seal_later(prepared: list[Prepared], is_quiet: bool) -> object:
             assert again.wait(20)
-            return seal(prepared)
+            return seal(prepared, is_quiet)
 
         def call(ask: Commit) -> object:
             again.set()

@@ -20,7 +20,7 @@ from carnet.ledger.rules.members import Key, Member, compute_enrolment
 from carnet.node.found import found_node
 from carnet.node.fsck import check_home
 from carnet.node.jobs import Group, Prepared
-from carnet.node.placing import Outcome
+from carnet.node.placing import Outcome, tally_receipts
 from carnet.node.pool import Ready
 from carnet.node.writer import MAX_CLOCK_STEP_MS, Writer, open_writer
 from carnet.services.founding import find_member
@@ -376,6 +376,33 @@ def test_start_commit__is_durable_when_it_answers(checked: TestNode) -> None:
     writer.take_census()
     with checked.read() as reader:
         assert (reader.count_entries(), reader.count_passports()) == (40, 20)
+
+
+def test_commit__quiet_tells_how_many_and_no_receipts(checked: TestNode) -> None:
+    writer, source, subject = checked.open(), b"s" * 16, vin_subject(1)
+    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
+    ref = writer.find_chain(subject)
+    assert ref is not None
+    told = list[Outcome]()
+    for is_quiet in (False, True):
+        known = reading(subject, 2, source=bytes([is_quiet]) * 16)
+        writer.append(checked.operator.id, REPORTED, [more(ref, known)])
+        late = [more(ref, reading(subject, 3), known, reading(subject, 4, source=source[: 15 + is_quiet])),
+                new_passport(1), new_passport(10 + is_quiet, 5, 6), new_passport(20 + is_quiet)]  # fmt: skip
+        told += writer.commit([prepare(checked, writer, *late)], is_quiet=is_quiet)
+        alone = writer.start_commit(Ready(prepare(checked, writer, *late[:1], late[1])), is_quiet=is_quiet).result()
+        told.append(alone)
+    loud, loud_alone, quiet, quiet_alone = told
+    assert [len(one.receipts) for one in told] == [6, 1, 0, 0]
+    assert [one.tally[:2] for one in told] == [(6, 2), (1, 0)] * 2
+    for one, subject in ((loud, vin_subject(10)), (quiet, vin_subject(11))):
+        opened = writer.find_chain(subject)
+        assert opened is not None
+        assert one.tally.first_opened == opened.chain16
+    assert tally_receipts(loud.receipts) == loud.tally
+    assert tally_receipts(loud_alone.receipts) == loud_alone.tally == quiet_alone.tally
+    assert [refused_reason(one) for one in told[:2]] == [refused_reason(one) for one in told[2:]]
+    assert refused_reason(quiet) == [Reason.ALREADY_SEALED, Reason.SUBJECT_TAKEN]
 
 
 def test_start_commit__whatever_is_asked_next_waits_for_it(checked: TestNode) -> None:

@@ -126,9 +126,10 @@ class Writing(Protocol):
     def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Seal the submissions in one transaction; durable when it returns."""
 
-    def start_commit(self, preparing: Preparing) -> Landing:
+    def start_commit(self, preparing: Preparing, *, is_quiet: bool = False) -> Landing:
         """The same for one submission, for whoever has many to hand in one after the other: it waits until this one is
-        prepared, and is durable when `Landing.result` returns. They are sealed in the order in which they came."""
+        prepared, and is durable when `Landing.result` returns. They are sealed in the order in which they came. Whoever
+        is quiet wants no receipts, but how many statements were sealed: `Outcome.tally`."""
 
     @property
     def most_ahead(self) -> int:

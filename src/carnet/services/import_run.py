@@ -309,7 +309,7 @@ class Run:
         """Hand the oldest flight to the writer, and acknowledge one of those before it."""
         while len(self._landings) >= self._writer.most_ahead:
             self._land()
-        landing = self._writer.start_commit(self._flights[0].prepared)
+        landing = self._writer.start_commit(self._flights[0].prepared, is_quiet=self.sinks.receipts is None)
         self._landings.append((self._flights.popleft(), landing))
 
     def _land(self) -> None:
@@ -324,13 +324,13 @@ class Run:
 
     def _account(self, flight: _Flight, outcome: Outcome) -> None:
         summary = self.summary
-        openings = [receipt for receipt in outcome.receipts if flight.rows[receipt.place] is None]
-        summary.sealed += len(outcome.receipts) - len(openings)
-        summary.opened += len(openings)
-        summary.passports += len(openings)
-        if openings and self._first_opened is None:
+        tally = outcome.tally
+        summary.sealed += tally.sealed - tally.opened
+        summary.opened += tally.opened
+        summary.passports += tally.opened
+        if tally.first_opened is not None and self._first_opened is None:
             # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
-            self._first_opened = self._get_number(openings[0].chain16)
+            self._first_opened = self._get_number(tally.first_opened)
         for refusal in outcome.refusals:
             row = flight.rows[refusal.place]
             if row is None:

@@ -37,11 +37,11 @@ FindOut = Callable[["Handed"], Outcome]
 class Handed:
     """A submission that was handed in: as it crosses, with the refusals that stayed behind."""
 
-    __slots__ = ("_line", "data", "failure", "number", "outcome", "refusals", "sending")
+    __slots__ = ("_line", "data", "failure", "is_quiet", "number", "outcome", "refusals", "sending")
 
-    def __init__(self, line: Ahead, data: bytes, refusals: list[Refusal]) -> None:
+    def __init__(self, line: Ahead, data: bytes, refusals: list[Refusal], is_quiet: bool) -> None:
         self._line = line
-        self.data, self.refusals = data, refusals
+        self.data, self.refusals, self.is_quiet = data, refusals, is_quiet
         self.number = 0
         self.sending: Future[None] | None = None
         self.outcome: Outcome | None = None
@@ -50,7 +50,8 @@ class Handed:
     @property
     def ask(self) -> Commit:
         """The request: its submission was encoded before."""
-        return Commit([msgspec.Raw(self.data)], is_patient=True)  # type: ignore[list-item]
+        raw = msgspec.Raw(self.data)
+        return Commit([raw], is_patient=True, is_quiet=self.is_quiet)  # type: ignore[list-item]
 
     def result(self) -> Outcome:
         """What became of it: waits for the answer, and raises what that says."""
@@ -74,9 +75,10 @@ class Ahead:
         self._frames, self._numbers = Frames(), count(1)
         self._under_way = deque[Handed]()
 
-    def hand_in(self, data: bytes, refusals: list[Refusal]) -> Handed:
-        """Send a submission on its way. Raises Refused(WRITER_AWAY), and what became of one before it that was lost."""
-        handed = Handed(self, data, refusals)
+    def hand_in(self, data: bytes, refusals: list[Refusal], *, is_quiet: bool = False) -> Handed:
+        """Send a submission on its way; quiet, without wishing for receipts. Raises Refused(WRITER_AWAY), and what
+        became of one before it that was lost."""
+        handed = Handed(self, data, refusals, is_quiet)
         with self._lock:
             if self._socket is None:
                 self._socket, self._frames = self._open(), Frames()

@@ -258,7 +258,8 @@ class Door:
         started = time.monotonic()
         answers: list[Answer]
         try:
-            outcomes = iter(self._seal([one for ask in asked for one in self._complete(ask)]))
+            is_quiet = all(ask.is_quiet for ask in asked)
+            outcomes = iter(self._seal([one for ask in asked for one in self._complete(ask)], is_quiet))
             state = self._writer.state
             answers = [
                 Sealed(
@@ -291,11 +292,11 @@ class Door:
         # As one from elsewhere, of which nothing is taken for granted.
         return [one._replace(is_signed_here=False) for one in completed] if ask.is_again else completed
 
-    def _seal(self, prepared: Sequence[Prepared]) -> list[Outcome]:
-        outcomes = self._writer.commit(prepared)
+    def _seal(self, prepared: Sequence[Prepared], is_quiet: bool) -> list[Outcome]:
+        outcomes = self._writer.commit(prepared, is_quiet=is_quiet)
         self._commits += 1
         self._submissions += len(prepared)
-        self._entries += sum(len(outcome.receipts) for outcome in outcomes)
+        self._entries += sum(outcome.tally.sealed for outcome in outcomes)
         self._largest = max(self._largest, len(prepared))
         return outcomes
 

@@ -61,7 +61,7 @@ from carnet.node.lookup import (
     find_sources,
 )
 from carnet.node.made import read_prepared
-from carnet.node.placing import Outcome, Receipt
+from carnet.node.placing import Outcome, Receipt, tally_receipts
 from carnet.node.prepare import Preparer
 from carnet.node.reader import Reader
 from carnet.node.readers import Readers
@@ -385,7 +385,7 @@ class RemoteWriter:
         self._hang_up()
         why: Refused | None = None
         try:
-            sealed = self._call_again(Commit(ask.prepared, ask.is_patient, is_again=True))
+            sealed = self._call_again(Commit(ask.prepared, ask.is_patient, ask.is_quiet, is_again=True))
             again = self._read_sealed(prepared, sealed)
         except Refused as refused:
             why, again = refused, [Outcome([], one.refusals, refused) for one in prepared]
@@ -404,10 +404,10 @@ class RemoteWriter:
         if state is not None and (sealed.rules, sealed.members) != (state.rules_ref.index, state.members_ref.index):
             self._state_at_hand = None
 
-    def start_commit(self, preparing: Preparing) -> Handed:
+    def start_commit(self, preparing: Preparing, *, is_quiet: bool = False) -> Handed:
         """See `Writing`: as it came from a worker it goes to the writer, and is not even read here. Nobody waits for
         what is handed in so: others go first."""
-        return self._ahead.hand_in(*preparing.encoded())
+        return self._ahead.hand_in(*preparing.encoded(), is_quiet=is_quiet)
 
     def _read_handed(self, handed: Handed, answer: Answer) -> Outcome:
         sealed = _check_answer(answer, Sealed)
@@ -443,7 +443,7 @@ class RemoteWriter:
         refused = None if became.refused is None else became.refused.to_error()
         if refused is not None and refused.reason in _STALE:
             self._state_at_hand = None
-        return Outcome(became.receipts, refusals, refused)
+        return Outcome(became.receipts, refusals, refused, became.tally)
 
     def _look_up(self, prepared: Sequence[Prepared]) -> list[list[Receipt]]:
         """The receipts of the statements that are sealed, of each submission."""
@@ -614,7 +614,7 @@ def _settle(prepared: Prepared, again: Outcome, receipts: list[Receipt]) -> Outc
         places = [row.place for group in prepared.groups for row in group.rows]
         for place in set(places).difference(sealed, refusals):
             refusals[place] = Refusal(place, why.reason, why.message, dict(why.facts))
-    return Outcome(receipts, [refusals[place] for place in sorted(refusals)])
+    return Outcome(receipts, [refusals[place] for place in sorted(refusals)], None, tally_receipts(receipts))
 
 
 def _check_answer(answer: Answer, kind: type[T]) -> T:

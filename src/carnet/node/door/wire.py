@@ -16,7 +16,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.acts import Act, Done
 from carnet.node.jobs import Prepared, Refusal
 from carnet.node.made import Made
-from carnet.node.placing import Outcome, Receipt
+from carnet.node.placing import Outcome, Receipt, Tally
 
 MAX_FRAME: Final = 256 * 1024 * 1024
 """Larger than any submission: 4,000 rows of the largest contents."""
@@ -29,11 +29,12 @@ _LENGTH: Final = struct.Struct(">I")
 
 class Commit(msgspec.Struct, array_like=True, tag="commit"):
     """Seal these submissions. Their refusals stay with the sender. Whoever is patient has more to come, and nobody
-    waits for it as others wait for an answer. What is handed in again, since its answer was lost, may be sealed
-    already: each of its statements is looked for."""
+    waits for it as others wait for an answer. Whoever is quiet wants no receipts; they may be left out. What is handed
+    in again, since its answer was lost, may be sealed already: each of its statements is looked for."""
 
     prepared: list[Made]
     is_patient: bool = False
+    is_quiet: bool = False
     is_again: bool = False
 
 
@@ -104,6 +105,7 @@ class Became(msgspec.Struct, array_like=True):
     refusals: list[Refusal]
     refused: Said | None
     sigs: list[bytes]
+    tally: Tally
 
 
 class Sealed(msgspec.Struct, array_like=True, tag="sealed"):
@@ -185,7 +187,8 @@ def describe(outcome: Outcome, sigs: list[bytes]) -> Became:
         one._replace(facts={name: fact if _is_plain(fact) else str(fact) for name, fact in one.facts.items()})
         for one in outcome.refusals
     ]
-    return Became(outcome.receipts, refusals, None if outcome.refused is None else say(outcome.refused), sigs)
+    refused = None if outcome.refused is None else say(outcome.refused)
+    return Became(outcome.receipts, refusals, refused, sigs, outcome.tally)
 
 
 def _is_plain(fact: object) -> bool:

@@ -2,7 +2,7 @@
 
 from carnet.node.placing.known import is_corrector
 from carnet.node.placing.placing import AFTER_CLOSING, CLOSING, Placing
-from carnet.node.placing.records import MAX_BATCH, Head, OpenBatch, Outcome, Receipt, Right
+from carnet.node.placing.records import MAX_BATCH, Head, OpenBatch, Outcome, Receipt, Right, Tally, tally_receipts
 
 __all__ = [
     "AFTER_CLOSING",
@@ -14,5 +14,7 @@ __all__ = [
     "Placing",
     "Receipt",
     "Right",
+    "Tally",
     "is_corrector",
+    "tally_receipts",
 ]

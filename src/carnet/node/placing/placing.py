@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NoReturn, cast
 
 from carnet.encoding import decode
@@ -21,7 +21,7 @@ from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import open_content
 from carnet.node.placing.known import Known
 from carnet.node.placing.linking import hash_link, link_plain
-from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right
+from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right, Tally
 from carnet.passport.link import NO_PREV
 from carnet.signing import verify
 from carnet.types import Basis, Mark
@@ -33,7 +33,7 @@ from carnet.vault.store import Blob
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
 
-_get_seal = attrgetter("seal")
+_get_seal = itemgetter(4)
 
 MAX_AHEAD_MS = 86_400_000
 """How far an author's clock may be ahead of the node's: a day, for one that is set to the time of another zone."""
@@ -43,32 +43,34 @@ class Placing(Known):
     """The statements of one transaction, linked and put into batches; the first batch gets the log index
     `state.size`."""
 
-    def place_all(self, all_prepared: Sequence[Prepared]) -> list[Outcome]:
-        """Link what can be linked; what cannot is refused by itself, and a submission without right as a whole."""
+    def place_all(self, all_prepared: Sequence[Prepared], *, is_quiet: bool = False) -> list[Outcome]:
+        """Link what can be linked; what cannot is refused by itself, and a submission without right as a whole. Quiet,
+        no receipts are made."""
         # What each would ask of the store is asked once for all of them: most are of one entry.
         self._load_heads(group.chain for prepared in all_prepared for group in prepared.groups if group.chain)
         self._load_linked(all_prepared)
-        return [self._place(prepared) for prepared in all_prepared]
+        return [self._place(prepared, is_quiet) for prepared in all_prepared]
 
     # ---- one submission
 
-    def _place(self, prepared: Prepared) -> Outcome:
+    def _place(self, prepared: Prepared, is_quiet: bool) -> Outcome:
         try:
             right = self._check_submission(prepared)
         except Refused as refused:
             return Outcome([], prepared.refusals, refused)
         number = self.next_submission
-        receipts: list[Receipt] = []
+        told: list[tuple[Any, ...]] = []
+        opened: list[bytes] = []
         refusals = list(prepared.refusals)
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
         entered = self._enter_groups(prepared, right, refusals)
-        runs, kinds = self._link_rows(entered, right, prepared.signed, number, receipts, refusals)
-        if receipts:
+        runs, kinds = self._link_rows(entered, right, prepared.signed, number, told, opened, refusals)
+        if runs:
             self.next_submission += 1
             key = self._get_key_id(prepared)
             leaves = prepared.leaves or None
-            seal = max(map(_get_seal, receipts))
+            seal = max(map(_get_seal, told))
             counts = {self._kinds.id_of[kind]: count for kind, count in kinds.items()}
             self.submissions.append(
                 (
@@ -77,7 +79,8 @@ class Placing(Known):
                 )
             )  # fmt: skip
         refusals.sort(key=lambda refusal: refusal.place)
-        return Outcome(receipts, refusals)
+        receipts = [] if is_quiet else list(starmap(Receipt, told))
+        return Outcome(receipts, refusals, None, Tally(len(told), len(opened), opened[0] if opened else None))
 
     def _enter_groups(
         self, prepared: Prepared, right: Right, refusals: list[Refusal]
@@ -229,12 +232,13 @@ class Placing(Known):
         right: Right,
         signed: bytes,
         submission: int,
-        receipts: list[Receipt],
+        told: list[tuple[Any, ...]],
+        opened: list[bytes],
         refusals: list[Refusal],
     ) -> tuple[list[tuple[int, int, int]], Counter[str]]:
         """Where the links stand now (as `vault.places.Run`), and how many there are of each kind."""
         # Every line below runs once per chain, and those of a run once per row: measure before adding one.
-        runs, kinds, told = list[tuple[int, int, int]](), list[str](), list[tuple[Any, ...]]()
+        runs, kinds = list[tuple[int, int, int]](), list[str]()
         placed, plain = self._placed, dict[int, dict[str, int]]()
         for rows, head in entered:
             before, number = head.seq, head.number
@@ -261,13 +265,14 @@ class Placing(Known):
                 at += count
             if count := head.seq - before:
                 runs.append((number, before + 1, count))
+                if before < 0:
+                    opened.append(head.chain16)
             kinds += [row.kind for row in taken]
             held = head.sources
             if held is not None:
                 own = b"".join([row.source for row in taken if row.source is not None])
                 if own:
                     head.sources = held + own if len(held) < MAX_SOURCE_BYTES else None
-        receipts.extend(starmap(Receipt, told))
         return runs, Counter(kinds)
 
     def _link_run(

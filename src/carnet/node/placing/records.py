@@ -5,6 +5,7 @@ It refuses to know how any of them comes about.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,13 +36,33 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True):
     accepted_ms: int
 
 
+class Tally(NamedTuple):
+    """How many statements of a submission were sealed, how many of these opened a chain, and the id (16 bytes) of the
+    first chain that was opened."""
+
+    sealed: int = 0
+    opened: int = 0
+    first_opened: bytes | None = None
+
+
+NOTHING = Tally()
+
+
+def tally_receipts(receipts: Iterable[Receipt]) -> Tally:
+    """The tally of what these receipts, of one submission and in their order, say."""
+    told = list(receipts)
+    opened = [receipt.chain16 for receipt in told if receipt.seq == 0]
+    return Tally(len(told), len(opened), opened[0] if opened else None)
+
+
 class Outcome(NamedTuple):
-    """What became of one submission: a receipt or a refusal for each item; `refused` when all of it was refused as a
-    whole."""
+    """What became of one submission: a receipt or a refusal for each item, and the tally, which stands alone where no
+    receipts were asked for; `refused` when all of it was refused as a whole."""
 
     receipts: list[Receipt]
     refusals: list[Refusal]
     refused: Refused | None = None
+    tally: Tally = NOTHING
 
 
 class Head(msgspec.Struct, gc=False):

@@ -150,16 +150,17 @@ class Writer(Clearing):
         self._check_alive()
         return self._grouping.submit(prepared)
 
-    def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
-        """Place, seal and store the submissions in one transaction; when it returns, they are on the disk.
+    def commit(self, prepared: Sequence[Prepared], *, is_quiet: bool = False) -> list[Outcome]:
+        """Place, seal and store the submissions in one transaction; when it returns, they are on the disk. Quiet, the
+        outcomes bring a tally and no receipts.
 
         What is refused is refused by itself. Raises Refused(TIME_WENT_BACK, NODE_DAMAGED) for all of them; then
         nothing was written.
         """
         with self._mutex:
-            return self._transact(lambda at: self._seal_all(prepared, at))
+            return self._transact(lambda at: self._seal_all(prepared, at, is_quiet))
 
-    def start_commit(self, preparing: Preparing) -> Future[Outcome]:
+    def start_commit(self, preparing: Preparing, *, is_quiet: bool = False) -> Future[Outcome]:
         """As `commit`, but only the disk, or the server, is still to be waited for when it returns: once the future has
         its outcome, that is durable. Whatever is asked of this writer next waits for that too."""
         prepared = preparing.result()
@@ -167,7 +168,7 @@ class Writer(Clearing):
             late: list[Callable[[], None]] = []
 
             def work(at: int) -> list[Outcome]:
-                placing, outcomes = self._place([prepared], at)
+                placing, outcomes = self._place([prepared], at, is_quiet)
                 if self._connection.is_file:
                     # Each row of a file gives up the interpreter for a moment, and in another thread would wait long
                     # to have it back.
@@ -241,14 +242,14 @@ class Writer(Clearing):
         """The same for many, each with its acceptance as its deadline."""
         return [self.sign_receipt(receipt, receipt.accepted_ms) for receipt in receipts]
 
-    def _seal_all(self, prepared: Sequence[Prepared], at: int) -> list[Outcome]:
-        placing, outcomes = self._place(prepared, at)
+    def _seal_all(self, prepared: Sequence[Prepared], at: int, is_quiet: bool) -> list[Outcome]:
+        placing, outcomes = self._place(prepared, at, is_quiet)
         self._store_placed(placing, at)
         return outcomes
 
-    def _place(self, prepared: Sequence[Prepared], at: int) -> tuple[Placing, list[Outcome]]:
+    def _place(self, prepared: Sequence[Prepared], at: int, is_quiet: bool) -> tuple[Placing, list[Outcome]]:
         placing = self._make_placing(at)
-        return placing, placing.place_all(prepared)
+        return placing, placing.place_all(prepared, is_quiet=is_quiet)
 
     def _store_placed(self, placing: Placing, at: int) -> None:
         if not placing.batches:
