@@ -58,14 +58,22 @@ def find_slot_root(slot: bytes, digest: bytes, siblings: Sequence[bytes], /) -> 
 def find_way(pieces: Sequence[bytes], slot: bytes, /) -> tuple[list[bytes], bytes, bytes] | None: ...
 def pack_column(values: Sequence[object], kind: bytes, /) -> bytes: ...
 def link_plain(
-    rows: Sequence[tuple[Any, ...]],
-    first: int,
+    runs: Sequence[Sequence[tuple[Any, ...]]],
+    places: Sequence[tuple[int, bytes, int, int, bytes]],
     kinds: dict[str, int],
     class_: int,
-    head: tuple[int, bytes, int, int, bytes],
     frame: tuple[int, int, int, int],
     signed: bytes,
     index: int,
     room: int,
+    is_quiet: bool,
     /,
-) -> tuple[bytes, list[bytes], list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]: ...
+) -> tuple[
+    list[tuple[int, bytes, int, int, bytes]],
+    list[tuple[int, int, int]],
+    dict[int, int],
+    list[bytes],
+    list[tuple[Any, ...]],
+    list[tuple[Any, ...]],
+    list[tuple[Any, ...]] | None,
+]: ...

@@ -1,6 +1,6 @@
-/* Statements that follow each other in a chain and of which nothing is special: their links (docs/spec/2-entries.md,
-   2.11) with the hashes of their leaves, and the rows and receipts that come of them. The first statement that is
-   anything else ends it: whoever called looks at that one. */
+/* Statements of which nothing is special, run by run, each run behind the newest link of its chain: their links
+   (docs/spec/2-entries.md, 2.11) with the hashes of their leaves, and the rows and receipts that come of them. The first
+   statement that is anything else ends it: whoever called looks at that one. */
 #include "args.h"
 
 static const char LINK[] = "carnet/1/link\n";
@@ -15,13 +15,18 @@ static const char LINK[] = "carnet/1/link\n";
 enum { PLACE, KIND, CLASS, MARK, TARGET, SID, SUB_INDEX, SECRET, CONTENT, SOURCE, ALIAS, ROW_PARTS };
 
 struct linking {
-    PyObject *number, *chain16, *kinds, *class_, *basis, *submission, *seal, *accepted, *zero, *one;
+    PyObject *kinds, *class_, *basis, *submission, *seal, *accepted, *zero, *one;
     const uint8_t *signatures; /* of all statements of the submission, 32 bytes each */
-    Py_ssize_t signature_count, index;
-    unsigned long long seq;
+    Py_ssize_t signature_count, index, room;
     long class_number;
+    /* Of the run that is being linked. */
+    PyObject *number, *chain16, *epoch;
+    unsigned long long seq;
     uint8_t link[LINK_BYTES];
-    PyObject *leaves, *entries, *bare, *receipts;
+    /* Of those that were linked last, how many have this kind (its number), which the dict does not have yet. */
+    PyObject *kind;
+    Py_ssize_t kind_count;
+    PyObject *places, *spots, *counts, *leaves, *entries, *bare, *receipts; /* receipts: None, if nobody asks for them */
 };
 
 /* The parts of a tuple, borrowed; 0 and an error where it is none of this size. */
@@ -86,6 +91,29 @@ static int write_entry(struct linking *linking, PyObject **row, PyObject *kind, 
     return append_tuple(has_source ? linking->entries : linking->bare, parts, at);
 }
 
+/* Add what was counted of the latest kind to the others. */
+static int note_kind(struct linking *linking) {
+    if (!linking->kind_count) return 1;
+    PyObject *before = PyDict_GetItemWithError(linking->counts, linking->kind);
+    if (!before && PyErr_Occurred()) return 0;
+    Py_ssize_t others = before ? PyLong_AsSsize_t(before) : 0;
+    PyObject *count = PyLong_FromSsize_t(others + linking->kind_count);
+    int is_good = count && PyDict_SetItem(linking->counts, linking->kind, count) == 0;
+    Py_XDECREF(count);
+    linking->kind_count = 0;
+    return is_good;
+}
+
+static int count_kind(struct linking *linking, PyObject *kind) {
+    if (kind != linking->kind) {
+        if (!note_kind(linking)) return 0;
+        Py_XDECREF(linking->kind);
+        linking->kind = Py_NewRef(kind);
+    }
+    linking->kind_count++;
+    return 1;
+}
+
 static int link_row(struct linking *linking, PyObject **row, PyObject *kind) {
     uint8_t leaf[DIGEST_BYTES], *link = linking->link;
     struct sha256 hash;
@@ -109,7 +137,7 @@ static int link_row(struct linking *linking, PyObject **row, PyObject *kind) {
     sha256_of(link, LINK_BYTES, link + PREV_AT);
     PyObject *digest = make_digest(leaf), *seq = PyLong_FromUnsignedLongLong(linking->seq);
     int is_good = digest && seq && PyList_Append(linking->leaves, digest) == 0 && write_entry(linking, row, kind, seq);
-    if (is_good) {
+    if (is_good && linking->receipts != Py_None) {
         PyObject *parts[7] = {
             Py_NewRef(row[PLACE]), Py_NewRef(linking->chain16), Py_NewRef(seq), Py_NewRef(row[SID]),
             Py_NewRef(linking->seal), make_digest(signature), Py_NewRef(linking->accepted),
@@ -119,25 +147,16 @@ static int link_row(struct linking *linking, PyObject **row, PyObject *kind) {
     Py_XDECREF(digest);
     Py_XDECREF(seq);
     linking->index++;
-    return is_good;
+    return is_good && count_kind(linking, kind);
 }
 
-/* All that may be linked from the place `first` on, of `room` at most; 0 and an error where one is a fault of ours. */
-static int link_all(struct linking *linking, PyObject *rows, Py_ssize_t first, Py_ssize_t room) {
-    for (Py_ssize_t at = first; at < get_length(rows) && at - first < room; at++) {
-        PyObject *parts[ROW_PARTS], *kind, *row = Py_NewRef(get_item(rows, at));
-        int is_plain = get_parts(row, ROW_PARTS, parts, "a prepared statement") ? is_plain_row(linking, parts, &kind) : -1;
-        if (is_plain == 1 && !link_row(linking, parts, kind)) is_plain = -1;
-        Py_DECREF(row);
-        if (is_plain != 1) return is_plain == 0;
-    }
-    return 1;
-}
-
-/* What stands in each link alike, and the first one's number and predecessor. */
-static int begin_link(struct linking *linking, PyObject **head) {
-    const uint8_t *chain = get_sized(head[1], CHAIN_BYTES, "a chain"), *prev;
-    if (!chain || !(prev = get_sized(head[4], DIGEST_BYTES, "the link before"))) return 0;
+/* What stands in each link of a run alike, and the first one's number and predecessor. */
+static int begin_run(struct linking *linking, PyObject *place) {
+    PyObject *head[5];
+    const uint8_t *chain, *prev;
+    if (!get_parts(place, 5, head, "a place")) return 0;
+    if (!(chain = get_sized(head[1], CHAIN_BYTES, "a chain"))) return 0;
+    if (!(prev = get_sized(head[4], DIGEST_BYTES, "the link before"))) return 0;
     /* A chain that is new has -1 here, after which comes 0. */
     long long seq = PyLong_AsLongLong(head[2]);
     if (seq == -1 && PyErr_Occurred()) return 0;
@@ -147,7 +166,8 @@ static int begin_link(struct linking *linking, PyObject **head) {
         PyErr_SetString(PyExc_ValueError, "a chain has no such head");
         return 0;
     }
-    linking->number = head[0], linking->chain16 = head[1], linking->seq = (unsigned long long)seq;
+    linking->number = head[0], linking->chain16 = head[1], linking->epoch = head[3];
+    linking->seq = (unsigned long long)seq;
     memcpy(linking->link, LINK, TAG_BYTES);
     memcpy(linking->link + TAG_BYTES, chain, CHAIN_BYTES);
     write_u32(linking->link + PREV_AT - 4, (uint32_t)epoch);
@@ -155,56 +175,108 @@ static int begin_link(struct linking *linking, PyObject **head) {
     return 1;
 }
 
-static int begin(struct linking *linking, PyObject *const *given, Py_ssize_t *first, Py_ssize_t *room) {
-    PyObject *head[5], *frame[4];
+/* Where the run ends now, and where its links stand. A run of none ends where it began. */
+static int end_run(struct linking *linking, PyObject *place, unsigned long long count) {
+    if (!count) return PyList_Append(linking->places, place) == 0;
+    PyObject *ends[5] = {
+        Py_NewRef(linking->number), Py_NewRef(linking->chain16), PyLong_FromUnsignedLongLong(linking->seq),
+        Py_NewRef(linking->epoch), make_digest(linking->link + PREV_AT),
+    };
+    if (!append_tuple(linking->places, ends, 5)) return 0;
+    PyObject *spot[3] = {
+        Py_NewRef(linking->number), PyLong_FromUnsignedLongLong(linking->seq - count + 1),
+        PyLong_FromUnsignedLongLong(count),
+    };
+    return append_tuple(linking->spots, spot, 3);
+}
+
+/* Link a run as far as it is plain and there is room: 1 if that is all of it, 0 if not, -1 and an error. */
+static int link_run(struct linking *linking, PyObject *rows, PyObject *place) {
+    Py_ssize_t at = 0;
+    int is_plain = 1;
+    if (!is_sequence(rows)) {
+        PyErr_SetString(PyExc_TypeError, "statements stand in a list or a tuple");
+        return -1;
+    }
+    if (!begin_run(linking, place)) return -1;
+    for (; at < get_length(rows) && linking->room > 0; at++) {
+        PyObject *parts[ROW_PARTS], *kind, *row = Py_NewRef(get_item(rows, at));
+        is_plain = get_parts(row, ROW_PARTS, parts, "a prepared statement") ? is_plain_row(linking, parts, &kind) : -1;
+        if (is_plain == 1 && !link_row(linking, parts, kind)) is_plain = -1;
+        Py_DECREF(row);
+        if (is_plain != 1) break;
+        linking->room--;
+    }
+    if (is_plain < 0 || !end_run(linking, place, (unsigned long long)at)) return -1;
+    return at == get_length(rows);
+}
+
+/* All that may be linked; 0 and an error where one is a fault of ours. */
+static int link_all(struct linking *linking, PyObject *runs, PyObject *places) {
+    for (Py_ssize_t at = 0; at < get_length(runs) && at < get_length(places); at++) {
+        PyObject *rows = Py_NewRef(get_item(runs, at)), *place = Py_NewRef(get_item(places, at));
+        int is_whole = link_run(linking, rows, place);
+        Py_DECREF(rows);
+        Py_DECREF(place);
+        if (is_whole != 1) return is_whole == 0 && note_kind(linking);
+    }
+    return note_kind(linking);
+}
+
+static int begin(struct linking *linking, PyObject *const *given) {
+    PyObject *frame[4];
     Py_ssize_t size;
-    if (!is_sequence(given[0]) || !PyDict_Check(given[2])) {
-        PyErr_SetString(PyExc_TypeError, "statements stand in a list or a tuple, kinds in a dict");
+    if (!is_sequence(given[0]) || !is_sequence(given[1]) || !PyDict_Check(given[2])) {
+        PyErr_SetString(PyExc_TypeError, "runs and places stand in a list or a tuple, kinds in a dict");
         return 0;
     }
-    *first = PyLong_AsSsize_t(given[1]);
-    if (*first == -1 && PyErr_Occurred()) return 0;
+    if (get_length(given[0]) != get_length(given[1])) {
+        PyErr_SetString(PyExc_ValueError, "each run has a place");
+        return 0;
+    }
     linking->kinds = given[2], linking->class_ = given[3];
     linking->class_number = PyLong_AsLong(given[3]);
     if (linking->class_number == -1 && PyErr_Occurred()) return 0;
-    if (!get_parts(given[4], 5, head, "a head") || !begin_link(linking, head)) return 0;
-    if (!get_parts(given[5], 4, frame, "a frame")) return 0;
+    if (!get_parts(given[4], 4, frame, "a frame")) return 0;
     linking->basis = frame[0], linking->submission = frame[1], linking->seal = frame[2], linking->accepted = frame[3];
-    if (!(linking->signatures = get_bytes(given[6], &size))) return 0;
+    if (!(linking->signatures = get_bytes(given[5], &size))) return 0;
     linking->signature_count = size / DIGEST_BYTES;
-    linking->index = PyLong_AsSsize_t(given[7]);
+    linking->index = PyLong_AsSsize_t(given[6]);
     if (linking->index == -1 && PyErr_Occurred()) return 0;
-    *room = PyLong_AsSsize_t(given[8]);
-    if (*room == -1 && PyErr_Occurred()) return 0;
-    if (*first >= 0 && linking->index >= 0) return 1;
+    linking->room = PyLong_AsSsize_t(given[7]);
+    if (linking->room == -1 && PyErr_Occurred()) return 0;
+    if (linking->index >= 0) return 1;
     PyErr_SetString(PyExc_ValueError, "a place is not negative");
     return 0;
 }
 
 static PyObject *link_plain(PyObject *self, PyObject *const *given, Py_ssize_t count) {
     struct linking linking = {0};
-    Py_ssize_t first, room;
     PyObject *made = NULL;
     (void)self;
-    if (!check_count(count, 9) || !begin(&linking, given, &first, &room)) return NULL;
-    linking.zero = PyLong_FromLong(0), linking.one = PyLong_FromLong(1);
-    linking.leaves = PyList_New(0), linking.entries = PyList_New(0), linking.bare = PyList_New(0), linking.receipts = PyList_New(0);
-    int is_ready = linking.zero && linking.one && linking.leaves && linking.entries && linking.bare && linking.receipts;
-    if (is_ready && link_all(&linking, given[0], first, room))
-        made = Py_BuildValue("y#OOOO", (const char *)linking.link + PREV_AT, (Py_ssize_t)DIGEST_BYTES, linking.leaves,
-                             linking.entries, linking.bare, linking.receipts);
+    if (!check_count(count, 9) || !begin(&linking, given)) return NULL;
+    int is_quiet = PyObject_IsTrue(given[8]);
+    if (is_quiet < 0) return NULL;
+    PyObject **lists[] = {&linking.places, &linking.spots, &linking.leaves, &linking.entries, &linking.bare};
+    int is_ready = (linking.zero = PyLong_FromLong(0)) && (linking.one = PyLong_FromLong(1));
+    for (size_t at = 0; at < sizeof lists / sizeof *lists; at++) is_ready = (*lists[at] = PyList_New(0)) && is_ready;
+    is_ready = (linking.counts = PyDict_New()) && is_ready;
+    is_ready = (linking.receipts = is_quiet ? Py_NewRef(Py_None) : PyList_New(0)) && is_ready;
+    if (is_ready && link_all(&linking, given[0], given[1]))
+        made = PyTuple_Pack(7, linking.places, linking.spots, linking.counts, linking.leaves, linking.entries, linking.bare,
+                            linking.receipts);
+    for (size_t at = 0; at < sizeof lists / sizeof *lists; at++) Py_XDECREF(*lists[at]);
     Py_XDECREF(linking.zero);
     Py_XDECREF(linking.one);
-    Py_XDECREF(linking.leaves);
-    Py_XDECREF(linking.entries);
-    Py_XDECREF(linking.bare);
+    Py_XDECREF(linking.kind);
+    Py_XDECREF(linking.counts);
     Py_XDECREF(linking.receipts);
     return made;
 }
 
 PyMethodDef LINK_METHODS[] = {
     {"link_plain", FAST(link_plain), METH_FASTCALL,
-     "link_plain(rows, first, kinds, class, head, frame, signed, index, room): (the last link's id, hashes of leaves,"
-     " entries, entries without a source, receipts) of the statements from the first on, up to one that is special."},
+     "link_plain(runs, places, kinds, class, frame, signed, index, room, is_quiet): (places, spots, counts of kinds, hashes"
+     " of leaves, entries, entries without a source, receipts) of the statements up to one that is special."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,4 +1,4 @@
-"""What the linking of a run of statements is called with."""
+"""What the linking of runs of statements is called with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _H, _CHAIN = bytes(32), bytes(16)
 _KINDS = {"a/1": 3, "b/1": 7}
 _PLACE, _FRAME = (5, _CHAIN, 2, 1, _H), (3, 11, 2**40, 1_700_000_000_000)
 _ROW = Row(0, "a/1", 1, 0, _H, _H, 0, bytes(40), b"content", bytes(16), None)
-_REST = (_KINDS, 1, _PLACE, _FRAME, _H * 3, 4, 100)
+_REST = (_KINDS, 1, _FRAME, _H * 3, 4, 100, False)
 
 
 def _make_row(random: Random, place: int, count: int) -> Row:
@@ -38,20 +38,30 @@ def _make_row(random: Random, place: int, count: int) -> Row:
 def _odd_runs(random: Random) -> Iterator[Arguments]:
     for count in (*range(1, 40), 300):
         rows = [_make_row(random, place, count) for place in range(count)]
-        seq = random.choice((-1, 0, 1, 2**31, 2**32 - 1, 2**62))
-        place = (random.getrandbits(40), random.randbytes(16), seq, random.choice((0, 2**32 - 1)), random.randbytes(32))
-        signed = random.randbytes(32 * count)
-        for first in {0, count // 2, count, count + 1}:
-            for room in (-1, 0, 1, 5, count, 4_096):
-                yield random.choice((list, tuple))(rows), first, _KINDS, 1, place, _FRAME, signed, 7, room
+        ends = sorted(random.choices(range(count + 1), k=random.choice((0, 0, 2, count))))
+        runs = [rows[at:end] for at, end in zip([0, *ends], [*ends, count], strict=True)]
+        places = [_make_place(random) for _ in runs]
+        signed, is_quiet = random.randbytes(32 * count), random.random() < 0.3
+        for room in (-1, 0, 1, 5, count, 4_096):
+            sequence = random.choice((list, tuple))
+            yield sequence(map(sequence, runs)), sequence(places), _KINDS, 1, _FRAME, signed, 7, room, is_quiet
+
+
+def _make_place(random: Random) -> tuple[int, bytes, int, int, bytes]:
+    seq = random.choice((-1, 0, 1, 2**31, 2**32 - 1, 2**62))
+    return random.getrandbits(40), random.randbytes(16), seq, random.choice((0, 2**32 - 1)), random.randbytes(32)
 
 
 def _with(part: str, value: object) -> Arguments:
-    return [_ROW._replace(**{part: value})], 0, *_REST
+    return [[_ROW], [_ROW._replace(**{part: value})]], [_PLACE] * 2, *_REST
+
+
+def _at(place: Any) -> Arguments:
+    return [[_ROW], []], [_PLACE, place], *_REST
 
 
 def _but(at: int, value: Any) -> Arguments:
-    given = ([_ROW], 0, *_REST)
+    given = ([[_ROW]], [_PLACE], *_REST)
     return *given[:at], value, *given[at + 1 :]
 
 
@@ -59,21 +69,24 @@ LINKS: dict[str, Case] = {
     "link_plain": Case(
         _link_plain,
         [
-            ([], 0, *_REST), ([_ROW, _ROW._replace(sub_index=2, source=None), _ROW], 0, *_REST), ((_ROW,), 1, *_REST),
-            ([_ROW, _ROW._replace(mark=1), _ROW], 0, *_REST), ([_ROW._replace(content=None)] * 3, 1, *_REST),
-            ([_ROW._replace(secret=bytearray(40), content=bytearray(9))], 0, *_REST),
+            ([], [], *_REST), ([[_ROW, _ROW._replace(sub_index=2, source=None), _ROW]], [_PLACE], *_REST),
+            (([], (_ROW,), []), (_PLACE,) * 3, *_REST[:-1], True),
+            ([[_ROW], [_ROW, _ROW._replace(mark=1), _ROW], [_ROW]], [_PLACE] * 3, *_REST),
+            ([[_ROW._replace(content=None, kind=kind)] * 3 for kind in "b/1 a/1 b/1".split()], [_PLACE] * 3, *_REST),
+            ([[_ROW._replace(secret=bytearray(40), content=bytearray(9))]], [_PLACE], *_REST),
+            ([[_ROW], [_ROW] * 4], [_PLACE] * 2, *_REST[:-2], 3, False),
         ],
         _odd_runs,
         [
-            _but(0, None), _but(0, {}), _but(0, [None]), _but(0, [_ROW[:10]]), _but(0, [list(_ROW)]),
-            _but(0, [(*_ROW, 1)]),
-            _but(1, -1), _but(1, "0"), _but(1, 2**80), _but(2, None), _but(2, []), _but(3, None), _but(3, 2**80),
-            _but(4, _PLACE[:4]), _but(4, list(_PLACE)), _but(4, (5, bytes(15), 2, 1, _H)),
-            _but(4, (5, _CHAIN, -2, 1, _H)),
-            _but(4, (5, _CHAIN, 2**63, 1, _H)), _but(4, (5, _CHAIN, "2", 1, _H)), _but(4, (5, _CHAIN, 2, -1, _H)),
-            _but(4, (5, _CHAIN, 2, 2**32, _H)), _but(4, (5, _CHAIN, 2, 1, bytes(31))), _but(4, (5, _CHAIN, 2, 1, None)),
-            _but(5, _FRAME[:3]), _but(5, None), _but(6, None), _but(6, "x"), _but(6, b""), _but(6, bytes(31)),
-            _but(7, -1), _but(7, None), _but(8, None), _but(8, "1"),
+            _but(0, None), _but(0, {}), _but(0, [None]), _but(0, [{}]), _but(0, [[_ROW[:10]]]), _but(0, [[list(_ROW)]]),
+            _but(0, [[(*_ROW, 1)]]), _but(0, []), _but(0, [[_ROW], []]),
+            _but(1, None), _but(1, []), _but(1, [_PLACE] * 2), _but(1, [None]),
+            _but(2, None), _but(2, []), _but(3, None), _but(3, 2**80),
+            _at(_PLACE[:4]), _at(list(_PLACE)), _at((5, bytes(15), 2, 1, _H)), _at((5, _CHAIN, -2, 1, _H)),
+            _at((5, _CHAIN, 2**63, 1, _H)), _at((5, _CHAIN, "2", 1, _H)), _at((5, _CHAIN, 2, -1, _H)),
+            _at((5, _CHAIN, 2, 2**32, _H)), _at((5, _CHAIN, 2, 1, bytes(31))), _at((5, _CHAIN, 2, 1, None)),
+            _but(4, _FRAME[:3]), _but(4, None), _but(5, None), _but(5, "x"), _but(5, b""), _but(5, bytes(31)),
+            _but(6, -1), _but(6, None), _but(7, None), _but(7, "1"),
             _with("kind", None), _with("kind", b"a/1"), _with("kind", ["a/1"]), _with("class_", None),
             _with("mark", None),
             _with("mark", 2**80), _with("sid", bytes(31)), _with("sid", "x"), _with("sid", bytearray(32)),

@@ -5,31 +5,29 @@ It refuses to judge what may be added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from carnet.encoding import decode
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
-from carnet.node.heads import ChainHead, StoredHead, follow_heads
+from carnet.node.heads import StoredHead, follow_heads
 from carnet.node.jobs import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, ask_many, ask_sources, find_linked, get_chain_by_number, open_content
+from carnet.node.placing.linking import Place
 from carnet.node.placing.records import Head, OpenBatch, Right
 from carnet.types import Mark
 from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
 from carnet.vault.store import Blob, Connection
 
-# The first parts of a `Head`, in order.
 _FIND_HEADS = (
-    "SELECT id, chain16, type, blind, closed, head_seq, head_epoch, head_id, home, -1, head_seal FROM chain"
-    " WHERE id IN (?)"
+    "SELECT id, chain16, head_seq, head_epoch, head_id, type, blind, closed, home, head_seal FROM chain WHERE id IN (?)"
 )
 _FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
 
 
-_make = tuple.__new__
 _NONE: set[bytes] = set()
 
 
@@ -72,20 +70,26 @@ class Known:
         # Source rows that a chain held before, as far as they were asked for.
         self._known: dict[int, set[bytes]] = {}
         # What was placed so far under the number of its chain: rows, also those that the list will get, the seq of the
-        # first of them, by whose right.
-        self._placed: dict[int, list[tuple[list[Row], int, Right]]] = {}
+        # first of them, by whose right. Runs of one chain each that were placed together are noted at first as they
+        # came: hardly anybody asks.
+        self._placed: dict[int, list[tuple[Sequence[Row], int, Right]]] = {}
+        self._placed_together: list[tuple[Sequence[Sequence[Row]], Sequence[Place], Right]] = []
         self._linked: dict[int, set[bytes]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
     def _find_known(self, head: Head) -> set[bytes]:
         """The source rows that a chain holds already, as far as they were asked for, and those placed since."""
         known = self._known.get(head.number, _NONE)
-        if head.number not in self._placed:
+        if head.ordinal < 0:
             return known
         return known | {row.source for row, _, _ in self._get_placed(head) if row.source is not None}
 
     def _get_placed(self, head: Head) -> list[tuple[Row, int, Right]]:
         """What this transaction has added to a chain, each row with its seq and by whose right, from the lowest on."""
+        for given, places, right in self._placed_together:
+            for rows, place in zip(given, places, strict=True):
+                self._placed.setdefault(place[0], []).append((rows, place[2] + 1, right))
+        self._placed_together.clear()
         runs = self._placed.get(head.number, ())
         return [(row, seq, right) for rows, first, right in runs for seq, row in enumerate(rows, first)]
 
@@ -95,18 +99,21 @@ class Known:
         if not wanted:
             return
         self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
-        loaded = {
-            row[0]: Head(*row, _make(ChainHead, (row[5], row[6], row[7], row[10])))  # type: ignore[call-arg]
-            for row in ask_many(self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys()))
-        }
+        loaded = dict[int, Head]()
+        # Every line below runs for each chain.
+        for number, chain16, seq, epoch, id_, type_, blind, closed, home, seal in ask_many(
+            self._connection, _FIND_HEADS, sorted(wanted - self.heads.keys())
+        ):
+            place = number, chain16, seq, epoch, id_
+            loaded[number] = Head(place, type_, blind, closed, home, seal, place, seal)
 
         def find_stored(number: int) -> StoredHead:
             head = loaded[number]
-            return head.chain16, head.seq, head.epoch, head.id, head.seal
+            return (*head.place[1:], head.seal)
 
         for number, newer in follow_heads(self._connection, self._state.net, list(loaded), find_stored).items():
             head = loaded[number]
-            head.seq, head.epoch, head.id, head.seal = newer
+            head.place, head.seal = (number, head.chain16, newer.seq, newer.epoch, newer.id), newer.seal
         self.heads |= loaded
 
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:

@@ -6,11 +6,9 @@ fails. It refuses to know how statements were prepared, and it neither seals nor
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import starmap
-from operator import itemgetter
-from typing import Any, NoReturn, cast
+from collections.abc import Iterable, Sequence
+from itertools import islice, starmap
+from typing import NoReturn, cast
 
 from carnet.encoding import decode
 from carnet.errors import Reason, Refused
@@ -20,9 +18,18 @@ from carnet.node.erased import check_id_not_erased
 from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import open_content
 from carnet.node.placing.known import Known
-from carnet.node.placing.linking import hash_link, link_plain
-from carnet.node.placing.records import MAX_BATCH, MAX_SOURCE_BYTES, Head, OpenBatch, Outcome, Receipt, Right, Tally
-from carnet.passport.link import NO_PREV
+from carnet.node.placing.linking import Linked, Place, hash_link, link_plain
+from carnet.node.placing.records import (
+    MAX_BATCH,
+    MAX_SOURCE_BYTES,
+    Head,
+    OpenBatch,
+    OpenSubmission,
+    Outcome,
+    Receipt,
+    Right,
+)
+from carnet.passport.link import NO_PREV, compute_next_epoch
 from carnet.signing import verify
 from carnet.types import Basis, Mark
 from carnet.vault.codes import ELSEWHERE, IN_VAULT
@@ -32,8 +39,6 @@ from carnet.vault.store import Blob
 
 CLOSING = "passport.closed/1"
 AFTER_CLOSING = frozenset({"passport.corrected/1", "passport.rectified/1", "passport.contested/1"})
-
-_get_seal = itemgetter(4)
 
 MAX_AHEAD_MS = 86_400_000
 """How far an author's clock may be ahead of the node's: a day, for one that is set to the time of another zone."""
@@ -58,44 +63,49 @@ class Placing(Known):
             right = self._check_submission(prepared)
         except Refused as refused:
             return Outcome([], prepared.refusals, refused)
-        number = self.next_submission
-        told: list[tuple[Any, ...]] = []
-        opened: list[bytes] = []
-        refusals = list(prepared.refusals)
+        submission = OpenSubmission(
+            self.next_submission, right, prepared.signed, is_quiet, refusals=list(prepared.refusals)
+        )
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
-        entered = self._enter_groups(prepared, right, refusals)
-        runs, kinds = self._link_rows(entered, right, prepared.signed, number, told, opened, refusals)
-        if runs:
+        self._link_groups(prepared.groups, submission, is_foreign=not prepared.is_signed_here)
+        if submission.spots:
             self.next_submission += 1
-            key = self._get_key_id(prepared)
-            leaves = prepared.leaves or None
-            seal = max(map(_get_seal, told))
-            counts = {self._kinds.id_of[kind]: count for kind, count in kinds.items()}
+            key, leaves = self._get_key_id(prepared), prepared.leaves or None
+            seal = self._state.size + submission.last_ordinal
             self.submissions.append(
                 (
-                    number, key, prepared.created_ms, prepared.statement_count, prepared.root, prepared.sig, leaves,
-                    seal, encode_places(runs), encode_kinds(counts),
+                    submission.number, key, prepared.created_ms, prepared.statement_count, prepared.root, prepared.sig,
+                    leaves, seal, encode_places(submission.spots), encode_kinds(submission.counts),
                 )
             )  # fmt: skip
-        refusals.sort(key=lambda refusal: refusal.place)
-        receipts = [] if is_quiet else list(starmap(Receipt, told))
-        return Outcome(receipts, refusals, None, Tally(len(told), len(opened), opened[0] if opened else None))
+        submission.refusals.sort(key=lambda refusal: refusal.place)
+        return Outcome(list(starmap(Receipt, submission.receipts)), submission.refusals, None, submission.tally)
 
-    def _enter_groups(
-        self, prepared: Prepared, right: Right, refusals: list[Refusal]
-    ) -> Iterator[tuple[Sequence[Row], Head]]:
-        """The chains that may be linked to, one after the other: what is entered next sees what was linked before."""
-        is_first, is_foreign = True, not prepared.is_signed_here
-        for group in prepared.groups:
+    def _link_groups(self, groups: Sequence[PreparedGroup], submission: OpenSubmission, *, is_foreign: bool) -> None:
+        """Link what may be linked, one chain after the other: what is entered next sees what was linked before."""
+        right, refusals = submission.right, submission.refusals
+        at, is_checked_twice = 0, True
+        while at < len(groups):
+            begun = 0
+            if not is_checked_twice and not self._tombstones:
+                count, begun = self._link_alike(groups, at, submission)
+                at += count
+                if at == len(groups):
+                    return
+            group = groups[at]
+            at += 1
+            if begun:
+                self._link_rows(group.rows, begun, self.heads[group.chain], submission)
+                continue
             try:
-                entered = self._enter_group(group, right, is_first or is_foreign, refusals)
+                rows, head = self._enter_group(group, right, is_checked_twice, refusals)
             except Refused as refused:
                 refusals += [_refusal(row.place, refused) for row in group.rows]
                 continue
             if group.chain:
-                is_first = False
-            yield entered
+                is_checked_twice = is_foreign
+            self._link_rows(rows, 0, head, submission)
 
     def _check_submission(self, prepared: Prepared) -> Right:
         state = self._state
@@ -197,19 +207,14 @@ class Placing(Known):
                 )
             self._blinds[blind] = group.chain16
         head = Head(
-            number=self.next_chain,
-            chain16=group.chain16,
+            place=(self.next_chain, group.chain16, -1, 0, NO_PREV),
             type=group.type,
             blind=blind,
-            closed=0,
-            seq=-1,
-            epoch=0,
-            id=NO_PREV,
             wrapped_key=group.wrapped_key,
             subject=group.subject,
             sources=b"",
         )
-        self.heads[head.number] = head
+        self.heads[self.next_chain] = head
         self.next_chain += 1
         return head
 
@@ -226,97 +231,114 @@ class Placing(Known):
 
     # ---- its statements
 
-    def _link_rows(
-        self,
-        entered: Iterable[tuple[Sequence[Row], Head]],
-        right: Right,
-        signed: bytes,
-        submission: int,
-        told: list[tuple[Any, ...]],
-        opened: list[bytes],
-        refusals: list[Refusal],
-    ) -> tuple[list[tuple[int, int, int]], Counter[str]]:
-        """Where the links stand now (as `vault.places.Run`), and how many there are of each kind."""
-        # Every line below runs once per chain, and those of a run once per row: measure before adding one.
-        runs, kinds = list[tuple[int, int, int]](), list[str]()
-        placed, plain = self._placed, dict[int, dict[str, int]]()
-        for rows, head in entered:
-            before, number = head.seq, head.number
-            taken: list[Row] = []
-            # Before they are taken: what a row refers to may stand in the same submission.
-            placed.setdefault(number, []).append((taken, before + 1, right))
-            at = 0
-            while at < len(rows):
-                row, count = rows[at], 1
-                is_ended = head.closed or head.home is not None
-                is_special = row.mark or row.kind == CLOSING or row.alias is not None or is_ended
-                if is_special or right.kinds.get(row.kind) != row.class_:
-                    try:
-                        self._check_row(row, head, right)
-                    except Refused as refused:
-                        refusals.append(_refusal(row.place, refused))
-                        at += 1
-                        continue
-                if is_special:
-                    told.append(self._link_row(row, head, right, signed, submission))
-                else:
-                    count = self._link_run(rows, at, head, right, signed, submission, plain, told)
-                taken += rows[at : at + count]
-                at += count
-            if count := head.seq - before:
-                runs.append((number, before + 1, count))
-                if before < 0:
-                    opened.append(head.chain16)
-            kinds += [row.kind for row in taken]
-            held = head.sources
-            if held is not None:
-                own = b"".join([row.source for row in taken if row.source is not None])
-                if own:
-                    head.sources = held + own if len(held) < MAX_SOURCE_BYTES else None
-        return runs, Counter(kinds)
+    def _link_alike(self, groups: Sequence[PreparedGroup], first: int, submission: OpenSubmission) -> tuple[int, int]:
+        """Link those from `first` on about which nothing is special, with one call: how many groups, and of the next
+        one how many rows. Each is of another chain, to which this transaction has added nothing yet, and which holds
+        none of its source rows."""
+        found, heads, known = list[Head](), self.heads, self._known
+        # Every line of the two loops below runs for each entry of a file in random order: measure before adding one.
+        for group in islice(groups, first, first + submission.reach):
+            head = heads.get(group.chain)
+            if head is None or head.ordinal >= 0 or head.closed or head.home is not None or group.chain in known:
+                break
+            if head.place[1] != group.chain16 or not group.rows:
+                break
+            # So that it is not found a second time.
+            head.ordinal = 0
+            found.append(head)
+        if not found or not _is_plain(groups[first].rows[0], found[0], submission.right):
+            for head in found:
+                head.ordinal = -1
+            return 0, 0
+        runs, before = [group.rows for group in groups[first : first + len(found)]], [head.place for head in found]
+        ordinal = self._find_batch(runs[0][0].class_, -1)
+        places, spots = self._link_plain(runs, before, runs[0][0], ordinal, submission)
+        submission.spots += spots
+        count, begun = len(places), places[-1][2] - before[len(places) - 1][2]
+        if begun < len(runs[count - 1]):
+            count -= 1
+        else:
+            begun = 0
+        for head, rows, place in zip(found[:count], runs, places, strict=False):
+            head.place, head.ordinal = place, ordinal
+            if head.sources is not None:
+                _add_sources(head, rows)
+        if begun:
+            # The rest of it is linked by itself, and then all of it is told as one run.
+            found[count].place, found[count].ordinal = places[count], ordinal
+            submission.spots.pop()
+        for head in found[count + bool(begun) :]:
+            head.ordinal = -1
+        self._placed_together.append((runs[:count], before[:count], submission.right))
+        # Where something is special about one of a few, most of what is gathered here is gathered in vain.
+        submission.reach = max(submission.reach, 2 * count) if count == len(found) else max(count, 1)
+        return count, begun
 
-    def _link_run(
-        self,
-        rows: Sequence[Row],
-        first: int,
-        head: Head,
-        right: Right,
-        signed: bytes,
-        submission: int,
-        plain: dict[int, dict[str, int]],
-        told: list[tuple[Any, ...]],
-    ) -> int:
-        """Link the first of these, of which nothing is special, and those behind it of `plain` kinds, by their class;
-        how many."""
-        kind, class_ = rows[first].kind, rows[first].class_
-        kinds = plain.setdefault(class_, {})
-        kinds[kind] = self._kinds.id_of[kind]
-        ordinal = self._find_batch(class_, head)
+    def _link_rows(self, rows: Sequence[Row], begun: int, head: Head, submission: OpenSubmission) -> None:
+        """Link those rows of one chain behind the first ones, of which so many are linked already."""
+        # Every line below runs once per chain of a file that is grouped: measure before adding one.
+        right, refusals = submission.right, submission.refusals
+        before, number = head.place[2] - begun, head.place[0]
+        taken, at = list(rows[:begun]), begun
+        # Before they are taken: what a row refers to may stand in the same submission.
+        self._placed.setdefault(number, []).append((taken, before + 1, right))
+        while at < len(rows):
+            row, count = rows[at], 1
+            if not _is_plain(row, head, right):
+                try:
+                    self._check_row(row, head, right)
+                except Refused as refused:
+                    refusals.append(_refusal(row.place, refused))
+                    at += 1
+                    continue
+            if _is_special(row, head):
+                self._link_row(row, head, submission)
+            else:
+                ordinal = self._find_batch(row.class_, head.ordinal)
+                run = rows[at:] if at else rows
+                (place,), ((_, _, count),) = self._link_plain([run], [head.place], row, ordinal, submission)
+                head.place, head.ordinal = place, ordinal
+            taken += rows[at : at + count]
+            at += count
+        if count := head.place[2] - before:
+            submission.spots.append((number, before + 1, count))
+            if before < 0:
+                submission.opened.append(head.place[1])
+            if head.sources is not None:
+                _add_sources(head, taken)
+
+    def _link_plain(
+        self, runs: Sequence[Sequence[Row]], places: Sequence[Place], row: Row, ordinal: int, submission: OpenSubmission
+    ) -> tuple[list[Place], list[tuple[int, int, int]]]:
+        """Link the rows of which nothing is special, the first of which is `row`, into a batch of its class: the places
+        of the chains whose runs were begun, as they are then, and where the links stand."""
+        kinds = submission.plain.setdefault(row.class_, {})
+        kinds[row.kind] = self._kinds.id_of[row.kind]
         leaves = self.batches[ordinal].leaves
-        place = head.number, head.chain16, head.seq, head.epoch, head.id
-        frame = right.basis, submission, self._state.size + ordinal, self._at
-        id_, hashes, entries, bare_entries, parts = link_plain(
-            rows, first, kinds, class_, place, frame, signed, len(leaves), MAX_BATCH - len(leaves)
-        )
-        head.seq, head.id, head.ordinal = head.seq + len(hashes), id_, ordinal
-        leaves += hashes
-        self.entries += entries
-        self.bare_entries += bare_entries
-        told += parts
-        return len(hashes)
+        frame = submission.right.basis, submission.number, self._state.size + ordinal, self._at
+        linked = Linked(
+            *link_plain(
+                runs, places, kinds, row.class_, frame, submission.signed, len(leaves), MAX_BATCH - len(leaves),
+                submission.is_quiet,
+            )
+        )  # fmt: skip
+        leaves += linked.leaves
+        self.entries += linked.entries
+        self.bare_entries += linked.bare_entries
+        submission.note(ordinal, linked.counts, linked.receipts or ())
+        return linked.places, linked.spots
 
-    def _link_row(self, row: Row, head: Head, right: Right, signed_all: bytes, submission: int) -> tuple[Any, ...]:
-        """Link one of which something is special; the parts of its receipt."""
-        kind, mark, class_ = row.kind, row.mark, row.class_
-        seq = head.seq + 1
-        if mark == Mark.TRANSFER:
-            head.epoch += 1
-        signed = signed_all[32 * row.sub_index : 32 * row.sub_index + 32]
-        ordinal = self._find_batch(class_, head)
+    def _link_row(self, row: Row, head: Head, submission: OpenSubmission) -> None:
+        """Link one of which something is special."""
+        kind, mark, class_, right = row.kind, row.mark, row.class_, submission.right
+        number, chain16, seq, epoch, prev = head.place
+        seq, epoch = seq + 1, compute_next_epoch(epoch, mark)
+        signed = submission.signed[32 * row.sub_index : 32 * row.sub_index + 32]
+        ordinal = self._find_batch(class_, head.ordinal)
         leaves, seal = self.batches[ordinal].leaves, self._state.size + ordinal
-        id_, leaf = hash_link(head.chain16, seq, head.epoch, head.id, row.sid, mark, row.target, signed)
-        begins = head.number, seq, self._kinds.id_of[kind], right.basis, class_, mark
-        ends = Blob(row.sid), submission, row.sub_index, seal, len(leaves)
+        id_, leaf = hash_link(chain16, seq, epoch, prev, row.sid, mark, row.target, signed)
+        begins = number, seq, self._kinds.id_of[kind], right.basis, class_, mark
+        ends = Blob(row.sid), submission.number, row.sub_index, seal, len(leaves)
         where, content = (ELSEWHERE, None) if row.content is None else (IN_VAULT, Blob(row.content))
         source = None if row.source is None else Blob(row.source)
         if mark:
@@ -326,16 +348,18 @@ class Placing(Known):
         else:
             self.entries.append((*begins, *ends, where, source, Blob(row.secret), content))
         leaves.append(leaf)
-        head.seq, head.id, head.ordinal = seq, id_, ordinal
+        head.place, head.ordinal = (number, chain16, seq, epoch, id_), ordinal
         if mark or kind == CLOSING:
             self._note_special(row, head, right)
-        return row.place, head.chain16, seq, row.sid, seal, signed, self._at
+        told = () if submission.is_quiet else ((row.place, chain16, seq, row.sid, seal, signed, self._at),)
+        submission.note(ordinal, {self._kinds.id_of[kind]: 1}, told)
 
-    def _find_batch(self, class_: int, head: Head) -> int:
-        """The batch that the next link goes into, with room for one more."""
+    def _find_batch(self, class_: int, after: int) -> int:
+        """The batch that the next link of a chain goes into, with room for one more; the chain's last link of this
+        transaction is in the batch `after`."""
         ordinal = self._latest.get(class_, -1)
         # Seals of one chain never go back (5.4.11): not into a batch before that of the chain's last link.
-        if ordinal < 0 or ordinal < head.ordinal or len(self.batches[ordinal].leaves) >= MAX_BATCH:
+        if ordinal < 0 or ordinal < after or len(self.batches[ordinal].leaves) >= MAX_BATCH:
             ordinal = self._open_batch(class_)
         return ordinal
 
@@ -413,6 +437,23 @@ class Placing(Known):
             found = self._find_entry(head, row.target)
             if found is not None and found[0] == CLOSING and self._is_held(right, found[1], found[2]):
                 head.closed, head.is_turned = 0, True
+
+
+def _is_special(row: Row, head: Head) -> bool:
+    """Whether this statement is linked by itself, after a second look."""
+    return bool(row.mark or row.kind == CLOSING or row.alias is not None or head.closed or head.home is not None)
+
+
+def _is_plain(row: Row, head: Head, right: Right) -> bool:
+    """Whether nothing is special about this statement, and its kind and class were found to be right before."""
+    return right.kinds.get(row.kind) == row.class_ and not _is_special(row, head)
+
+
+def _add_sources(head: Head, rows: Iterable[Row]) -> None:
+    """A chain of which all source rows are known holds these too."""
+    held, own = head.sources, b"".join([row.source for row in rows if row.source is not None])
+    if held is not None and own:
+        head.sources = held + own if len(held) < MAX_SOURCE_BYTES else None
 
 
 def _is_linked(linked: set[bytes], row: Row, refusals: list[Refusal]) -> bool:

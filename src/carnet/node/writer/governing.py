@@ -189,16 +189,13 @@ class Governing(Asking):
 
         def find_known(number: int) -> KnownHead | None:
             head = kept.get(number)
-            if head is None:
-                return None
-            is_written = head.stored is not None and head.stored.seq == head.seq
-            return head.chain16, head.seq, head.epoch, head.id, head.seal, is_written
+            return None if head is None else (*head.place[1:], head.seal, head.is_written)
 
         take_known = self._unwritten.take
         made = make_census(self._connection, self._book.state, self._node_id, self._node, take_known, find_known)
         for head in kept.values():
-            if head.stored is None or head.stored.seq != head.seq:
-                head.stored = head.current
+            if not head.is_written:
+                head.remember()
         self._unwritten.clear()
         return made
 

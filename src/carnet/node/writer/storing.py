@@ -79,28 +79,32 @@ def _write_chains(connection: Connection, heads: Iterable[Head], before: State, 
     covers = census.covers if census is not None else 0
     new, keys, grown, grown_since, changed, moved = [], [], [], [], [], []
     for head in heads:
+        # The lines down to `continue` run for each entry of a file in random order.
         if head.ordinal < 0:
             continue
-        seal, old = before.size + head.ordinal, head.stored
+        sealed_before, old, place = head.seal, head.stored, head.place
+        head.seal, head.ordinal = seal, _ = before.size + head.ordinal, -1
         if old is not None:
-            if head.seal < covers:
-                changed.append(head.number)
-            if not head.is_turned and head.seq - old.seq <= MAX_UNWRITTEN:
+            if sealed_before < covers:
+                changed.append(place[0])
+            if not head.is_turned and place[2] - old[2] <= MAX_UNWRITTEN:
                 # Its entries tell the head (`node.heads`): the row's page stays as it is.
-                head.keep(seal)
                 continue
-        now = head.seq, head.epoch, Blob(head.id), seal
+        number, chain16, seq, epoch, id_ = place
+        now = seq, epoch, Blob(id_), seal
         if old is None:
             blind = None if head.blind is None else Blob(head.blind)
-            new.append((head.number, Blob(head.chain16), head.type, blind, Blob(head.subject), head.closed, *now))
-            keys.append((head.number, Blob(head.wrapped_key)))
-        elif old.seal < covers:
-            grown.append((head.closed, *now, old.seq, old.epoch, Blob(old.id), head.number))
+            new.append((number, Blob(chain16), head.type, blind, Blob(head.subject), head.closed, *now))
+            keys.append((number, Blob(head.wrapped_key)))
+            head.wrapped_key, head.subject = b"", b""
+        elif head.stored_seal < covers:
+            grown.append((head.closed, *now, old[2], old[3], Blob(old[4]), number))
         else:
-            grown_since.append((head.closed, *now, head.number))
+            grown_since.append((head.closed, *now, number))
         if head.home is not None:
-            moved.append((head.home, head.number))
-        head.keep(seal, is_written=True)
+            moved.append((head.home, number))
+        head.is_turned = False
+        head.remember()
     connection.insert_many(_NEW_CHAIN, new)
     connection.insert_many("INSERT INTO passport_key VALUES (?,?)", keys)
     connection.update_many(_GROWN_CHAIN, grown)

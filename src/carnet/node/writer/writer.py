@@ -271,9 +271,10 @@ class Writer(Clearing):
             if number in kept:
                 kept.move_to_end(number)
             kept[number] = head
-            seq, stored = head.seq, head.stored
+            _, chain16, seq, epoch, id_ = place = head.place
+            stored = head.stored
             if stored is not None and seq > 0:
-                note(number, head.chain16, seq, head.epoch, head.id, head.seal, stored.seq == seq)
+                note(number, chain16, seq, epoch, id_, head.seal, stored is place or stored[2] == seq)
         while len(kept) > KEPT_HEADS:
             kept.popitem(last=False)
 
