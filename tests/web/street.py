@@ -23,7 +23,7 @@ from carnet.node.people import get_people_address
 from carnet.node.reader import Reader, open_reader
 from carnet.node.readers import Readers
 from carnet.node.writer import Writer
-from carnet.services.accounts.office import Office, Visit, open_office
+from carnet.services.accounts.office import OPERATOR_HERE, Office, Visit, open_office
 from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, get_account_by_id, insert_account
 from carnet.services.accounts.sessions import begin_session, confirm_session, find_principal
 from carnet.services.appending import enrol_speaker
@@ -117,8 +117,7 @@ class Street:
         passport = bytes.fromhex(self.passports[story])
         with asking_as_node(), self.desk.reading() as reader:
             opener = next(iter(reader.read_entries(passport))).member
-            operator = Principal(Standing.OPERATOR, account="acc_" + "0" * 32)
-            return issue_code(self.office, reader, operator, passport, member=opener).code
+            return issue_code(self.office, reader, OPERATOR_HERE, passport, member=opener).code
 
     def get_vin(self, story: str) -> str:
         """What stands on the vehicle."""

@@ -102,7 +102,9 @@ def test_readings_and_own_entries__are_all_reached(shop: Workshop) -> None:
 
 
 def test_codes__older_ones_are_reached_and_can_be_withdrawn(shop: Workshop) -> None:
-    office, dealer = shop.lodge.office, speak(shop, "dealer")
+    office = shop.lodge.office
+    dealer = find_principal(office, shop.sessions["dealer"])
+    assert dealer is not None
     with shop.lodge.node.read() as reader:
         made = [issue_code(office, reader, dealer, bytes.fromhex(shop.passport[4:])).id for _ in range(SHOWN + 3)]
     shop.be("dealer")

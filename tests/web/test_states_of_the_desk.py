@@ -17,7 +17,7 @@ from carnet.services.accounts.registry import HOLDER, OPERATOR, Post, insert_acc
 from carnet.services.accounts.sessions import begin_session, find_principal
 from carnet.services.approving.requests import ask, grant, refuse, withdraw
 from carnet.services.claims import claim, issue_code, revoke_code
-from carnet.services.principals import Principal, Role, Standing
+from carnet.services.principals import Principal
 from carnet.services.settings import Settings
 from carnet.services.upkeep.jobs import ask_job, end_interrupted, end_job, take_next
 from tests.web.street import Street
@@ -56,7 +56,8 @@ def let_in(shop: Workshop, name: str, post: Post) -> Principal:
 
 def test_contested_claim__waits_for_the_operator_who_decides(shop: Workshop) -> None:
     office, chain = shop.lodge.office, bytes.fromhex(shop.passport.removeprefix("pas_"))
-    dealer = Principal(Standing.STAFF, account=f"acc_{7:032x}", member=shop.members["dealer"], role=Role.CLERK)
+    dealer = find_principal(office, shop.sessions["dealer"])
+    assert dealer is not None
     with shop.lodge.node.read() as reader:
         code = issue_code(office, reader, dealer, chain)
         buyer = let_in(shop, "The buyer", HOLDER)

@@ -50,9 +50,13 @@ class WebTown:
 
     def admit(self, principals: dict[str, Principal]) -> None:
         """Let these in by their names; each has an account, or a program."""
+        bearers = self.service.callers.bearers
         with self.office.people.write() as connection:
-            laid = {key: lay_caller(connection, self.office, one) for key, one in principals.items()}
-        self.service.callers.bearers.update(laid)
+            for key, one in principals.items():
+                if key in bearers:
+                    bearers[key] = replace(one, signed_in_at=bearers[key].signed_in_at)
+                else:
+                    bearers[key] = lay_caller(connection, self.office, one)
 
     def open(self, who: str = "dealer", vin: str = VIN, **more: Any) -> str:
         body = {"subject": {"scheme": "vin", "value": vin}, "occasion": "first_registration"}
