@@ -367,7 +367,13 @@ def test_check_clock__behind_the_log(node: TestNode) -> None:
     home, last = Home(node.path), node.clock.now
     later = max(last, (node.path / "node.db").stat().st_mtime_ns // 10**6) + 1000
     assert around.check_clock(home, later, last).level == "ok"
-    assert around.check_clock(home, later, later + 10 * DAY_MS).level == "problem"
+    behind = around.check_clock(home, 1_700_000_000_000, 1_700_000_000_000 + 10 * DAY_MS)
+    assert (behind.level, behind.facts["seconds"]) == ("problem", 864_000)
+    # Who reads it sees at once which of both is wrong, and does not make it worse.
+    assert behind.said == (
+        "the clock says 2023-11-14 22:13:20 UTC, and the log's last record is of 2023-11-24 22:13:20 UTC"
+    )
+    assert "do not set it ahead again" in behind.todo
 
 
 def test_check_backup__grows_old_only_if_it_lacks_something(node: TestNode) -> None:

@@ -225,7 +225,8 @@ def test_serve__with_a_clock_behind_the_log_says_so(tmp_path: Path) -> None:
     try:
         ready = served.ask("GET", "/readyz")
         assert (ready.status, ready.json["writer"]) == (503, Reason.TIME_WENT_BACK.value)
-        assert "clock" in ready.json["todo"]
+        assert "If it is right, it was ahead" in ready.json["todo"]
+        assert "docs/operating.md" in ready.json["todo"]
         with pytest.raises(Refused) as caught:
             served.reach()
         assert caught.value.reason is Reason.TIME_WENT_BACK

@@ -309,6 +309,18 @@ def test_health__tells_what_wants_attention(lodge: Lodge, pair: tuple[Person, Pe
     assert again.look("/operator/keys").count("Older than a year") == 2
 
 
+def test_health__of_a_clock_behind_the_log_blames_no_disk(lodge: Lodge, pair: tuple[Person, Person]) -> None:
+    first, _ = pair
+    assert "Accepting writes" in first.look("/operator")
+    lodge.node.clock.now -= 10 * 60_000
+    page = first.look("/operator")
+    assert "Not writing" in page
+    assert "nothing is sealed before it has caught up" in page
+    assert "do not set it ahead again" in page
+    assert "an error of the disk" not in page
+    lodge.node.clock.now += 10 * 60_000
+
+
 def test_health__of_a_writer_that_has_stopped_says_what_to_do(lodge: Lodge, pair: tuple[Person, Person]) -> None:
     first, _ = pair
     lodge.node.writers[0].close()

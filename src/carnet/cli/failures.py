@@ -46,8 +46,9 @@ NEXT_STEPS: dict[str, str] = {
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read. If a move was killed, the\n"
     "  same `carnet move` finishes it; if one ended while this command ran, run it again.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
-    Reason.TIME_WENT_BACK: "Set the clock, then run the same command again. If it is right, this node once wrote\n"
-    "  with one that was ahead: docs/operating.md says what is left (*After a wrong clock*).",
+    Reason.TIME_WENT_BACK: "Compare the clock with another. If it is behind, set it and run the same command again.\n"
+    "  If it is right, this node once wrote with one that was ahead: do not set it ahead again, and read what is\n"
+    "  left in docs/operating.md (*After a wrong clock*).",
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
     "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"
     "  stop it first.",

@@ -55,7 +55,7 @@ def cannot_look(check: str, error: Exception, user: int, home: str) -> Found:
 _AGAIN: Final = "let any verb write, such as `carnet census`: it is finished before anything else"
 _BACK_UP: Final = "`carnet backup -o FILE`, on another disk, regularly (docs/operating.md)"
 _BUILT_AGAIN: Final = "install Carnet again; in a checkout, run `make kernel`"
-_CLOCK: Final = "set the clock (a time service does it by itself), then try again"
+_CLOCK: Final = "compare it with another clock, and set it if it is wrong (a time service does it by itself)"
 _CONTRADICTED: Final = (
     "a signed head that the store contradicts means that the log was changed, cut or put back from a copy"
 )
@@ -183,9 +183,11 @@ WORDS: Final[dict[str, Words]] = {
     ),
     "clock.ok": Words("it is not behind the log or the files"),
     "clock.behind": Words(
-        "the clock is %(seconds)s s behind the log's last record",
-        "nothing is sealed before it has caught up: time in a log never goes back",
-        _CLOCK,
+        "the clock says %(clock)s, and the log's last record is of %(last)s",
+        "nothing is sealed before the clock has caught up: time in a log never goes back",
+        "compare it with another clock. If it is behind, set it: sealing goes on by itself. If it is right, it was "
+        "ahead while something was sealed: do not set it ahead again, and read *After a wrong clock* in "
+        "docs/operating.md",
     ),
     "clock.set_back": Words(
         "a file of the home was written %(seconds)s s in the future",

@@ -20,7 +20,7 @@ from carnet.node.home import Home
 from carnet.node.lock import find_holder
 from carnet.node.people import MOVING
 from carnet.node.restored import Mark
-from carnet.node.writer import MAX_CLOCK_STEP_MS
+from carnet.node.writer import MAX_CLOCK_STEP_MS, format_moment
 from carnet.services.findings import Found, find
 from carnet.vault.scratch import COPIES, DRILLS, FIGURES, find_left
 from carnet.vault.store import MINIMUM_SQLITE
@@ -176,7 +176,8 @@ def judge_file_system(kind: str | None) -> Found:
 def check_clock(home: Home, now: int, last_at: int | None) -> Found:
     """The clock beside the log's last record, and beside the times that the file system has given (ms)."""
     if last_at is not None and now < last_at - MAX_CLOCK_STEP_MS:
-        return find("clock.behind", "problem", seconds=round((last_at - now) / 1000))
+        clock, last = (format_moment(at) for at in (now, last_at))
+        return find("clock.behind", "problem", clock=clock, last=last, seconds=round((last_at - now) / 1000))
     files = [file for file in (home.store, home.keys, home.lock) if file.exists()]
     newest = max((file.stat().st_mtime_ns // 1_000_000 for file in files), default=now)
     if now < newest - MAX_CLOCK_STEP_MS:

@@ -29,7 +29,9 @@ _META_CSP = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"'
 _TODO = {
     Reason.NODE_DAMAGED.value: "the writer has stopped: look at the disk (`carnet doctor`), then start the service"
     " again; it checks the store before it writes",
-    Reason.TIME_WENT_BACK.value: "set this machine's clock (`carnet doctor`): sealing goes on by itself then",
+    Reason.TIME_WENT_BACK.value: "compare this machine's clock with another (`carnet doctor` says how far it is behind"
+    " the log). If it is behind, set it: sealing goes on by itself. If it is right, it was ahead while something was"
+    " sealed: do not set it ahead again, and read 'After a wrong clock' in docs/operating.md",
     Reason.WRITER_AWAY.value: "the writer's process does not answer: if it stays so, start the service again",
     Reason.STORE_UNREACHABLE.value: "see that the store's server, or its disk, can be reached",
     Reason.STORE_BUSY.value: "all connections to the database are at work: allow more (`--database-requests`); or"

@@ -282,8 +282,8 @@ class Transacting:
         if now < last - MAX_CLOCK_STEP_MS:
             raise Refused(
                 Reason.TIME_WENT_BACK,
-                f"the clock says {_format(now)}, and the log's last record is of {_format(last)}: nothing is sealed"
-                " before that",
+                f"the clock says {format_moment(now)}, and the log's last record is of {format_moment(last)}: nothing"
+                " is sealed before that",
                 could_retry=True,
                 now=now,
                 last=last,
@@ -311,6 +311,6 @@ def _next(connection: Connection, table: str) -> int:
     return int(row[0])
 
 
-def _format(at: int) -> str:
+def format_moment(at: int) -> str:
     """A moment (ms) for a person."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

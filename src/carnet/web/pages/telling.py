@@ -129,7 +129,8 @@ PLAIN: Final[dict[Reason, str]] = {
     Reason.ALREADY_SEALED: "This is sealed already: there is nothing to do.",
     Reason.CENSUS_NOT_AFTER: "This census is not newer than the last one: take a new one.",
     Reason.CENSUS_COUNT_FELL: "This census counts fewer passports than the one before: look for the missing ones.",
-    Reason.TIME_WENT_BACK: "The node's clock is behind its log: set it, or wait until it has caught up.",
+    Reason.TIME_WENT_BACK: "The node's clock is behind its log, and nothing is sealed before it has caught up. Its "
+    "operator compares it with another clock, and sets it if it is wrong.",
     Reason.MEMBER_EXISTS: "There is an organisation of this id already, perhaps one that has left: choose another.",
     Reason.KEY_EXISTS: "This key is listed already: make a new one.",
     Reason.RECORD_TOO_LARGE: "This is larger than one record of the log may be.",
