@@ -15,7 +15,7 @@ from carnet.services.principals import Role
 from carnet.types import MemberKind
 from carnet.web.language import LANGUAGES, Language
 from carnet.web.pages.acts import say_action
-from carnet.web.pages.grounds import name_families, name_standings, say_ground
+from carnet.web.pages.grounds import name_families, name_member_kinds, name_standings, say_ground
 from tests.web.workshop import HTML, Workshop, opening_workshop
 
 GROUNDS = [
@@ -72,6 +72,7 @@ def test_action__every_one_has_words_and_its_family_too(language: Language) -> N
     assert not set(said) & {action.value for action in Action}
     assert len(set(said)) == len(said), "two actions are told alike"
     assert set(name_families(language)) == {action.value.partition(".")[0] for action in Action}
+    assert set(name_member_kinds(language)) == set(MemberKind)
 
 
 def test_action__and_ground_are_said_in_the_readers_language() -> None:

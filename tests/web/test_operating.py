@@ -32,6 +32,7 @@ from carnet.services.signing import enrol_own_key, make_own_key
 from carnet.services.upkeep.jobs import end_job, take_next
 from carnet.services.upkeep.telling import list_telling
 from carnet.services.webhooks.endpoints import add_endpoint
+from carnet.web.pages.grounds import name_member_kinds
 from carnet.web.policy import FRESH_MS
 from tests.web.lodge import Lodge, lodging, post_form, visiting
 
@@ -106,7 +107,9 @@ def test_member__is_asked_by_one_granted_by_another_and_its_admin_invited_once(
     assert "Carried out" in second.look(asked)
     second.send(APPROVALS, asked, 422, decision="refuse")
     page = find_member(lodge, "Garage des Tilleuls")
-    assert "Takes part" in first.look(MEMBERS)
+    listed, kinds = first.look(MEMBERS), name_member_kinds("en")
+    assert "Takes part" in listed
+    assert all(f">{kinds[kind]}</option>" in listed for kind in kinds if kind != "node")
     invited = post_form(first.client, page, f"{page}/invitations")
     link = re.search(r"https://carnet\.example/join#[0-9A-Z-]{29}", invited.text)
     assert link is not None

@@ -1,5 +1,5 @@
-"""Who stands in the audit trail beside accounts, to what its actions belong, and on which ground they were done: in the
-reader's words.
+"""Who stands in the audit trail beside accounts, to what its actions belong, what a member is, and on which ground
+something was done: in the reader's words.
 
 A ground is kept as a code or a short pattern of a small alphabet (`services.accounts.auditing`). What is an id, a scope
 or an address is a name, and is shown as it stands. It refuses to know requests.
@@ -59,6 +59,31 @@ def name_families(language: Language) -> dict[str, str]:
     }
 
 
+def name_member_kinds(language: Language) -> Mapping[str, str]:
+    """What a member is, by the word of the ledger."""
+    _ = load_translations(language).gettext
+    return {
+        "manufacturer": _("Manufacturer"),
+        "distributor": _("Distributor"),
+        "dealer": _("Dealer"),
+        "registration_authority": _("Registration authority"),
+        "rental_company": _("Rental company"),
+        "insurer": _("Insurer"),
+        "damage_expert": _("Damage expert"),
+        "lender": _("Lender"),
+        "assistance_company": _("Assistance company"),
+        "garage": _("Garage"),
+        "inspection_centre": _("Inspection centre"),
+        "parts_supplier": _("Parts supplier"),
+        "platform": _("Platform"),
+        "dismantler": _("Dismantler"),
+        "data_service": _("Data service"),
+        "storage_provider": _("Storage provider"),
+        "public_authority": _("Public authority"),
+        "node": _("Node"),
+    }
+
+
 def say_ground(language: Language, event: Event) -> str:
     """The ground of an entry in words; "" where it has none, and itself where it is a name."""
     _ = load_translations(language).gettext
@@ -72,7 +97,7 @@ def say_ground(language: Language, event: Event) -> str:
     if event.action is Action.MEMBER_ENROLLED:
         kind, _parted, custody = ground.partition(": ")
         words = {"own key": _("with its own key"), "key kept here": _("with a key that is kept here")}
-        return f"{_list_member_kinds(_).get(kind, kind)}, {words.get(custody, custody)}"
+        return f"{name_member_kinds(language).get(kind, kind)}, {words.get(custody, custody)}"
     if event.action is Action.PASSPORT_ERASED:
         what, _parted, reason = ground.partition(": ")
         return f"{_say_counted(language, what)}{colon}{_list_erasures(_).get(reason, reason)}"
@@ -126,29 +151,6 @@ def _list_erasures(_: Gettext) -> Mapping[str, str]:
         "other": _("another reason"),
     }
     return {reason: words[reason] for reason in REASONS}
-
-
-def _list_member_kinds(_: Gettext) -> Mapping[str, str]:
-    return {
-        "manufacturer": _("Manufacturer"),
-        "distributor": _("Distributor"),
-        "dealer": _("Dealer"),
-        "registration_authority": _("Registration authority"),
-        "rental_company": _("Rental company"),
-        "insurer": _("Insurer"),
-        "damage_expert": _("Damage expert"),
-        "lender": _("Lender"),
-        "assistance_company": _("Assistance company"),
-        "garage": _("Garage"),
-        "inspection_centre": _("Inspection centre"),
-        "parts_supplier": _("Parts supplier"),
-        "platform": _("Platform"),
-        "dismantler": _("Dismantler"),
-        "data_service": _("Data service"),
-        "storage_provider": _("Storage provider"),
-        "public_authority": _("Public authority"),
-        "node": _("Node"),
-    }
 
 
 def _list_whole(_: Gettext) -> Mapping[str, str]:

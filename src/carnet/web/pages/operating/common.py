@@ -10,6 +10,7 @@ from litestar import Response
 from carnet.errors import Refused
 from carnet.services.principals import Principal
 from carnet.web.desk import Desk
+from carnet.web.pages.grounds import name_member_kinds
 from carnet.web.pages.sayings import say_refusal
 from carnet.web.pages.showing import AnyRequest, find_reader_language, show
 from carnet.web.pages.signing_in import is_fresh
@@ -33,6 +34,7 @@ def show_page(
     language = find_reader_language(request, desk)
     told = {
         "problem": None if refused is None else say_refusal(language, refused),
+        "member_kinds": name_member_kinds(language),
         "is_fresh": is_fresh(principal, desk, FRESH_MS),
         "own": principal.account,
         "say_code": partial(say_code, language),
