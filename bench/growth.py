@@ -15,26 +15,20 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.checking import check_proofs, check_store
 from bench.figures import IS_QUICK, Figure, make_figure, open_folder, take_time
 from bench.importing import insert_plainly
 from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_more
-from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.node.writing import Writing
-from carnet.proof.assemble import Selection, assemble_bundle
-from carnet.proof.verify import verify_bundle
 from carnet.services.apart import open_writer_apart
 from carnet.services.founding import found, get_operator, now_ms
 from carnet.services.importing import HISTOVEC, Summary, choose_worker_count, import_file
-from carnet.services.reading import open_reader
-from carnet.signing import SignatureCache
-from carnet.tlog.policy import parse_policy
 
 VEHICLES = int(os.environ.get("VEHICLES", "15000" if IS_QUICK else "715000"))
 ENTRIES = VEHICLES * (ROWS_PER_VEHICLE + 1)
 TENTH = ENTRIES // 10
 DAILY = min(VEHICLES, 10_000 if IS_QUICK else 500_000)
-PROOFS = 100 if IS_QUICK else 1_000
 WORKERS = choose_worker_count(None)
 TELL_S = 15
 """How often a long run says how far it is."""
@@ -53,7 +47,7 @@ def measure() -> list[Figure]:
         size = home.store.stat().st_size / (ENTRIES + DAILY)
         figures.append(make_figure("entry on disk, with its share of all", size, "bytes", at_most=400))
         figures.append(_check(home))
-        _check_proofs(home)
+        check_proofs(home)
     return figures
 
 
@@ -124,22 +118,8 @@ def _live(writer: Writing, folder: Path) -> Figure:
 
 
 def _check(home: Home) -> Figure:
-    findings: list[object] = []
-    seconds = take_time(lambda: findings.extend(check_home(home.path)))
-    if findings:
-        raise RuntimeError(f"the bench's own store is damaged: {findings[:3]}")
+    seconds = take_time(lambda: check_store(home))
     return make_figure("fsck of a million entries", seconds * 1e6 / (ENTRIES + DAILY), "s", at_most=60)
-
-
-def _check_proofs(home: Home) -> None:
-    """Only what can be proved counts."""
-    with open_reader(home) as reader:
-        policy, cache = parse_policy(reader.get_policy()), SignatureCache(1024)
-        chains = [passport.chain16 for passport in reader.list_passports()]
-        for chain in random.Random(3).sample(chains, PROOFS):
-            verdict = verify_bundle(assemble_bundle(reader, chain, Selection()), policy, now_ms(), cache=cache)
-            if verdict.exit_code != 0:
-                raise RuntimeError(f"a proof of the bench's own entries is not genuine: {verdict}")
 
 
 class Memory:

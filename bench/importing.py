@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from bench.checking import check_proofs, check_store
 from bench.figures import IS_QUICK, ROUNDS, Figure, make_figure, middle, open_folder, take_time
 from bench.inspections import ROWS_PER_VEHICLE, make_grouped, make_interleaved
 from bench.peers import measure_tessera
@@ -72,7 +73,7 @@ def measure() -> list[Figure]:
 
 
 def run_import(folder: Path, lines: list[bytes], rows: int) -> tuple[float, int]:
-    """(seconds, bytes of the store) of one whole import into a new node, census included."""
+    """(seconds, bytes of the store) of one whole import into a new node, census included. What it made is checked."""
     home = Home(folder / "home")
     found(home, name="bench.example")
     with open_writer_apart(home, None, "bench") as writer:
@@ -87,6 +88,8 @@ def run_import(folder: Path, lines: list[bytes], rows: int) -> tuple[float, int]
         seconds = take_time(work)
     if summary[0].sealed != rows or summary[0].faulty:
         raise RuntimeError(f"the bench's own rows were not sealed: {summary[0]}")
+    check_store(home)
+    check_proofs(home)
     return seconds, home.store.stat().st_size
 
 

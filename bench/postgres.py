@@ -1,5 +1,5 @@
-"""The certified import over a PostgreSQL server, beside that server's own COPY and plain inserts of the same rows; and
-the import into the embedded store beside those inserts.
+"""The certified import over a PostgreSQL server, and into a file, beside that server's own COPY and plain inserts of
+the same rows.
 
 The server is a throw-away one on this disk, fsync on, set as docs/postgresql.md recommends; where there is none, a
 reason is printed and these lines are left out.
@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from bench.checking import check_proofs, check_store
 from bench.figures import ROUNDS, Figure, make_figure, middle, open_folder, take_time
 from bench.importing import BATCH, SHAPES, VEHICLES, WORKERS, run_import
 from bench.inspections import ROWS_PER_VEHICLE
-from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.services.apart import open_writer_apart
 from carnet.services.founding import found, get_operator, now_ms
@@ -25,8 +25,6 @@ from carnet.services.importing import HISTOVEC, import_file
 from tests.postgres import MISSING, Cluster, find_binaries, run_cluster
 
 Rows = list[tuple[Any, ...]]
-
-_EXECUTEMANY = "psycopg executemany of the same file"
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "postgresql.md"
 
@@ -37,9 +35,9 @@ def measure() -> list[Figure]:
         print(f"left out: PostgreSQL. {MISSING}", file=sys.stderr)
         return []
     rates: dict[str, list[float]] = {shape: [] for shape in SHAPES}
-    embedded: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     copies: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     inserts: dict[str, list[float]] = {shape: [] for shape in SHAPES}
+    in_files: dict[str, list[float]] = {shape: [] for shape in SHAPES}
     files = {shape: list(make(VEHICLES)) for shape, make in SHAPES.items()}
     rows = VEHICLES * ROWS_PER_VEHICLE
     with run_cluster(read_settings(), is_on_disk=True) as cluster:
@@ -47,12 +45,13 @@ def measure() -> list[Figure]:
             for shape, lines in files.items():
                 with open_folder("postgres") as folder:
                     rates[shape].append((rows + VEHICLES) / _import(folder, cluster, lines, rows))
-                with open_folder("embedded") as folder:
-                    embedded[shape].append((rows + VEHICLES) / run_import(folder, lines, rows)[0])
+                with open_folder("postgres") as folder:
+                    in_files[shape].append((rows + VEHICLES) / run_import(folder, lines, rows)[0])
                 copies[shape].append(rows / _write_plainly(cluster, lines, _copy))
                 inserts[shape].append(rows / _write_plainly(cluster, lines, _insert))
-    peers = {"its own COPY of the same file": copies, _EXECUTEMANY: inserts}
-    figures = [
+    executemany = "psycopg executemany of the same file"
+    peers = {"its own COPY of the same file": copies, executemany: inserts}
+    over_server = [
         make_figure(
             f"import over PostgreSQL, {shape}",
             middle(found),
@@ -63,16 +62,17 @@ def measure() -> list[Figure]:
         for shape, found in rates.items()
         for peer, reached in peers.items()
     ]
-    return figures + [
+    into_file = [
         make_figure(
-            f"certified import, {shape}, beside a server",
+            f"certified import into a file, {shape}, beside a server",
             middle(found),
             "entries/s",
-            peer=(_EXECUTEMANY, middle(inserts[shape])),
+            peer=(executemany, middle(inserts[shape])),
             at_least_ratio=0.5,
         )
-        for shape, found in embedded.items()
+        for shape, found in in_files.items()
     ]
+    return over_server + into_file
 
 
 def read_settings() -> dict[str, str]:
@@ -94,9 +94,8 @@ def _import(folder: Path, cluster: Cluster, lines: list[bytes], rows: int) -> fl
                 raise RuntimeError(f"the bench's own rows were not sealed: {summary}")
 
         seconds = take_time(work)
-    findings = check_home(home.path)
-    if findings:
-        raise RuntimeError(f"the bench's own store is damaged: {findings[:3]}")
+    check_store(home)
+    check_proofs(home)
     return seconds
 
 
