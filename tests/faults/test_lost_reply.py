@@ -20,7 +20,7 @@ from carnet.types import Basis
 from tests.cli.run import carnet
 from tests.faults.oracle import Oracle, check_resumed, make_source
 from tests.faults.tracing import Traced, needs_strace, run_traced
-from tests.node.home import new_passport, vin_subject
+from tests.node.home import more, new_passport, reading, vin_subject
 
 ROWS_EACH, VEHICLES = 300, 5
 ROWS = ROWS_EACH * VEHICLES
@@ -121,17 +121,20 @@ def test_erase__that_died_has_happened_once(ground: Ground, is_done: bool) -> No
 
 def test_commit__of_a_submission_that_is_handed_over_again_adds_nothing(ground: Ground) -> None:
     """The very submission, prepared once: whoever got no answer sends the same bytes to the next writer."""
+    subject = vin_subject(9)
     with open_writer_at(Home(ground.home), None, "a test") as writer:
         member = get_operator(writer).id
-        prepared = writer.prepare(writer.make_job(member, Basis.REPORTED, [new_passport(9, 10, 20)]))
-        first = writer.commit([prepared])[0]
-        assert len(first.receipts) == 3
+        opened = writer.prepare(writer.make_job(member, Basis.REPORTED, [new_passport(9, 10, 20)]))
+        assert len(writer.commit([opened])[0].receipts) == 3
+        grown = more(writer.find_chain(subject), reading(subject, 30), reading(subject, 40))
+        added = writer.prepare(writer.make_job(member, Basis.REPORTED, [grown]))
+        assert len(writer.commit([added])[0].receipts) == 2
         # Nobody heard it; the process ends.
-    with open_writer_at(Home(ground.home), None, "a test") as writer:
-        again = writer.commit([prepared])[0]
+    for prepared, reasons in ((opened, [Reason.SUBJECT_TAKEN] * 3), (added, [Reason.STATEMENT_LINKED] * 2)):
+        with open_writer_at(Home(ground.home), None, "a test") as writer:
+            again = writer.commit([prepared])[0]
         assert again.receipts == []
-        assert {refusal.reason for refusal in again.refusals} <= {Reason.SUBJECT_TAKEN, Reason.STATEMENT_LINKED}
-        assert writer.find_chain(vin_subject(9)) is not None
+        assert [refusal.reason for refusal in again.refusals] == reasons
     with open_reader(ground.home) as reader:
-        assert (reader.count_passports(), reader.count_entries()) == (1, 3)
+        assert (reader.count_passports(), reader.count_entries()) == (1, 5)
     assert check_home(ground.home) == []
