@@ -24,6 +24,7 @@ import pytest
 
 from carnet.errors import Reason, Refused
 from carnet.node.fsck import check_home
+from carnet.node.home import Home
 from carnet.node.jobs import Group
 from carnet.node.writer import Writer
 from carnet.types import Basis
@@ -99,6 +100,23 @@ def test_commit__refused_writer_replaced(pair: tuple[TestNode, TestNode]) -> Non
         assert writer.state.size == size + 1
     with second.read() as reader:
         assert reader.count_passports() == 3
+
+
+def test_commit__refused_writer_replaced__in_a_file_whose_lock_somebody_removed(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    late = node.open()
+    append(node, late, 1)
+    Home(node.path).lock.unlink()
+    with node.open() as writer:
+        append(node, writer, 2)
+        with pytest.raises(Refused) as caught:
+            append(node, late, 3)
+        assert caught.value.reason is Reason.WRITER_REPLACED
+        append(node, writer, 3)
+    late.close()
+    with node.read() as reader:
+        assert reader.count_passports() == 3
+    node.check()
 
 
 def test_commit__session_ended_by_the_server(pair: tuple[TestNode, TestNode], url: str) -> None:
