@@ -235,3 +235,31 @@ def test_writer__stops_for_good_when_moving_a_long_log_fails(ground: Ground) -> 
         assert all(writer.find_chain(vin_subject(int(number))) for number in numbers)
     assert not (ground.home / "node.db-wal").exists()
     assert check_home(ground.home) == []
+
+
+@needs_strace
+@pytest.mark.parametrize("call, error", [("fsync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "ENOSPC")])
+@pytest.mark.parametrize("place", [5, 8])
+def test_import__ends_with_what_fails_in_the_writer_s_own_process(
+    ground: Ground, call: str, error: str, place: int
+) -> None:
+    """As most imports run: one process reads, another one writes. Receipts of commits before the failure may still be
+    on their way to their file when it comes, so that these are only held against what the store has."""
+    ground.start_over(is_founded=True)
+    ran = run_traced(
+        ["import", "histovec", ground.source, "--receipts", ground.receipts, "--workers", "1", "--json"],
+        ground.home,
+        ground.path / "trace",
+        inject=f"{call}:error={error}:when={place * (1 if call == 'fsync' else 8)}+",
+        watched=[ground.home, ground.home / "node.db", ground.home / "node.db-wal"],
+    )
+    assert ran.injected is not None
+    assert "Traceback" not in ran.err, ran.err
+    assert ran.code == 1, ran
+    said = json.loads(ran.err.splitlines()[-1])
+    assert said["error"] == (Reason.DISK_FULL if error == "ENOSPC" else Reason.DISK_FAILED), said
+    assert ran.out == ""
+    oracle = Oracle()
+    oracle.hear(ground.receipts.read_bytes().splitlines(keepends=True))
+    print(f"{len(oracle.receipts):,} receipts before")
+    check_resumed(ground.home, ground.source, oracle, ROWS, VEHICLES)
