@@ -200,7 +200,8 @@ def reading(subject: Subject, km: int, **facts: object) -> Item:
 def make_item(
     kind: str, subject: Subject, mark: int = 0, target: bytes = bytes(32), day: str = "2023-05-04", **fields: object
 ) -> Item:
-    return Item(kind, {"kind": kind, "subject": subject.to_json(), "occurred": occurred(day), **fields}, mark, target)
+    complete = {"kind": kind, "subject": subject.to_json(), "occurred": occurred(day), **fields}
+    return Item(kind, complete, mark=mark, target=target)
 
 
 def new_passport(number: int, *kms: int) -> Group:

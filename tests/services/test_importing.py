@@ -138,7 +138,7 @@ def test_import__goes_into_a_passport_that_another_opened_meanwhile(home: Home, 
     with open_writer_at(home, None, "test") as writer, PreparePool(writer.context(), 0) as pool:
         other = writer.enrol_member("The centre", "inspection_centre")
         mine = Run(writer, get_operator(writer), pool, now_ms(), Sinks(), lambda _: None, None, 3, window=5)
-        batch = Batch(items, {}, {})
+        batch = Batch(items)
         if is_sorted:
             regrouping = Regrouping(mine.find_numbers, writer.index_key, lambda: 100)
             (batch,) = [*regrouping.add(items), *regrouping.drain()]

@@ -16,7 +16,7 @@ from carnet.node.home import Home
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.services.reading import open_reader
-from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping
+from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping, read_held
 from carnet.types import Subject
 from carnet.vault.sealing import compute_source_digests
 from tests.cli.run import make_inspection, make_line
@@ -27,7 +27,8 @@ KNOWN = 20_000
 
 
 def make_row(vehicle: int, row: int, *, source: bytes = b"row", plate: Subject | None = None) -> Row:
-    return Row(row, row, Subject("histovec", f"HV{vehicle:06x}"), "vehicle.inspection/1", {}, source, plate)
+    subject = Subject("histovec", f"HV{vehicle:06x}")
+    return Row(row, row, subject, "vehicle.inspection/1", {"subject": subject.to_json()}, source, plate)
 
 
 def get_vehicle(subject: Subject) -> int:
@@ -39,7 +40,9 @@ def find_numbers(subjects: Iterable[Subject]) -> Mapping[Subject, int]:
 
 
 def list_rows(batch: Batch) -> list[Row | Held]:
-    return [*batch.rows, *(row for own in batch.by_subject.values() for row in own)]
+    if batch.waited is None:
+        return list(batch.rows)
+    return [read_held(row, batch.waited.shapes) for own in batch.waited.rows for row in own]
 
 
 def regroup(rows: list[Row]) -> Iterator[Batch]:
@@ -83,11 +86,12 @@ def test_regroup__gives_rows_as_they_came() -> None:
     rows = []
     for number, row in enumerate(make_scattered(6_000, 500)):
         origin, source = chance.choice(origins), b"source %d" % number
-        fields = {"number": number, "text": "é" * chance.randrange(3), "nothing": None, "list": [{"a": 1.5}]}
+        odd = {"number": number, "text": "é" * chance.randrange(3), "nothing": None, "list": [{"a": 1.5}]}
+        fields = row.fields | odd
         kind = chance.choice(["vehicle.inspection/1", "vehicle.odometer/1"])
         origin = None if origin is None else origin._replace(data=b"data %d" % number)
         rows.append(row._replace(kind=kind, fields=fields, source_bytes=source, origin=origin, line=number + 7))
-    given = {row.row: row for batch in regroup(rows) for own in batch.by_subject.values() for row in own}
+    given = {row.row: row for batch in regroup(rows) for row in list_rows(batch) if isinstance(row, Held)}
     digests = compute_source_digests(bytes(32), [row.source_bytes for row in rows])
     for row, digest in zip(rows, digests, strict=True):
         held = given[row.row]
@@ -99,8 +103,22 @@ def test_regroup__gives_rows_as_they_came() -> None:
 
 def test_regroup__says_the_numbers_that_were_found() -> None:
     for batch in regroup(make_scattered(5_000, 2 * KNOWN)):
-        assert batch.numbers == find_numbers(batch.by_subject)
-        assert all(row.subject == subject for subject, own in batch.by_subject.items() for row in own)
+        subjects, numbers, rows, shapes = batch.waited or pytest.fail("no row of these had to wait")
+        assert numbers == [*map(find_numbers(subjects).get, subjects)]
+        for subject, own in zip(subjects, rows, strict=True):
+            assert own
+            assert all(read_held(row, shapes).subject == subject for row in own)
+
+
+def test_regroup__gives_the_same_order_in_each_process() -> None:
+    """A file that is read again is sealed in the same order, whichever numbers its vehicles hash to there."""
+    rows = make_scattered(500, 2 * KNOWN)
+    met = [subject for batch in regroup(rows) if batch.waited is not None for subject in batch.waited.subjects]
+    first = {subject: place for place, subject in enumerate(dict.fromkeys(row.subject for row in rows))}
+    known = [one for one in met if get_vehicle(one) < KNOWN]
+    assert known == sorted(known, key=lambda one: (get_vehicle(one) // SPAN, first[one]))
+    new = [one for one in met if get_vehicle(one) >= KNOWN]
+    assert new == sorted(new, key=first.__getitem__)
 
 
 def test_regroup__holds_no_more_than_its_bounds() -> None:

@@ -221,7 +221,7 @@ def make(shop: Workshop, chain: ChainRef, told: Told) -> Item:
     moment = {"at": told.day, "precision": "unknown" if told.day is None else "day", "zone": None}
     given = {name: value for name, value in told.fields.items() if value is not None}
     fields = {"kind": told.kind, "subject": chain.subject, "occurred": moment, **given}
-    return Item(told.kind, fields, told.mark, target)
+    return Item(told.kind, fields, mark=told.mark, target=target)
 
 
 def make_fleet(shop: Workshop) -> Fleet:

@@ -105,7 +105,7 @@ def _make_row(kinds: Kinds, chain: _Chain, place: int, one: Stated, opened: Open
     if schema.kind in OPENINGS or ref.type != (HISTORY if line.chain == "history" else JOURNAL):
         raise Refused(Reason.WRONG_CHAIN, f"{schema.kind} cannot stand in this chain")
     if parts.mark or parts.target != NO_TARGET or 0 not in schema.marks:
-        item = Item(schema.kind, fields, parts.mark, parts.target)
+        item = Item(schema.kind, fields, mark=parts.mark, target=parts.target)
         check_mark(item, schema.marks, has_source=line.location == "source")
     # Its fields are complete: those that were opened are the schema's, in the same order.
     values, packing = opened.values, get_packing(schema.names)

@@ -37,14 +37,14 @@ class ChainRef(NamedTuple):
 
 class Item(NamedTuple):
     """One statement to make. `fields` as its kind's schema asks (MessagePack, if they come from another process);
-    `target` a sid (or a member id for mark 4); `source` the keyed digest of the row it was read from; `is_elsewhere`
-    leaves the contents at their source."""
+    `source` the keyed digest of the row it was read from; `target` a sid (or a member id for mark 4); `is_elsewhere`
+    leaves the contents at their source. Most rows of a file end with their source: the others cross no process."""
 
     kind: str
     fields: Mapping[str, object] | msgspec.Raw
+    source: bytes | None = None
     mark: int = Mark.NONE
     target: bytes = NO_TARGET
-    source: bytes | None = None
     is_elsewhere: bool = False
 
 

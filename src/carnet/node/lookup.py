@@ -149,18 +149,16 @@ def find_numbers(connection: Connection, ring: KeyRing, subjects: Iterable[Subje
 
 
 def find_chains_by_numbers(
-    connection: Connection, ring: KeyRing, numbers: Mapping[Subject, int]
-) -> dict[Subject, ChainRef]:
-    """As `find_chains_by_subjects`, for passports whose numbers were found before."""
-    subject_of = {number: subject for subject, number in numbers.items()}
-    rows = list(ask_many(connection, _CHAINS_AT, sorted(subject_of)))
+    connection: Connection, ring: KeyRing, subjects: Mapping[int, Subject]
+) -> dict[int, ChainRef]:
+    """As `find_chains_by_subjects`, for passports whose numbers were found before, by these."""
+    rows = list(ask_many(connection, _CHAINS_AT, sorted(subjects)))
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
     keys = map(unwrap, repeat(ring.kek), [row[3] for row in rows])
-    found = dict[Subject, ChainRef]()
-    for (number, chain16, type_, _), key in zip(rows, list(keys), strict=True):
-        subject = subject_of[number]
-        found[subject] = _make(ChainRef, (number, chain16, type_, key, subject.to_json()))
-    return found
+    return {
+        number: _make(ChainRef, (number, chain16, type_, key, subjects[number].to_json()))
+        for (number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
+    }
 
 
 def find_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) -> dict[int, set[bytes]]:

@@ -24,9 +24,11 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.node.children import hold_signals_back
-from carnet.node.jobs import ChainRef, Context, Job, Prepared, Refusal
+from carnet.node.jobs import ChainRef, Context, Item, Job, Prepared, Refusal
 from carnet.node.made import encode_prepared, read_prepared
 from carnet.node.prepare import Preparer
+from carnet.passport.statement import NO_TARGET
+from carnet.types import Mark
 
 _Answer = tuple[bytes, list[Refusal]]
 
@@ -40,10 +42,10 @@ _encoder = msgspec.msgpack.Encoder()
 class _SentItem(NamedTuple):
     kind: str
     fields: msgspec.Raw
-    mark: int
-    target: bytes
-    source: bytes | None
-    is_elsewhere: bool
+    source: bytes | None = None
+    mark: int = Mark.NONE
+    target: bytes = NO_TARGET
+    is_elsewhere: bool = False
 
 
 class _SentGroup(NamedTuple):
@@ -61,7 +63,18 @@ class _SentJob(NamedTuple):
     randomness: bytes
 
 
-_job_decoder = msgspec.msgpack.Decoder(_SentJob)
+_decode_job = msgspec.msgpack.Decoder(_SentJob).decode
+_decode_item = msgspec.msgpack.Decoder(_SentItem).decode
+
+
+def _read_items(job: Job) -> Job:
+    """A job with its items as prepare takes them in this process."""
+    groups = [group._replace(items=[_read_item(item) for item in group.items]) for group in job.groups]
+    return job._replace(groups=groups)
+
+
+def _read_item(item: object) -> Item:
+    return cast("Item", _decode_item(item) if isinstance(item, msgspec.Raw) else item)
 
 
 def look_for_cycles_rarely() -> tuple[int, int, int]:
@@ -101,7 +114,7 @@ def _work(context: Context, pipe: Connection) -> None:
             return
         answer: _Answer | Exception
         try:
-            answer = encode_prepared(preparer.prepare(cast("Job", _job_decoder.decode(sent))))
+            answer = encode_prepared(preparer.prepare(cast("Job", _decode_job(sent))))
         except Exception as error:
             answer = error
         pipe.send(answer)
@@ -166,9 +179,9 @@ class PreparePool:
             thread.start()
 
     def submit(self, job: Job) -> Preparing:
-        """Prepare one job."""
+        """Prepare one job. Any of its items may be MessagePack already."""
         if self._inline is not None:
-            return Ready(self._inline.prepare(job))
+            return Ready(self._inline.prepare(_read_items(job)))
         future: Future[_Answer] = Future()
         self._waiting.put((_encoder.encode(job), future))
         return Preparing(future)

@@ -112,7 +112,7 @@ def _make_rows(planned: Sequence[_Planned], sealed: Sequence[Sealed]) -> list[Ro
     ]
     return [
         _make(Row, (place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias))
-        for (_, (_, _, mark, target, source, _), kind, _, _, place, index), one, secret, content, alias in zip(
+        for (_, (_, _, source, mark, target, _), kind, _, _, place, index), one, secret, content, alias in zip(
             planned, sealed, wrapped, contents, aliases, strict=True
         )
     ]

@@ -79,8 +79,8 @@ class Writing(Protocol):
     def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
         """The numbers in the store of the passports that these subjects have: neighbours have neighbouring numbers."""
 
-    def find_chains_by_numbers(self, numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
-        """As `find_chains`, for passports whose numbers were found before."""
+    def find_chains_by_numbers(self, subjects: Mapping[int, Subject]) -> dict[int, ChainRef]:
+        """As `find_chains`, for passports whose numbers were found before, by these."""
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id."""

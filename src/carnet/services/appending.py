@@ -249,7 +249,7 @@ def make_item(new: NewEntry, subject: Mapping[str, object]) -> Item:
     elif new.contests is not None:
         mark, target = Mark.CONTESTS, new.contests
     common = {"kind": new.kind, "occurred": new.occurred, "subject": subject}
-    return Item(new.kind, {**new.fields, **common}, mark, target)
+    return Item(new.kind, {**new.fields, **common}, mark=mark, target=target)
 
 
 def check_new(reader: Reader, new: NewEntry, subject: Subject) -> None:

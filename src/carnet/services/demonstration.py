@@ -282,7 +282,7 @@ class _Life:
     def make_item(self, entry: FleetEntry) -> Item:
         """The entry as a statement to make."""
         target = NO_TARGET if entry.target is None else self.sids[entry.target]
-        return Item(entry.kind, entry.fields, Mark(entry.mark), target)
+        return Item(entry.kind, entry.fields, mark=Mark(entry.mark), target=target)
 
     def _iter_run(self) -> Iterator[FleetEntry]:
         first = self._entries[self._next]

@@ -5,11 +5,14 @@ It refuses to know which file the rows came from, and in which order.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import IO, NamedTuple
+from itertools import groupby, repeat
+from typing import IO, Any, NamedTuple, cast
+
+from msgspec import Raw
 
 from carnet.encoding import encode_trusted
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -26,7 +29,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
-from carnet.services.regrouping import Batch, Held
+from carnet.services.regrouping import Batch, Held, Waited, get_source, read_held, read_items
 from carnet.types import Millis, Subject
 from carnet.vault.sealing import compute_source_digests
 
@@ -34,8 +37,8 @@ OPENING = "passport.opened/1"
 
 _make = tuple.__new__
 
-KNOWN_CHAINS = 32_768
-"""Passports whose key is kept at hand: some 20 MB."""
+KNOWN_CHAINS = 20_000
+"""Passports whose key is kept at hand at least, and twice as many at most: some 20 MB."""
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
@@ -84,12 +87,26 @@ def note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
         sinks.faults.add(fault)
 
 
+class _Load(NamedTuple):
+    """What a job is made of: its groups, the rows of its items by place (None: an opening; bytes: one that waited, to
+    be read with `shapes`), and the subjects that it opens."""
+
+    groups: list[Group]
+    rows: list[Row | bytes | None]
+    opens: set[Subject]
+    shapes: Sequence[Any]
+
+    def get_row(self, place: int) -> Row | Held | None:
+        """The row of an item; an opening has none."""
+        row = self.rows[place]
+        return read_held(row, self.shapes) if isinstance(row, bytes) else row
+
+
 class _Flight(NamedTuple):
-    """A job in preparation: the rows of its items by place (None: an opening), and the subjects that it opens."""
+    """A job in preparation."""
 
     prepared: Preparing
-    rows: list[Row | Held | None]
-    opens: frozenset[Subject]
+    load: _Load
 
 
 class Run:
@@ -118,7 +135,8 @@ class Run:
         # What is written, while the disk is waited for, or the writer.
         self._landings = deque[tuple[_Flight, Landing]]()
         self._opening: set[Subject] = set()
-        self._chains: OrderedDict[Subject, ChainRef] = OrderedDict()
+        # Passports that were met lately, and those met before so many of these.
+        self._chains, self._chains_before = dict[Subject, ChainRef](), dict[Subject, ChainRef]()
         self._touched = bytearray()
         # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
         self._looks_first = True
@@ -132,28 +150,13 @@ class Run:
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
         self._send_again()
-        by_subject: Mapping[Subject, Sequence[Row | Held]] = batch.by_subject
-        digests = {subject: [row.source for row in own] for subject, own in batch.by_subject.items()}
-        if not by_subject:
-            grouped = by_subject = self._group(batch.rows)
-            digests = {subject: self._digest(own) for subject, own in grouped.items()}
-        if not self._opening.isdisjoint(by_subject):
-            # A vehicle whose passport is being opened: its chain is known only after that commit.
-            self.drain()
-        groups: list[Group] = []
-        order: list[Row | Held | None] = []
-        opens = set[Subject]()
-        with self._writer.reading():
-            chains = self._find_chains(by_subject, batch.numbers)
-            known = self._find_known(chains, digests) if self._looks_first else {}
         before = self.summary.duplicate
-        for subject, own in by_subject.items():
-            self._add_group(own, digests[subject], subject, chains.get(subject), known, groups, order, opens)
+        load = self._load(self._group(batch.rows)) if batch.waited is None else self._load_waited(batch.waited)
         self._looks_first = self.summary.duplicate > before
-        if groups:
-            job = self._writer.make_job(self._member.id, self._basis, groups, created_ms=self._now)
-            self._flights.append(_Flight(self._pool.submit(job), order, frozenset(opens)))
-            self._opening |= opens
+        if load.groups:
+            job = self._writer.make_job(self._member.id, self._basis, load.groups, created_ms=self._now)
+            self._flights.append(_Flight(self._pool.submit(job), load))
+            self._opening |= load.opens
         while self._is_full():
             self._touch_down()
         self._progress(self.summary)
@@ -163,6 +166,57 @@ class Run:
         most of all for their start."""
         flights = self._flights
         return len(flights) > self._window and (len(flights) > MAX_FLIGHTS or flights[0].prepared.is_done)
+
+    def _load(self, by_subject: Mapping[Subject, Sequence[Row]]) -> _Load:
+        self._wait_for_openings(by_subject)
+        digests = {subject: self._digest(own) for subject, own in by_subject.items()}
+        with self._writer.reading():
+            chains = dict(zip(by_subject, self._find_chains(by_subject, repeat(None)), strict=True))
+            known = self._find_known(chains.values(), digests.values()) if self._looks_first else {}
+        load = _Load([], [], set(), ())
+        for subject, own in by_subject.items():
+            self._add_group(own, digests[subject], subject, chains[subject], known, load)
+        return load
+
+    def _load_waited(self, waited: Waited) -> _Load:
+        subjects, numbers, rows, shapes = waited
+        self._wait_for_openings(subjects)
+        items = list(map(read_items, rows))
+        with self._writer.reading():
+            chains = self._find_chains(subjects, numbers)
+            known = dict[int, set[bytes]]()
+            if self._looks_first:
+                known = self._find_known(chains, [list(map(get_source, own)) for own in items])
+        load = groups, order, opens, _ = _Load([], [], set(), shapes)
+        # Once per vehicle, of which most have one row here: measure before adding a line.
+        for subject, chain, own, packed in zip(subjects, chains, items, rows, strict=True):
+            if chain is None:
+                opening = Statement(OPENING, self._make_opening(subject))
+                groups.append(Group([opening, *cast("list[Statement]", own)]))
+                order.append(None)
+                opens.add(subject)
+            else:
+                if self._is_older(chain) or subject in self._sent_again:
+                    self._touch(chain.id)
+                    if known.get(chain.id):
+                        own, packed = self._leave_out(known[chain.id], own, packed)
+                if own:
+                    groups.append(_make(Group, (own, chain)))
+            order += packed
+        return load
+
+    def _leave_out(
+        self, known: set[bytes], items: Sequence[Raw], rows: Sequence[bytes]
+    ) -> tuple[list[Raw], list[bytes]]:
+        """The rows that are not known yet, with their items. One that stands twice is found where it is prepared."""
+        left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(item) not in known]
+        self.summary.duplicate += len(items) - len(left)
+        return [item for item, _ in left], [row for _, row in left]
+
+    def _wait_for_openings(self, subjects: Iterable[Subject]) -> None:
+        """A vehicle whose passport is being opened: its chain is known only after that commit."""
+        if self._opening and not self._opening.isdisjoint(subjects):
+            self.drain()
 
     def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
         by_subject: dict[Subject, list[Row]] = {}
@@ -178,11 +232,16 @@ class Run:
 
     def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
         """The numbers of the passports that there are; of those met lately without asking."""
-        kept = self._chains
-        found = {subject: kept[subject].id for subject in subjects if subject in kept}
+        found, asked = dict[Subject, int](), list[Subject]()
+        for subject in subjects:
+            chain = self._chains.get(subject) or self._chains_before.get(subject)
+            if chain is None:
+                asked.append(subject)
+            else:
+                found[subject] = chain.id
         # Under a read of its own: the writer's connection is busy with the commit before.
         with self._writer.reading():
-            return found | self._writer.find_numbers([subject for subject in subjects if subject not in found])
+            return found | self._writer.find_numbers(asked)
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
         """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
@@ -215,29 +274,29 @@ class Run:
         if not self._overtaken:
             return
         rows, self._overtaken = self._overtaken, []
-        held: dict[Subject, list[Held]] = {}
-        for row in rows:
-            self._sent_again.add(row.subject)
-            if isinstance(row, Held):
-                held.setdefault(row.subject, []).append(row)
-        for batch in (Batch([row for row in rows if isinstance(row, Row)], {}, {}), Batch((), held, {})):
-            if batch.rows or batch.by_subject:
-                self.add(batch)
+        self._sent_again.update(row.subject for row in rows)
+        plain = [row for row in rows if isinstance(row, Row)]
+        if plain:
+            self.add(Batch(plain))
+        for _, those in groupby([row for row in rows if isinstance(row, Held)], key=lambda row: id(row.shapes)):
+            held = list(those)
+            packed: dict[Subject, list[bytes]] = {}
+            for row in held:
+                packed.setdefault(row.subject, []).append(row.packed)
+            self.add(Batch((), Waited([*packed], [None] * len(packed), [*packed.values()], held[0].shapes)))
 
     def _add_group(
         self,
-        rows: Sequence[Row | Held],
+        rows: Sequence[Row],
         digests: list[bytes],
         subject: Subject,
         chain: ChainRef | None,
         known_of: dict[int, set[bytes]],
-        groups: list[Group],
-        order: list[Row | Held | None],
-        opens: set[Subject],
+        load: _Load,
     ) -> None:
         known: set[bytes] = set()
         items: list[Statement] = []
-        places: list[Row | Held | None] = []
+        places: list[Row | None] = []
         if chain is None:
             items.append(Statement(OPENING, self._make_opening(subject)))
             places.append(None)
@@ -250,43 +309,49 @@ class Run:
                 continue
             known.add(source)
             # A tuple made as one, without a call of ours: there is one for each row.
-            items.append(_make(Statement, (row.kind, row.fields, 0, NO_TARGET, source, False)))
+            items.append(_make(Statement, (row.kind, row.fields, source, 0, NO_TARGET, False)))
             places.append(row)
         if items:
-            groups.append(Group(items, chain))
-            order += places
+            load.groups.append(Group(items, chain))
+            load.rows.extend(places)
             if chain is None:
-                opens.add(subject)
+                load.opens.add(subject)
 
-    def _find_chains(self, subjects: Iterable[Subject], numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
-        """The passports that there are; those met lately are at hand. `numbers` are those of some of them."""
-        kept, found = self._chains, dict[Subject, ChainRef]()
-        numbered, others = dict[Subject, int](), list[Subject]()
-        for subject in subjects:
-            chain, number = kept.get(subject), numbers.get(subject)
+    def _find_chains(self, subjects: Iterable[Subject], numbers: Iterable[int | None]) -> list[ChainRef | None]:
+        """The passport of each vehicle, if there is one; those met lately are at hand. `numbers` are those of passports
+        that were found before."""
+        kept, before = self._chains, self._chains_before
+        numbered, others = dict[int, Subject](), list[Subject]()
+        for subject, number in zip(subjects, numbers):  # noqa: B905
+            if subject in kept:
+                continue
+            chain = before.get(subject)
             if chain is not None:
-                found[subject] = chain
+                kept[subject] = chain
             elif number is not None:
-                numbered[subject] = number
+                numbered[number] = subject
             else:
                 others.append(subject)
         new = self._writer.find_chains_by_numbers(numbered)
+        for number, chain in new.items():
+            kept[numbered[number]] = chain
         if len(new) < len(numbered):
-            others += [subject for subject in numbered if subject not in new]
+            others += [subject for number, subject in numbered.items() if number not in new]
         if others:
-            new |= self._writer.find_chains(others)
-        found.update(new)
-        kept.update(new)
-        while len(kept) > KNOWN_CHAINS:
-            kept.popitem(last=False)
+            kept.update(self._writer.find_chains(others))
+        found = list(map(kept.get, subjects))
+        if len(kept) > KNOWN_CHAINS:
+            self._chains_before, self._chains = kept, {}
         return found
 
-    def _find_known(
-        self, chains: Mapping[Subject, ChainRef], digests: Mapping[Subject, list[bytes]]
-    ) -> dict[int, set[bytes]]:
+    def _find_known(self, chains: Iterable[ChainRef | None], digests: Iterable[list[bytes]]) -> dict[int, set[bytes]]:
         """Which rows the passports hold that are older than this run. The writer refuses them too, but by then they
         are prepared."""
-        asked = {chain.id: digests[subject] for subject, chain in chains.items() if self._is_older(chain)}
+        asked = {
+            chain.id: own
+            for chain, own in zip(chains, digests, strict=True)
+            if chain is not None and self._is_older(chain)
+        }
         return self._writer.find_sources(asked)
 
     def _is_older(self, chain: ChainRef) -> bool:
@@ -318,7 +383,7 @@ class Run:
         outcome = landing.result()
         if outcome.refused is not None:
             raise outcome.refused
-        self._opening -= flight.opens
+        self._opening -= flight.load.opens
         self._account(flight, outcome)
         _write_receipts(self._writer, flight, outcome, self.sinks)
 
@@ -332,7 +397,7 @@ class Run:
             # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
             self._first_opened = self._get_number(tally.first_opened)
         for refusal in outcome.refusals:
-            row = flight.rows[refusal.place]
+            row = flight.load.get_row(refusal.place)
             if row is None:
                 continue
             if refusal.reason == Reason.ALREADY_SEALED:
@@ -385,7 +450,7 @@ def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: S
     if sinks.receipts is None:
         return
     for receipt in outcome.receipts:
-        row = flight.rows[receipt.place]
+        row = flight.load.get_row(receipt.place)
         if row is not None:
             made = describe_receipt(receipt) if sinks.is_signed_later else make_receipt(writer, receipt)
             line = {**made, "row": row.row}

@@ -18,7 +18,7 @@ import msgspec
 from carnet.formats.faults import Frame, Origin
 from carnet.formats.rows import Row
 from carnet.types import Subject
-from carnet.vault.sealing import compute_source_digests
+from carnet.vault.sealing import SOURCE_BYTES, compute_source_digests
 
 FEWEST_WAITING_ROWS: Final = 4_096
 MAX_WAITING_ROWS: Final = 131_072
@@ -46,13 +46,15 @@ _NEW: Final = 1 << 48
 _NEW_PLACES: Final = _NEW // SPAN
 
 
-_make = tuple.__new__
+_Shape: TypeAlias = tuple[bytes, Frame] | None
+"""What many rows share: the header and the frame of their origin, if they have one."""
 
 
 class Held(NamedTuple):
-    """A row that has waited: as `Row`, its fields as MessagePack, and of its source the keyed digest; `data` is what a
-    person is shown of it."""
+    """A row that waited, `packed` as it did; `data` is what a person is shown of it."""
 
+    packed: bytes
+    shapes: Sequence[_Shape]
     line: int
     row: int
     subject: Subject
@@ -64,30 +66,72 @@ class Held(NamedTuple):
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
-    """A row as it waits, in one run of bytes; `shape` says what many rows share."""
+    """A row as it waits, in one run of bytes. What becomes of it comes first, as it crosses to a worker
+    (`node.jobs.Item`): nothing of it is read here again, unless a person is told of it."""
 
+    item: msgspec.Raw
     line: int
     row: int
     shape: int
-    fields: msgspec.Raw
-    source: bytes
     data: bytes
 
 
-_Shape: TypeAlias = tuple[str, tuple[bytes, Frame] | None]
-"""The kind of a row, and the header and the frame of its origin, if it has one."""
+class _PackedItem(msgspec.Struct, array_like=True, gc=False):
+    item: msgspec.Raw
+
+
+class _Item(msgspec.Struct, array_like=True, gc=False):
+    kind: str
+    fields: msgspec.Raw
+    source: bytes
+
+
+class _Fields(msgspec.Struct, gc=False):
+    subject: Subject
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Packed).decode
+_decode_first = msgspec.msgpack.Decoder(_PackedItem).decode
+_decode_item = msgspec.msgpack.Decoder(_Item).decode
+_decode_fields = msgspec.msgpack.Decoder(_Fields).decode
+
+
+def read_items(rows: Iterable[bytes]) -> list[msgspec.Raw]:
+    """What becomes of rows that waited: each as a job takes it."""
+    return [one.item for one in map(_decode_first, rows)]
+
+
+def get_source(item: msgspec.Raw) -> bytes:
+    """The keyed digest of the row's source, with which it ends."""
+    return bytes(memoryview(item)[-SOURCE_BYTES:])
+
+
+def read_held(packed: bytes, shapes: Sequence[_Shape]) -> Held:
+    """All of a row that waited."""
+    row = _decode(packed)
+    kind, fields, source = msgspec.structs.astuple(_decode_item(row.item))
+    common = shapes[row.shape]
+    origin = None if common is None else Origin(row.data, *common)
+    subject = _decode_fields(fields).subject
+    return Held(packed, shapes, row.line, row.row, subject, kind, fields, source, row.data, origin)
+
+
+class Waited(NamedTuple):
+    """Rows that waited: for each vehicle the number of its passport, if it was found, and its rows in their order, to
+    be read with `shapes`."""
+
+    subjects: list[Subject]
+    numbers: list[int | None]
+    rows: list[list[bytes]]
+    shapes: Sequence[_Shape]
 
 
 class Batch(NamedTuple):
-    """Rows to be sealed together: `rows` as the file has them, or `by_subject` those that waited, with the numbers of
-    those of their passports that were found already."""
+    """Rows to be sealed together: `rows` as the file has them, or those that waited."""
 
     rows: Sequence[Row]
-    by_subject: dict[Subject, list[Held]]
-    numbers: dict[Subject, int]
+    waited: Waited | None = None
 
 
 class Regrouping:
@@ -125,10 +169,10 @@ class Regrouping:
         if any(one.scheme == "plate" for one in subjects) or any([row.plate is not None for row in rows]):  # noqa: C419
             # Which vehicle a plate stands for is known only later: such rows neither wait nor overtake.
             yield from self.drain()
-            yield Batch(rows, {}, {})
+            yield Batch(rows)
             return
         if not self._is_sorting and 2 * len(subjects) <= len(rows):
-            yield Batch(rows, {}, {})
+            yield Batch(rows)
             return
         self._is_sorting = True
         self._coming += self._pack(rows)
@@ -159,22 +203,23 @@ class Regrouping:
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
         for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
             data: bytes = source
-            key: _Shape = (kind, None)
+            key: _Shape = None
             if origin is not None:
                 data, header, frame = origin
-                key = (kind, (header, frame))
+                key = (header, frame)
             shape = shape_of.get(key)
             if shape is None:
                 shape = shape_of[key] = len(self._shapes)
                 self._shapes.append(key)
-            packed = _encode((line, number, shape, fields, digest, data))
+            packed = _encode(((kind, fields, digest), line, number, shape, data))
             self._coming_bytes += len(packed)
             coming.append((subject, packed))
         return coming
 
     def _hold_coming(self) -> None:
         coming, self._coming = self._coming, []
-        self._make_room({subject for subject, _ in coming}.difference(self._rows_of))
+        # A dict, not a set: the order in which they came, whichever numbers subjects hash to.
+        self._make_room(dict.fromkeys([subject for subject, _ in coming if subject not in self._rows_of]))
         # Once per row, too.
         waiting = self._rows_of
         for subject, packed in coming:
@@ -190,7 +235,7 @@ class Regrouping:
         self._row_count += len(coming)
         self._held_count += len(coming)
 
-    def _make_room(self, subjects: set[Subject]) -> None:
+    def _make_room(self, subjects: Iterable[Subject]) -> None:
         """Give vehicles that have no waiting row yet their place."""
         found = self._find_numbers(subjects)
         for subject in subjects:
@@ -207,8 +252,7 @@ class Regrouping:
             self._rows_of[subject] = b""
 
     def _take(self) -> Batch:
-        by_subject: dict[Subject, list[Held]] = {}
-        numbers: dict[Subject, int] = {}
+        subjects, numbers, rows = list[Subject](), list[int | None](), list[list[bytes]]()
         count = size = 0
         batch_rows = self._get_size()
         while self._places and count < batch_rows:
@@ -216,24 +260,19 @@ class Regrouping:
                 self._ahead, self._behind, self._last = self._behind, [], -1
             place = self._last = heappop(self._ahead)
             there = iter(self._places.pop(place))
+            first = place * SPAN if place < _NEW_PLACES else None
             for subject, at in zip(there, there, strict=True):
-                waiting = self._rows_of.pop(subject)
-                own = waiting if isinstance(waiting, list) else [waiting]
-                by_subject[subject] = self._unpack(subject, own)
-                count += len(own)
-                size += sum(map(len, own))
-                if place < _NEW_PLACES:
-                    numbers[subject] = place * SPAN + at
+                own = self._rows_of.pop(subject)
+                subjects.append(subject)
+                numbers.append(None if first is None else first + at)
+                if isinstance(own, list):
+                    count += len(own)
+                    size += sum(map(len, own))
+                    rows.append(own)
+                else:
+                    count += 1
+                    size += len(own)
+                    rows.append([own])
         self._row_count -= count
         self._byte_count -= size
-        return Batch((), by_subject, numbers)
-
-    def _unpack(self, subject: Subject, rows: list[bytes]) -> list[Held]:
-        held, shapes = list[Held](), self._shapes
-        for packed in rows:
-            row = _decode(packed)
-            kind, common = shapes[row.shape]
-            data = row.data
-            origin = None if common is None else Origin(data, *common)
-            held.append(_make(Held, (row.line, row.row, subject, kind, row.fields, row.source, data, origin)))
-        return held
+        return Batch((), Waited(subjects, numbers, rows, self._shapes))

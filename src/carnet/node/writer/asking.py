@@ -93,10 +93,10 @@ class Asking(Transacting):
         with self._look() as connection:
             return find_numbers(connection, self._ring, subjects)
 
-    def find_chains_by_numbers(self, numbers: Mapping[Subject, int]) -> dict[Subject, ChainRef]:
-        """As `find_chains`, for passports whose numbers were found before."""
+    def find_chains_by_numbers(self, subjects: Mapping[int, Subject]) -> dict[int, ChainRef]:
+        """As `find_chains`, for passports whose numbers were found before, by these."""
         with self._look() as connection:
-            return find_chains_by_numbers(connection, self._ring, numbers)
+            return find_chains_by_numbers(connection, self._ring, subjects)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id, ready for more entries."""
