@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -30,7 +30,7 @@ from carnet.formats.histovec_columns import (
 from carnet.formats.json_items import find_members
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
 from carnet.formats.rows import Item, Row, compute_latest
-from carnet.passport.subject import check_subject, find_histovec
+from carnet.passport.subject import check_subject, is_histovec
 from carnet.types import Millis, Subject, brief, show
 
 __all__ = ["Item", "Row", "read_inspections"]
@@ -62,6 +62,14 @@ class _Vehicle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(_Vehicle).decode
 _encode = msgspec.json.Encoder().encode
 _make = tuple.__new__
+
+_Named: TypeAlias = tuple[Subject, dict[str, object], bytes]
+_vehicles: Final = dict[str, _Named]()
+"""Vehicles that were met lately: one object for the rows of many lines."""
+
+MAX_VEHICLES: Final = 32_768
+"""Vehicles that are remembered before all of them are forgotten: to forget the eldest one each time takes longer than
+to check a new one, and in random order hardly one is met again."""
 
 
 def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
@@ -120,7 +128,8 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
         return None
     try:
         vehicle = _decode(data)
-        subject, shown, tail = _check_vehicle(vehicle.vehicle)
+        name = vehicle.vehicle
+        subject, shown, tail = _vehicles.get(name) or _check_vehicle(name)
     except (msgspec.DecodeError, UnicodeError, RecursionError, Refused):
         return None
     rows: list[Row] = []
@@ -181,14 +190,18 @@ def _is_clock(text: str) -> bool:
     return _CLOCK.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=32_768)
-def _check_vehicle(value: str) -> tuple[Subject, dict[str, object], bytes]:
-    """The subject, as itself and as its field, and the end of the source of its rows. Remembered for as many vehicles
-    as an import knows passports at hand: one object for the rows of many lines."""
-    subject = find_histovec(value)
-    if subject is None:
+def _check_vehicle(value: str) -> _Named:
+    """The subject, as itself and as its field, and the end of the source of its rows."""
+    if is_histovec(value):
+        # Plain already, and short: nothing of it is written in another way.
+        subject, tail = Subject("histovec", value), b',"vehicle":"%b"}' % value.encode()
+    else:
         subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
-    return subject, subject.to_json(), b"," + encode_trusted({"vehicle": subject.value})[1:]
+        tail = b"," + encode_trusted({"vehicle": subject.value})[1:]
+    if len(_vehicles) >= MAX_VEHICLES:
+        _vehicles.clear()
+    named = _vehicles[value] = (subject, subject.to_json(), tail)
+    return named
 
 
 def _compute_source(subject: Subject, raw: object) -> bytes:

@@ -69,13 +69,9 @@ def find_subject(scheme: str, value: str, country: str | None) -> Subject | None
         return None
 
 
-def find_histovec(value: str) -> Subject | None:
-    """As `find_subject` for the scheme `histovec`, for those who ask for each row of a file."""
-    return Subject("histovec", value) if is_histovec(value) else None
-
-
 def is_histovec(value: str) -> bool:
-    """Whether a value is a subject of the scheme `histovec`: whatever the pattern takes is plain, short and normal."""
+    """Whether a value is a subject of the scheme `histovec`, for those who ask for each row of a file: whatever the
+    pattern takes is plain, short and normal."""
     return _HISTOVEC.fullmatch(value) is not None
 
 
