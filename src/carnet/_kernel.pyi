@@ -25,9 +25,19 @@ def change_buckets(
 ) -> tuple[bytes, list[bytes | None], list[tuple[int, int, int]]]: ...
 def find_joint_root(size: int, indices: Sequence[int], leaves: Sequence[bytes], path: bytes, /) -> bytes | None: ...
 def find_joint_path(levels: list[bytes], indices: Sequence[int], /) -> bytes | None: ...
-def seal_statement(
-    names: tuple[bytes, ...], fields: bytes, secret: bytes, head: bytes, target: bytes, subject: bytes, /
-) -> tuple[bytes, bytes, bytes, bytes, bytes | None]: ...
+def seal_statements(
+    front: bytes,
+    middle: bytes,
+    names: Sequence[tuple[bytes, ...]],
+    fields: Sequence[bytes],
+    secrets: Sequence[bytes],
+    chains: Sequence[bytes],
+    tails: Sequence[bytes],
+    targets: Sequence[bytes],
+    subjects: Sequence[bytes],
+    /,
+) -> tuple[list[bytes], list[bytes], bytes, list[bytes], list[bytes | None]]: ...
+def hash_each(before: bytes, digests: Sequence[bytes], after: bytes, /) -> bytes: ...
 def open_statement(
     names: tuple[bytes, ...],
     contents: bytes,

@@ -19,6 +19,29 @@ void expand_secret(const uint8_t secret[SECRET_BYTES], Py_ssize_t fields, uint8_
     shake256(EXPAND, TAG_BYTES(EXPAND), secret, SECRET_BYTES, stream, (size_t)STREAM_BYTES(fields));
 }
 
+void expand_secrets(const uint8_t *const *secrets, size_t count, size_t fields, uint8_t *const *streams) {
+    const uint8_t *each[SHAKE_LANES];
+    uint8_t *outs[SHAKE_LANES];
+    if (count == 1) {
+        expand_secret(secrets[0], (Py_ssize_t)fields, streams[0]);
+        return;
+    }
+    /* A lane that is left over does the last one's work again. */
+    for (size_t at = 0; at < SHAKE_LANES; at++)
+        each[at] = secrets[at < count ? at : count - 1], outs[at] = streams[at < count ? at : count - 1];
+    shake256_lanes(EXPAND, TAG_BYTES(EXPAND), each, outs, STREAM_BYTES(fields));
+}
+
+_Static_assert(FIELD_TAG_BYTES == TAG_BYTES(FIELD) && ROOT_FRAME_BYTES == TAG_BYTES(FIELDS) + 4, "as in the format");
+
+uint8_t *write_field_tag(uint8_t *to) { return (uint8_t *)memcpy(to, FIELD, FIELD_TAG_BYTES) + FIELD_TAG_BYTES; }
+
+uint8_t *write_root_frame(uint8_t *to, size_t fields) {
+    memcpy(to, FIELDS, TAG_BYTES(FIELDS));
+    write_u32(to + TAG_BYTES(FIELDS), (uint32_t)fields);
+    return to + ROOT_FRAME_BYTES;
+}
+
 void hash_field(const uint8_t salt[SALT_BYTES], PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest) {
     struct sha256 hash;
     sha256_begin(&hash);

@@ -2,7 +2,7 @@
 #ifndef CARNET_FIELDS_H
 #define CARNET_FIELDS_H
 
-#include "args.h"
+#include "json.h"
 
 #define SALT_BYTES 16
 #define SECRET_BYTES 32
@@ -12,6 +12,16 @@
 #define STREAM_BYTES(fields) (SECRET_BYTES + SALT_BYTES * (fields))
 
 void expand_secret(const uint8_t secret[SECRET_BYTES], Py_ssize_t fields, uint8_t *stream);
+
+/* The same of some, of SHAKE_LANES at most. */
+void expand_secrets(const uint8_t *const *secrets, size_t count, size_t fields, uint8_t *const *streams);
+
+#define FIELD_TAG_BYTES 15
+#define ROOT_FRAME_BYTES 20
+
+/* How a field's message and that of the root begin; gives where they go on. */
+uint8_t *write_field_tag(uint8_t *to);
+uint8_t *write_root_frame(uint8_t *to, size_t fields);
 
 /* `name` stands behind its length, as bytes. */
 void hash_field(const uint8_t salt[SALT_BYTES], PyObject *name, const uint8_t *value, Py_ssize_t size, uint8_t *digest);

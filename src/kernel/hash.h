@@ -26,6 +26,30 @@ void sha256_of(const void *data, size_t size, uint8_t digest[DIGEST_BYTES]);
 /* 0x01 and two digests: an inner node of a tree (RFC 9162, 2.1.1). `digest` may be one of them. */
 void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES]);
 
+/* A message in whole blocks, and where its digest goes: into none of those that are hashed together. */
+struct padded {
+    const uint8_t *blocks;
+    size_t count;
+    uint8_t *digest;
+};
+
+#define MOST_PADDING 72
+
+/* Completes a message of so many bytes, behind which there is room for the padding; gives its number of blocks. */
+size_t sha256_pad(uint8_t *message, size_t size);
+
+/* Messages that need not wait for each other: two of a size are hashed in little more time than one. */
+void sha256_all(const struct padded *messages, size_t count);
+
 void shake256(const void *first, size_t first_size, const void *second, size_t second_size, uint8_t *out, size_t size);
+
+#define SHAKE_LANES 4
+
+/* So many messages at once, each of the same bytes and 32 of its own, in one block. */
+void shake256_lanes(const void *first, size_t first_size, const uint8_t *const seconds[SHAKE_LANES],
+                    uint8_t *const outs[SHAKE_LANES], size_t size);
+
+/* Chooses wide registers where the processor has them; once, before anything is hashed. */
+void shake256_choose(void);
 
 #endif

@@ -48,6 +48,7 @@ static PyMethodDef *const TABLES[] = {
 };
 
 static int start(PyObject *module) {
+    shake256_choose();
     if (PyModule_AddIntConstant(module, "HAS_INSTRUCTIONS", sha256_choose()) < 0) return -1;
     if (PyModule_AddStringConstant(module, "BUILT_FROM", CARNET_BUILT_FROM) < 0) return -1;
     for (size_t at = 0; at < sizeof TABLES / sizeof *TABLES; at++)

@@ -65,35 +65,80 @@ static void compress_plainly(uint32_t state[8], const uint8_t *data, size_t bloc
 }
 
 #ifdef HAS_X86
-__attribute__((target("sha,sse4.1,ssse3"))) static void compress_with_instructions(
-    uint32_t state[8], const uint8_t *data, size_t blocks) {
-    const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
-    /* The instructions want the words as ABEF and CDGH, the highest first. */
+#define WITH_INSTRUCTIONS __attribute__((target("sha,sse4.1,ssse3")))
+
+/* The instructions want the words as ABEF and CDGH, the highest first. */
+struct words {
+    __m128i abef, cdgh;
+};
+
+WITH_INSTRUCTIONS static inline struct words take_state(const uint32_t state[8]) {
     __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);
     __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
-    __m128i abef = _mm_alignr_epi8(low, high, 8), cdgh = _mm_blend_epi16(high, low, 0xf0);
-    for (; blocks > 0; blocks--, data += 64) {
-        __m128i w[4], before_abef = abef, before_cdgh = cdgh;
-        for (int at = 0; at < 4; at++)
-            w[at] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * at)), swap);
-#pragma GCC unroll 16
-        for (int at = 0; at < 16; at++) {
-            __m128i now = w[at & 3], keyed = _mm_add_epi32(now, _mm_load_si128((const __m128i *)(ROUND + 4 * at)));
-            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, keyed);
-            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(keyed, 0x0e));
-            if (at < 12) {
-                __m128i last = w[(at + 3) & 3];
-                __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(at + 1) & 3]),
-                                            _mm_alignr_epi8(last, w[(at + 2) & 3], 4));
-                w[at & 3] = _mm_sha256msg2_epu32(sum, last);
-            }
-        }
-        abef = _mm_add_epi32(abef, before_abef);
-        cdgh = _mm_add_epi32(cdgh, before_cdgh);
-    }
-    low = _mm_shuffle_epi32(abef, 0x1b), high = _mm_shuffle_epi32(cdgh, 0xb1);
+    return (struct words){_mm_alignr_epi8(low, high, 8), _mm_blend_epi16(high, low, 0xf0)};
+}
+
+WITH_INSTRUCTIONS static inline void give_state(struct words words, uint32_t state[8]) {
+    __m128i low = _mm_shuffle_epi32(words.abef, 0x1b), high = _mm_shuffle_epi32(words.cdgh, 0xb1);
     _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(low, high, 0xf0));
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
+}
+
+WITH_INSTRUCTIONS static inline void take_block(const uint8_t *data, __m128i w[4]) {
+    const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+    for (int at = 0; at < 4; at++)
+        w[at] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * at)), swap);
+}
+
+/* Four rounds, and four words of the schedule. */
+WITH_INSTRUCTIONS static inline void make_rounds(struct words *words, __m128i w[4], int at) {
+    __m128i now = w[at & 3], keyed = _mm_add_epi32(now, _mm_load_si128((const __m128i *)(ROUND + 4 * at)));
+    words->cdgh = _mm_sha256rnds2_epu32(words->cdgh, words->abef, keyed);
+    words->abef = _mm_sha256rnds2_epu32(words->abef, words->cdgh, _mm_shuffle_epi32(keyed, 0x0e));
+    if (at < 12) {
+        __m128i last = w[(at + 3) & 3];
+        __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(at + 1) & 3]), _mm_alignr_epi8(last, w[(at + 2) & 3], 4));
+        w[at & 3] = _mm_sha256msg2_epu32(sum, last);
+    }
+}
+
+WITH_INSTRUCTIONS static inline void add_words(struct words *words, struct words before) {
+    words->abef = _mm_add_epi32(words->abef, before.abef);
+    words->cdgh = _mm_add_epi32(words->cdgh, before.cdgh);
+}
+
+WITH_INSTRUCTIONS static void compress_with_instructions(uint32_t state[8], const uint8_t *data, size_t blocks) {
+    struct words words = take_state(state);
+    for (; blocks > 0; blocks--, data += 64) {
+        struct words before = words;
+        __m128i w[4];
+        take_block(data, w);
+#pragma GCC unroll 16
+        for (int at = 0; at < 16; at++) make_rounds(&words, w, at);
+        add_words(&words, before);
+    }
+    give_state(words, state);
+}
+
+/* A round waits for the one before it: those of another message have room meanwhile. */
+WITH_INSTRUCTIONS static void compress_two_with_instructions(
+    uint32_t state[8], const uint8_t *data, uint32_t other_state[8], const uint8_t *other_data, size_t blocks) {
+    struct words words = take_state(state), other = take_state(other_state);
+    for (; blocks > 0; blocks--, data += 64, other_data += 64) {
+        struct words before = words, other_before = other;
+        __m128i w[4], other_w[4];
+        take_block(data, w);
+        take_block(other_data, other_w);
+#pragma GCC unroll 16
+        for (int at = 0; at < 16; at++) {
+            make_rounds(&words, w, at);
+            make_rounds(&other, other_w, at);
+        }
+        add_words(&words, before);
+        add_words(&other, other_before);
+    }
+    give_state(words, state);
+    give_state(other, other_state);
 }
 
 static int has_instructions(void) {
@@ -105,11 +150,25 @@ static int has_instructions(void) {
 
 static void (*compress)(uint32_t state[8], const uint8_t *data, size_t blocks) = compress_plainly;
 
+static void compress_two_in_turn(
+    uint32_t state[8], const uint8_t *data, uint32_t other_state[8], const uint8_t *other_data, size_t blocks) {
+    compress(state, data, blocks);
+    compress(other_state, other_data, blocks);
+}
+
+static void (*compress_two)(
+    uint32_t state[8], const uint8_t *data, uint32_t other_state[8], const uint8_t *other_data, size_t blocks) =
+    compress_two_in_turn;
+
 int sha256_choose(void) {
 #ifdef HAS_X86
-    if (has_instructions()) compress = compress_with_instructions;
+    if (has_instructions()) compress = compress_with_instructions, compress_two = compress_two_with_instructions;
 #endif
     return compress != compress_plainly;
+}
+
+static void write_state(const uint32_t state[8], uint8_t *digest) {
+    for (int at = 0; at < 8; at++) write_word(digest + 4 * at, state[at]);
 }
 
 void sha256_begin(struct sha256 *hash) {
@@ -148,7 +207,7 @@ void sha256_end(struct sha256 *hash, uint8_t digest[DIGEST_BYTES]) {
     write_word(hash->block + 56, (uint32_t)(bits >> 32));
     write_word(hash->block + 60, (uint32_t)bits);
     compress(hash->state, hash->block, 1);
-    for (int at = 0; at < 8; at++) write_word(digest + 4 * at, hash->state[at]);
+    write_state(hash->state, digest);
 }
 
 void sha256_of(const void *data, size_t size, uint8_t digest[DIGEST_BYTES]) {
@@ -167,5 +226,48 @@ void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGES
     /* 65 bytes and their length in bits, 520. */
     blocks[65] = 0x80, blocks[126] = 0x02, blocks[127] = 0x08;
     compress(state, blocks, 2);
-    for (int at = 0; at < 8; at++) write_word(digest + 4 * at, state[at]);
+    write_state(state, digest);
+}
+
+size_t sha256_pad(uint8_t *message, size_t size) {
+    size_t blocks = (size + 8) / 64 + 1;
+    uint64_t bits = (uint64_t)size * 8;
+    message[size] = 0x80;
+    memset(message + size + 1, 0, 64 * blocks - 8 - size - 1);
+    write_word(message + 64 * blocks - 8, (uint32_t)(bits >> 32));
+    write_word(message + 64 * blocks - 4, (uint32_t)bits);
+    return blocks;
+}
+
+static void hash_padded(const struct padded *one) {
+    uint32_t state[8];
+    memcpy(state, START, sizeof START);
+    compress(state, one->blocks, one->count);
+    write_state(state, one->digest);
+}
+
+static void hash_two_padded(const struct padded *one, const struct padded *other) {
+    uint32_t state[8], other_state[8];
+    memcpy(state, START, sizeof START);
+    memcpy(other_state, START, sizeof START);
+    compress_two(state, one->blocks, other_state, other->blocks, one->count);
+    write_state(state, one->digest);
+    write_state(other_state, other->digest);
+}
+
+#define MAX_PAIRED 32 /* blocks of a message; longer ones are hashed alone */
+
+void sha256_all(const struct padded *messages, size_t count) {
+    const struct padded *waiting[MAX_PAIRED + 1] = {0};
+    for (const struct padded *one = messages; one < messages + count; one++) {
+        const struct padded **other = one->count <= MAX_PAIRED ? &waiting[one->count] : NULL;
+        if (!other)
+            hash_padded(one);
+        else if (!*other)
+            *other = one;
+        else
+            hash_two_padded(one, *other), *other = NULL;
+    }
+    for (size_t at = 0; at <= MAX_PAIRED; at++)
+        if (waiting[at]) hash_padded(waiting[at]);
 }

@@ -1,12 +1,16 @@
-/* SHAKE-256 (FIPS 202), for messages of one block: a secret behind its tag. */
+/* SHAKE-256 (FIPS 202), for messages of one block: a secret behind its tag; of four secrets at once where registers are
+   wide. */
 #include "hash.h"
 
 #include <string.h>
 
+/* CARNET_PLAIN leaves them out, so that tests run here what another machine runs. */
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(CARNET_PLAIN)
+#define HAS_X86 1
+#endif
+
 #define RATE 136
 #define LANES (RATE / 8)
-
-static uint64_t rotate(uint64_t lane, unsigned by) { return by ? lane << by | lane >> (64 - by) : lane; }
 
 static const uint64_t IOTA[24] = {
     0x0000000000000001, 0x0000000000008082, 0x800000000000808a, 0x8000000080008000, 0x000000000000808b,
@@ -16,36 +20,10 @@ static const uint64_t IOTA[24] = {
     0x8000000080008081, 0x8000000000008080, 0x0000000080000001, 0x8000000080008008,
 };
 
-/* One row of a round: rho and pi bring five lanes together, each with its column's parity (theta); chi mixes them.
-   What stands where is written out, so that all of it stays in registers. */
-#define ROW(to, a, ra, b, rb, c, rc, d, rd, e, re)                                        \
-    do {                                                                                  \
-        uint64_t v0 = rotate(from[a] ^ mixed[a % 5], ra), v1 = rotate(from[b] ^ mixed[b % 5], rb); \
-        uint64_t v2 = rotate(from[c] ^ mixed[c % 5], rc), v3 = rotate(from[d] ^ mixed[d % 5], rd); \
-        uint64_t v4 = rotate(from[e] ^ mixed[e % 5], re);                                 \
-        into[to] = v0 ^ (~v1 & v2), into[to + 1] = v1 ^ (~v2 & v3), into[to + 2] = v2 ^ (~v3 & v4); \
-        into[to + 3] = v3 ^ (~v4 & v0), into[to + 4] = v4 ^ (~v0 & v1);                   \
-    } while (0)
-
-static inline void make_round(const uint64_t *from, uint64_t *into, uint64_t constant) {
-    uint64_t column[5], mixed[5];
-    for (int x = 0; x < 5; x++) column[x] = from[x] ^ from[x + 5] ^ from[x + 10] ^ from[x + 15] ^ from[x + 20];
-    for (int x = 0; x < 5; x++) mixed[x] = column[(x + 4) % 5] ^ rotate(column[(x + 1) % 5], 1);
-    ROW(0, 0, 0, 6, 44, 12, 43, 18, 21, 24, 14);
-    ROW(5, 3, 28, 9, 20, 10, 3, 16, 45, 22, 61);
-    ROW(10, 1, 1, 7, 6, 13, 25, 19, 8, 20, 18);
-    ROW(15, 4, 27, 5, 36, 11, 10, 17, 15, 23, 56);
-    ROW(20, 2, 62, 8, 55, 14, 39, 15, 41, 21, 2);
-    into[0] ^= constant;
-}
-
-static void permute(uint64_t lanes[25]) {
-    uint64_t other[25];
-    for (int round = 0; round < 24; round += 2) {
-        make_round(lanes, other, IOTA[round]);
-        make_round(other, lanes, IOTA[round + 1]);
-    }
-}
+#define LANE uint64_t
+#define PERMUTE permute
+#define WITH
+#include "keccak.h"
 
 static inline uint64_t read_lane(const uint8_t *at) {
     return at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 |
@@ -90,4 +68,53 @@ void shake256(const void *first, size_t first_size, const void *second, size_t s
         if (!size) return;
         permute(lanes);
     }
+}
+
+static void hash_in_turn(const void *first, size_t first_size, const uint8_t *const seconds[SHAKE_LANES],
+                         uint8_t *const outs[SHAKE_LANES], size_t size) {
+    for (int lane = 0; lane < SHAKE_LANES; lane++) shake256(first, first_size, seconds[lane], 32, outs[lane], size);
+}
+
+#ifdef HAS_X86
+typedef uint64_t vector __attribute__((vector_size(8 * SHAKE_LANES)));
+
+#define LANE vector
+#define PERMUTE permute_vectors
+#define WITH __attribute__((target("avx2")))
+#include "keccak.h"
+
+__attribute__((target("avx2"))) static void hash_in_vectors(
+    const void *first, size_t first_size, const uint8_t *const seconds[SHAKE_LANES], uint8_t *const outs[SHAKE_LANES],
+    size_t size) {
+    vector lanes[25] = {0};
+    uint8_t block[RATE] = {0};
+    memcpy(block, first, first_size);
+    block[first_size + 32] = 0x1f, block[RATE - 1] = 0x80;
+    for (int lane = 0; lane < SHAKE_LANES; lane++) {
+        memcpy(block + first_size, seconds[lane], 32);
+        for (int at = 0; at < LANES; at++) lanes[at][lane] = read_lane(block + 8 * at);
+    }
+    for (size_t done = 0; done < size; done += RATE) {
+        permute_vectors(lanes);
+        size_t taken = size - done < RATE ? size - done : RATE;
+        for (int lane = 0; lane < SHAKE_LANES; lane++) {
+            for (int at = 0; at < LANES; at++) write_lane(block + 8 * at, lanes[at][lane]);
+            memcpy(outs[lane] + done, block, taken);
+        }
+    }
+}
+#endif
+
+static void (*hash_lanes)(const void *first, size_t first_size, const uint8_t *const seconds[SHAKE_LANES],
+                          uint8_t *const outs[SHAKE_LANES], size_t size) = hash_in_turn;
+
+void shake256_choose(void) {
+#ifdef HAS_X86
+    if (__builtin_cpu_supports("avx2")) hash_lanes = hash_in_vectors;
+#endif
+}
+
+void shake256_lanes(const void *first, size_t first_size, const uint8_t *const seconds[SHAKE_LANES],
+                    uint8_t *const outs[SHAKE_LANES], size_t size) {
+    hash_lanes(first, first_size, seconds, outs, size);
 }

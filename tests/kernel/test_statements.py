@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from carnet.encoding import encode
 from carnet.kernel import kernel
 from carnet.passport.kinds import get_schema
-from carnet.vault.statements import _seal_statement, frame_names, seal_statement
+from carnet.vault.statements import _seal_statement, _seal_statements, frame_names, seal_statements
 from tests.passport.kind_examples import KINDS, make_fields
 
-SECRET, HEAD, TARGET = bytes(range(32)), bytes(range(118)), bytes(range(40, 72))
+FRONT, MIDDLE = bytes(range(51)), bytes(range(60, 109))
+SECRET, CHAIN, TAIL, TARGET = bytes(range(32)), bytes(range(16)), b"\4\1", bytes(range(40, 72))
 MOMENT = {"at": "2020-01-02", "precision": "day", "zone": None}
 SUBJECT = {"scheme": "vin", "value": "VF1"}
 GIVEN = {"a": 1, "kind": "k/1", "note": "x", "occurred": MOMENT, "subject": SUBJECT}
@@ -33,19 +34,26 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 moments = st.fixed_dictionaries({"at": scalars, "precision": scalars, "zone": scalars})
 
 
+def seal(names: tuple[bytes, ...], fields: bytes, subject: bytes, by: Any = seal_statements) -> tuple[Any, ...]:
+    keys, sids, leaves, contents, others = by(
+        FRONT, MIDDLE, [names], [fields], [SECRET], [CHAIN], [TAIL], [TARGET], [subject]
+    )
+    return keys[0], sids[0], leaves, contents[0], others[0]
+
+
 def seal_both(names: Iterable[str], fields: bytes, subject: bytes) -> tuple[Any, Any]:
     found: list[tuple[Any, ...]] = []
     framed = frame_names(sorted(names))
-    for seal in (seal_statement, _seal_statement):
+    for by in (seal_statements, _seal_statements):
         try:
-            found.append(seal(framed, fields, SECRET, HEAD, TARGET, subject))
+            found.append(seal(framed, fields, subject, by))
         except ValueError:
             found.append(())
     return found[0], found[1]
 
 
 @given(others=st.dictionaries(names, values, max_size=40), occurred=moments, subject=values, is_own=st.booleans())
-def test_seal_statement__of_any_fields(others: dict[str, Any], occurred: Any, subject: Any, is_own: bool) -> None:
+def test_seal_statements__of_any_fields(others: dict[str, Any], occurred: Any, subject: Any, is_own: bool) -> None:
     fields = {**others, "kind": "a.b/1", "occurred": occurred, "subject": subject}
     own = encode(subject if is_own else [subject])
     by_kernel, by_python = seal_both(fields, encode(fields), own)
@@ -54,7 +62,7 @@ def test_seal_statement__of_any_fields(others: dict[str, Any], occurred: Any, su
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_seal_statement__of_each_kind(kind: str) -> None:
+def test_seal_statements__of_each_kind(kind: str) -> None:
     schema = get_schema(kind)
     fields = schema.validate(make_fields(kind))
     assert schema.encode_all([make_fields(kind)]) == [encode(fields)]
@@ -62,17 +70,17 @@ def test_seal_statement__of_each_kind(kind: str) -> None:
     assert by_kernel == by_python != ()
 
 
-def test_seal_statement__of_as_many_fields_as_there_may_be() -> None:
+def test_seal_statements__of_as_many_fields_as_there_may_be() -> None:
     fields = {f"f{at:04}": at for at in range(1021)} | GIVEN
     fields.pop("a"), fields.pop("note")
     by_kernel, by_python = seal_both(fields, encode(fields), b"")
     assert by_kernel == by_python != ()
     too_many = frame_names(sorted([*fields, "a"]))
     with pytest.raises(ValueError, match="1025 fields"):
-        seal_statement(too_many, encode({**fields, "a": 1}), SECRET, HEAD, TARGET, b"")
+        seal(too_many, encode({**fields, "a": 1}), b"")
 
 
-def test_seal_statement__refuses_the_fields_of_another_kind() -> None:
+def test_seal_statements__refuses_the_fields_of_another_kind() -> None:
     assert seal_both(GIVEN, encode(GIVEN), b"")[0] != ()
     others: list[Any] = [
         {},
@@ -86,12 +94,12 @@ def test_seal_statement__refuses_the_fields_of_another_kind() -> None:
         {**GIVEN, "occurred": {"at": 1, "precision": 2, "zona": 3}},
     ]
     for fields in [*map(encode, others), encode(GIVEN) + b"}", encode(GIVEN) + b" ", b" " + encode(GIVEN)]:
-        for seal in (seal_statement, _seal_statement):
+        for by in (seal_statements, _seal_statements):
             with pytest.raises(ValueError, match="not those of their kind"):
-                seal(frame_names(sorted(GIVEN)), fields, SECRET, HEAD, TARGET, b"")
+                seal(frame_names(sorted(GIVEN)), fields, b"", by)
 
 
-def test_seal_statement__of_damaged_bytes_ends_in_an_error_or_in_bytes() -> None:
+def test_seal_statements__of_damaged_bytes_ends_in_an_error_or_in_bytes() -> None:
     names, whole, random = frame_names(sorted(GIVEN)), encode(GIVEN), Random(1)
     for cut in range(len(whole)):
         assert seal_both(GIVEN, whole[:cut], b"") == ((), ())
@@ -100,21 +108,26 @@ def test_seal_statement__of_damaged_bytes_ends_in_an_error_or_in_bytes() -> None
         for _ in range(random.randrange(1, 4)):
             damaged[random.randrange(len(whole))] = random.choice(b'{}[]",:\\na\x00\xff')
         try:
-            assert len(seal_statement(names, bytes(damaged), SECRET, HEAD, TARGET, b"")[1]) == 32
+            assert len(seal(names, bytes(damaged), b"")[1]) == 32
         except ValueError:
             continue
 
 
-@pytest.mark.parametrize(
-    "at, wrong",
-    [(0, []), (0, ("a",)), (1, "x"), (1, None), (2, bytes(31)), (3, bytes(117)), (4, bytes(33)), (5, "x"), (5, None)],
-)
-def test_seal_statement__refuses_what_is_no_part_of_one(at: int, wrong: Any) -> None:
-    given: list[Any] = [frame_names(sorted(GIVEN)), encode(GIVEN), SECRET, HEAD, TARGET, b""]
-    assert kernel is not None
-    kernel.seal_statement(*given)
-    given[at] = wrong
-    with pytest.raises((TypeError, ValueError)):
-        kernel.seal_statement(*given)
-    with pytest.raises(TypeError):
-        kernel.seal_statement(*given[:5])
+def test_seal_statements__each_as_if_it_were_alone() -> None:
+    """However many of a kind follow each other, and however long their fields are."""
+    random = Random(5)
+    for count in (1, 2, 3, 4, 5, 8, 9, 33):
+        kinds = [frame_names(sorted(GIVEN)), frame_names(sorted({**GIVEN, "b": 1}))]
+        rows = []
+        for _ in range(count):
+            is_other = random.random() < 0.3
+            fields = {**GIVEN, "note": "x" * random.randrange(300)} | ({"b": 1} if is_other else {})
+            sizes = (32, 16, 2, 32)
+            rows.append((kinds[is_other], encode(fields), *map(random.randbytes, sizes), encode(SUBJECT)))
+        together = seal_statements(FRONT, MIDDLE, *map(list, zip(*rows, strict=True)))  # type: ignore[arg-type]
+        assert len(together[2]) == 32 * count
+        for at, (names, fields_, secret, chain, tail, target, own) in enumerate(rows):
+            head = FRONT + chain + MIDDLE + tail
+            key, sid, leaf, content, other = _seal_statement(names, fields_, secret, head, target, own)
+            assert (key, sid, content, other) == tuple(together[part][at] for part in (0, 1, 3, 4))
+            assert leaf == together[2][32 * at : 32 * at + 32]

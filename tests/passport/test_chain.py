@@ -27,9 +27,9 @@ from carnet.passport.statement import (
     NO_TARGET,
     STATEMENT_BYTES,
     Statement,
+    compute_all_signed,
     compute_sid,
     compute_signed,
-    compute_signed_prefix,
     compute_statement_prefix,
     compute_submission,
     frame_submission,
@@ -148,7 +148,9 @@ def test_signed__binds_statement_submission_and_signature() -> None:
     parts = (SID, b"submission", b"signature")
     found = {compute_signed(*parts), compute_signed(bytes(32), *parts[1:]), compute_signed(SID, b"x", parts[2])}
     assert len(found | {compute_signed(SID, parts[1], b"y")}) == 4
-    assert compute_signed_prefix() == b"carnet/1/signed\n"
+    sids = [SID, bytes(32), SID]
+    assert compute_all_signed(sids, *parts[1:]) == b"".join(compute_signed(sid, *parts[1:]) for sid in sids)
+    assert compute_all_signed([], *parts[1:]) == b""
 
 
 # --- links and chains

@@ -19,8 +19,8 @@ from carnet.vault.people.store import FILE, PeopleStore
 from tests.node.home import TestNode, make_node, occurred
 
 PHOTO, OTHER, PDF = b"\xff\xd8\xff a photo of a dashboard", b"\x89PNG\r\n\x1a\n another photo", b"%PDF-1.7 an invoice"
-CHAIN = ChainRef(1, b"c" * 16, 1, b"k" * 32, {"scheme": "vin", "value": "X"})
-ANOTHER = ChainRef(2, b"d" * 16, 1, b"l" * 32, {"scheme": "vin", "value": "Y"})
+CHAIN = ChainRef(1, b"c" * 16, 1, b"k" * 32, b'{"scheme":"vin","value":"X"}')
+ANOTHER = ChainRef(2, b"d" * 16, 1, b"l" * 32, b'{"scheme":"vin","value":"Y"}')
 
 
 def keep(people: PeopleStore, data: bytes, chain: ChainRef = CHAIN) -> str:

@@ -41,8 +41,8 @@ def test_unpack_values__is_the_inverse_of_pack_values(value: object, is_own: boo
     occurred = {"at": "2026-11-25", "precision": "day", "zone": None}
     fields: dict[str, object] = {"a": value, "kind": "k/1", "occurred": occurred, "subject": subject}
     packed = sealing.pack_values([encode(v) for v in fields.values()], PACKING, occurred, is_own)
-    assert sealing.unpack_values(packed, PACKING, "k/1", subject) == fields
-    encoded = sealing.unpack_encoded(packed, PACKING, "k/1", subject)
+    assert sealing.unpack_values(packed, PACKING, "k/1", encode(subject)) == fields
+    encoded = sealing.unpack_encoded(packed, PACKING, "k/1", encode(subject))
     assert encoded == (fields, [encode(v) for v in fields.values()])
     assert (b"scheme" in packed) is not is_own
     assert b"precision" not in packed
@@ -66,9 +66,9 @@ def test_unpack_values__is_the_inverse_of_pack_values(value: object, is_own: boo
     ],
 )
 def test_unpack_values__refused_malformed(data: bytes) -> None:
-    assert sealing.unpack_values(b'1\n["2026",1,2]\n', PACKING, "k/1", None)["a"] == 1
+    assert sealing.unpack_values(b'1\n["2026",1,2]\n', PACKING, "k/1", b"null")["a"] == 1
     with pytest.raises(Unverified) as caught:
-        sealing.unpack_values(data, PACKING, "k/1", None)
+        sealing.unpack_values(data, PACKING, "k/1", b"null")
     assert caught.value.code == "content_malformed"
 
 

@@ -58,7 +58,7 @@ def prepare_incoming(
             chain = chains.get(one.parts.chain)
             if chain is None:
                 ref = get_chain(one.parts.chain)
-                chain = chains[one.parts.chain] = _Chain(ref, encode_trusted(ref.subject), [])
+                chain = chains[one.parts.chain] = _Chain(ref, ref.encoded_subject, [])
             chain.rows.append(_make_row(kinds, chain, place, one, found, sids[place]))
         except Refused as refused:
             refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))

@@ -5,16 +5,15 @@ Records alone, as they cross processes. It refuses to know how a statement is ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from carnet.encoding import sha256
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import KindLine, Rules
 from carnet.passport.fields import SECRET_BYTES
-from carnet.passport.statement import NO_TARGET, compute_signed_prefix, compute_submission
+from carnet.passport.statement import NO_TARGET, compute_all_signed, compute_submission
 from carnet.types import Mark
 from carnet.vault.codes import HISTORY, JOURNAL
 
@@ -24,15 +23,24 @@ OPENINGS = {"passport.opened/1": HISTORY, "journal.opened/1": JOURNAL}
 IDENTITY = "vehicle.identity/1"
 
 
+_read_subject = msgspec.json.Decoder(dict[str, object]).decode
+
+
 class ChainRef(NamedTuple):
-    """An existing chain, for more entries in it: store id, chain16, type, the passport's key and the subject (both
-    secret)."""
+    """An existing chain, for more entries in it: store id, chain16, type, the passport's key and the `cj` of its
+    subject (both secret)."""
 
     id: int
     chain16: bytes
     type: int
     key: bytes
-    subject: dict[str, object]
+    encoded_subject: bytes
+
+    @property
+    def subject(self) -> dict[str, object]:
+        """The subject in its signed form, read anew."""
+        subject: dict[str, object] = _read_subject(self.encoded_subject)
+        return subject
 
 
 class Item(NamedTuple):
@@ -148,13 +156,7 @@ class Prepared(NamedTuple):
         """With its signature. The writer verifies one that was made elsewhere."""
         # Rows stand in the order of the submission.
         sids = [row.sid for group in self.groups for row in group.rows]
-        return self._replace(sig=sig, signed=_join_signed(sids, self.submission + sig))
-
-
-def _join_signed(sids: Iterable[bytes], tail: bytes) -> bytes:
-    """The digests of clause 2.11, of statements of one submission; `tail` is that, and its signature."""
-    prefix = compute_signed_prefix()
-    return b"".join([sha256(prefix + sid + tail) for sid in sids])
+        return self._replace(sig=sig, signed=compute_all_signed(sids, self.submission, sig))
 
 
 class Context(NamedTuple):

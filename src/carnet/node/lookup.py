@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
 
-from carnet.encoding import decode, encode_trusted
+from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
@@ -90,11 +90,11 @@ class Opened(NamedTuple):
 
 def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> ChainRef | None:
     """The passport of a subject, by its blind index; raises Refused(ERASED) for one whose key is gone."""
-    value = subject.to_json()
-    blind = compute_blind(ring.index, encode_subject(value))
+    encoded = encode_subject(subject.to_json())
+    blind = compute_blind(ring.index, encoded)
     row = connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone()
     # The stored subject is not opened: its blind index is a keyed digest of the very subject that was asked for.
-    return None if _is_hidden(connection, row) else _open_chain(ring, row, value)
+    return None if _is_hidden(connection, row) else _open_chain(ring, row, encoded)
 
 
 def find_id_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> bytes | None:
@@ -126,14 +126,14 @@ def find_chains_by_subjects(
 
     The stored subject is not read: its blind index is a keyed digest of the very subject that was asked for.
     """
-    by_blind: dict[bytes, tuple[Subject, dict[str, object]]] = {}
+    by_blind: dict[bytes, tuple[Subject, bytes]] = {}
     for subject in subjects:
-        value = subject.to_json()
-        by_blind[compute_blind(ring.index, encode_trusted(value))] = subject, value
+        encoded = encode_trusted(subject.to_json())
+        by_blind[compute_blind(ring.index, encoded)] = subject, encoded
     found: dict[Subject, ChainRef] = {}
     for blind, number, chain16, type_, wrapped in ask_many(connection, _CHAINS, list(map(Blob, by_blind))):
-        subject, value = by_blind[blind]
-        found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), value)
+        subject, encoded = by_blind[blind]
+        found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), encoded)
     return found
 
 
@@ -156,7 +156,7 @@ def find_chains_by_numbers(
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
     keys = map(unwrap, repeat(ring.kek), [row[3] for row in rows])
     return {
-        number: _make(ChainRef, (number, chain16, type_, key, subjects[number].to_json()))
+        number: _make(ChainRef, (number, chain16, type_, key, encode_trusted(subjects[number].to_json())))
         for (number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
     }
 
@@ -253,7 +253,7 @@ def _is_hidden(connection: Connection, row: Any) -> bool:
     return connection.is_guarded and row is not None and row[-1] is None
 
 
-def _open_chain(ring: KeyRing, row: Any, known: dict[str, object] | None = None) -> ChainRef | None:
+def _open_chain(ring: KeyRing, row: Any, known: bytes | None = None) -> ChainRef | None:
     if row is None:
         return None
     number, chain16, type_, subject, wrapped = row
@@ -261,7 +261,7 @@ def _open_chain(ring: KeyRing, row: Any, known: dict[str, object] | None = None)
         raise Refused(Reason.ERASED, "this passport was erased", passport=chain16.hex())
     key = unwrap(ring.kek, wrapped)
     if known is None:
-        known = cast("dict[str, object]", decode(decrypt_subject(key, chain16, subject)))
+        known = decrypt_subject(key, chain16, subject)
     return ChainRef(number, chain16, type_, key, known)
 
 
@@ -270,7 +270,7 @@ def open_content(
 ) -> Opened:
     """Decrypt an entry; raises Refused(ERASED) when secret or contents are gone, Unverified when they do not open."""
     stream, packed = decrypt_entry(ref, len(names), sid, secret, content)
-    fields, encoded = unpack_encoded(packed, get_packing(names), kind, ref.subject)
+    fields, encoded = unpack_encoded(packed, get_packing(names), kind, ref.encoded_subject)
     return Opened(fields, split_stream(stream, len(names))[1], encoded)
 
 

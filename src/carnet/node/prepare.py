@@ -6,8 +6,10 @@ the same bytes. It refuses to know where in the log anything will stand; that is
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -18,36 +20,36 @@ from carnet.node.jobs import (
     OPENINGS,
     ChainRef,
     Context,
-    Group,
     Item,
     Job,
     Prepared,
     PreparedGroup,
     Refusal,
     Row,
-    _join_signed,
     count_random_bytes,
 )
-from carnet.passport.fields import SECRET_BYTES
+from carnet.passport.fields import DIGEST_BYTES, SECRET_BYTES
 from carnet.passport.kinds import Schema, read_schema
 from carnet.passport.link import compute_chain_id
 from carnet.passport.statement import (
     NO_CHAIN,
     NO_TARGET,
-    compute_statement_prefix,
+    compute_all_signed,
     compute_submission,
+    frame_statements,
 )
 from carnet.signing import Signer, key_digest
-from carnet.tlog.tree import compute_root
+from carnet.tlog.tree import compute_root_of_hashes
 from carnet.types import Mark
 from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import (
     compute_blind,
-    encrypt_content,
+    encrypt_contents,
     encrypt_subject,
     wrap,
+    wrap_all,
 )
-from carnet.vault.statements import Sealed, frame_names, seal_statement
+from carnet.vault.statements import Sealed, frame_names, seal_statements
 
 
 class _Kind:
@@ -68,54 +70,32 @@ class _Kind:
         self.has_source = line.location == "source"
 
 
-class _Chain:
-    """A chain that gets statements; `head` is where each of them begins. A new one is named by its opening (2.12)."""
-
-    __slots__ = ("chain16", "end", "head", "id", "is_new", "key", "start", "subject", "type")
-
-    def __init__(self, ref: ChainRef, subject: bytes, head: bytes, *, is_new: bool) -> None:
-        self.id, self.chain16, self.type, self.key, _ = ref
-        self.subject, self.head, self.is_new = subject, head, is_new
-        self.start = self.end = 0
-
-
-_Planned: TypeAlias = tuple[_Chain, Item, _Kind, bytes, bytes, int, int]
-"""A statement to make: chain, item, kind, the `cj` of all its fields, secret, its place in the job and its index in the
-submission."""
+_Columns: TypeAlias = tuple[
+    Sequence[str],
+    Sequence[Mapping[str, object] | msgspec.Raw],
+    Sequence[bytes | None],
+    Sequence[int],
+    Sequence[bytes],
+    Sequence[bool],
+]
+"""The parts of items, side by side (`Item`)."""
 
 
-def _seal(planned: Sequence[_Planned]) -> list[Sealed]:
-    """The digests of each."""
-    if not planned:
-        return []
-    chains, items, kinds, fields, secrets, _, _ = zip(*planned, strict=True)
-    heads = [chain.head + kind.tails[item.mark] for chain, item, kind, *_ in planned]
-    names = [kind.names for kind in kinds]
-    targets = [item.target for item in items]
-    subjects = [chain.subject for chain in chains]
-    return list(map(seal_statement, names, fields, secrets, heads, targets, subjects))
+class _Statements:
+    """Statements to make, their parts in columns: those of their items, and what became of them."""
 
+    __slots__ = ("elsewhere", "fields", "kinds", "marks", "places", "sealed", "secrets", "sources", "targets")
 
-def _make_rows(planned: Sequence[_Planned], sealed: Sequence[Sealed]) -> list[Row]:
-    """Each as it is kept, under keys that only the storage keys open. Its chain has its name by now."""
-    if not planned:
-        return []
-    chains, items, _, fields, secrets, _, _ = zip(*planned, strict=True)
-    contents = [
-        None if item.is_elsewhere else encrypt_content(content_key, chain.chain16, sid, content)
-        for item, chain, (content_key, sid, _, content, _) in zip(items, chains, sealed, strict=True)
-    ]
-    wrapped = map(wrap, [chain.key for chain in chains], secrets)
-    aliases = [
-        None if one[4] is None else (one[4], find_day(_read_fields(own).occurred))
-        for one, own in zip(sealed, fields, strict=True)
-    ]
-    return [
-        _make(Row, (place, kind.kind, kind.class_, mark, target, one[1], index, secret, content, source, alias))
-        for (_, (_, _, source, mark, target, _), kind, _, _, place, index), one, secret, content, alias in zip(
-            planned, sealed, wrapped, contents, aliases, strict=True
-        )
-    ]
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.secrets: list[bytes] = []
+        self.kinds: Sequence[_Kind] = ()
+        self.fields: Sequence[bytes] = ()
+        self.marks: Sequence[int] = ()
+        self.targets: Sequence[bytes] = ()
+        self.sources: Sequence[bytes | None] = ()
+        self.elsewhere: Sequence[bool] = ()
+        self.sealed: Sealed = [], [], b"", [], []
 
 
 class _Fields(msgspec.Struct):
@@ -125,7 +105,10 @@ class _Fields(msgspec.Struct):
     subject: dict[str, object]
 
 
-_make = tuple.__new__
+# Without a function of Python's for each: there are thousands.
+_make_row: Final[Callable[[tuple[object, ...]], Row]] = partial(tuple.__new__, Row)
+_make_group: Final[Callable[[tuple[object, ...]], PreparedGroup]] = partial(tuple.__new__, PreparedGroup)
+T = TypeVar("T")
 _read_fields = msgspec.json.Decoder(_Fields).decode
 
 
@@ -142,19 +125,15 @@ class Preparer:
         """The job's submission: every good item signed and sealed, every bad one refused with its reason."""
         signer = None if job.seed is None else self._get_signer(job.seed)
         draft = _Submission(self._context, self._kinds, job, signer)
-        items = [item for group in job.groups for item in group.items]
-        fields = draft.encode(items)
-        place = 0
-        for group in job.groups:
-            draft.add_group(group, fields, place)
-            place += len(group.items)
+        draft.encode()
+        draft.plan()
         draft.seal()
-        return draft.finish(place)
+        return draft.finish()
 
 
 class _Submission:
-    """One job in the making. Each step is taken for all items before the next one: a loop that does one thing is half
-    as long as one that does everything."""
+    """One job in the making. Each step is taken for all items before the next one, and what is known of them stands in
+    columns: a loop that does one thing is half as long as one that does everything, and most need no loop."""
 
     def __init__(self, context: Context, kinds: Mapping[str, _Kind], job: Job, signer: Signer | None) -> None:
         self._context = context
@@ -162,25 +141,32 @@ class _Submission:
         self._job = job
         self._signer = signer
         self._key_digest = key_digest(job.public) if signer is None else signer.digest
-        self._chains: list[_Chain] = []
-        self._openings: list[_Planned] = []
-        self._others: list[_Planned] = []
+        self._frame = frame_statements(context.net, job.member, self._key_digest, job.basis)
+        self._items = [item for group in job.groups for item in group.items]
+        columns = cast("_Columns", tuple(zip(*self._items, strict=True)) or ((),) * 6)
+        self._names, self._given, self._sources, self._marks, self._targets, self._elsewhere = columns
+        self._fields: list[bytes | None] = [None] * len(self._items)
+        self._openings = _Statements()
+        self._others = _Statements()
+        # What openings open, without an id as yet; and each chain that gets statements, with the number of those beside
+        # an opening: None is the next one that is opened.
+        self._opened: list[ChainRef] = []
+        self._chains: list[tuple[ChainRef | None, int]] = []
         self._sids: list[bytes] = []
-        self._leaves: list[bytes] = []
+        self._leaves = b""
         self._groups: list[PreparedGroup] = []
         self._refusals: list[Refusal] = []
         sent = job.randomness
         if len(sent) < count_random_bytes(job.groups):
             raise ValueError("a job brings 32 random bytes for each item and for each new chain")
-        # 32 bytes each.
-        self._random = iter([sent[at : at + SECRET_BYTES] for at in range(0, len(sent), SECRET_BYTES)])
+        self._random = [sent[at : at + SECRET_BYTES] for at in range(0, len(sent), SECRET_BYTES)]
+        self._taken = 0
 
-    def encode(self, items: Sequence[Item]) -> list[bytes | None]:
-        """The canonical bytes of each item's complete fields; None where it is refused."""
+    def encode(self) -> None:
+        """Find the canonical bytes of each item's complete fields; None where it is refused."""
         places: dict[str, list[int]] = {}
-        for place, item in enumerate(items):
-            places.setdefault(item.kind, []).append(place)
-        encoded: list[bytes | None] = [None] * len(items)
+        for place, name in enumerate(self._names):
+            places.setdefault(name, []).append(place)
         for name, those in places.items():
             kind = self._kinds.get(name)
             if kind is None:
@@ -188,113 +174,202 @@ class _Submission:
                     saying = f"the rules in force name no kind {name!a}"
                     self._refuse(place, Refused(Reason.UNKNOWN_KIND, saying, kind=name))
                 continue
-            found = kind.encode_all([items[place].fields for place in those])
+            found = kind.encode_all(_pick(self._given, those))
             for place, one in zip(those, found, strict=True):
                 if isinstance(one, Refused):
                     self._refuse(place, one)
-                    continue
-                item = items[place]
-                if item.mark not in kind.marks or item.target != NO_TARGET or item.is_elsewhere:
-                    try:
-                        check_mark(item, kind.marks, has_source=kind.has_source)
-                    except Refused as refused:
-                        self._refuse(place, refused)
-                        continue
-                encoded[place] = one
-        return encoded
+                else:
+                    self._fields[place] = one
+        self._check_marks(places)
 
-    def add_group(self, group: Group, fields: Sequence[bytes | None], place: int) -> None:
-        """Plan the items of one chain, whose first has this place among all of which the fields are given."""
-        if group.chain is None:
-            chain = self._plan_opening(group, fields, place)
-            if chain is None:
-                return
-        else:
-            ref = group.chain
-            chain = _Chain(ref, encode_trusted(ref.subject), self._make_head(ref.chain16), is_new=False)
+    def _check_marks(self, places: Mapping[str, Sequence[int]]) -> None:
+        """Refuse what cannot have its mark, target or place."""
+        marks = set(self._marks)
+        is_plain = self._targets.count(NO_TARGET) == len(self._targets) and not any(self._elsewhere)
+        for name, those in places.items():
+            kind = self._kinds.get(name)
+            if kind is None or (is_plain and marks <= kind.marks):
+                continue
+            for place in those:
+                if self._fields[place] is None:
+                    continue
+                try:
+                    check_mark(self._items[place], kind.marks, has_source=kind.has_source)
+                except Refused as refused:
+                    self._refuse(place, refused)
+                    self._fields[place] = None
+
+    def plan(self) -> None:
+        """Choose what is sealed in each chain, with which secret."""
+        only = self._find_only_type()
+        end = 0
+        for items, ref in self._job.groups:
+            place, end = end, end + len(items)
+            if ref is None:
+                type_ = self._open(place, end)
+                place += 1
+            else:
+                type_ = ref.type
+            if type_ is None:
+                continue
+            places = range(place, end) if type_ == only else self._choose(type_, place, end)
+            count = len(places)
+            if count or ref is None:
+                self._chains.append((ref, count))
+                self._others.places += places
+                self._others.secrets += self._take_random(count)
+
+    def _find_only_type(self) -> int | None:
+        """The type of chain in which every item may stand; None where each has to be looked at, since one was refused,
+        a source row may stand twice in a chain, or something may open a chain that is there already."""
+        known = len(self._sources) - self._sources.count(None)
+        if not all(self._fields) or len(set(self._sources) - {None}) < known:
+            return None
+        names = set(self._names)
+        openings = [items[0].kind for items, ref in self._job.groups if ref is None and items]
+        if any(self._names.count(name) != openings.count(name) for name in names & OPENINGS.keys()):
+            return None
+        types = {self._kinds[name].chain_type for name in names}
+        return types.pop() if len(types) == 1 else None
+
+    def _choose(self, type_: int, first: int, end: int) -> list[int]:
+        """The places of a chain's items that can stand in it; the others are refused."""
+        chosen: list[int] = []
         sources: set[bytes] = set()
-        others = self._others
-        chain.start = len(others)
-        for at, item in enumerate(group.items, place):
-            encoded = fields[at]
-            if encoded is None or (at == place and chain.is_new):
+        for place in range(first, end):
+            if self._fields[place] is None:
                 continue
-            kind = self._kinds[item.kind]
-            if kind.chain_type != chain.type or item.kind in OPENINGS:
-                self._refuse(at, Refused(Reason.WRONG_CHAIN, f"{kind.kind} cannot stand in this chain"))
-                continue
-            source = item.source
-            if source is not None:
-                if source in sources:
-                    self._refuse(at, Refused(Reason.ALREADY_SEALED, "this source row stands twice in the job"))
-                    continue
-                sources.add(source)
-            index = len(others) + len(self._openings)
-            others.append((chain, item, kind, encoded, next(self._random), at, index))
-        chain.end = len(others)
-        if chain.is_new or chain.end > chain.start:
-            self._chains.append(chain)
+            name, source = self._names[place], self._sources[place]
+            if self._kinds[name].chain_type != type_ or name in OPENINGS:
+                self._refuse(place, Refused(Reason.WRONG_CHAIN, f"{name} cannot stand in this chain"))
+            elif source in sources:
+                self._refuse(place, Refused(Reason.ALREADY_SEALED, "this source row stands twice in the job"))
+            else:
+                chosen.append(place)
+                if source is not None:
+                    sources.add(source)
+        return chosen
 
-    def _plan_opening(self, group: Group, fields: Sequence[bytes | None], place: int) -> _Chain | None:
-        """The new chain, or None when its opening was refused, and all that would follow it with it."""
-        encoded = fields[place] if group.items else None
+    def _open(self, place: int, end: int) -> int | None:
+        """Plan a new chain, which the first of these items opens; its type, or None when the opening was refused, and
+        all that would follow it with it."""
+        fields = self._fields[place] if place < end else None
         reason, saying = Reason.UNKNOWN_PASSPORT, "the passport was not opened"
-        if encoded is not None:
-            item, subject = group.items[0], _read_fields(encoded).subject
+        if fields is not None:
+            item, subject = self._items[place], _read_fields(fields).subject
             if item.kind in OPENINGS and subject["scheme"] != "plate":
-                return self._add_opening(item, encoded, subject, place)
+                key, secret = self._take_random(2)
+                self._openings.places.append(place)
+                self._openings.secrets.append(secret)
+                type_ = OPENINGS[item.kind]
+                self._opened.append(ChainRef(0, NO_CHAIN, type_, key, encode_trusted(subject)))
+                return type_
             if item.kind in OPENINGS:
                 reason, saying = Reason.SUBJECT_MISMATCH, "a passport's own subject is never a plate (2.14)"
             else:
                 saying = f"{item.kind} opens no chain"
-        for at in range(place, place + len(group.items)):
-            if fields[at] is not None:
+        for at in range(place, end):
+            if self._fields[at] is not None:
                 self._refuse(at, Refused(reason, saying))
         return None
 
-    def _add_opening(self, item: Item, fields: bytes, subject: dict[str, object], place: int) -> _Chain:
-        ref = ChainRef(0, NO_CHAIN, OPENINGS[item.kind], next(self._random), subject)
-        chain = _Chain(ref, encode_trusted(subject), self._make_head(NO_CHAIN), is_new=True)
-        index = len(self._openings) + len(self._others)
-        self._openings.append((chain, item, self._kinds[item.kind], fields, next(self._random), place, index))
-        return chain
+    def _take_random(self, count: int) -> list[bytes]:
+        taken = self._random[self._taken : self._taken + count]
+        self._taken += count
+        return taken
 
     def seal(self) -> None:
-        """Seal what was added: digests, ids, leaves, and contents under their keys."""
-        opened = _seal(self._openings)
-        for (chain, *_), (_, sid, *_) in zip(self._openings, opened, strict=True):
-            chain.chain16 = compute_chain_id(self._context.home, sid)
-            chain.head = self._make_head(chain.chain16)
-        others = _seal(self._others)
-        openings, rows = iter(_make_rows(self._openings, opened)), _make_rows(self._others, others)
-        for chain in self._chains:
-            those = rows[chain.start : chain.end]
-            self._groups.append(self._open(chain, [next(openings), *those]) if chain.is_new else _extend(chain, those))
-        # Both ascend: an opening goes in before whatever follows it.
-        for (*_, index), one in zip(self._openings, opened, strict=True):
-            others.insert(index, one)
-        self._sids = [one[1] for one in others]
-        self._leaves = [one[2] for one in others]
+        """Seal what was planned: digests, ids, leaves, and contents under their keys."""
+        first, others = self._openings, self._others
+        self._digest(first, self._opened)
+        ids = [compute_chain_id(self._context.home, sid) for sid in first.sealed[1]]
+        opened = [ref._replace(chain16=chain16) for ref, chain16 in zip(self._opened, ids, strict=True)]
+        new = iter(opened)
+        chains = [(next(new) if ref is None else ref, ref is None, count) for ref, count in self._chains]
+        refs = [ref for ref, _, count in chains for _ in range(count)]
+        self._digest(others, refs)
+        # Where each stands in the submission: an opening goes before whatever follows it.
+        at_first = [bisect_left(others.places, place) + before for before, place in enumerate(first.places)]
+        taken = set(at_first)
+        indices = range(len(others.places) + len(at_first))
+        opening_rows = iter(self._make_rows(first, opened, at_first))
+        rows = self._make_rows(others, refs, [at for at in indices if at not in taken] if taken else indices)
+        start = 0
+        for ref, is_new, count in chains:
+            end = start + count
+            those = rows[start:end]
+            if is_new:
+                self._groups.append(self._make_new(ref, [next(opening_rows), *those]))
+            else:
+                number, chain16, type_, _, _ = ref
+                self._groups.append(_make_group((number, chain16, type_, None, b"", b"", those)))
+            start = end
+        self._join(at_first)
 
-    def _open(self, chain: _Chain, rows: list[Row]) -> PreparedGroup:
+    def _digest(self, given: _Statements, refs: Sequence[ChainRef]) -> None:
+        """Make the statements, each in its chain."""
+        places = given.places
+        if not places:
+            return
+        given.kinds = kinds = [self._kinds[name] for name in _pick(self._names, places)]
+        given.fields = cast("Sequence[bytes]", _pick(self._fields, places))
+        given.marks, given.targets = _pick(self._marks, places), _pick(self._targets, places)
+        given.sources, given.elsewhere = _pick(self._sources, places), _pick(self._elsewhere, places)
+        tails = [kind.tails[mark] for kind, mark in zip(kinds, given.marks, strict=True)]
+        _, chains, _, _, subjects = zip(*refs, strict=True)
+        names = [kind.names for kind in kinds]
+        given.sealed = seal_statements(
+            *self._frame, names, given.fields, given.secrets, chains, tails, given.targets, subjects
+        )
+
+    def _make_rows(self, given: _Statements, refs: Sequence[ChainRef], indices: Sequence[int]) -> list[Row]:
+        """Each as it is kept, under keys that only the storage keys open, at its index in the submission."""
+        if not given.places:
+            return []
+        content_keys, sids, _, packed, others = given.sealed
+        _, chains, _, keys, _ = zip(*refs, strict=True)
+        contents: Sequence[bytes | None] = encrypt_contents(content_keys, chains, sids, packed)
+        if any(given.elsewhere):
+            pairs = zip(contents, given.elsewhere, strict=True)
+            contents = [None if is_elsewhere else one for one, is_elsewhere in pairs]
+        aliases: Sequence[tuple[bytes, str | None] | None] = [None] * len(sids)
+        if any(others):
+            aliases = [
+                None if one is None else (one, find_day(_read_fields(own).occurred))
+                for one, own in zip(others, given.fields, strict=True)
+            ]
+        names, classes = [kind.kind for kind in given.kinds], [kind.class_ for kind in given.kinds]
+        stated = names, classes, given.marks, given.targets, sids, indices
+        kept = wrap_all(keys, given.secrets), contents, given.sources, aliases
+        return list(map(_make_row, zip(given.places, *stated, *kept, strict=True)))
+
+    def _join(self, at_first: Sequence[int]) -> None:
+        """Bring sids and leaves into the order of the submission, in which openings have these indices."""
+        _, self._sids, leaves, _, _ = self._others.sealed
+        _, sids, first, _, _ = self._openings.sealed
+        parts, start = list[bytes](), 0
+        for before, (index, sid) in enumerate(zip(at_first, sids, strict=True)):
+            self._sids.insert(index, sid)
+            end = DIGEST_BYTES * (index - before)
+            parts += leaves[start:end], first[DIGEST_BYTES * before : DIGEST_BYTES * (before + 1)]
+            start = end
+        self._leaves = b"".join([*parts, leaves[start:]])
+
+    def _make_new(self, ref: ChainRef, rows: list[Row]) -> PreparedGroup:
         # A journal has one too: one for each passport and epoch, found by a name that only this node can compute.
-        blind = compute_blind(self._context.index_key, chain.subject)
-        subject = encrypt_subject(chain.key, chain.chain16, chain.subject)
-        return PreparedGroup(0, chain.chain16, chain.type, blind, wrap(self._context.kek, chain.key), subject, rows)
+        blind = compute_blind(self._context.index_key, ref.encoded_subject)
+        subject = encrypt_subject(ref.key, ref.chain16, ref.encoded_subject)
+        return PreparedGroup(0, ref.chain16, ref.type, blind, wrap(self._context.kek, ref.key), subject, rows)
 
-    def _make_head(self, chain16: bytes) -> bytes:
-        """A statement up to its class."""
-        prefix = compute_statement_prefix(self._context.net, chain16, self._job.member, self._key_digest)
-        return prefix + bytes((self._job.basis,))
-
-    def finish(self, item_count: int) -> Prepared:
+    def finish(self) -> Prepared:
         """Sign what was added. A job of which nothing is left is signed over nothing and has count 0."""
-        job, leaves, net, root = self._job, self._leaves, self._context.net, compute_root(self._leaves)
+        job, leaves, net, count = self._job, self._leaves, self._context.net, len(self._sids)
+        root = compute_root_of_hashes(leaves)
         sig = signed = b""
-        if self._signer is not None and leaves:
-            submission = compute_submission(net, self._key_digest, job.created_ms, len(leaves), root)
+        if self._signer is not None and count:
+            submission = compute_submission(net, self._key_digest, job.created_ms, count, root)
             sig = self._signer.sign(submission)
-            signed = _join_signed(self._sids, submission + sig)
+            signed = compute_all_signed(self._sids, submission, sig)
         return Prepared(
             net=net,
             member=job.member,
@@ -302,13 +377,13 @@ class _Submission:
             public=job.public,
             basis=job.basis,
             created_ms=job.created_ms,
-            statement_count=len(leaves),
+            statement_count=count,
             root=root,
             sig=sig,
-            leaves=b"".join(leaves) if len(leaves) > 1 else b"",
+            leaves=leaves if count > 1 else b"",
             groups=self._groups,
             refusals=sorted(self._refusals, key=lambda refusal: refusal.place),
-            item_count=item_count,
+            item_count=len(self._items),
             is_signed_here=self._signer is not None,
             rules=self._context.rules,
             signed=signed,
@@ -318,8 +393,9 @@ class _Submission:
         self._refusals.append(Refusal(place, refused.reason, refused.message, refused.facts))
 
 
-def _extend(chain: _Chain, rows: list[Row]) -> PreparedGroup:
-    return PreparedGroup(chain.id, chain.chain16, chain.type, None, b"", b"", rows)
+def _pick(column: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """What stands at these places, of which there are at most as many."""
+    return column if len(places) == len(column) else list(map(column.__getitem__, places))
 
 
 _DEEDS: Final[dict[int, str]] = {

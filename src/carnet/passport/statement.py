@@ -8,7 +8,8 @@ Spec: docs/spec/2-entries.md, clauses 2.5, 2.6 and 2.10.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
@@ -61,6 +62,12 @@ def compute_statement_prefix(net: bytes, chain: bytes, member: bytes, key_digest
     return _STATEMENT + net + chain + member + key_digest
 
 
+def frame_statements(net: bytes, member: bytes, key_digest: bytes, basis: int) -> tuple[bytes, bytes]:
+    """What stands before and behind the chain in every statement of one author and basis, up to its class: 51 and 49
+    bytes (for `prepare`)."""
+    return _STATEMENT + net, member + key_digest + bytes((basis,))
+
+
 def parse_statement(data: bytes) -> Statement:
     """Split `st`; raises Unverified("malformed") unless it has 182 bytes and the tag."""
     if len(data) != STATEMENT_BYTES or not data.startswith(_STATEMENT):
@@ -106,6 +113,14 @@ def compute_signed(sid: bytes, submission: bytes, signature: bytes) -> bytes:
     return sha256(_SIGNED + sid + submission + signature)
 
 
-def compute_signed_prefix() -> bytes:
-    """The tag of `signed`, for writers that hash thousands of them in one loop."""
-    return _SIGNED
+def _hash_each(before: bytes, digests: Sequence[bytes], after: bytes) -> bytes:
+    return b"".join([sha256(before + digest + after) for digest in digests])
+
+
+hash_each: Final[Callable[[bytes, Sequence[bytes], bytes], bytes]] = _hash_each if kernel is None else kernel.hash_each
+"""The hash of each digest (32 bytes) between two texts, in one piece."""
+
+
+def compute_all_signed(sids: Sequence[bytes], submission: bytes, signature: bytes) -> bytes:
+    """`compute_signed` of each statement of a submission, in one piece of 32 bytes each."""
+    return hash_each(_SIGNED, sids, submission + signature)

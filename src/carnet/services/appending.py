@@ -421,7 +421,7 @@ def _find_by_subject(reader: Reader, subject: Subject) -> ChainRef | None:
 
 
 def _check_subject(chain: ChainRef, subject: Subject) -> None:
-    if encode_trusted(chain.subject) != encode_trusted(subject.to_json()):
+    if chain.encoded_subject != encode_trusted(subject.to_json()):
         raise Refused(Reason.SUBJECT_MISMATCH, "this passport is about another vehicle", field="subject")
 
 

@@ -71,6 +71,11 @@ def compute_root(leaf_hashes: Sequence[bytes]) -> bytes:
     return MerkleTree(leaf_hashes).root
 
 
+def compute_root_of_hashes(level: bytes) -> bytes:
+    """The root over leaf hashes in one piece, 32 bytes each, in order."""
+    return _hash_levels(level)[-1] or EMPTY_ROOT
+
+
 def compute_root_of(leaves: Iterable[bytes]) -> bytes:
     """The root over leaves given as their bytes, in order."""
     return MerkleTree.of(leaves).root

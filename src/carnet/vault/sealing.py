@@ -28,11 +28,17 @@ SOURCE_BYTES: Final = 16
 _NONCE: Final = bytes(12)
 _SUBJECT_KEY: Final = b"carnet/vault/subject\n"
 _reader = msgspec.json.Decoder(list[object])
+_read = msgspec.json.Decoder().decode
 
 
 def wrap(key: bytes, secret: bytes) -> bytes:
     """`secret` (32 bytes) under `key`, by RFC 3394: 40 bytes."""
     return aes_key_wrap(key, secret)
+
+
+def wrap_all(keys: Iterable[bytes], secrets: Iterable[bytes]) -> list[bytes]:
+    """Each secret under the key beside it, as `wrap` does."""
+    return list(map(aes_key_wrap, keys, secrets))
 
 
 def unwrap(key: bytes, wrapped: bytes) -> bytes:
@@ -131,13 +137,14 @@ def pack_values(
     return b"\n".join(kept)
 
 
-def unpack_values(data: bytes, packing: Packing, kind: str, subject: object) -> dict[str, object]:
-    """The complete fields of an entry of this kind and passport; raises Unverified("content_malformed")."""
+def unpack_values(data: bytes, packing: Packing, kind: str, subject: bytes) -> dict[str, object]:
+    """The complete fields of an entry of this kind, and of the passport whose subject has this `cj`; raises
+    Unverified("content_malformed")."""
     return unpack_encoded(data, packing, kind, subject)[0]
 
 
 def unpack_encoded(
-    data: bytes, packing: Packing, kind: str, subject: object
+    data: bytes, packing: Packing, kind: str, subject: bytes
 ) -> tuple[dict[str, object], Sequence[bytes]]:
     """As `unpack_values`, and with the `cj` of each value, in the same order."""
     lines = data.split(b"\n")
@@ -157,14 +164,24 @@ def unpack_encoded(
     when = values[packing.occurred_at] = dict(zip(("at", "precision", "zone"), occurred, strict=True))
     filled[packing.occurred_at] = encode_trusted(when)
     if values[packing.subject_at] is None:
-        values[packing.subject_at] = subject
-        filled[packing.subject_at] = encode_trusted(subject)
+        values[packing.subject_at] = _read(subject)
+        filled[packing.subject_at] = subject
     return dict(zip(packing.names, values, strict=True)), filled
 
 
 def encrypt_content(content_key: bytes, chain: bytes, sid: bytes, content: bytes) -> bytes:
     """The packed values under the statement's content key, bound to chain and statement."""
     return AESGCM(content_key).encrypt(_NONCE, content, chain + sid)
+
+
+def encrypt_contents(
+    content_keys: Iterable[bytes], chains: Iterable[bytes], sids: Iterable[bytes], contents: Iterable[bytes]
+) -> list[bytes]:
+    """The same for many statements, of which the parts stand side by side."""
+    return [
+        AESGCM(key).encrypt(_NONCE, content, chain + sid)
+        for key, chain, sid, content in zip(content_keys, chains, sids, contents, strict=True)
+    ]
 
 
 def decrypt_content(content_key: bytes, chain: bytes, sid: bytes, data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from carnet.encoding import decode, encode, sha256
 from carnet.errors import Refused, Unverified
@@ -168,13 +168,13 @@ class _Chains:
             return None
         try:
             subject = decrypt_subject(key, chain16, sealed)
-            value = cast("dict[str, object]", decode(subject))
+            decode(subject)
         except Unverified as error:
             self._found.add("chain", number, "subject", f"{error} (or it is another passport's key)")
             return None
         if blind != compute_blind(self._index, subject):
             self._found.add("chain", number, "blind", "not the blind index of the subject")
-        return ChainRef(number, chain16, type_, key, value)
+        return ChainRef(number, chain16, type_, key, subject)
 
     def _check_entry(self, entry: Any, state: _State, chain16: bytes, type_: int, ref: ChainRef | None) -> bool:
         number, seq, kind_id, basis, class_, mark, target, sid, submission, sub_index, seal, position = entry[:12]
@@ -234,7 +234,7 @@ class _Chains:
         except Unverified as error:
             self._wrong(key, "secret" if error.code == "unwrap_failed" else "content", str(error))
             return None, None
-        if seq == 0 and encode(opened.fields["subject"]) != encode(ref.subject):
+        if seq == 0 and encode(opened.fields["subject"]) != ref.encoded_subject:
             self._found.add("chain", number, "subject", "not the subject of the opening entry")
         return self._make_statement(entry, signed, chain16, compute_opened_root(opened)), opened.fields
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from carnet.encoding import decode
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
@@ -238,8 +237,8 @@ class Known:
         if head.stored is not None:
             return get_chain_by_number(self._connection, self._ring, head.number)
         key = unwrap(self._ring.kek, head.wrapped_key)
-        subject = decode(decrypt_subject(key, head.chain16, head.subject))
-        return ChainRef(head.number, head.chain16, head.type, key, subject)  # type: ignore[arg-type]
+        subject = decrypt_subject(key, head.chain16, head.subject)
+        return ChainRef(head.number, head.chain16, head.type, key, subject)
 
 
 def is_corrector(member: Member, basis: int) -> bool:

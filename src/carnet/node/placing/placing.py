@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice, starmap
-from typing import NoReturn, cast
+from typing import NoReturn
 
-from carnet.encoding import decode
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.members import check_custody, roles_for
 from carnet.node.aliases import check_alias
@@ -178,7 +177,7 @@ class Placing(Known):
             return
         opening = group.rows[0]
         key = unwrap(self._ring.kek, group.wrapped_key)
-        subject = cast("dict[str, object]", decode(decrypt_subject(key, group.chain16, group.subject)))
+        subject = decrypt_subject(key, group.chain16, group.subject)
         ref = ChainRef(0, group.chain16, group.type, key, subject)
         names = self._kinds.names_of[self._kinds.id_of[opening.kind]][1]
         fields = open_content(ref, opening.kind, names, opening.sid, opening.secret, opening.content).fields

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self, cast
 
-from carnet.encoding import decode, encode_trusted
+from carnet.encoding import decode
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import Rules, compute_line_leaf
 from carnet.ledger.state import State
@@ -268,7 +268,7 @@ class Moment:
         )
         ref = self._ref(chain)
         rows = list(map(_make_row, self._connection.execute(query, (ref.id,))))
-        return History(ref, encode_trusted(ref.subject), rows)
+        return History(ref, ref.encoded_subject, rows)
 
     def _ref(self, chain: bytes) -> ChainRef:
         return self._refs(chain, self._find_asker())
