@@ -8,6 +8,7 @@ import pytest
 
 from carnet.ledger.census import make_changes
 from carnet.node.heads import KnownHead
+from carnet.node.placing import Head, RecentHeads
 from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads
 from tests.node.home import TestNode
 from tests.node.test_census import fill, grow, take
@@ -61,6 +62,25 @@ def test_take__gives_what_was_noted_and_gives_up_what_is_behind() -> None:
     assert not kept
 
 
+def test_recent_heads__the_latest_are_at_hand() -> None:
+    chance, recent = random.Random(2), RecentHeads(size=50)
+    model, last = dict[int, Head](), list[int]()
+    for _ in range(1_000):
+        numbers = chance.sample(range(300), 7)
+        heads = {number: Head((number, bytes(16), 0, 0, bytes(32)), 1, None) for number in numbers}
+        recent.keep(heads)
+        model |= heads
+        last = [number for number in last if number not in heads] + numbers
+        found = recent.find_all(set(range(400)))
+        assert set(last[-50 + 6 :]) <= found.keys()
+        assert len(found) < 100 + 7
+        assert all(head is model[number] is recent.find(number) for number, head in found.items())
+        assert {id(head) for head in found.values()} <= {id(head) for head in recent}
+    recent.clear()
+    assert not any(recent)
+    assert recent.find(last[-1]) is None
+
+
 @pytest.mark.parametrize("forgets", [False, True])
 def test_take_census__of_noted_heads_is_that_of_followed_ones(node: TestNode, forgets: bool) -> None:
     with node.open() as writer:
@@ -68,9 +88,9 @@ def test_take_census__of_noted_heads_is_that_of_followed_ones(node: TestNode, fo
         take(writer)
         for number in (3, 5, 3, 39):
             grow(node, writer, number)
-        assert writer._heads
+        assert any(writer._recent)
         # Only what was noted, or nothing, is at hand.
-        writer._heads.clear()
+        writer._recent.clear()
         if forgets:
             writer._unwritten.clear()
         noted = [chain for chain in range(1, 60) if writer._unwritten.find(chain)]

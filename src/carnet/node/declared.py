@@ -20,7 +20,7 @@ def read_aliases(
 ) -> list[tuple[Subject, Declaration]]:
     """Every alias that an author signed for, with the subject of its passport."""
     found: list[tuple[Subject, Declaration]] = []
-    placing = Placing(connection, ring, kinds, state, node, state.at, 0, 0, {}, {})
+    placing = Placing(connection, ring, kinds, state, node, state.at, 0, 0, {})
     for (number,) in connection.execute(_QUERY, (kinds.id_of.get(IDENTITY, 0),)).fetchall():
         chain = get_chain_by_number(connection, ring, number)
         # A passport's own subject has no country: it is never a plate.

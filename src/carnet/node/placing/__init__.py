@@ -2,6 +2,7 @@
 
 from carnet.node.placing.known import is_corrector
 from carnet.node.placing.placing import AFTER_CLOSING, CLOSING, Placing
+from carnet.node.placing.recent import RecentHeads
 from carnet.node.placing.records import MAX_BATCH, Head, OpenBatch, Outcome, Receipt, Right, Tally, tally_receipts
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Outcome",
     "Placing",
     "Receipt",
+    "RecentHeads",
     "Right",
     "Tally",
     "is_corrector",

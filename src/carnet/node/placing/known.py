@@ -5,7 +5,7 @@ It refuses to judge what may be added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from carnet.ledger.rules.members import Member
 from carnet.ledger.state import State
@@ -15,6 +15,7 @@ from carnet.node.jobs import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.node.keyring import KeyRing
 from carnet.node.lookup import Kinds, ask_many, ask_sources, find_linked, get_chain_by_number, open_content
 from carnet.node.placing.linking import Place
+from carnet.node.placing.recent import RecentHeads
 from carnet.node.placing.records import Head, OpenBatch, Right
 from carnet.types import Mark
 from carnet.vault.erasing import Tombstones
@@ -44,7 +45,7 @@ class Known:
         next_chain: int,
         next_submission: int,
         key_ids: dict[bytes, int],
-        kept_heads: Mapping[int, Head] | None = None,
+        recent: RecentHeads | None = None,
     ) -> None:
         self._connection = connection
         self._ring = ring
@@ -56,7 +57,7 @@ class Known:
         self.next_chain = next_chain
         self.next_submission = next_submission
         self.new_keys: dict[bytes, tuple[int, bytes, bytes, bytes]] = {}
-        self._kept_heads = {} if kept_heads is None else kept_heads
+        self._recent = RecentHeads() if recent is None else recent
         self.heads: dict[int, Head] = {}
         self.batches: list[OpenBatch] = []
         # Rows of `entry`: imported ones, whose target is left out; those with neither target nor source; the others.
@@ -97,7 +98,7 @@ class Known:
         wanted = set(numbers) - self.heads.keys()
         if not wanted:
             return
-        self.heads |= {number: self._kept_heads[number] for number in wanted & self._kept_heads.keys()}
+        self.heads |= self._recent.find_all(wanted)
         loaded = dict[int, Head]()
         # Every line below runs for each chain.
         for number, chain16, seq, epoch, id_, type_, blind, closed, home, seal in ask_many(

@@ -185,15 +185,15 @@ class Governing(Asking):
             return latest is not None and is_census_owed(self._connection, latest[1]["census"]["erased"])
 
     def _make_census(self) -> tuple[Census, bytes]:
-        kept = self._heads
+        find_recent = self._recent.find
 
         def find_known(number: int) -> KnownHead | None:
-            head = kept.get(number)
+            head = find_recent(number)
             return None if head is None else (*head.place[1:], head.seal, head.is_written)
 
         take_known = self._unwritten.take
         made = make_census(self._connection, self._book.state, self._node_id, self._node, take_known, find_known)
-        for head in kept.values():
+        for head in self._recent:
             if not head.is_written:
                 head.remember()
         self._unwritten.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from carnet.node.keyring import KeyRing, RandomBytes, save_key_ring
 from carnet.node.lock import WriterLock
 from carnet.node.logbook import read_logbook, write_block, write_checkpoint
 from carnet.node.lookup import Kinds
-from carnet.node.placing import Head
+from carnet.node.placing import RecentHeads
 from carnet.node.restored import find_what_is_lost
 from carnet.node.selfcheck import check_store
 from carnet.node.turns import Turns
@@ -86,7 +85,7 @@ class Transacting:
         self._late: Exception | None = None
         self._failure: str | None = None
         self._cause = Reason.NODE_DAMAGED
-        self._heads: OrderedDict[int, Head] = OrderedDict()
+        self._recent = RecentHeads()
         self._unwritten = UnwrittenHeads()
 
     # ---- what it knows
@@ -211,7 +210,7 @@ class Transacting:
 
     def _forget_heads(self) -> None:
         """What is known of chains is read again: their rows and entries may say something else now."""
-        self._heads.clear()
+        self._recent.clear()
         self._unwritten.clear()
 
     def _roll_back(self, error: BaseException) -> None:

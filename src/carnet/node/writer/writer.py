@@ -32,9 +32,6 @@ from carnet.node.writing import Preparing
 from carnet.signing import Signer
 from carnet.vault.disk import explained_disk_errors
 
-KEPT_HEADS = 32_768
-"""Chains whose heads are kept at hand: some 20 MB."""
-
 KEPT_SIGNERS = 1_024
 """Key pairs of members that are kept at hand, beside the ring that has their seeds."""
 
@@ -266,17 +263,13 @@ class Writer(Clearing):
 
     def _keep_heads(self, heads: Mapping[int, Head]) -> None:
         """Have the heads of chains that grew lately at hand. An error forgets all of them (`_transact`)."""
-        kept, note = self._heads, self._unwritten.note
-        for number, head in heads.items():
-            if number in kept:
-                kept.move_to_end(number)
-            kept[number] = head
-            _, chain16, seq, epoch, id_ = place = head.place
+        self._recent.keep(heads)
+        note = self._unwritten.note
+        for head in heads.values():
+            number, chain16, seq, epoch, id_ = head.place
             stored = head.stored
             if stored is not None and seq > 0:
-                note(number, chain16, seq, epoch, id_, head.seal, stored is place or stored[2] == seq)
-        while len(kept) > KEPT_HEADS:
-            kept.popitem(last=False)
+                note(number, chain16, seq, epoch, id_, head.seal, stored[2] == seq)
 
     def _make_placing(self, at: int) -> Placing:
         return Placing(
@@ -289,7 +282,7 @@ class Writer(Clearing):
             self._next_chain,
             self._next_submission,
             self._key_ids,
-            self._heads,
+            self._recent,
         )
 
 
