@@ -18,12 +18,12 @@ import pytest
 from carnet.errors import Reason
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
-from carnet.services.founding import found, open_writer_at
+from carnet.services.founding import found, get_operator, open_writer_at
 from carnet.vault.store import MAX_LOG_PAGES, PAGE_BYTES
 from tests.cli.run import carnet
 from tests.faults.oracle import Oracle, check_resumed, make_source
 from tests.faults.tracing import Traced, list_watched, needs_strace, run_traced
-from tests.node.home import vin_subject
+from tests.node.home import new_passport, vin_subject
 from tests.shared import ROOT
 
 ROWS_EACH, VEHICLES = 500, 3
@@ -212,6 +212,30 @@ with open_writer_at(Home(Path(sys.argv[1])), None, "a long log") as writer:
         else:
             print(number, flush=True)
 """
+
+
+@needs_strace
+@pytest.mark.parametrize("call, error", [("fsync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "ENOSPC")])
+def test_writer__stops_for_good_when_a_commit_fails_once(ground: Ground, call: str, error: str) -> None:
+    """The disk fails once and works again, as a service that runs on would meet it: nobody knows what is on it, so this
+    process writes no more."""
+    ground.start_over(is_founded=True)
+    log = ground.home / "node.db-wal"
+    place = 6 if call == "fsync" else 60
+    command = ["strace", "-f", "--seccomp-bpf", "-o", str(ground.path / "trace"), "-P", str(log)]
+    command += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={place}"]
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", _LONG_LOG, str(ground.home)], cwd=ROOT, capture_output=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    *numbers, failed, stopped = ran.stdout.decode().split()
+    assert (failed, stopped) == (Reason.DISK_FULL if error == "ENOSPC" else Reason.DISK_FAILED, Reason.NODE_DAMAGED)
+    assert [int(number) for number in numbers] == list(range(len(numbers)))
+    assert 1 < len(numbers) < 50
+    with open_writer_at(Home(ground.home), None, "the oracle") as writer:
+        assert all(writer.find_chain(vin_subject(int(number))) for number in numbers)
+        writer.append(get_operator(writer).id, 3, [new_passport(10_001, 1)])
+    assert check_home(ground.home) == []
 
 
 @needs_strace
