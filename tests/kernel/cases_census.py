@@ -101,7 +101,7 @@ def _odd_children(random: Random) -> Iterator[Arguments]:
 
 def _make_page(random: Random) -> dict[int, bytearray]:
     """Pages of heads, some of which are there, by the numbers of the pages."""
-    heads = UnwrittenHeads(max_pages=2)
+    heads = UnwrittenHeads(1, max_pages=2)
     for number in random.sample(range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS), 700):
         numbers = random.choice(((1, 0, 0), (2**53 - 1, 2**32 - 1, 2**64 - 1), (random.getrandbits(52) + 1, 7, 9)))
         seq, epoch, seal = numbers

@@ -110,7 +110,7 @@ def test_make_census__is_the_same_however_many_heads_are_held(node: TestNode, mo
         made = []
         for held in (most, 1000):
             connection.begin_write()
-            nothing = UnwrittenHeads().take, lambda number: None
+            nothing = UnwrittenHeads(next_chain=1000), lambda number: None
             census, _ = make_census(connection, state, writer.node_id, signer, *nothing, most=held)
             made.append((census.root, census.count, count_pieces(connection)))
             connection.rollback()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,13 +12,13 @@ from carnet.ledger.census import make_changes
 from carnet.node.heads import KnownHead
 from carnet.node.placing import Head, RecentHeads
 from carnet.node.unwritten import PAGE_CHAINS, UnwrittenHeads
-from tests.node.home import TestNode
+from tests.node.home import TestNode, make_node
 from tests.node.test_census import fill, grow, take
 
 
 def test_note__the_newest_is_found_within_the_room_there_is() -> None:
     chance = random.Random(1)
-    heads, model = UnwrittenHeads(max_pages=3), dict[int, KnownHead]()
+    heads, model = UnwrittenHeads(77, max_pages=3), dict[int, KnownHead]()
     pages = set[int]()
     for _ in range(5_000):
         number = chance.randrange(6 * PAGE_CHAINS)
@@ -30,16 +32,19 @@ def test_note__the_newest_is_found_within_the_room_there_is() -> None:
         if page in pages:
             model[number] = head
     assert len(pages) == 3
+    # Heads were left out: of those chains the rows tell an older one.
+    assert heads.told_from > 6 * PAGE_CHAINS
     assert {number: heads.find(number) for number in range(6 * PAGE_CHAINS)} == {
         number: model.get(number) for number in range(6 * PAGE_CHAINS)
     }
-    heads.clear()
+    heads.clear(78)
     assert heads.find(next(iter(model))) is None
+    assert heads.told_from == 78
 
 
 def test_take__gives_what_was_noted_and_gives_up_what_is_behind() -> None:
     chance = random.Random(2)
-    heads, noted = UnwrittenHeads(), dict[int, KnownHead]()
+    heads, noted = UnwrittenHeads(1), dict[int, KnownHead]()
     for number in chance.sample(range(4 * PAGE_CHAINS), 2_000):
         head = chance.randbytes(16), number + 1, 3, chance.randbytes(32), 2 * number, number % 5 == 0
         heads.note(number, *head)
@@ -92,11 +97,44 @@ def test_take_census__of_noted_heads_is_that_of_followed_ones(node: TestNode, fo
         # Only what was noted, or nothing, is at hand.
         writer._recent.clear()
         if forgets:
-            writer._unwritten.clear()
+            writer._unwritten.clear(writer._next_chain)
         noted = [chain for chain in range(1, 60) if writer._unwritten.find(chain)]
         assert len(noted) == (0 if forgets else 3)
         take(writer)
         assert not any(writer._unwritten.find(chain) for chain in noted)
         grow(node, writer, 3)
         take(writer)
+    node.check()
+
+
+@pytest.mark.parametrize("max_pages", [0, 9])
+def test_take_census__of_chains_that_were_opened_since(node: TestNode, max_pages: int) -> None:
+    with node.open() as writer:
+        fill(node, writer, range(40))
+        take(writer)
+        writer._unwritten = UnwrittenHeads(writer._next_chain, max_pages)
+        fill(node, writer, range(40, 80))
+        for number in (3, 45, 45, 79):
+            grow(node, writer, number)
+        writer._heads.clear()
+        take(writer)
+        node.check()
+        fill(node, writer, range(80, 85))
+        writer._heads.clear()
+        take(writer)
+    node.check()
+
+
+def test_take_census__reads_no_entry_of_chains_that_were_opened_since(tmp_path: Path) -> None:
+    node, asked = make_node(tmp_path), list[str]()
+    with node.open() as writer:
+        fill(node, writer, range(40))
+        grow(node, writer, 7)
+        writer._heads.clear()
+        connection: Any = writer._connection
+        connection.set_trace_callback(asked.append)
+        writer.take_census()
+        connection.set_trace_callback(None)
+    assert any("FROM census_changed" in query for query in asked)
+    assert not any("entry" in query for query in asked)
     node.check()

@@ -23,7 +23,7 @@ from carnet.ledger.census import (
 )
 from carnet.ledger.state import State
 from carnet.node.census_tree import MOST_AT_ONCE, apply_all, apply_groups
-from carnet.node.heads import FindHead, TakeHeads, settle_changed
+from carnet.node.heads import FindHead, NotedHeads, settle_changed
 from carnet.signing import Signer
 from carnet.tlog.pieces import NOTHING, Top, make_change
 from carnet.tlog.smt import SparseTree, census_leaf_hash
@@ -65,18 +65,18 @@ def make_census(
     state: State,
     home: bytes,
     node: Signer,
-    take_known: TakeHeads,
+    noted: NotedHeads,
     find_known: FindHead,
     *,
     most: int = MOST_AT_ONCE,
 ) -> tuple[Census, bytes]:
     """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
-    rows of chains remember the heads that it names. `take_known` and `find_known` give some of these
+    rows of chains remember the heads that it names. `noted` and `find_known` give some of these
     (`node.heads`); `most` are
     changed at once, or some thousands more."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
-    heads = settle_changed(connection, state.net, take_known, find_known)
+    heads = settle_changed(connection, state.net, noted, find_known)
     top = _update_tree(connection, document, heads, most)
     census = Census(
         home=home,

@@ -8,9 +8,10 @@ It refuses to know what may be linked (`placing`). Spec: 2.11.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from carnet.ledger.census import Head, make_changes
 from carnet.node.lookup import ask_many
@@ -26,6 +27,9 @@ MAX_UNWRITTEN: Final = 8
 
 CENSUS_CHAINS: Final = 4096
 """Chains whose heads a census holds at once."""
+
+_MANY: Final = CENSUS_CHAINS // 2
+"""Of so many of them, it is quicker to read all that changed between the first and the last."""
 
 # Only a chain that changed since the latest census has entries that are newer than the head in its row; most have not,
 # and that list is small. The submission's own row is read once for many entries, so it is not joined. In the order of
@@ -80,7 +84,15 @@ Taken = tuple[list[bytes], list[Settling], list[int]]
 """Of some chains: what their heads change in the tree of the census (`ledger.census.make_changes`), those that are to
 be written, and the chains of which nothing was known."""
 
-TakeHeads = Callable[[Sequence[int]], Taken]
+
+class NotedHeads(Protocol):
+    """Heads that a writer linked and noted (`node.unwritten`)."""
+
+    told_from: int
+    """Chains from this number on of which `take` knows nothing have the head that their row tells."""
+
+    def take(self, numbers: Sequence[int]) -> Taken:
+        """What is known of chains, in ascending order."""
 
 
 def follow_heads(
@@ -88,6 +100,16 @@ def follow_heads(
 ) -> dict[int, ChainHead]:
     """The heads of those of the chains that have entries newer than the head in their row, by their number."""
     return _follow(connection, net, find_stored, list(ask_many(connection, _NEWER_OF, numbers)))
+
+
+def _follow_many(
+    connection: Connection, net: bytes, numbers: Sequence[int], find_stored: Callable[[int], StoredHead | None]
+) -> dict[int, ChainHead]:
+    """As `follow_heads`, for some of the chains that changed, in ascending order."""
+    if len(numbers) < _MANY:
+        return follow_heads(connection, net, numbers, find_stored)
+    rows = connection.execute(_NEWER_BETWEEN, (numbers[0], numbers[-1])).fetchall()
+    return _follow(connection, net, find_stored, rows)
 
 
 def _follow(
@@ -113,20 +135,20 @@ def count_linked(connection: Connection) -> int:
 
 
 def settle_changed(
-    connection: Connection, net: bytes, take_known: TakeHeads, find_known: FindHead
+    connection: Connection, net: bytes, noted: NotedHeads, find_known: FindHead
 ) -> Iterator[list[bytes]]:
     """What each chain that changed since the latest census changes in its tree (`ledger.census.make_changes`), of some
-    thousands at once; their rows remember their heads from here on. `take_known` and, for the others, `find_known` give
-    some of these heads, for which nothing is read then."""
+    thousands at once; their rows remember their heads from here on. For heads that were `noted`, and for those
+    of others that `find_known` gives, nothing is read."""
     last = 0
     while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
         last = rows[-1][0]
         numbers = [number for (number,) in rows]
-        changes, moved, left = take_known(numbers)
+        changes, moved, left = noted.take(numbers)
         if changes:
             yield changes
         if left:
-            heads, others = _settle_others(connection, net, left, find_known, len(numbers))
+            heads, others = _settle_others(connection, net, left, find_known, noted.told_from)
             yield make_changes(heads)
             # Neighbours share a page.
             moved = sorted(moved + others, key=_get_number)
@@ -134,10 +156,9 @@ def settle_changed(
 
 
 def _settle_others(
-    connection: Connection, net: bytes, numbers: Sequence[int], find_known: FindHead, changed: int
+    connection: Connection, net: bytes, numbers: Sequence[int], find_known: FindHead, told_from: int
 ) -> tuple[list[Head], list[Settling]]:
-    """The heads of chains, and those that are to be written; between the first and the last of them, so many changed at
-    most."""
+    """The heads of chains, in ascending order, and those that are to be written; rows tell them from `told_from` on."""
     asked, moved, heads = list[int](), list[Settling](), list[Head]()
     # Every line below runs for each of these chains.
     for number in numbers:
@@ -152,11 +173,7 @@ def _settle_others(
     if not asked:
         return heads, moved
     stored = {row[0]: row[1:] for row in ask_many(connection, _STORED, asked)}
-    if 2 * len(asked) > changed:
-        newer = connection.execute(_NEWER_BETWEEN, (asked[0], asked[-1])).fetchall()
-        followed = _follow(connection, net, stored.get, newer)
-    else:
-        followed = follow_heads(connection, net, asked, stored.get)
+    followed = _follow_many(connection, net, asked[: bisect_left(asked, told_from)], stored.get)
     for number, (chain16, seq, epoch, id_, seal) in stored.items():
         head = followed.get(number)
         if head is not None:

@@ -7,6 +7,7 @@ other chain nothing is known here, and its head is followed (`node.heads`). It r
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -27,11 +28,14 @@ _SIZE, _pack, _unpack = _HEAD.size, _HEAD.pack_into, _HEAD.unpack_from
 
 
 class UnwrittenHeads:
-    """Heads by the number of their chain. Whoever notes them notes each one that comes after, or clears them all."""
+    """Heads by the number of their chain. Whoever notes them notes each one that comes after, or clears them all; the
+    next chain that is opened has the number `next_chain`."""
 
-    def __init__(self, max_pages: int = MAX_PAGES) -> None:
+    def __init__(self, next_chain: int, max_pages: int = MAX_PAGES) -> None:
         self._max_pages = max_pages
         self._pages: dict[int, bytearray] = {}
+        self.told_from = next_chain
+        """Chains from this number on of which nothing stands here have the head that their row tells."""
 
     def note(self, number: int, chain16: bytes, seq: int, epoch: int, id_: bytes, seal: int, is_written: bool) -> None:
         """The newest head of a chain, behind its opening; `is_written`: its row tells it too."""
@@ -40,7 +44,10 @@ class UnwrittenHeads:
         page = self._pages.get(place)
         if page is None:
             # Pages are never given up one by one: where there is none, none of its heads was ever noted.
-            if is_written or len(self._pages) >= self._max_pages:
+            if is_written:
+                return
+            if len(self._pages) >= self._max_pages:
+                self.told_from = sys.maxsize
                 return
             page = self._pages[place] = bytearray(PAGE_CHAINS * _SIZE)
         _pack(page, at * _SIZE, chain16, seq, epoch, id_, seal, is_written)
@@ -64,9 +71,10 @@ class UnwrittenHeads:
             del self._pages[place]
         return taken
 
-    def clear(self) -> None:
+    def clear(self, next_chain: int) -> None:
         """Forget all of them."""
         self._pages.clear()
+        self.told_from = next_chain
 
 
 def _take_heads(pages: dict[int, bytearray], numbers: Sequence[int]) -> Taken:

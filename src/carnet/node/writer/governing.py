@@ -191,12 +191,12 @@ class Governing(Asking):
             head = find_recent(number)
             return None if head is None else (*head.place[1:], head.seal, head.is_written)
 
-        take_known = self._unwritten.take
-        made = make_census(self._connection, self._book.state, self._node_id, self._node, take_known, find_known)
+        state, noted = self._book.state, self._unwritten
+        made = make_census(self._connection, state, self._node_id, self._node, noted, find_known)
         for head in self._recent:
             if not head.is_written:
                 head.remember()
-        self._unwritten.clear()
+        noted.clear(self._next_chain)
         return made
 
     def _get_seed(self, member: bytes, roles: tuple[int, ...]) -> bytes:

@@ -86,7 +86,7 @@ class Transacting:
         self._failure: str | None = None
         self._cause = Reason.NODE_DAMAGED
         self._recent = RecentHeads()
-        self._unwritten = UnwrittenHeads()
+        self._unwritten = UnwrittenHeads(self._next_chain)
 
     # ---- what it knows
 
@@ -211,7 +211,7 @@ class Transacting:
     def _forget_heads(self) -> None:
         """What is known of chains is read again: their rows and entries may say something else now."""
         self._recent.clear()
-        self._unwritten.clear()
+        self._unwritten.clear(self._next_chain)
 
     def _roll_back(self, error: BaseException) -> None:
         """After an error of the disk nobody knows what is on it: this process writes no more, and the next one
