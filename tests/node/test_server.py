@@ -163,6 +163,18 @@ def test_open_writer__refused_server_without_fsync(tmp_path: Path) -> None:
         node.check()
 
 
+def test_connect__keeps_what_it_acknowledged_whatever_the_server_does_by_default(postgres: Cluster) -> None:
+    url = postgres.make_url()
+    with psycopg.connect(url, autocommit=True) as administrator:
+        (name,) = administrator.execute("SELECT current_database()").fetchone() or ("",)
+        administrator.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
+    with psycopg.connect(url) as plain:
+        assert plain.execute("SHOW synchronous_commit").fetchone() == ("off",)
+    connection = connect(url, is_read_only=False)
+    assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+    connection.close()
+
+
 def test_writer__needs_no_right_but_on_its_schema(tmp_path: Path, plain_url: str) -> None:
     node: TestNode = make_node(tmp_path, store_url=plain_url)
     with node.open() as writer:
