@@ -16,6 +16,7 @@ from carnet.tlog import tree
 from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
+from tests.kernel.cases_digests import DIGESTS
 from tests.kernel.cases_joint import JOINT
 from tests.kernel.cases_links import LINKS
 from tests.kernel.cases_opening import OPENING
@@ -152,6 +153,7 @@ class _Liar:
 
 CASES: dict[str, Case] = {
     **CENSUS,
+    **DIGESTS,
     **JOINT,
     **LINKS,
     **OPENING,

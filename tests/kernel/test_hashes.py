@@ -1,4 +1,4 @@
-"""SHA-256 and SHAKE-256 in C, with the instructions of this processor and without, beside what is published."""
+"""SHA-256, SHAKE-256 and BLAKE2b in C, with the instructions of this processor and without, beside what is known."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ SHA256 = {
     ),
     b"a" * 1_000_000: "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
 }
+BLAKE2B_OF_ABC = (
+    "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1"
+    "7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923"
+)
+"""RFC 7693, appendix A."""
 SHAKE256_OF_NOTHING = "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f"
 
 
@@ -53,6 +58,10 @@ def test_sha256__taken_in_parts_of_each_length(kernel: ModuleType) -> None:
 def test_sha256__of_many_megabytes(kernel: ModuleType) -> None:
     message = bytes(range(256)) * 65_536
     assert kernel.sha256(message) == hashlib.sha256(message).digest()
+
+
+def test_compute_digests__is_what_is_published(kernel: ModuleType) -> None:
+    assert [digest.hex() for digest in kernel.compute_digests(b"", b"", 64, [b"abc"])] == [BLAKE2B_OF_ABC]
 
 
 def test_shake256__of_nothing(kernel: ModuleType) -> None:

@@ -8,7 +8,7 @@ unreadable: that is how a passport, or an entry, is erased. It refuses to know w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from carnet.encoding import encode, encode_trusted, sha256
 from carnet.errors import Unverified
+from carnet.kernel import kernel
 
 KEY_BYTES: Final = 32
 BLIND_BYTES: Final = 16
@@ -61,7 +62,7 @@ def compute_blind(index_key: bytes, subject: bytes) -> bytes:
 
 def compute_blinds(index_key: bytes, subjects: Iterable[bytes]) -> list[bytes]:
     """The same for many subjects."""
-    return _compute_digests(_begin_digest(index_key, b"carnet/blind", BLIND_BYTES), subjects)
+    return compute_digests(index_key, b"carnet/blind", BLIND_BYTES, subjects)
 
 
 def compute_journal_name(index_key: bytes, passport: bytes, epoch: int) -> str:
@@ -80,12 +81,12 @@ def compute_source_digest(index_key: bytes, row: bytes) -> bytes:
 
 def compute_source_digests(index_key: bytes, rows: Iterable[bytes]) -> list[bytes]:
     """The same for many rows."""
-    return _compute_digests(_begin_digest(index_key, b"carnet/source", SOURCE_BYTES), rows)
+    return compute_digests(index_key, b"carnet/source", SOURCE_BYTES, rows)
 
 
-def _compute_digests(begun: blake2b, each: Iterable[bytes]) -> list[bytes]:
-    begin, digests = begun.copy, list[bytes]()
-    for one in each:
+def _compute_digests(key: bytes, person: bytes, size: int, messages: Iterable[bytes]) -> list[bytes]:
+    begin, digests = _begin_digest(key, person, size).copy, list[bytes]()
+    for one in messages:
         keyed = begin()
         keyed.update(one)
         digests.append(keyed.digest())
@@ -96,6 +97,12 @@ def _compute_digests(begun: blake2b, each: Iterable[bytes]) -> list[bytes]:
 def _begin_digest(key: bytes, person: bytes, size: int) -> blake2b:
     """A keyed digest of nothing yet, to be copied: the key is a block of its own, and half of a short row's time."""
     return blake2b(digest_size=size, key=key, person=person)
+
+
+compute_digests: Final[Callable[[bytes, bytes, int, Iterable[bytes]], list[bytes]]] = (
+    _compute_digests if kernel is None else kernel.compute_digests
+)
+"""The keyed digest of each message: key, personalisation and size are those of BLAKE2b (RFC 7693)."""
 
 
 def encrypt_subject(passport_key: bytes, chain: bytes, subject: bytes) -> bytes:
