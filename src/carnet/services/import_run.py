@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby, repeat
-from typing import IO, Any, NamedTuple, cast
+from itertools import groupby, islice, repeat
+from typing import IO, Any, NamedTuple
 
 from msgspec import Raw
 
@@ -42,6 +42,8 @@ KNOWN_CHAINS = 20_000
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
+ANY_NUMBER = 1 << 63
+"""No passport has so high a number."""
 
 
 @dataclass(slots=True)
@@ -179,30 +181,33 @@ class Run:
         return load
 
     def _load_waited(self, waited: Waited) -> _Load:
-        subjects, numbers, rows, shapes = waited
+        subjects, numbers, counts, rows, shapes = waited
         self._wait_for_openings(subjects)
-        items = list(map(read_items, rows))
+        items = read_items(rows)
         with self._writer.reading():
             chains = self._find_chains(subjects, numbers)
             known = dict[int, set[bytes]]()
             if self._looks_first:
-                known = self._find_known(chains, [list(map(get_source, own)) for own in items])
+                digests = iter(list(map(get_source, items)))
+                known = self._find_known(chains, [list(islice(digests, count)) for count in counts])
         load = groups, order, opens, _ = _Load([], [], set(), shapes)
+        older, sent_again, at = self._first_opened or ANY_NUMBER, self._sent_again, 0
         # Once per vehicle, of which most have one row here: measure before adding a line.
-        for subject, chain, own, packed in zip(subjects, chains, items, rows, strict=True):
+        for subject, chain, count in zip(subjects, chains, counts, strict=True):
+            own: list[Any] = items[at : at + count]
+            packed = rows[at : at + count]
+            at += count
             if chain is None:
-                opening = Statement(OPENING, self._make_opening(subject))
-                groups.append(Group([opening, *cast("list[Statement]", own)]))
+                own = [Statement(OPENING, self._make_opening(subject)), *own]
                 order.append(None)
                 opens.add(subject)
-            else:
-                if self._is_older(chain) or subject in self._sent_again:
-                    self._touch(chain.id)
-                    if known.get(chain.id):
-                        own, packed = self._leave_out(known[chain.id], own, packed)
-                if own:
-                    groups.append(_make(Group, (own, chain)))
-            order += packed
+            elif chain.id < older or subject in sent_again:
+                self._touch(chain.id)
+                if known.get(chain.id):
+                    own, packed = self._leave_out(known[chain.id], own, packed)
+            if own:
+                groups.append(_make(Group, (own, chain)))
+                order += packed
         return load
 
     def _leave_out(
@@ -233,15 +238,17 @@ class Run:
     def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
         """The numbers of the passports that there are; of those met lately without asking."""
         found, asked = dict[Subject, int](), list[Subject]()
+        kept, before = self._chains, self._chains_before
         for subject in subjects:
-            chain = self._chains.get(subject) or self._chains_before.get(subject)
+            chain = kept.get(subject) or before.get(subject)
             if chain is None:
                 asked.append(subject)
             else:
                 found[subject] = chain.id
         # Under a read of its own: the writer's connection is busy with the commit before.
         with self._writer.reading():
-            return found | self._writer.find_numbers(asked)
+            found.update(self._writer.find_numbers(asked))
+        return found
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
         """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
@@ -283,7 +290,10 @@ class Run:
             packed: dict[Subject, list[bytes]] = {}
             for row in held:
                 packed.setdefault(row.subject, []).append(row.packed)
-            self.add(Batch((), Waited([*packed], [None] * len(packed), [*packed.values()], held[0].shapes)))
+            rows_of = [*packed.values()]
+            counts = list(map(len, rows_of))
+            flat = [row for own in rows_of for row in own]
+            self.add(Batch((), Waited([*packed], [None] * len(counts), counts, flat, held[0].shapes)))
 
     def _add_group(
         self,

@@ -118,12 +118,13 @@ def read_held(packed: bytes, shapes: Sequence[_Shape]) -> Held:
 
 
 class Waited(NamedTuple):
-    """Rows that waited: for each vehicle the number of its passport, if it was found, and its rows in their order, to
-    be read with `shapes`."""
+    """Rows that waited: for each vehicle the number of its passport, if it was found, and how many rows it has; these
+    in their order, one vehicle's after the other's, to be read with `shapes`."""
 
     subjects: list[Subject]
     numbers: list[int | None]
-    rows: list[list[bytes]]
+    counts: list[int]
+    rows: list[bytes]
     shapes: Sequence[_Shape]
 
 
@@ -165,13 +166,12 @@ class Regrouping:
 
     def add(self, rows: list[Row]) -> Iterator[Batch]:
         """Take rows; gives the batches that are ready."""
-        subjects = {row.subject for row in rows}
-        if any(one.scheme == "plate" for one in subjects) or any([row.plate is not None for row in rows]):  # noqa: C419
+        if any([row.plate is not None or row.subject.scheme == "plate" for row in rows]):  # noqa: C419
             # Which vehicle a plate stands for is known only later: such rows neither wait nor overtake.
             yield from self.drain()
             yield Batch(rows)
             return
-        if not self._is_sorting and 2 * len(subjects) <= len(rows):
+        if not self._is_sorting and 2 * len({row.subject for row in rows}) <= len(rows):
             yield Batch(rows)
             return
         self._is_sorting = True
@@ -218,25 +218,25 @@ class Regrouping:
 
     def _hold_coming(self) -> None:
         coming, self._coming = self._coming, []
-        # A dict, not a set: the order in which they came, whichever numbers subjects hash to.
-        self._make_room(dict.fromkeys([subject for subject, _ in coming if subject not in self._rows_of]))
         # Once per row, too.
-        waiting = self._rows_of
+        waiting, new = self._rows_of, list[Subject]()
         for subject, packed in coming:
-            own = waiting[subject]
-            if not own:
+            own = waiting.get(subject)
+            if own is None:
                 waiting[subject] = packed
+                new.append(subject)
             elif isinstance(own, list):
                 own.append(packed)
             else:
                 waiting[subject] = [own, packed]
+        self._make_room(new)
         self._byte_count += self._coming_bytes
         self._coming_bytes = 0
         self._row_count += len(coming)
         self._held_count += len(coming)
 
-    def _make_room(self, subjects: Iterable[Subject]) -> None:
-        """Give vehicles that have no waiting row yet their place."""
+    def _make_room(self, subjects: Sequence[Subject]) -> None:
+        """Give vehicles that begin to wait their place."""
         found = self._find_numbers(subjects)
         for subject in subjects:
             number = found.get(subject)
@@ -249,13 +249,11 @@ class Regrouping:
                 there = self._places[place] = []
                 heappush(self._ahead if place > self._last else self._behind, place)
             there += (subject, number % SPAN)
-            self._rows_of[subject] = b""
 
     def _take(self) -> Batch:
-        subjects, numbers, rows = list[Subject](), list[int | None](), list[list[bytes]]()
-        count = size = 0
+        subjects, numbers, counts, rows = list[Subject](), list[int | None](), list[int](), list[bytes]()
         batch_rows = self._get_size()
-        while self._places and count < batch_rows:
+        while self._places and len(rows) < batch_rows:
             if not self._ahead:
                 self._ahead, self._behind, self._last = self._behind, [], -1
             place = self._last = heappop(self._ahead)
@@ -266,13 +264,11 @@ class Regrouping:
                 subjects.append(subject)
                 numbers.append(None if first is None else first + at)
                 if isinstance(own, list):
-                    count += len(own)
-                    size += sum(map(len, own))
-                    rows.append(own)
+                    counts.append(len(own))
+                    rows += own
                 else:
-                    count += 1
-                    size += len(own)
-                    rows.append([own])
-        self._row_count -= count
-        self._byte_count -= size
-        return Batch((), Waited(subjects, numbers, rows, self._shapes))
+                    counts.append(1)
+                    rows.append(own)
+        self._row_count -= len(rows)
+        self._byte_count -= sum(map(len, rows))
+        return Batch((), Waited(subjects, numbers, counts, rows, self._shapes))
