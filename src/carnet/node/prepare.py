@@ -175,6 +175,9 @@ class _Submission:
                     self._refuse(place, Refused(Reason.UNKNOWN_KIND, saying, kind=name))
                 continue
             found = kind.encode_all(_pick(self._given, those))
+            if set(map(type, found)) == {bytes} and len(those) == len(self._fields):
+                self._fields = cast("list[bytes | None]", found)
+                continue
             for place, one in zip(those, found, strict=True):
                 if isinstance(one, Refused):
                     self._refuse(place, one)
@@ -202,6 +205,11 @@ class _Submission:
     def plan(self) -> None:
         """Choose what is sealed in each chain, with which secret."""
         only = self._find_only_type()
+        if only is not None and {None if ref is None else ref.type for _, ref in self._job.groups} == {only}:
+            self._chains = [(ref, len(items)) for items, ref in self._job.groups if items]
+            self._others.places += range(len(self._items))
+            self._others.secrets = self._take_random(len(self._items))
+            return
         end = 0
         for items, ref in self._job.groups:
             place, end = end, end + len(items)

@@ -48,7 +48,9 @@ from carnet.types import FORBIDDEN_TEXT
 _FREQUENT_ZONES = frozenset({"UTC", "Europe/Paris", "Europe/London", "Europe/Berlin"})
 
 _FIRST_DAY = f"{FIRST_YEAR}-01-01"
-_AT: dict[str, re.Pattern[str]] = {str(precision): pattern for precision, pattern in AT.items()}
+_FIND_AT: dict[str, Callable[[str], re.Match[str] | None]] = {
+    str(precision): pattern.fullmatch for precision, pattern in AT.items()
+}
 
 Check: TypeAlias = Callable[[Any], bool]
 IsGood: TypeAlias = Callable[[Any, bool], bool]
@@ -303,16 +305,12 @@ def _is_moment(at: str | None, precision: str, zone: str | None) -> bool:
     """The same rules as `occurred.check_occurred`, without a word to say."""
     if at is None:
         return zone is None and precision == "unknown"
-    pattern = _AT.get(precision)
-    if pattern is None or pattern.fullmatch(at) is None:
+    find = _FIND_AT.get(precision)
+    if find is None or find(at) is None:
         return False
-    if zone is not None and not _is_zone(zone):
+    if zone is not None and zone not in _FREQUENT_ZONES and ZONE.fullmatch(zone) is None:
         return False
     return _is_in_calendar(at[:10] if len(at) >= 10 else at + "-01-01"[len(at) - 10 :])
-
-
-def _is_zone(zone: str) -> bool:
-    return zone in _FREQUENT_ZONES or ZONE.fullmatch(zone) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -81,6 +81,8 @@ class Schema:
         """For each the canonical bytes of what `validate` gives, or its error. Fields that come from a process of our
         own may be MessagePack: they are judged as they are read."""
         found = self._fast_path.encode_all(fields)
+        if all(found):
+            return found  # type: ignore[return-value]
         return [one or self._encode_by_document(given) for one, given in zip(found, fields, strict=True)]
 
     def _encode_by_document(self, fields: Mapping[str, Any] | msgspec.Raw) -> bytes | Refused:
