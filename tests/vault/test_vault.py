@@ -13,7 +13,7 @@ from carnet.encoding import encode
 from carnet.errors import Reason, Refused, Unverified
 from carnet.vault import sealing
 from carnet.vault.store import PAGE_BYTES, create_store, open_store
-from carnet.vault.tables import metadata
+from carnet.vault.tables import metadata, names
 
 KEY, OTHER = b"\x01" * 32, b"\x02" * 32
 CHAIN, SID = b"\x03" * 16, b"\x04" * 32
@@ -107,6 +107,7 @@ def test_create_store__migrations_make_the_tables_as_described(tmp_path: Path) -
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
         metadata.create_all(connection)
+        names.create_all(connection)
         wanted = [tuple(row) for row in connection.exec_driver_sql(query)]
     with create_store(tmp_path / "a.db") as store:
         made = [tuple(row) for row in store.connection.execute(query)]

@@ -17,6 +17,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.lookup import open_content
 from carnet.node.reader import Reader
 from carnet.types import KeyRole, MemberId
+from carnet.vault.names import where_named
 from carnet.vault.places import decode_kinds, decode_places
 from carnet.vault.store import Connection
 
@@ -118,10 +119,11 @@ def find_place(reader: Reader, member: MemberId, passport: bytes, seq: int) -> P
     """Where a member's own entry of a passport stands; None for one that is not there, or is another's: whoever tries
     numbers must not learn how many entries a passport has."""
     query = (
-        "SELECT submission, chain, seq, author_key FROM entry JOIN chain ON chain.id = entry.chain"
-        " JOIN submission ON submission.id = entry.submission WHERE chain16 = ? AND seq = ?"
+        "SELECT submission, chain, seq, author_key FROM entry JOIN chain ON chain.id = entry.chain"  # noqa: S608
+        " JOIN submission ON submission.id = entry.submission"
+        f" WHERE {where_named(reader.connection, 'chain16')} AND seq = :seq"
     )
-    row = reader.connection.execute(query, (passport, seq)).fetchone()
+    row = reader.connection.execute(query, {"name": passport, "seq": seq}).fetchone()
     return None if row is None or row[3] not in find_keys(reader, member) else Place(*row[:3])
 
 

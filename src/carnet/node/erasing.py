@@ -40,6 +40,7 @@ from carnet.vault.erasing import (
     rewrite_store,
     write_erasure,
 )
+from carnet.vault.names import find_number
 from carnet.vault.scratch import COPIES, remove_left
 from carnet.vault.store import Connection
 
@@ -250,14 +251,14 @@ def apply_erasure(
     so that a census is owed. In a copy that never had the passport only the record and its tombstones are kept."""
     document = parse_erasure(signed, net, node)
     chain16 = bytes.fromhex(document["passport"])
-    row = connection.execute("SELECT id FROM chain WHERE chain16 = ?", (chain16,)).fetchone()
+    chain = find_number(connection, "chain16", chain16)
     number = write_erasure(connection, chain16, signed, [unb64(one) for one in document["tombstones"]])
-    if row is None:
+    if chain is None:
         return False
     if document["entries"] is None:
-        erase_chain(connection, row[0], number)
+        erase_chain(connection, chain, number)
         return True
-    ref = get_chain_by_number(connection, ring, row[0])
+    ref = get_chain_by_number(connection, ring, chain)
     for entry in document["entries"]:
         fields_root = _find_root_to_keep(connection, kinds, ref, entry["seq"], unb64(entry["sid"]))
         if fields_root is not None:
@@ -268,12 +269,11 @@ def apply_erasure(
 def read_traces_of(connection: Connection, signed: SignedErasure) -> list[bytes]:
     """The bytes of what this erasure is about, as far as the store still has them; ask before it is carried out."""
     document = cast("Document", decode(signed.document, max_bytes=MAX_JOURNAL_LINE))
-    query = "SELECT id FROM chain WHERE chain16 = ?"
-    row = connection.execute(query, (bytes.fromhex(document["passport"]),)).fetchone()
-    if row is None:
+    chain = find_number(connection, "chain16", bytes.fromhex(document["passport"]))
+    if chain is None:
         return []
     entries = document["entries"]
-    return read_traces(connection, row[0], None if entries is None else [entry["seq"] for entry in entries])
+    return read_traces(connection, chain, None if entries is None else [entry["seq"] for entry in entries])
 
 
 def is_of_older_copy(signed: SignedErasure, size: int) -> bool:

@@ -16,6 +16,7 @@ from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.passport.fields import SECRET_BYTES, expand_stream, split_stream
 from carnet.types import Subject
+from carnet.vault.names import NAME_BYTES, Name, list_candidate_queries, where_named
 from carnet.vault.sealing import (
     Packing,
     compute_blind,
@@ -46,15 +47,7 @@ _CHAIN = (
     "SELECT chain.id, chain16, type, subject, wrapped FROM chain"
     " LEFT JOIN passport_key ON passport_key.chain = chain.id"
 )
-_CHAINS = (
-    "SELECT blind, chain.id, chain16, type, wrapped FROM chain"
-    " JOIN passport_key ON passport_key.chain = chain.id WHERE blind IN (?)"
-)
-_NUMBERS = "SELECT blind, id FROM chain WHERE blind IN (?)"
-_CHAINS_AT = (
-    "SELECT chain.id, chain16, type, wrapped FROM chain JOIN passport_key ON passport_key.chain = chain.id"
-    " WHERE chain.id IN (?)"
-)
+_CHAINS = "SELECT blind, chain.id, chain16, type, wrapped FROM chain JOIN passport_key ON passport_key.chain = chain.id"
 _ASK_SOURCES = (
     "WITH asked (chain, source) AS (VALUES ?) SELECT chain, source FROM asked WHERE EXISTS"
     " (SELECT 1 FROM entry WHERE entry.chain = asked.chain AND entry.source = asked.source)"
@@ -92,7 +85,7 @@ def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subjec
     """The passport of a subject, by its blind index; raises Refused(ERASED) for one whose key is gone."""
     encoded = encode_subject(subject.to_json())
     blind = compute_blind(ring.index, encoded)
-    row = connection.execute(f"{_CHAIN} WHERE blind = ?", (blind,)).fetchone()
+    row = connection.execute(f"{_CHAIN} WHERE {where_named(connection, 'blind')}", {"name": blind}).fetchone()
     # The stored subject is not opened: its blind index is a keyed digest of the very subject that was asked for.
     return None if _is_hidden(connection, row) else _open_chain(ring, row, encoded)
 
@@ -100,13 +93,14 @@ def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subjec
 def find_id_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> bytes | None:
     """The 16-byte id of the passport of a subject; nothing is opened for the answer."""
     blind = compute_blind(ring.index, encode_subject(subject.to_json()))
-    row = connection.execute("SELECT chain16 FROM chain WHERE blind = ?", (blind,)).fetchone()
+    query = f"SELECT chain16 FROM chain WHERE {where_named(connection, 'blind')}"  # noqa: S608 - our own words
+    row = connection.execute(query, {"name": blind}).fetchone()
     return None if row is None else bytes(row[0])
 
 
 def find_chain_by_id(connection: Connection, ring: KeyRing, chain16: bytes) -> ChainRef | None:
     """The chain with this 16-byte id."""
-    row = connection.execute(f"{_CHAIN} WHERE chain16 = ?", (chain16,)).fetchone()
+    row = connection.execute(f"{_CHAIN} WHERE {where_named(connection, 'chain16')}", {"name": chain16}).fetchone()
     return None if _is_hidden(connection, row) else _open_chain(ring, row)
 
 
@@ -131,33 +125,36 @@ def find_chains_by_subjects(
         encoded = encode_trusted(subject.to_json())
         by_blind[compute_blind(ring.index, encoded)] = subject, encoded
     found: dict[Subject, ChainRef] = {}
-    for blind, number, chain16, type_, wrapped in ask_many(connection, _CHAINS, list(map(Blob, by_blind))):
+    for blind, number, chain16, type_, wrapped in ask_named(connection, _CHAINS, "blind", by_blind):
         subject, encoded = by_blind[blind]
         found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), encoded)
     return found
 
 
 def find_numbers(connection: Connection, ring: KeyRing, subjects: Iterable[Subject]) -> dict[Subject, int]:
-    """The numbers in the store of the passports that these subjects have; only the blind index is read."""
+    """The numbers in the store of the passports that these subjects have, as far as an index tells, which alone is
+    read: `find_chains_by_numbers` looks closer."""
     asked = list(subjects)
     blinds = compute_blinds(ring.index, [encode_trusted(subject.to_json()) for subject in asked])
-    by_blind = dict(zip(blinds, asked, strict=True))
-    # In the order of the index: neighbours share a page.
-    blinds.sort()
-    rows = list(ask_many(connection, _NUMBERS, list(map(Blob, blinds))))
-    return {by_blind[blind]: number for blind, number in rows}
+    by_beginning = {blind[:NAME_BYTES]: subject for blind, subject in zip(blinds, asked, strict=True)}
+    return {by_beginning[name[:NAME_BYTES]]: number for name, number in ask_numbers(connection, "blind", blinds)}
 
 
 def find_chains_by_numbers(
     connection: Connection, ring: KeyRing, subjects: Mapping[int, Subject]
 ) -> dict[int, ChainRef]:
-    """As `find_chains_by_subjects`, for passports whose numbers were found before, by these."""
-    rows = list(ask_many(connection, _CHAINS_AT, sorted(subjects)))
+    """As `find_chains_by_subjects`, for passports whose numbers were found before, by these. A number that is another
+    passport's is left out."""
+    numbers = sorted(subjects)
+    encoded = [encode_trusted(subjects[number].to_json()) for number in numbers]
+    wanted = dict(zip(numbers, zip(compute_blinds(ring.index, encoded), encoded, strict=True), strict=True))
+    asked = ask_many(connection, f"{_CHAINS} WHERE chain.id IN (?)", numbers)
+    rows = [row for row in asked if row[0] == wanted[row[1]][0]]
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
-    keys = map(unwrap, repeat(ring.kek), [row[3] for row in rows])
+    keys = map(unwrap, repeat(ring.kek), [row[4] for row in rows])
     return {
-        number: _make(ChainRef, (number, chain16, type_, key, encode_trusted(subjects[number].to_json())))
-        for (number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
+        number: _make(ChainRef, (number, chain16, type_, key, wanted[number][1]))
+        for (_, number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
     }
 
 
@@ -236,6 +233,30 @@ def ask_many(connection: Connection, query: str, values: Sequence[object]) -> It
     for at in range(0, len(values), MANY):
         chunk = _fill(values[at : at + MANY])
         yield from connection.execute(query.replace("?", _mark(chunk)), chunk)
+
+
+def ask_named(connection: Connection, query: str, column: Name, names: Iterable[bytes]) -> Iterator[Any]:
+    """The rows of a query of `chain` without a condition, for the chains that have one of these names; its first value
+    is that name."""
+    wanted = set(names)
+    if not connection.is_file:
+        yield from ask_many(connection, f"{query} WHERE chain.{column} IN (?)", list(map(Blob, wanted)))
+        return
+    numbers = sorted({number for _, number in ask_numbers(connection, column, wanted)})
+    yield from (row for row in ask_many(connection, f"{query} WHERE chain.id IN (?)", numbers) if row[0] in wanted)
+
+
+def ask_numbers(connection: Connection, column: Name, names: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """(the name or its first NAME_BYTES, number) of the chains that have one of these names, as far as an index tells;
+    of a file others may be among them."""
+    if not connection.is_file:
+        query = f"SELECT {column}, id FROM chain WHERE {column} IN (?)"  # noqa: S608 - our own words
+        yield from ask_many(connection, query, list(map(Blob, names)))
+        return
+    # In the order of the index: neighbours share a page.
+    beginnings = [Blob(name[:NAME_BYTES]) for name in sorted(names)]
+    for query in list_candidate_queries(column):
+        yield from ask_many(connection, query, beginnings)
 
 
 def _fill(values: Sequence[V]) -> list[V]:

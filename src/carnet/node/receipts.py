@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from carnet.node.lookup import ask_many, find_linked
+from carnet.node.lookup import ask_named, find_linked
 from carnet.node.placing import Receipt
 from carnet.passport.statement import compute_signed, compute_submission
 from carnet.vault.ledger import parse_record, read_leaf
-from carnet.vault.store import Blob, Connection
+from carnet.vault.names import where_named
+from carnet.vault.store import Connection
 
 _FIND = (
     "SELECT entry.seq, entry.seal, digest, created_ms, count, root, sig FROM chain"
     " JOIN entry ON entry.chain = chain.id JOIN submission ON submission.id = entry.submission"
-    " JOIN author_key ON author_key.id = submission.author_key WHERE chain16 = ? AND sid = ?"
+    " JOIN author_key ON author_key.id = submission.author_key"
 )
 
-_NUMBERS = "SELECT chain16, id FROM chain WHERE chain16 IN (?)"
+_NUMBERS = "SELECT chain16, id FROM chain"
 
 
 def find_receipt(connection: Connection, net: bytes, place: int, chain16: bytes, sid: bytes) -> Receipt | None:
@@ -27,7 +28,8 @@ def find_receipt(connection: Connection, net: bytes, place: int, chain16: bytes,
 
     Its time is that of its seal: here, accepted and sealed are one transaction.
     """
-    row = connection.execute(_FIND, (chain16, sid)).fetchone()
+    query = f"{_FIND} WHERE {where_named(connection, 'chain16')} AND sid = :sid"
+    row = connection.execute(query, {"name": chain16, "sid": sid}).fetchone()
     if row is None:
         return None
     seq, seal, digest, created_ms, count, root, sig = row
@@ -40,8 +42,8 @@ def find_receipts(connection: Connection, net: bytes, wanted: Sequence[tuple[byt
 
     Most often none of them stands anywhere: that is asked first, for many at a time.
     """
-    chains = [Blob(chain16) for chain16 in sorted({chain16 for chain16, _ in wanted})]
-    numbers = {bytes(chain16): number for chain16, number in ask_many(connection, _NUMBERS, chains)}
+    chains = {chain16 for chain16, _ in wanted}
+    numbers = {bytes(chain16): number for chain16, number in ask_named(connection, _NUMBERS, "chain16", chains)}
     asked: dict[int, list[bytes]] = {}
     for chain16, sid in wanted:
         if chain16 in numbers:

@@ -338,7 +338,7 @@ class Run:
             chain = before.get(subject)
             if chain is not None:
                 kept[subject] = chain
-            elif number is not None:
+            elif number is not None and number not in numbered:
                 numbered[number] = subject
             else:
                 others.append(subject)

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from carnet.vault.codes import IN_VAULT
+from carnet.vault.names import NAME_BYTES, forget_names
 from carnet.vault.places import drop_chain
 from carnet.vault.store import Connection
 
@@ -102,6 +103,7 @@ def erase_chain(connection: Connection, chain: int, erasure: int) -> None:
     connection.execute("INSERT INTO erased_link SELECT seal, position, ? FROM entry WHERE chain = ?", (erasure, chain))
     for table in ("erased_entry", "entry", "passport_key", "census_changed"):
         connection.execute(f"DELETE FROM {table} WHERE chain = ?", (chain,))  # noqa: S608 - our own words
+    forget_names(connection, chain)
     connection.execute("DELETE FROM chain WHERE id = ?", (chain,))
     drop_chain(connection, chain, gone)
 
@@ -133,14 +135,18 @@ def find_fields_root(connection: Connection, chain: int, seq: int) -> bytes | No
 
 def read_traces(connection: Connection, chain: int, seqs: Sequence[int] | None) -> list[bytes]:
     """The bytes that an erasure of these entries (None: of the chain) must leave in no file: contents and wrapped
-    secrets, source digests; of a chain also its wrapped key, blind index and encrypted subject."""
+    secrets, source digests; of a chain also its wrapped key, encrypted subject, and the beginning of its blind index,
+    which stands wherever all of it does."""
     query = "SELECT seq, secret, content, source FROM entry WHERE chain = ? ORDER BY seq"
     wanted = None if seqs is None else set(seqs)
     traces = [
         part for seq, *parts in connection.execute(query, (chain,)) if wanted is None or seq in wanted for part in parts
     ]
     if wanted is None:
-        query = "SELECT blind, subject, wrapped FROM chain JOIN passport_key ON chain = chain.id WHERE chain.id = ?"
+        query = (
+            f"SELECT substr(blind, 1, {NAME_BYTES}), subject, wrapped FROM chain"  # noqa: S608 - our own words
+            " JOIN passport_key ON chain = chain.id WHERE chain.id = ?"
+        )
         traces += connection.execute(query, (chain,)).fetchone() or ()
     return [bytes(part) for part in traces if part is not None]
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from carnet.errors import Reason, Refused
 from carnet.vault.disk import explain_closed, explain_disk_error, is_frozen, sync_directory
 
-SCHEMA_VERSION: Final = "0006"
+SCHEMA_VERSION: Final = "0007"
 """The newest migration in `migrations/versions`."""
 
 PAGE_BYTES: Final = 4096

@@ -117,10 +117,10 @@ chain = Table(
     "chain",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("chain16", BLOB, nullable=False, unique=True),
+    Column("chain16", BLOB, nullable=False),
     Column("type", Integer, nullable=False),
     Column("home", BLOB),
-    Column("blind", BLOB, unique=True),
+    Column("blind", BLOB),
     Column("subject", BLOB),
     Column("closed", Integer, nullable=False),
     Column("head_seq", Integer, nullable=False),
@@ -135,7 +135,22 @@ chain = Table(
 """One chain. `home` is the node it moved to (null: this one); `blind` the keyed digest of its subject, the index
 that keeps one vehicle to one passport; `subject` is encrypted. `head_…` is a head that the chain had: entries may be
 newer (`node.heads`), but no transfer, and none that the latest census knows. Where `head_…` itself is newer than that
-census, `census_…` is the head which that census names."""
+census, `census_…` is the head which that census names. `chain16` and `blind` are one chain's alone: on a server by two
+unique indexes, in a file by what the writer asks before it links (`vault.names`); fsck looks."""
+
+names = MetaData()
+"""What a file has beside the tables that both stores have."""
+
+for _name in ("chain_name", "new_chain_name"):
+    Table(
+        _name,
+        names,
+        Column("is_blind", Integer, nullable=False),
+        Column("name", BLOB, nullable=False),
+        Column("chain", Integer, nullable=False),
+        PrimaryKeyConstraint("is_blind", "name", "chain"),
+        sqlite_with_rowid=False,
+    )
 
 census_piece = Table(
     "census_piece", metadata, Column("id", Integer, primary_key=True), Column("content", BLOB, nullable=False)

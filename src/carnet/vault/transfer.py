@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import MetaData
 
+from carnet.vault.names import make_names
 from carnet.vault.store import Connection
 from carnet.vault.tables import metadata
 
@@ -39,6 +40,8 @@ def copy_rows(
             done += len(chunk)
             if progress is not None:
                 progress(done, total)
+    if tables is metadata:
+        make_names(target)
     return done
 
 

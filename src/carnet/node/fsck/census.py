@@ -16,6 +16,7 @@ from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.replay import History
 from carnet.tlog.pieces import TOP_PIECE, Bucket, Page, Top, check_piece, list_children, open_piece
 from carnet.vault.census import find_piece
+from carnet.vault.names import where_named
 from carnet.vault.store import Connection
 
 _HEAD = "SELECT id, head_seal, head_epoch, head_seq, head_id, census_epoch, census_seq, census_id FROM chain"
@@ -46,6 +47,7 @@ def check_census(connection: Connection, history: History, erasures: Erasures, f
 class _Tree:
     def __init__(self, connection: Connection, covers: int, found: Findings, *, is_owed: bool) -> None:
         self._connection, self._covers, self._found = connection, covers, found
+        self._head = f"{_HEAD} WHERE {where_named(connection, 'chain16')}"
         # Chains were erased since this census: their leaves stand in it, their heads are gone. Nothing is proved
         # against it any more, and the next one is compared again.
         self._is_owed = is_owed
@@ -87,7 +89,7 @@ class _Tree:
     def _check_leaves(self, bucket: Bucket) -> None:
         for chain16, digest in zip(bucket.names, bucket.digests, strict=True):
             self._leaf_count += 1
-            row = self._connection.execute(f"{_HEAD} WHERE chain16 = ?", (chain16,)).fetchone()
+            row = self._connection.execute(self._head, {"name": chain16}).fetchone()
             if row is None:
                 if not self._is_owed:
                     what = f"names a chain {chain16.hex()} that is not here"

@@ -27,13 +27,15 @@ from carnet.passport.link import NO_PREV, Link, check_mark, compute_chain_id, co
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, Statement
 from carnet.types import Mark
 from carnet.vault.ledger import read_schemas
+from carnet.vault.names import count_wrong_names
 from carnet.vault.sealing import compute_blind, decrypt_subject, unwrap
 from carnet.vault.store import Connection
 
 _CHAINS = (
     "SELECT id, chain16, type, home, blind, subject, closed, head_seq, head_epoch, head_id, head_seal, census_seq,"
     " census_epoch, census_id, wrapped, EXISTS (SELECT 1 FROM census_changed WHERE census_changed.chain = chain.id)"
-    " FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id WHERE id BETWEEN ? AND ? ORDER BY id"
+    ", {wrong_names} FROM chain LEFT JOIN passport_key ON passport_key.chain = chain.id"
+    " WHERE id BETWEEN ? AND ? ORDER BY id"
 )
 _ENTRIES = (
     "SELECT chain, seq, kind, basis, class, mark, target, sid, submission, sub_index, seal, position, location, secret,"
@@ -77,7 +79,8 @@ class Chains:
         found, checker = self._found, self._checker
         entries = groupby(self._connection.stream(_ENTRIES, (first, last)), key=itemgetter(0))
         number, rows = next(entries, (None, iter(())))
-        for row in self._connection.stream(_CHAINS, (first, last)):
+        query = _CHAINS.format(wrong_names=count_wrong_names(self._connection))
+        for row in self._connection.stream(query, (first, last)):
             while number is not None and number < row[0]:
                 found.add("entry", number, "chain", "there is no such chain")
                 number, rows = next(entries, (None, iter(())))
@@ -137,6 +140,8 @@ class _Chains:
     def check_chain(self, row: Any, entries: Iterator[Any]) -> None:
         """One chain with its entries."""
         number, chain16, type_ = row[:3]
+        if row[16]:
+            self._found.add("chain_name", number, "name", "the chain is not found by its names, or in two places")
         ref = self._open_chain(row)
         state = _State(kept={row[7]: None, row[11]: None})
         for entry in entries:

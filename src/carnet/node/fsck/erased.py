@@ -18,6 +18,7 @@ from carnet.node.fsck.findings import Findings
 from carnet.node.fsck.replay import History
 from carnet.node.home import Home
 from carnet.vault.erasing import SignedErasure, read_erasures
+from carnet.vault.names import find_number
 from carnet.vault.store import Connection, Error, open_store
 
 WAIT_FOR_WRITER_S = 2.0
@@ -93,12 +94,12 @@ def check_cleared(connection: Connection, home: Home, found: Findings) -> None:
 
 
 def _keeps(older: Connection, chain16: bytes, document: Any) -> bool:
-    row = older.execute("SELECT id FROM chain WHERE chain16 = ?", (chain16,)).fetchone()
-    if row is None or document["entries"] is None:
-        return row is not None
+    chain = find_number(older, "chain16", chain16)
+    if chain is None or document["entries"] is None:
+        return chain is not None
     query = "SELECT 1 FROM entry WHERE chain = ? AND seq = ? AND sid = ? AND content IS NOT NULL"
     return any(
-        older.execute(query, (row[0], entry["seq"], unb64(entry["sid"]))).fetchone() for entry in document["entries"]
+        older.execute(query, (chain, entry["seq"], unb64(entry["sid"]))).fetchone() for entry in document["entries"]
     )
 
 
@@ -171,16 +172,14 @@ def _check_links(
 def _check_carried_out(
     connection: Connection, number: int, document: dict[str, Any], explained: Erasures, found: Findings
 ) -> None:
-    row = connection.execute(
-        "SELECT id FROM chain WHERE chain16 = ?", (bytes.fromhex(document["passport"]),)
-    ).fetchone()
+    chain = find_number(connection, "chain16", bytes.fromhex(document["passport"]))
     if document["entries"] is None:
         explained.submissions.update(document["submissions"])
-        if row is not None:
-            found.add("erasure", number, None, f"chain {row[0]} was erased, and is here")
+        if chain is not None:
+            found.add("erasure", number, None, f"chain {chain} was erased, and is here")
         return
     for entry in document["entries"]:
         query = "SELECT 1 FROM entry WHERE chain = ? AND seq = ? AND sid = ?"
-        is_here = row is not None and connection.execute(query, (row[0], entry["seq"], unb64(entry["sid"]))).fetchone()
-        if is_here and (row[0], entry["seq"]) not in explained.roots:
-            found.add("erased_entry", (row[0], entry["seq"]), None, "named by an erasure, and not erased")
+        is_here = chain is not None and connection.execute(query, (chain, entry["seq"], unb64(entry["sid"]))).fetchone()
+        if is_here and (chain, entry["seq"]) not in explained.roots:
+            found.add("erased_entry", (chain, entry["seq"]), None, "named by an erasure, and not erased")

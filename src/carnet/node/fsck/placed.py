@@ -20,6 +20,7 @@ from carnet.passport.statement import compute_submission
 from carnet.signing import key_digest, verify
 from carnet.tlog.tree import HASH_BYTES, MerkleTree
 from carnet.vault.ledger import parse_record
+from carnet.vault.names import count_surplus_names, find_shared_names
 from carnet.vault.places import decode_kinds, decode_places
 from carnet.vault.store import Connection
 
@@ -167,7 +168,12 @@ def check_submissions(connection: Connection, history: History, found: Findings)
 
 
 def check_orphans(connection: Connection, seals: Seals, erasures: Erasures, found: Findings) -> None:
-    """Rows that belong to a chain, an entry or a submission that is not there."""
+    """Rows that belong to a chain, an entry or a submission that is not there; chains that share a name."""
+    if surplus := count_surplus_names(connection):
+        found.add("chain_name", None, "chain", f"{surplus:+,} names beside those of the chains that are here")
+    for column, numbers in find_shared_names(connection):
+        what = f"that of {', '.join(f'chain {number}' for number in numbers[:-1])} too"
+        found.add("chain", numbers[-1], column, what)
     for (number,) in connection.execute("SELECT chain FROM passport_key EXCEPT SELECT id FROM chain"):
         found.add("passport_key", number, "chain", "there is no such chain")
     listed = 0

@@ -13,19 +13,19 @@ from carnet.node.aliases import Declaration
 from carnet.node.heads import StoredHead, follow_heads
 from carnet.node.jobs import IDENTITY, ChainRef, Prepared, PreparedGroup, Row
 from carnet.node.keyring import KeyRing
-from carnet.node.lookup import Kinds, ask_many, ask_sources, find_linked, get_chain_by_number, open_content
+from carnet.node.lookup import Kinds, ask_many, ask_named, ask_sources, find_linked, get_chain_by_number, open_content
 from carnet.node.placing.linking import Place
 from carnet.node.placing.recent import RecentHeads
 from carnet.node.placing.records import Head, OpenBatch, Right
 from carnet.types import Mark
 from carnet.vault.erasing import Tombstones
 from carnet.vault.sealing import decrypt_subject, unwrap
-from carnet.vault.store import Blob, Connection
+from carnet.vault.store import Connection
 
 _FIND_HEADS = (
     "SELECT id, chain16, head_seq, head_epoch, head_id, type, blind, closed, home, head_seal FROM chain WHERE id IN (?)"
 )
-_FIND_BLINDS = "SELECT blind, chain16 FROM chain WHERE blind IN (?)"
+_FIND_BLINDS = "SELECT blind, chain16 FROM chain"
 
 
 _NONE: set[bytes] = set()
@@ -118,8 +118,8 @@ class Known:
 
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
         """Read which of the subjects of new passports have one already."""
-        missing = [Blob(blind) for blind in blinds if blind is not None and blind not in self._blinds]
-        self._blinds.update(ask_many(self._connection, _FIND_BLINDS, missing))
+        missing = [blind for blind in blinds if blind is not None and blind not in self._blinds]
+        self._blinds.update(ask_named(self._connection, _FIND_BLINDS, "blind", missing))
 
     def _load_linked(self, all_prepared: Iterable[Prepared]) -> None:
         """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first

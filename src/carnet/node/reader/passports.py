@@ -25,6 +25,7 @@ from carnet.tlog.policy import Policy, format_policy
 from carnet.types import Subject, parse_hex_id
 from carnet.vault.codes import HISTORY
 from carnet.vault.ledger import parse_member
+from carnet.vault.names import where_between, where_named
 from carnet.vault.sealing import compute_journal_name
 from carnet.vault.store import Connection
 
@@ -130,9 +131,11 @@ class Passports(Moment):
         read."""
         low = bytes.fromhex(digits.ljust(32, "0"))
         high = bytes.fromhex(digits.ljust(32, "f"))
-        where = "chain16 BETWEEN ? AND ? AND type = ? ORDER BY chain16"
+        where = f"{where_between(self._connection)} AND type = :type ORDER BY chain16"
         query = f"SELECT id, chain16, {LAST_SEQ}, closed FROM chain WHERE {where}"  # noqa: S608 - our own words
-        for number, chain16, seq, closed in self._connection.execute(query, (low, high, HISTORY)):
+        for number, chain16, seq, closed in self._connection.execute(
+            query, {"low": low, "high": high, "type": HISTORY}
+        ):
             yield Passport(chain16, self._find_subject_of(number), seq + 1, bool(closed))
 
     def list_passports(self) -> Iterator[Passport]:
@@ -151,7 +154,8 @@ class Passports(Moment):
         Raises Refused(UNKNOWN_PASSPORT).
         """
         row = self._connection.execute(
-            "SELECT id, head_epoch FROM chain WHERE chain16 = ? AND type = ?", (chain, HISTORY)
+            f"SELECT id, head_epoch FROM chain WHERE {where_named(self._connection, 'chain16')} AND type = :type",  # noqa: S608 - our own words
+            {"name": chain, "type": HISTORY},
         ).fetchone()
         if row is None:
             raise Refused(Reason.UNKNOWN_PASSPORT, f"there is no passport {chain.hex()} here", passport=chain.hex())
@@ -182,8 +186,8 @@ class Passports(Moment):
 
     def find_head(self, chain: bytes) -> tuple[int, int, int] | None:
         """(type, epoch, seq) of a chain that is here; nothing is opened for the answer."""
-        query = f"SELECT type, head_epoch, {LAST_SEQ} FROM chain WHERE chain16 = ?"  # noqa: S608 - our own words
-        row = self._connection.execute(query, (chain,)).fetchone()
+        query = f"SELECT type, head_epoch, {LAST_SEQ} FROM chain WHERE {where_named(self._connection, 'chain16')}"  # noqa: S608 - our own words
+        row = self._connection.execute(query, {"name": chain}).fetchone()
         return None if row is None else (row[0], row[1], row[2])
 
     def find_fingerprint(self, chain: bytes) -> Fingerprint | None:
@@ -200,22 +204,26 @@ class Passports(Moment):
         """Whether an entry of this history is a member's own word (any basis but the holder's). Nothing is opened for
         the answer."""
         query = (
-            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"
+            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"  # noqa: S608 - our own words
             " JOIN submission ON submission.id = entry.submission"
             " JOIN author_key ON author_key.id = submission.author_key"
-            " WHERE chain16 = ? AND type = 1 AND member = ? AND basis <> 4 LIMIT 1"
+            f" WHERE {where_named(self._connection, 'chain16')} AND type = 1 AND member = :member AND basis <> 4"
+            " LIMIT 1"
         )
-        return self._connection.execute(query, (chain, member)).fetchone() is not None
+        values = {"name": chain, "member": member}
+        return self._connection.execute(query, values).fetchone() is not None
 
     def has_written_since(self, chain: bytes, seq: int, member: bytes) -> bool:
         """Whether an entry after `seq` is a member's, or says something about another entry: it bears a mark."""
         query = (
-            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"
+            "SELECT 1 FROM chain JOIN entry ON entry.chain = chain.id"  # noqa: S608 - our own words
             " JOIN submission ON submission.id = entry.submission"
             " JOIN author_key ON author_key.id = submission.author_key"
-            " WHERE chain16 = ? AND seq > ? AND (member = ? OR mark <> 0) LIMIT 1"
+            f" WHERE {where_named(self._connection, 'chain16')} AND seq > :seq"
+            " AND (member = :member OR mark <> 0) LIMIT 1"
         )
-        return self._connection.execute(query, (chain, seq, member)).fetchone() is not None
+        values = {"name": chain, "seq": seq, "member": member}
+        return self._connection.execute(query, values).fetchone() is not None
 
     def read_entries(
         self, chain: bytes, is_open: Callable[[bytes, int], bool] = lambda member, basis: True

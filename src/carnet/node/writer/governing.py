@@ -37,6 +37,7 @@ from carnet.signing import Signer
 from carnet.types import Custody, KeyRole
 from carnet.vault.census import count_changed
 from carnet.vault.ledger import parse_record, read_leaf, read_schemas, write_schemas
+from carnet.vault.names import merge_names
 
 
 class Governing(Asking):
@@ -197,6 +198,7 @@ class Governing(Asking):
             if not head.is_written:
                 head.remember()
         noted.clear(self._next_chain)
+        merge_names(self._connection)
         return made
 
     def _get_seed(self, member: bytes, roles: tuple[int, ...]) -> bytes:

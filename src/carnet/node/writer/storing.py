@@ -15,6 +15,7 @@ from carnet.node.placing import Head, OpenBatch, Placing
 from carnet.signing import Signer
 from carnet.tlog.tree import MerkleTree
 from carnet.vault.census import note_changed, note_new
+from carnet.vault.names import note_names
 from carnet.vault.store import Blob, Connection
 
 # Nulls are written out: for the driver, a null among the parameters is dearer than a text.
@@ -77,7 +78,7 @@ def store_linked(connection: Connection, placing: Placing, before: State, node_i
 def _write_chains(connection: Connection, heads: Iterable[Head], before: State, node_id: bytes) -> None:
     census = before.censuses.get(node_id)
     covers = census.covers if census is not None else 0
-    new, keys, grown, grown_since, changed, moved = [], [], [], [], [], []
+    new, names, keys, grown, grown_since, changed, moved = [], [], [], [], [], [], []
     for head in heads:
         # The lines down to `continue` run for each entry of a file in random order.
         if head.ordinal < 0:
@@ -95,6 +96,7 @@ def _write_chains(connection: Connection, heads: Iterable[Head], before: State, 
         if old is None:
             blind = None if head.blind is None else Blob(head.blind)
             new.append((number, Blob(chain16), head.type, blind, Blob(head.subject), head.closed, *now))
+            names.append((number, chain16, head.blind))
             keys.append((number, Blob(head.wrapped_key)))
             head.wrapped_key, head.subject = b"", b""
         elif head.stored_seal < covers:
@@ -107,6 +109,7 @@ def _write_chains(connection: Connection, heads: Iterable[Head], before: State, 
         head.remember()
     connection.insert_many(_NEW_CHAIN, new)
     connection.insert_many("INSERT INTO passport_key VALUES (?,?)", keys)
+    note_names(connection, names)
     connection.update_many(_GROWN_CHAIN, grown)
     connection.update_many(_GROWN_SINCE, grown_since)
     # Once for each chain and census; those that had grown before are noted.
