@@ -111,6 +111,31 @@ def test_erase__nothing_of_it_is_in_any_file(checked: TestNode, seqs: list[int] 
 
 
 @ON_FILE
+@pytest.mark.parametrize("is_merged", [False, True], ids=["new", "merged"])
+def test_erase__blind_index_is_in_no_table(checked: TestNode, is_merged: bool) -> None:
+    """Its first bytes stand in an index of their own, in one of two tables, and are looked for in the files, too."""
+    with checked.open() as writer:
+        receipts = writer.append(checked.operator.id, REPORTED, [sourced(n, 10) for n in range(60)]).receipts
+        if is_merged:
+            writer.take_census()
+        connection = writer._connection
+        (blind,) = connection.execute("SELECT blind FROM chain WHERE id = 31").fetchone()
+        tables = ["chain_name", "new_chain_name"]
+        names = [(is_blind, name) for is_blind, name in ((0, receipts[60].chain16), (1, blind))]
+        for is_blind, name in names:
+            query = "SELECT count(*) FROM {} WHERE is_blind = ? AND name = substr(?, 1, 8) AND chain = 31"
+            found = [connection.execute(query.format(table), (is_blind, name)).fetchone()[0] for table in tables]
+            assert found == ([1, 0] if is_merged else [0, 1])
+        assert find_in_files(checked.path, [blind, blind[:8]]) == {blind, blind[:8]}
+        _, traces = writer.erase(receipts[60].chain16, None, "holder_request")
+        assert traces.is_gone
+        for table in tables:
+            assert connection.execute(f"SELECT count(*) FROM {table} WHERE chain = 31").fetchone() == (0,)
+        assert find_in_files(checked.path, [blind, blind[:8]]) == set()
+    assert find_in_files(checked.path, [blind, blind[:8]]) == set()
+
+
+@ON_FILE
 @pytest.mark.parametrize("seqs", [[2], None], ids=["an entry", "the passport"])
 def test_erase__older_copy_put_back_is_erased_again(checked: TestNode, tmp_path: Path, seqs: list[int] | None) -> None:
     with checked.open() as writer:

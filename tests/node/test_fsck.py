@@ -20,8 +20,10 @@ from carnet.node.fsck.findings import Progress
 from carnet.node.home import Home
 from carnet.node.jobs import Group
 from carnet.types import Basis, Mark
+from carnet.vault.names import forget_names, note_names
 from carnet.vault.store import Connection, open_store
 from carnet.vault.tables import metadata
+from tests.node.conftest import ON_FILE
 from tests.node.home import (
     TestNode,
     forget_constraints,
@@ -219,6 +221,44 @@ def test_check_home__notices_a_missing_row(full: TestNode, tmp_path: Path, table
             # An older checkpoint is as good: nothing signed is contradicted.
             assert found != []
     assert check_home(home) == []
+
+
+@ON_FILE
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM chain_name WHERE is_blind = 0 AND chain = 2",
+        "DELETE FROM chain_name WHERE is_blind = 1 AND chain = 2",
+        "UPDATE chain_name SET name = x'0011223344556677' WHERE is_blind = 1 AND chain = 2",
+        "UPDATE chain_name SET chain = 1 WHERE is_blind = 0 AND chain = 2",
+        "INSERT INTO new_chain_name SELECT * FROM chain_name WHERE is_blind = 1 AND chain = 2",
+        "INSERT INTO new_chain_name VALUES (0, x'0011223344556677', 2)",
+        "INSERT INTO chain_name VALUES (1, x'0011223344556677', 99)",
+    ],
+)
+def test_check_home__names_the_index_of_a_file(node: TestNode, change: str) -> None:
+    """A chain that is not found by its id or its subject, or a name of none."""
+    with node.open() as writer:
+        writer.append(node.operator.id, Basis.REPORTED, [new_passport(number, 1) for number in (1, 2, 3)])
+        writer.take_census()
+    assert check_home(node.path) == []
+    with changing(node.path) as connection:
+        assert connection.execute(change).rowcount == 1
+    assert "chain_name" in {finding.table for finding in check_home(node.path)}
+
+
+@ON_FILE
+@pytest.mark.parametrize("column", ["chain16", "blind"])
+def test_check_home__names_chains_that_share_a_name(node: TestNode, column: str) -> None:
+    """No unique index of a file forbids it."""
+    with node.open() as writer:
+        writer.append(node.operator.id, Basis.REPORTED, [new_passport(number, 1) for number in (1, 2)])
+    with changing(node.path) as connection:
+        forget_names(connection, 2)
+        connection.execute(f"UPDATE chain SET {column} = (SELECT {column} FROM chain WHERE id = 1) WHERE id = 2")
+        note_names(connection, connection.execute("SELECT id, chain16, blind FROM chain WHERE id = 2").fetchall())
+    found = check_home(node.path)
+    assert "that of chain 1 too" in [one.what for one in found if (one.table, one.column) == ("chain", column)]
 
 
 def test_check_home__tells_where_a_block_holds_more_than_the_ledger_makes(tmp_path: Path) -> None:
