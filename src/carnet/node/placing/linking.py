@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from carnet.encoding import sha256, tag
 from carnet.kernel import kernel
@@ -31,22 +31,21 @@ Place: TypeAlias = tuple[int, bytes, int, int, bytes]
 """Where a chain goes on: its number and id, and the seq, epoch and id of its newest link."""
 
 
-class Linked(NamedTuple):
-    """What came of some runs: the place of each that was begun, as it is now; where its links stand (as
-    `vault.places.Run`); how many there are of each kind (its number); the hashes of the leaves; the rows of `entry`
-    that have a source and those that have none; and the parts of the receipts, if they were asked for."""
-
-    places: list[Place]
-    spots: list[tuple[int, int, int]]
-    counts: dict[int, int]
-    leaves: list[bytes]
-    entries: list[tuple[object, ...]]
-    bare_entries: list[tuple[object, ...]]
-    receipts: list[tuple[Any, ...]] | None
-
+Linked: TypeAlias = tuple[
+    list[Place],
+    list[tuple[int, int, int]],
+    dict[int, int],
+    list[bytes],
+    list[tuple[object, ...]],
+    list[tuple[object, ...]],
+    list[tuple[Any, ...]] | None,
+]
+"""What came of some runs: the place of each that was begun, as it is now; where its links stand (as
+`vault.places.Run`); how many there are of each kind (its number); the hashes of the leaves; the rows of `entry` that
+have a source and those that have none; and the parts of the receipts, if they were asked for."""
 
 LinkPlain: TypeAlias = Callable[
-    [Sequence[Sequence[Row]], Sequence[Place], dict[str, int], int, Frame, bytes, int, int, bool], Any
+    [Sequence[Sequence[Row]], Sequence[Place], dict[str, int], int, Frame, bytes, int, int, bool], Linked
 ]
 
 
@@ -69,7 +68,7 @@ def _link_plain(
     index: int,
     room: int,
     is_quiet: bool,
-) -> tuple[Any, ...]:
+) -> Linked:
     basis, submission, seal, accepted_ms = frame
     ends, spots, counts, leaves = list[Place](), list[tuple[int, int, int]](), dict[int, int](), list[bytes]()
     entries, bare_entries, receipts = list[tuple[object, ...]](), list[tuple[object, ...]](), list[tuple[Any, ...]]()
@@ -101,8 +100,8 @@ def _link_plain(
 
 
 link_plain: Final[LinkPlain] = _link_plain if kernel is None else kernel.link_plain
-"""Link statements run by run, each behind the `Place` of its chain, as the parts of a `Linked`: those of `kinds` (with
-their numbers) and this class, without a mark or an alias, up to the first that is none, or until so many are linked as
+"""Link statements run by run, each behind the `Place` of its chain, as a `Linked`: those of `kinds` (with their
+numbers) and this class, without a mark or an alias, up to the first that is none, or until so many are linked as
 there is `room` for. No two runs are of one chain. All have one `Frame`; `signed` has what clause 2.11 says of each
 statement of the submission, and `index` is the first one's place in its batch. Quiet, no receipts come of it. Spec:
 2.11.

@@ -17,7 +17,7 @@ from carnet.node.erased import check_id_not_erased
 from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
 from carnet.node.lookup import open_content
 from carnet.node.placing.known import Known
-from carnet.node.placing.linking import Linked, Place, hash_link, link_plain
+from carnet.node.placing.linking import Place, hash_link, link_plain
 from carnet.node.placing.records import (
     MAX_BATCH,
     MAX_SOURCE_BYTES,
@@ -315,17 +315,15 @@ class Placing(Known):
         kinds[row.kind] = self._kinds.id_of[row.kind]
         leaves = self.batches[ordinal].leaves
         frame = submission.right.basis, submission.number, self._state.size + ordinal, self._at
-        linked = Linked(
-            *link_plain(
-                runs, places, kinds, row.class_, frame, submission.signed, len(leaves), MAX_BATCH - len(leaves),
-                submission.is_quiet,
-            )
+        ends, spots, counts, hashes, entries, bare_entries, receipts = link_plain(
+            runs, places, kinds, row.class_, frame, submission.signed, len(leaves), MAX_BATCH - len(leaves),
+            submission.is_quiet,
         )  # fmt: skip
-        leaves += linked.leaves
-        self.entries += linked.entries
-        self.bare_entries += linked.bare_entries
-        submission.note(ordinal, linked.counts, linked.receipts or ())
-        return linked.places, linked.spots
+        leaves += hashes
+        self.entries += entries
+        self.bare_entries += bare_entries
+        submission.note(ordinal, counts, receipts or ())
+        return ends, spots
 
     def _link_row(self, row: Row, head: Head, submission: OpenSubmission) -> None:
         """Link one of which something is special."""
