@@ -20,7 +20,7 @@ from carnet.node.made import read_prepared
 from carnet.node.pool import PreparePool
 from carnet.node.writer import Writer
 from carnet.types import Basis
-from tests.node.home import TestNode, make_node, more, new_passport, reading, vin_subject
+from tests.node.home import TestNode, make_node, more, new_passport, opening, reading, vin_subject
 
 IMPORT = """
 import sys
@@ -155,3 +155,35 @@ def test_prepare__nothing_good_is_nothing_signed(node: TestNode) -> None:
     assert (prepared.statement_count, prepared.groups, prepared.sig) == (0, [], b"")
     outcome = writer.commit([prepared])[0]
     assert (outcome.receipts, len(outcome.refusals), outcome.refused) == ([], 1, None)
+
+
+REFUSED = {
+    Reason.VALUE_OUT_OF_RANGE: reading(vin_subject(9), -1),
+    Reason.ALREADY_SEALED: reading(vin_subject(9), 7, source=b"s" * 16),
+    Reason.WRONG_CHAIN: opening(vin_subject(9)),
+    Reason.UNKNOWN_KIND: reading(vin_subject(9), 7)._replace(kind="vehicle.unheard/1"),
+    Reason.WRONG_MARK: reading(vin_subject(9), 7)._replace(mark=4),
+    Reason.ELSEWHERE_NOT_ALLOWED: reading(vin_subject(9), 7)._replace(is_elsewhere=True),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_prepare__a_refused_item_changes_no_other(node: TestNode, reason: Reason) -> None:
+    """Each item is looked at by itself only where one may be refused: what becomes of the others is the same."""
+    writer = node.open()
+    writer.commit([writer.prepare(writer.make_job(node.operator.id, Basis.REPORTED, [new_passport(9, 1)]))])
+    ref = writer.find_chain(vin_subject(9))
+    kept = [reading(vin_subject(9), 5, source=b"s" * 16), reading(vin_subject(8), 6)]
+    groups = [new_passport(1, 1, 2), more(ref, reading(vin_subject(9), 3)), new_passport(2), more(ref, *kept)]
+    good = writer.make_job(node.operator.id, Basis.REPORTED, groups)
+    bad = good._replace(
+        groups=[*groups[:-1], more(ref, *kept, REFUSED[reason])], randomness=good.randomness + bytes(32)
+    )
+    without, refused = writer.prepare(good), writer.prepare(bad)
+    assert [refusal.reason for refusal in refused.refusals] == [reason]
+    assert refused.refusals[0].place == refused.item_count - 1 == without.item_count
+    assert refused._replace(refusals=[], item_count=without.item_count) == without
+    rows = [row for group in without.groups for row in group.rows]
+    assert [row.sub_index for row in rows] == [row.place for row in rows] == list(range(7))
+    assert rows[-1].alias is not None
+    node.close()
