@@ -32,6 +32,7 @@ from carnet.passport.statement import (
     compute_signed,
     compute_statement_prefix,
     compute_submission,
+    frame_statements,
     frame_submission,
     get_author,
     parse_statement,
@@ -110,6 +111,8 @@ def test_statement__parse_gives_back_what_was_written(statement: Statement) -> N
     assert data.startswith(
         compute_statement_prefix(statement.net, statement.chain, statement.member, statement.key_digest)
     )
+    front, middle = frame_statements(statement.net, statement.member, statement.key_digest, statement.basis)
+    assert data.startswith(front + statement.chain + middle + bytes((statement.class_, statement.mark)))
 
 
 @given(statement=STATEMENTS, bit=st.integers(0, STATEMENT_BYTES * 8 - 1))

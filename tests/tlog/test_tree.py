@@ -19,6 +19,7 @@ from carnet.tlog.tree import (
     compute_root,
     compute_root_from_path,
     compute_root_of,
+    compute_root_of_hashes,
     consistency_path,
     consistency_path_from,
     inclusion_path,
@@ -68,6 +69,7 @@ def test_compute_root__is_that_of_the_recursive_definition() -> None:
     assert ROOTS[0] == EMPTY_ROOT
     for size, expected in enumerate(ROOTS):
         assert compute_root(HASHES[:size]) == compute_root_of(LEAVES[:size]) == expected
+        assert compute_root_of_hashes(b"".join(HASHES[:size])) == expected
         assert Frontier().with_leaves(HASHES[:size]).root() == expected
     assert leaf_hash(LEAVES[0]) == HASHES[0]
     assert node_hash(HASHES[0], HASHES[1]) == ROOTS[2]

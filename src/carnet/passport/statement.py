@@ -58,7 +58,7 @@ class Statement(NamedTuple):
 
 
 def compute_statement_prefix(net: bytes, chain: bytes, member: bytes, key_digest: bytes) -> bytes:
-    """The first 115 bytes of a statement, the same for every statement of one author in one chain (for `prepare`)."""
+    """The first 115 bytes of a statement, the same for every statement of one author in one chain."""
     return _STATEMENT + net + chain + member + key_digest
 
 
