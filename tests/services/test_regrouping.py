@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from carnet.formats.rows import Row
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
-from carnet.services.importing import HISTOVEC, import_file
+from carnet.services.importing import HISTOVEC, Sinks, import_file
 from carnet.services.reading import open_reader
 from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping, read_held
 from carnet.types import Subject
@@ -178,3 +180,29 @@ def test_import__of_scattered_rows_seals_what_a_grouped_file_does(tmp_path: Path
             )
     assert told[0] == told[1]
     assert all(moments == sorted(moments) and len(moments) == len(years) for moments in told[0].values())
+
+
+def test_import__of_scattered_rows_tells_each_row_by_its_number(tmp_path: Path) -> None:
+    """A receipt says the row of the file, and a fault what that row said; a row that stands twice is sealed once."""
+    vehicles = range(60)
+    lines = [make_line(f"HV{v:04x}", make_inspection(pv=str(v))) for v in vehicles]
+    # These were sealed already, and wait again beside new ones of the same vehicles.
+    again = [make_line(f"HV{v:04x}", make_inspection(pv=f"again {v}")) for v in vehicles]
+    file = [*lines, *again, *again[:7]]
+    random.Random(3).shuffle(file)
+    home = Home(tmp_path / "home")
+    found(home, name="regrouping.example")
+    with open_writer_at(home, None, "test") as writer:
+        assert import_file(writer, get_operator(writer), HISTOVEC, lines, now_ms()).sealed == len(lines)
+        receipts = io.BytesIO()
+        summary = import_file(writer, get_operator(writer), HISTOVEC, file, now_ms(), sinks=Sinks(receipts=receipts))
+        assert (summary.sealed, summary.duplicate, summary.faulty) == (60, 67, 0)
+        told = {line["statement"]: line["row"] for line in map(json.loads, receipts.getvalue().splitlines())}
+        assert len(told) == 60
+    with open_reader(home) as reader:
+        for passport in reader.list_passports():
+            for entry in reader.read_entries(passport.chain16):
+                row = told.pop(entry.sid.hex(), None)
+                if row is not None:
+                    assert json.loads(file[row - 1])["inspections"][0]["pv"] == entry.fields["report_number"]
+    assert not told

@@ -31,14 +31,15 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 SPAN: Final = 64
 """Passports with neighbouring numbers that are taken together: their rows in the store share pages."""
 
-ASKED_TOGETHER: Final = 4_096
+ASKED_TOGETHER: Final = 8_192
 """Rows of which the passports' numbers are asked for at once: the more of them, the more share a page of the index."""
 
 PACKED_TOGETHER: Final = 128
 """Rows that are packed together: a thousand of them, unpacked, are more than a processor has at hand."""
 
-LONG_BYTES: Final = 1024 * 1024
-"""Rows that come together with so many bytes are held at once: nobody else has counted these."""
+LONG_BYTES: Final = 4 * 1024 * 1024
+"""Rows that come together with so many bytes are held at once: nobody else has counted these. Of HistoVec it is nearly
+as many rows as are asked for together."""
 
 _NEW: Final = 1 << 48
 """New vehicles count from here on: passports that are opened get the highest numbers."""
