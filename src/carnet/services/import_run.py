@@ -29,7 +29,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
-from carnet.services.regrouping import Batch, Held, Waited, get_source, read_held, read_items
+from carnet.services.regrouping import Batch, Held, Shape, Waited, get_source, read_held, read_items
 from carnet.types import Millis, Subject
 from carnet.vault.sealing import compute_source_digests
 
@@ -90,25 +90,27 @@ def note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
 
 
 class _Load(NamedTuple):
-    """What a job is made of: its groups, the rows of its items by place (None: an opening; bytes: one that waited, to
+    """What a job is made of: its groups, the rows of its items by place (None: an opening; bytes: a row that waited, to
     be read with `shapes`), and the subjects that it opens."""
 
     groups: list[Group]
     rows: list[Row | bytes | None]
     opens: set[Subject]
-    shapes: Sequence[Any]
+    shapes: Sequence[Shape]
+
+
+class _Flight(NamedTuple):
+    """A job in preparation; the others are those of its `_Load`."""
+
+    prepared: Preparing
+    rows: list[Row | bytes | None]
+    opens: set[Subject]
+    shapes: Sequence[Shape]
 
     def get_row(self, place: int) -> Row | Held | None:
         """The row of an item; an opening has none."""
         row = self.rows[place]
         return read_held(row, self.shapes) if isinstance(row, bytes) else row
-
-
-class _Flight(NamedTuple):
-    """A job in preparation."""
-
-    prepared: Preparing
-    load: _Load
 
 
 class Run:
@@ -152,12 +154,16 @@ class Run:
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
         self._send_again()
+        waited, by_subject = batch.waited, self._group(batch.rows)
+        if self._opening and not self._opening.isdisjoint(by_subject if waited is None else waited.subjects):
+            # A vehicle whose passport is being opened: its chain is known only after that commit.
+            self.drain()
         before = self.summary.duplicate
-        load = self._load(self._group(batch.rows)) if batch.waited is None else self._load_waited(batch.waited)
+        load = self._load(by_subject) if waited is None else self._load_waited(waited)
         self._looks_first = self.summary.duplicate > before
         if load.groups:
             job = self._writer.make_job(self._member.id, self._basis, load.groups, created_ms=self._now)
-            self._flights.append(_Flight(self._pool.submit(job), load))
+            self._flights.append(_Flight(self._pool.submit(job), load.rows, load.opens, load.shapes))
             self._opening |= load.opens
         while self._is_full():
             self._touch_down()
@@ -170,7 +176,6 @@ class Run:
         return len(flights) > self._window and (len(flights) > MAX_FLIGHTS or flights[0].prepared.is_done)
 
     def _load(self, by_subject: Mapping[Subject, Sequence[Row]]) -> _Load:
-        self._wait_for_openings(by_subject)
         digests = {subject: self._digest(own) for subject, own in by_subject.items()}
         with self._writer.reading():
             chains = dict(zip(by_subject, self._find_chains(by_subject, repeat(None)), strict=True))
@@ -182,7 +187,6 @@ class Run:
 
     def _load_waited(self, waited: Waited) -> _Load:
         subjects, numbers, counts, rows, shapes = waited
-        self._wait_for_openings(subjects)
         items = read_items(rows)
         with self._writer.reading():
             chains = self._find_chains(subjects, numbers)
@@ -217,11 +221,6 @@ class Run:
         left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(item) not in known]
         self.summary.duplicate += len(items) - len(left)
         return [item for item, _ in left], [row for _, row in left]
-
-    def _wait_for_openings(self, subjects: Iterable[Subject]) -> None:
-        """A vehicle whose passport is being opened: its chain is known only after that commit."""
-        if self._opening and not self._opening.isdisjoint(subjects):
-            self.drain()
 
     def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
         by_subject: dict[Subject, list[Row]] = {}
@@ -290,9 +289,7 @@ class Run:
             packed: dict[Subject, list[bytes]] = {}
             for row in held:
                 packed.setdefault(row.subject, []).append(row.packed)
-            rows_of = [*packed.values()]
-            counts = list(map(len, rows_of))
-            flat = [row for own in rows_of for row in own]
+            counts, flat = [*map(len, packed.values())], [row for own in packed.values() for row in own]
             self.add(Batch((), Waited([*packed], [None] * len(counts), counts, flat, held[0].shapes)))
 
     def _add_group(
@@ -393,7 +390,7 @@ class Run:
         outcome = landing.result()
         if outcome.refused is not None:
             raise outcome.refused
-        self._opening -= flight.load.opens
+        self._opening -= flight.opens
         self._account(flight, outcome)
         _write_receipts(self._writer, flight, outcome, self.sinks)
 
@@ -407,7 +404,7 @@ class Run:
             # Numbers rise: whatever has this one or a higher one was opened, and counted, by this run.
             self._first_opened = self._get_number(tally.first_opened)
         for refusal in outcome.refusals:
-            row = flight.load.get_row(refusal.place)
+            row = flight.get_row(refusal.place)
             if row is None:
                 continue
             if refusal.reason == Reason.ALREADY_SEALED:
@@ -460,7 +457,7 @@ def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: S
     if sinks.receipts is None:
         return
     for receipt in outcome.receipts:
-        row = flight.load.get_row(receipt.place)
+        row = flight.get_row(receipt.place)
         if row is not None:
             made = describe_receipt(receipt) if sinks.is_signed_later else make_receipt(writer, receipt)
             line = {**made, "row": row.row}

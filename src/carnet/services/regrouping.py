@@ -47,7 +47,7 @@ _NEW: Final = 1 << 48
 _NEW_PLACES: Final = _NEW // SPAN
 
 
-_Shape: TypeAlias = tuple[bytes, Frame] | None
+Shape: TypeAlias = tuple[bytes, Frame] | None
 """What many rows share: the header and the frame of their origin, if they have one."""
 
 
@@ -55,7 +55,7 @@ class Held(NamedTuple):
     """A row that waited, `packed` as it did; `data` is what a person is shown of it."""
 
     packed: bytes
-    shapes: Sequence[_Shape]
+    shapes: Sequence[Shape]
     line: int
     row: int
     subject: Subject
@@ -108,7 +108,7 @@ def get_source(item: msgspec.Raw) -> bytes:
     return bytes(memoryview(item)[-SOURCE_BYTES:])
 
 
-def read_held(packed: bytes, shapes: Sequence[_Shape]) -> Held:
+def read_held(packed: bytes, shapes: Sequence[Shape]) -> Held:
     """All of a row that waited."""
     row = _decode(packed)
     kind, fields, source = msgspec.structs.astuple(_decode_item(row.item))
@@ -126,7 +126,7 @@ class Waited(NamedTuple):
     numbers: list[int | None]
     counts: list[int]
     rows: list[bytes]
-    shapes: Sequence[_Shape]
+    shapes: Sequence[Shape]
 
 
 class Batch(NamedTuple):
@@ -156,8 +156,8 @@ class Regrouping:
         # Which vehicles wait at each place, each followed by where in it the number of the passport is.
         self._places: dict[int, list[Any]] = {}
         # What rows have in common that came since none waited.
-        self._shapes: list[_Shape] = []
-        self._shape_of: dict[_Shape, int] = {}
+        self._shapes: list[Shape] = []
+        self._shape_of: dict[Shape, int] = {}
         # The places ahead of the one that was taken last, and those behind it, which come after.
         self._ahead: list[int] = []
         self._behind: list[int] = []
@@ -204,7 +204,7 @@ class Regrouping:
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
         for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
             data: bytes = source
-            key: _Shape = None
+            key: Shape = None
             if origin is not None:
                 data, header, frame = origin
                 key = (header, frame)
