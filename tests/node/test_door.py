@@ -639,8 +639,8 @@ def test_reading__passports_of_one_moment_and_the_state_in_force(node: TestNode)
             assert far.state.members.get(member.id) == member
             assert len(far.append(node.operator.id, REPORTED, [new_passport(2)]).receipts) == 1
         assert far.find_numbers([subject]) == {subject: 1}
-        assert {one: chain.id for one, chain in far.find_chains_by_numbers({subject: 1}).items()} == {subject: 1}
+        assert {number: chain.id for number, chain in far.find_chains_by_numbers({1: subject}).items()} == {1: 1}
         # The beginning of a blind index may be another passport's: then it is looked for by its subject.
-        assert far.find_chains_by_numbers({subject: 2, vin_subject(3): 1}) == {}
+        assert far.find_chains_by_numbers({2: subject, 1: vin_subject(3)}) == {}
         with far.reading():
             assert {chain.id for chain in far.find_chains([subject, vin_subject(2)]).values()} == {1, 2}

@@ -20,6 +20,7 @@ RELEASED: dict[tuple[str, str], str] = {
     (STORE, "0004"): "4f15378cc20d64a318b4a7914b7a2781",
     (STORE, "0005"): "986cf0f0cb3e3f72d3f0e15c221a5618",
     (STORE, "0006"): "560c72b3eb082b01545ada11f4f3ff6f",
+    (STORE, "0007"): "3735843117eaa31cf260f47eb456e61a",
     (ACCOUNTS, "0001"): "705de9cd6a11bdcd814ef5fc04d40da5",
     (ACCOUNTS, "0002"): "861cf946321e1fc0732a31db80dc6bd8",
     (ACCOUNTS, "0003"): "ab55eec8939b80920f636ff39c6bc539",
