@@ -28,6 +28,10 @@ MemberId: TypeAlias = bytes
 Fact: TypeAlias = str | int
 """What a sentence is filled in with: a text as it stands, or a whole number, which each language writes its own way."""
 
+make_tuple = tuple.__new__
+"""Makes one of a NamedTuple's class from the values of all its fields, in their order. The class itself is called by
+names and defaults first, which takes longer than the tuple: what is made for each row is made so."""
+
 ID_BYTES = 16
 LAST_MOMENT_MS: Millis = 253_402_300_799_999
 """The last millisecond of the year 9999: no calendar writes a later one. A proof may hold any moment up to 2^53-1."""

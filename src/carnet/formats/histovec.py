@@ -31,7 +31,7 @@ from carnet.formats.json_items import find_members
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
 from carnet.formats.rows import Item, Row, compute_latest
 from carnet.passport.subject import check_subject, is_histovec
-from carnet.types import Millis, Subject, brief, show
+from carnet.types import Millis, Subject, brief, make_tuple, show
 
 __all__ = ["Item", "Row", "read_inspections"]
 
@@ -61,7 +61,6 @@ class _Vehicle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _decode = msgspec.json.Decoder(_Vehicle).decode
 _encode = msgspec.json.Encoder().encode
-_make = tuple.__new__
 
 _Named: TypeAlias = tuple[Subject, dict[str, object], bytes]
 _vehicles: Final = dict[str, _Named]()
@@ -133,7 +132,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     except (msgspec.DecodeError, UnicodeError, RecursionError, Refused):
         return None
     rows: list[Row] = []
-    origin = _make(Origin, (data, b"", "lines"))
+    origin = make_tuple(Origin, (data, b"", "lines"))
     number, inspections = line.number, vehicle.inspections
     colon_count = len(_VEHICLE_COLUMNS) + len(COLUMNS) * len(inspections)
     for inspection in inspections:
@@ -171,7 +170,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
         }
         source = b'{"inspection":' + _encode(inspection) + tail
         # A tuple made as one, without a call of ours: there is one for each row.
-        rows.append(_make(Row, (number, row, subject, KIND, fields, source, None, origin)))
+        rows.append(make_tuple(Row, (number, row, subject, KIND, fields, source, None, origin)))
     return rows if _has_no_other_colon(data, colon_count, inspections) else None
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.formats.remarks import refuse_file
-from carnet.types import brief
+from carnet.types import brief, make_tuple
 
 MAX_LINE_BYTES = 1024 * 1024
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -21,8 +21,6 @@ KEPT_BYTES = 1024
 
 # A truncated gzip raises EOFError, a damaged one zlib.error or BadGzipFile, which is an OSError like a failing disk.
 BROKEN = (EOFError, OSError, zlib.error)
-
-_make = tuple.__new__
 
 
 class Line(NamedTuple):
@@ -70,7 +68,7 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
             else:
                 # Nearly every line stands whole in its chunk.
                 data = piece[:-1] if piece.endswith(b"\r") else piece
-                yield _make(Line, (number, data, len(data), None))
+                yield make_tuple(Line, (number, data, len(data), None))
         if rest:
             length = _hold(held, length, rest, max_bytes)
     if length:

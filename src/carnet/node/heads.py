@@ -17,9 +17,9 @@ from carnet.ledger.census import Head, make_changes
 from carnet.node.lookup import ask_many
 from carnet.passport.link import compute_next_epoch, compute_next_id
 from carnet.passport.statement import compute_submission
+from carnet.types import make_tuple
 from carnet.vault.store import Blob, Connection
 
-_make = tuple.__new__
 _get_number = itemgetter(4)
 
 MAX_UNWRITTEN: Final = 8
@@ -124,7 +124,7 @@ def _follow(
         chain16, seq, epoch, id_, _ = known if number not in found else (known[0], *found[number])
         seq, epoch = seq + 1, compute_next_epoch(epoch, mark) if mark else epoch
         id_ = compute_next_id(chain16, seq, epoch, id_, sid, mark, target, tails[submission])
-        found[number] = _make(ChainHead, (seq, epoch, id_, seal))
+        found[number] = make_tuple(ChainHead, (seq, epoch, id_, seal))
     return found
 
 

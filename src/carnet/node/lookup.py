@@ -15,7 +15,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.passport.fields import SECRET_BYTES, expand_stream, split_stream
-from carnet.types import Subject
+from carnet.types import Subject, make_tuple
 from carnet.vault.names import NAME_BYTES, Name, list_candidate_queries, where_named
 from carnet.vault.sealing import (
     Packing,
@@ -32,7 +32,6 @@ from carnet.vault.store import Blob, Connection
 
 Document = dict[str, Any]
 V = TypeVar("V")
-_make = tuple.__new__
 
 MANY: Final = 512
 """Values that one question asks for: enough that its own cost disappears."""
@@ -153,7 +152,7 @@ def find_chains_by_numbers(
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
     keys = map(unwrap, repeat(ring.kek), [row[4] for row in rows])
     return {
-        number: _make(ChainRef, (number, chain16, type_, key, wanted[number][1]))
+        number: make_tuple(ChainRef, (number, chain16, type_, key, wanted[number][1]))
         for (_, number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
     }
 

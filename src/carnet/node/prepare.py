@@ -40,7 +40,7 @@ from carnet.passport.statement import (
 )
 from carnet.signing import Signer, key_digest
 from carnet.tlog.tree import compute_root_of_hashes
-from carnet.types import Mark
+from carnet.types import Mark, make_tuple
 from carnet.vault.codes import HISTORY, JOURNAL
 from carnet.vault.sealing import (
     compute_blind,
@@ -106,8 +106,8 @@ class _Fields(msgspec.Struct):
 
 
 # Without a function of Python's for each: there are thousands.
-_make_row: Final[Callable[[tuple[object, ...]], Row]] = partial(tuple.__new__, Row)
-_make_group: Final[Callable[[tuple[object, ...]], PreparedGroup]] = partial(tuple.__new__, PreparedGroup)
+_make_row: Final[Callable[[tuple[object, ...]], Row]] = partial(make_tuple, Row)
+_make_group: Final[Callable[[tuple[object, ...]], PreparedGroup]] = partial(make_tuple, PreparedGroup)
 T = TypeVar("T")
 _read_fields = msgspec.json.Decoder(_Fields).decode
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
 from carnet.kernel import kernel
+from carnet.types import make_tuple
 
 NO_CHAIN = bytes(16)
 NO_TARGET = bytes(32)
@@ -81,7 +82,7 @@ def read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:
     if found is None:
         return _read_statement(data)
     parts, sid, leaf = found
-    return tuple.__new__(Statement, parts), sid, leaf
+    return make_tuple(Statement, parts), sid, leaf
 
 
 def _read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:

@@ -24,7 +24,7 @@ from carnet.tlog.cosignature import find_cosigned_time
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
 from carnet.tlog.policy import Policy
 from carnet.tlog.tree import check_consistency, split_path
-from carnet.types import Mark
+from carnet.types import Mark, make_tuple
 
 T = TypeVar("T")
 Part = TypeVar("Part")
@@ -221,7 +221,7 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     for seq, _, entry in evidence.entries:
         _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
         parts = entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type
-        claims.append(tuple.__new__(Claim, parts))
+        claims.append(make_tuple(Claim, parts))
     return tuple(claims)
 
 

@@ -30,12 +30,11 @@ from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
 from carnet.services.regrouping import Batch, Held, Shape, Waited, get_source, read_held, read_items
-from carnet.types import Millis, Subject
+from carnet.types import Millis, Subject, make_tuple
 from carnet.vault.sealing import compute_source_digests
 
 OPENING = "passport.opened/1"
 
-_make = tuple.__new__
 
 KNOWN_CHAINS = 20_000
 """Passports whose key is kept at hand at least, and twice as many at most: some 20 MB."""
@@ -210,7 +209,7 @@ class Run:
                 if known.get(chain.id):
                     own, packed = self._leave_out(known[chain.id], own, packed)
             if own:
-                groups.append(_make(Group, (own, chain)))
+                groups.append(make_tuple(Group, (own, chain)))
                 order += packed
         return load
 
@@ -316,7 +315,7 @@ class Run:
                 continue
             known.add(source)
             # A tuple made as one, without a call of ours: there is one for each row.
-            items.append(_make(Statement, (row.kind, row.fields, source, 0, NO_TARGET, False)))
+            items.append(make_tuple(Statement, (row.kind, row.fields, source, 0, NO_TARGET, False)))
             places.append(row)
         if items:
             load.groups.append(Group(items, chain))

@@ -28,6 +28,7 @@ from carnet.proof.shared import Shared
 from carnet.proof.source import Document, SignedTogether
 from carnet.tlog.pieces import Top
 from carnet.tlog.tree import HASH_BYTES, MerkleTree, leaf_hash
+from carnet.types import make_tuple
 from carnet.vault.asker import Asker, get_asker
 from carnet.vault.ledger import (
     find_latest,
@@ -294,7 +295,7 @@ class Moment:
             return None
 
 
-_make_row: Final[Callable[[Sequence[object]], EntryRow]] = partial(tuple.__new__, EntryRow)
+_make_row: Final[Callable[[Sequence[object]], EntryRow]] = partial(make_tuple, EntryRow)
 """An entry from its columns, without a step in between."""
 
 
