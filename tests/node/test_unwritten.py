@@ -116,11 +116,11 @@ def test_take_census__of_chains_that_were_opened_since(node: TestNode, max_pages
         fill(node, writer, range(40, 80))
         for number in (3, 45, 45, 79):
             grow(node, writer, number)
-        writer._heads.clear()
+        writer._recent.clear()
         take(writer)
         node.check()
         fill(node, writer, range(80, 85))
-        writer._heads.clear()
+        writer._recent.clear()
         take(writer)
     node.check()
 
@@ -130,7 +130,7 @@ def test_take_census__reads_no_entry_of_chains_that_were_opened_since(tmp_path: 
     with node.open() as writer:
         fill(node, writer, range(40))
         grow(node, writer, 7)
-        writer._heads.clear()
+        writer._recent.clear()
         connection: Any = writer._connection
         connection.set_trace_callback(asked.append)
         writer.take_census()

@@ -71,9 +71,8 @@ def make_census(
     most: int = MOST_AT_ONCE,
 ) -> tuple[Census, bytes]:
     """The census of this moment, and the node's signature on it; the stored tree becomes that of this census, and the
-    rows of chains remember the heads that it names. `noted` and `find_known` give some of these
-    (`node.heads`); `most` are
-    changed at once, or some thousands more."""
+    rows of chains remember the heads that it names. `noted` and `find_known` give some of these (`node.heads`);
+    `most` are changed at once, or some thousands more."""
     latest = state.censuses.get(home)
     document = None if latest is None else parse_record(read_leaf(connection, latest.index))["census"]
     heads = settle_changed(connection, state.net, noted, find_known)
