@@ -188,4 +188,4 @@ def make_context(
 
 def count_random_bytes(groups: Sequence[Group]) -> int:
     """How much randomness a job of these groups needs."""
-    return sum(SECRET_BYTES * (len(group.items) + (group.chain is None)) for group in groups)
+    return SECRET_BYTES * sum([len(items) + (chain is None) for items, chain in groups])

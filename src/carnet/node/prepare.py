@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -403,7 +404,9 @@ class _Submission:
 
 def _pick(column: Sequence[T], places: Sequence[int]) -> Sequence[T]:
     """What stands at these places, of which there are at most as many."""
-    return column if len(places) == len(column) else list(map(column.__getitem__, places))
+    if len(places) == len(column):
+        return column
+    return itemgetter(*places)(column) if len(places) > 1 else [column[place] for place in places]
 
 
 _DEEDS: Final[dict[int, str]] = {
