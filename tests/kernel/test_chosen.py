@@ -112,6 +112,22 @@ def test_kernel__that_hashes_wrongly_is_not_used(source: Path, name: str, right:
     assert tell(source) == f"wrong{UNUSED}"
 
 
+@pytest.mark.parametrize(
+    "needs, name, right, wrong",
+    [
+        ("sha_ni", "sha256.c", "make_rounds(&other, other_w, at);", "make_rounds(&other, w, at);"),
+        ("avx2", "shake256.c", "block[first_size + 32] = 0x1f", "block[first_size + 32] = 0x1e"),
+    ],
+)
+def test_kernel__that_hashes_wrongly_what_is_hashed_at_once(
+    source: Path, needs: str, name: str, right: str, wrong: str
+) -> None:
+    cpu = Path("/proc/cpuinfo")
+    if not cpu.exists() or needs not in cpu.read_text(encoding="utf-8").split():
+        pytest.skip(f"this processor has no {needs}: it hashes one after the other")
+    test_kernel__that_hashes_wrongly_is_not_used(source, name, right, wrong)
+
+
 def test_kernel__that_cannot_be_loaded_is_not_used(source: Path) -> None:
     (source / "carnet" / BINARY).write_bytes(b"\x7fELF of another machine")
     assert tell(source) == f"unloadable{UNUSED}"
