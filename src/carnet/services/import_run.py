@@ -37,7 +37,7 @@ OPENING = "passport.opened/1"
 
 
 KNOWN_CHAINS = 20_000
-"""Passports whose key is kept at hand at least, and twice as many at most: some 20 MB."""
+"""Passports whose key is kept at hand at least, and twice as many at most: 24 MB."""
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
