@@ -16,7 +16,7 @@ from typing import Any, Final
 
 VARIABLE: Final = "CARNET_TEST_FILTER"
 
-_CONDITION: Final = re.compile(r"\b(?:member|account|claimant|holder|asked_by|who|about) = \?")
+_CONDITION: Final = re.compile(r"\b(?:member|account|claimant|holder|asked_by|who|about) = (?:\?|:\w+)")
 OPEN_TABLES: Final = ("appearance", "author_key")
 """What everybody may see: here the name of a member says which row is meant, and keeps nothing back."""
 _OPEN: Final = re.compile(rf"\b(?:FROM|UPDATE) (?:{'|'.join(OPEN_TABLES)})\b")
