@@ -12,12 +12,6 @@ from tests.shared import ROOT
 DOCUMENT = ROOT / "docs" / "reasons.md"
 RETRY = {"no", "yes", "sometimes"}
 
-# Reasons that no test provokes yet, and where their test is being written. A line is removed with the test that makes
-# it false (the last test of this file says so); none is added without its reason.
-PENDING = {
-    Reason.ELSEWHERE_NOT_ALLOWED: "tests/node: prepare, contents at their source",
-}
-
 
 def read_table() -> list[list[str]]:
     """The rows of every table of the document: code, meaning, source, what to do, retry."""
@@ -86,10 +80,4 @@ def test_reasons__that_can_be_retried_are_those_that_the_code_says() -> None:
 
 def test_reasons__each_is_provoked_by_a_test() -> None:
     texts = read_tests()
-    assert [reason.value for reason in Reason if reason not in PENDING and not is_provoked(reason, texts)] == []
-
-
-def test_reasons__none_is_pending_that_a_test_provokes() -> None:
-    texts = read_tests()
-    done = [reason.name for reason in PENDING if is_provoked(reason, texts)]
-    assert done == [], "these are provoked now: remove their lines from PENDING"
+    assert [reason.value for reason in Reason if not is_provoked(reason, texts)] == []

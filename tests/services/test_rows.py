@@ -174,7 +174,7 @@ ACTS: dict[str, tuple[Reason, Callable[[Office, Rows], object]]] = {
     ),
     "revoke a code": (
         Reason.NOT_FOUND,
-        lambda office, rows: revoke_code(office, OPERATOR, f"cod_{rows.holders[1][4:]}", member=OTHERS),
+        lambda office, rows: revoke_code(office, OPERATOR_HERE, f"cod_{rows.holders[1][4:]}", member=OTHERS),
     ),
     "issue a key": (Reason.UNKNOWN_CLIENT, lambda office, rows: issue_key(office, rows.clerk(1), rows.clients[1])),
     "end a client": (Reason.UNKNOWN_CLIENT, lambda office, rows: end_client(office, rows.clerk(1), rows.clients[1])),
