@@ -207,12 +207,12 @@ class _Watch:
         self._writer._connection = self.driver.connection
         del self._writer.start_commit
 
-    def _time_commit(self, preparing: Preparing) -> Future[Outcome]:
+    def _time_commit(self, preparing: Preparing, *, is_quiet: bool = False) -> Future[Outcome]:
         # At once, so that nothing else goes on meanwhile and shares add up.
         prepared = preparing.result()
         started = time.perf_counter()
         done: Future[Outcome] = Future()
-        (outcome,) = self._commit([prepared])
+        (outcome,) = self._commit([prepared], is_quiet=is_quiet)
         done.set_result(outcome)
         self.commit_s += time.perf_counter() - started
         return done
