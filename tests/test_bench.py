@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from bench import __main__ as bench
-from bench import figures
+from bench import figures, importing
 from bench.checking import check_proofs, check_store
 from bench.figures import Figure, make_figure
+from bench.inspections import make_grouped
 from carnet.node.home import Home
 from carnet.types import Basis
 from tests.node.home import change_behind, make_node, new_passport
@@ -81,3 +82,13 @@ def test_check__counts_nothing_that_is_not_what_was_signed(tmp_path: Path, monke
         check_store(home)
     with pytest.raises(RuntimeError, match="not genuine"):
         check_proofs(home)
+
+
+def test_measure_stages__shares_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What watches an import from within still fits it: each stage is there, and together they are the whole."""
+    monkeypatch.setattr(figures, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(importing, "ROUNDS", 1)
+    shares = {one.name: one.value for one in importing.measure_stages(list(make_grouped(30)))}
+    assert {"share of prepare", "share of insert", "share of commit (fsync)"} <= shares.keys()
+    assert sum(shares.values()) == pytest.approx(100)
+    assert min(shares.values()) > 0
