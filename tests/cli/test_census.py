@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from carnet.node.home import Home
@@ -64,3 +65,17 @@ def test_census__refused_writer_busy(tmp_path: Path) -> None:
 
 def test_census__wrong_age(tmp_path: Path) -> None:
     assert carnet("census", "--older-than", "soon", home=tmp_path).code == 2
+
+
+def test_status__of_an_older_store_is_told_how_it_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Nothing is damaged there, and no backup has to be restored, whatever the code says."""
+    home = tmp_path / "home"
+    carnet("init", home=home)
+    with sqlite3.connect(home / "node.db") as store:
+        store.execute("UPDATE alembic_version SET version_num = '0005'")
+    store.close()
+    ran = carnet("status", home=home)
+    assert ran.code == 1
+    assert "`carnet census` brings it up to date" in ran.err
+    assert "Nothing is damaged." in ran.err
+    assert "restore a backup" not in ran.err

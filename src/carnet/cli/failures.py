@@ -37,7 +37,13 @@ STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
 _OF_A_HOME = frozenset({"erasures.journal", "keys.json", "node.db", "people.sqlite", "writer.lock"})
 
-_TOLD_BY_FACT = {"is_ours": "process_killed", "is_closed": "closed", "is_frozen": "frozen", "is_output": "file_busy"}
+_TOLD_BY_FACT = {
+    "is_ours": "process_killed",
+    "is_closed": "closed",
+    "is_frozen": "frozen",
+    "is_output": "file_busy",
+    "is_other_schema": "other_schema",
+}
 
 NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
@@ -52,6 +58,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.WRITER_BUSY: "Wait until it has finished, or stop it; reading and verifying work meanwhile.\n"
     "  A running node (`carnet serve`) lets import, submit, census, member, keys and erase through; for the rest,\n"
     "  stop it first.",
+    "other_schema": "Nothing is damaged. Whatever writes first with a newer program brings an older store up to date:\n"
+    "  `carnet census`, an import, `carnet serve`. The older program cannot open it from then on.",
     "file_busy": "Wait until it has finished, or name another file.",
     Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",

@@ -418,7 +418,9 @@ def _is_older(version: str | None) -> bool:
 def _other_schema(version: str | None) -> Refused:
     hint = ": `carnet census` brings it up to date" if version and _is_older(version) else ": use a newer program"
     saying = f"the store has schema {version}, this program needs {SCHEMA_VERSION}{hint}"
-    return Refused(Reason.NODE_DAMAGED, saying, version=version, wanted=SCHEMA_VERSION)
+    return Refused(
+        Reason.NODE_DAMAGED, saying, version=version, wanted=SCHEMA_VERSION, is_other_schema=version is not None
+    )
 
 
 def make_engine(path: Path, mode: str) -> Engine:
