@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from carnet.services.importing import HISTOVEC, Sinks, import_file
 from carnet.services.reading import open_reader
 from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping, read_held
 from carnet.types import Subject
-from carnet.vault.sealing import compute_source_digests
+from carnet.vault.sealing import compute_source_digests, encode_subject
 from tests.cli.run import make_inspection, make_line
 
 BATCH = 100
@@ -33,12 +33,17 @@ def make_row(vehicle: int, row: int, *, source: bytes = b"row", plate: Subject |
     return Row(row, row, subject, "vehicle.inspection/1", {"subject": subject.to_json()}, source, plate)
 
 
-def get_vehicle(subject: Subject) -> int:
-    return int(subject.value[2:], 16)
+def get_vehicle(subject: bytes) -> int:
+    value: str = msgspec.json.decode(subject)["value"]
+    return int(value[2:], 16)
 
 
-def find_numbers(subjects: Iterable[Subject]) -> Mapping[Subject, int]:
-    return {one: get_vehicle(one) for one in subjects if get_vehicle(one) < KNOWN}
+def find_numbers(subjects: Sequence[bytes]) -> list[int | None]:
+    return [number if (number := get_vehicle(subject)) < KNOWN else None for subject in subjects]
+
+
+def encode(row: Row | Held) -> bytes:
+    return encode_subject(row.subject.to_json())
 
 
 def list_rows(batch: Batch) -> list[Row | Held]:
@@ -72,7 +77,7 @@ def test_regroup__gives_each_row_once_and_those_of_a_vehicle_in_their_order(vehi
 
 def test_regroup__brings_rows_of_neighbours_together() -> None:
     def count_spans(batches: Iterable[Sequence[Row | Held]]) -> float:
-        spans = [len({get_vehicle(row.subject) // SPAN for row in rows}) for rows in batches]
+        spans = [len({get_vehicle(encode(row)) // SPAN for row in rows}) for rows in batches]
         return sum(spans) / len(spans)
 
     rows = make_scattered(2 * MAX_WAITING_ROWS, KNOWN)
@@ -106,9 +111,9 @@ def test_regroup__gives_rows_as_they_came() -> None:
 def test_regroup__says_the_numbers_that_were_found() -> None:
     for batch in regroup(make_scattered(5_000, 2 * KNOWN)):
         subjects, numbers, counts, rows, shapes = batch.waited or pytest.fail("no row of these had to wait")
-        assert numbers == [*map(find_numbers(subjects).get, subjects)]
+        assert numbers == find_numbers(subjects)
         told = [subject for subject, count in zip(subjects, counts, strict=True) for _ in range(count)]
-        assert [read_held(row, shapes).subject for row in rows] == told
+        assert [encode(read_held(row, shapes)) for row in rows] == told
         assert all(counts)
 
 
@@ -116,7 +121,7 @@ def test_regroup__gives_the_same_order_in_each_process() -> None:
     """A file that is read again is sealed in the same order, whichever numbers its vehicles hash to there."""
     rows = make_scattered(500, 2 * KNOWN)
     met = [subject for batch in regroup(rows) if batch.waited is not None for subject in batch.waited.subjects]
-    first = {subject: place for place, subject in enumerate(dict.fromkeys(row.subject for row in rows))}
+    first = {subject: place for place, subject in enumerate(dict.fromkeys(map(encode, rows)))}
     known = [one for one in met if get_vehicle(one) < KNOWN]
     assert known == sorted(known, key=lambda one: (get_vehicle(one) // SPAN, first[one]))
     new = [one for one in met if get_vehicle(one) >= KNOWN]

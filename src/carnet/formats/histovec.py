@@ -62,7 +62,7 @@ class _Vehicle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(_Vehicle).decode
 _encode = msgspec.json.Encoder().encode
 
-_Named: TypeAlias = tuple[Subject, dict[str, object], bytes]
+_Named: TypeAlias = tuple[Subject, bytes, dict[str, object], bytes]
 _vehicles: Final = dict[str, _Named]()
 """Vehicles that were met lately: one object for the rows of many lines."""
 
@@ -128,7 +128,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     try:
         vehicle = _decode(data)
         name = vehicle.vehicle
-        subject, shown, tail = _vehicles.get(name) or _check_vehicle(name)
+        subject, encoded, shown, tail = _vehicles.get(name) or _check_vehicle(name)
     except (msgspec.DecodeError, UnicodeError, RecursionError, Refused):
         return None
     rows: list[Row] = []
@@ -170,7 +170,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
         }
         source = b'{"inspection":' + _encode(inspection) + tail
         # A tuple made as one, without a call of ours: there is one for each row.
-        rows.append(make_tuple(Row, (number, row, subject, KIND, fields, source, None, origin)))
+        rows.append(make_tuple(Row, (number, row, subject, KIND, fields, source, None, origin, encoded)))
     return rows if _has_no_other_colon(data, colon_count, inspections) else None
 
 
@@ -190,16 +190,19 @@ def _is_clock(text: str) -> bool:
 
 
 def _check_vehicle(value: str) -> _Named:
-    """The subject, as itself and as its field, and the end of the source of its rows."""
+    """The subject as itself, as its `cj` and as its field, and the end of the source of its rows."""
     if is_histovec(value):
         # Plain already, and short: nothing of it is written in another way.
-        subject, tail = Subject("histovec", value), b',"vehicle":"%b"}' % value.encode()
+        text = value.encode()
+        subject, tail = Subject("histovec", value), b',"vehicle":"%b"}' % text
+        encoded = b'{"scheme":"histovec","value":"%b"}' % text
     else:
         subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
         tail = b"," + encode_trusted({"vehicle": subject.value})[1:]
+        encoded = encode_trusted(subject.to_json())
     if len(_vehicles) >= MAX_VEHICLES:
         _vehicles.clear()
-    named = _vehicles[value] = (subject, subject.to_json(), tail)
+    named = _vehicles[value] = (subject, encoded, subject.to_json(), tail)
     return named
 
 
@@ -247,7 +250,7 @@ def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterat
             raise Refused(
                 Reason.WRONG_TYPE, f"vehicle must be a text, not {show(document['vehicle'])}", field="vehicle"
             )
-        subject, shown, _ = _check_vehicle(document["vehicle"])
+        subject, encoded, shown, _ = _check_vehicle(document["vehicle"])
     except Refused as refused:
         field = refused.facts.get("field")
         yield _fault(line, row + 1, field if isinstance(field, str) else None, refused, line.data)
@@ -260,13 +263,14 @@ def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterat
             yield _fault(line, row, brief(name), Refused(Reason.UNKNOWN_FIELD, saying), line.data)
     for raw in document["inspections"]:
         row += 1
-        yield _read_inspection(line, row, subject, shown, raw, latest)
+        yield _read_inspection(line, row, (subject, encoded, shown), raw, latest)
 
 
 def _read_inspection(
-    line: Line, row: int, subject: Subject, shown: dict[str, object], raw: object, latest: str
+    line: Line, row: int, vehicle: tuple[Subject, bytes, dict[str, object]], raw: object, latest: str
 ) -> Item:
     """One inspection, as bytes or as a value, read column by column; of several faults the first in order is given."""
+    subject, encoded, shown = vehicle
     column: str | None = None
     try:
         value = parse_json(raw) if isinstance(raw, bytes) else raw
@@ -281,7 +285,8 @@ def _read_inspection(
         saying = f"{column}: {refused.message}" if column is not None else refused.message
         raw_text = compute_raw(shown_raw)
         return Fault(line.number, row, column, refused.reason, saying, raw_text, Origin(line.data))
-    return Row(line.number, row, subject, KIND, fields, _compute_source(subject, value), None, Origin(line.data))
+    source = _compute_source(subject, value)
+    return Row(line.number, row, subject, KIND, fields, source, None, Origin(line.data), encoded)
 
 
 def _fault(line: Line, row: int, column: str | None, refused: Refused, raw: bytes) -> Fault:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.passport.kinds import get_schema
@@ -25,7 +26,8 @@ class Row(NamedTuple):
 
     `fields` are complete and normal under the schema of `kind`. `source_bytes` stand for what the file says, whatever
     its spelling: equal for a row that is repeated, different for a look-alike that differs in anything at all. `plate`
-    is one that the row gives beside its subject, and `origin` the part of the file that holds it.
+    is one that the row gives beside its subject, `origin` the part of the file that holds it, and `encoded_subject` the
+    subject's `cj`, where its reader has it at hand.
     """
 
     line: int
@@ -36,6 +38,11 @@ class Row(NamedTuple):
     source_bytes: bytes
     plate: Subject | None = None
     origin: Origin | None = None
+    encoded_subject: bytes | None = None
+
+    def get_encoded_subject(self) -> bytes:
+        """The subject's `cj`, made where it is not at hand."""
+        return self.encoded_subject or encode_trusted(self.subject.to_json())
 
 
 Item: TypeAlias = Row | Fault

@@ -119,10 +119,10 @@ def find_chains_by_subjects(
 
     The stored subject is not read: its blind index is a keyed digest of the very subject that was asked for.
     """
-    by_blind: dict[bytes, tuple[Subject, bytes]] = {}
-    for subject in subjects:
-        encoded = encode_trusted(subject.to_json())
-        by_blind[compute_blind(ring.index, encoded)] = subject, encoded
+    asked = list(subjects)
+    encoded_subjects = [encode_trusted(subject.to_json()) for subject in asked]
+    blinds = compute_blinds(ring.index, encoded_subjects)
+    by_blind = dict(zip(blinds, zip(asked, encoded_subjects, strict=True), strict=True))
     found: dict[Subject, ChainRef] = {}
     for blind, number, chain16, type_, wrapped in ask_named(connection, _CHAINS, "blind", by_blind):
         subject, encoded = by_blind[blind]
@@ -130,30 +130,30 @@ def find_chains_by_subjects(
     return found
 
 
-def find_numbers(connection: Connection, ring: KeyRing, subjects: Iterable[Subject]) -> dict[Subject, int]:
-    """The numbers in the store of the passports that these subjects have, as far as an index tells, which alone is
-    read: `find_chains_by_numbers` looks closer."""
-    asked = list(subjects)
-    blinds = compute_blinds(ring.index, [encode_trusted(subject.to_json()) for subject in asked])
-    by_beginning = {blind[:NAME_BYTES]: subject for blind, subject in zip(blinds, asked, strict=True)}
-    return {by_beginning[name[:NAME_BYTES]]: number for name, number in ask_numbers(connection, "blind", blinds)}
+def find_numbers(connection: Connection, ring: KeyRing, subjects: Sequence[bytes]) -> list[int | None]:
+    """The number in the store of the passport that each of these subjects (their `cj`) has, if any, as far as an index
+    tells, which alone is read: `find_chains_by_numbers` looks closer."""
+    blinds = compute_blinds(ring.index, subjects)
+    found = dict(ask_numbers(connection, "blind", blinds))
+    if connection.is_file:
+        blinds = [blind[:NAME_BYTES] for blind in blinds]
+    return list(map(found.get, blinds))
 
 
 def find_chains_by_numbers(
-    connection: Connection, ring: KeyRing, subjects: Mapping[int, Subject]
-) -> dict[int, ChainRef]:
-    """As `find_chains_by_subjects`, for passports whose numbers were found before, by these. A number that is another
-    passport's is left out."""
-    numbers = sorted(subjects)
-    encoded = [encode_trusted(subjects[number].to_json()) for number in numbers]
-    wanted = dict(zip(numbers, zip(compute_blinds(ring.index, encoded), encoded, strict=True), strict=True))
-    asked = ask_many(connection, f"{_CHAINS} WHERE chain.id IN (?)", numbers)
-    rows = [row for row in asked if row[0] == wanted[row[1]][0]]
+    connection: Connection, ring: KeyRing, subjects: Mapping[int, bytes]
+) -> dict[bytes, ChainRef]:
+    """By their subjects (`cj`) the passports with these numbers, which were found before by these. A number that is
+    another passport's is left out, and so is an erased one."""
+    blinds = dict(zip(subjects, compute_blinds(ring.index, subjects.values()), strict=True))
+    asked = ask_many(connection, f"{_CHAINS} WHERE chain.id IN (?)", sorted(subjects))
+    rows = [row for row in asked if row[0] == blinds[row[1]]]
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
-    keys = map(unwrap, repeat(ring.kek), [row[4] for row in rows])
+    keys = list(map(unwrap, repeat(ring.kek), [row[4] for row in rows]))
     return {
-        number: make_tuple(ChainRef, (number, chain16, type_, key, wanted[number][1]))
-        for (_, number, chain16, type_, _), key in zip(rows, list(keys), strict=True)
+        subject: make_tuple(ChainRef, (number, chain16, type_, key, subject))
+        for (_, number, chain16, type_, _), key in zip(rows, keys, strict=True)
+        for subject in (subjects[number],)
     }
 
 

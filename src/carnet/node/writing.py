@@ -76,11 +76,12 @@ class Writing(Protocol):
     def find_chains(self, subjects: Iterable[Subject]) -> dict[Subject, ChainRef]:
         """The passports that these subjects have."""
 
-    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
-        """The numbers in the store of the passports that these subjects have: neighbours have neighbouring numbers."""
+    def find_numbers(self, subjects: Sequence[bytes]) -> list[int | None]:
+        """The number in the store of the passport that each of these subjects (their `cj`) has, if any: neighbours have
+        neighbouring numbers."""
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, Subject]) -> dict[int, ChainRef]:
-        """As `find_chains`, for passports whose numbers were found before, by these."""
+    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
+        """By their subjects (`cj`) the passports with these numbers, which were found before by these."""
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id."""

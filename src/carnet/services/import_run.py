@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby, islice, repeat
+from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
-from msgspec import Raw
+import msgspec
 
 from carnet.encoding import encode_trusted
 from carnet.errors import InvariantBroken, Reason, Refused
@@ -34,6 +34,8 @@ from carnet.types import Millis, Subject, make_tuple
 from carnet.vault.sealing import compute_source_digests
 
 OPENING = "passport.opened/1"
+
+_read_subject = msgspec.json.Decoder(Subject).decode
 
 
 KNOWN_CHAINS = 20_000
@@ -90,11 +92,11 @@ def note_fault(summary: Summary, fault: Fault, sinks: Sinks) -> None:
 
 class _Load(NamedTuple):
     """What a job is made of: its groups, the rows of its items by place (None: an opening; bytes: a row that waited, to
-    be read with `shapes`), and the subjects that it opens."""
+    be read with `shapes`), and the subjects (`cj`) that it opens."""
 
     groups: list[Group]
     rows: list[Row | bytes | None]
-    opens: set[Subject]
+    opens: set[bytes]
     shapes: Sequence[Shape]
 
 
@@ -103,7 +105,7 @@ class _Flight(NamedTuple):
 
     prepared: Preparing
     rows: list[Row | bytes | None]
-    opens: set[Subject]
+    opens: set[bytes]
     shapes: Sequence[Shape]
 
     def get_row(self, place: int) -> Row | Held | None:
@@ -137,16 +139,16 @@ class Run:
         self._flights: deque[_Flight] = deque()
         # What is written, while the disk is waited for, or the writer.
         self._landings = deque[tuple[_Flight, Landing]]()
-        self._opening: set[Subject] = set()
-        # Passports that were met lately, and those met before so many of these.
-        self._chains, self._chains_before = dict[Subject, ChainRef](), dict[Subject, ChainRef]()
+        self._opening = set[bytes]()
+        # Passports that were met lately, by their subjects, and those met before so many of these.
+        self._chains, self._chains_before = dict[bytes, ChainRef](), dict[bytes, ChainRef]()
         self._touched = bytearray()
         # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
         self._looks_first = True
         self._first_opened: int | None = None
         # Rows of vehicles whose passport another opened while ours was on its way, and those that were sent again.
         self._overtaken: list[Row | Held] = []
-        self._sent_again = set[Subject]()
+        self._sent_again = set[bytes]()
         self.sinks = sinks
         self.summary = Summary()
 
@@ -174,10 +176,10 @@ class Run:
         flights = self._flights
         return len(flights) > self._window and (len(flights) > MAX_FLIGHTS or flights[0].prepared.is_done)
 
-    def _load(self, by_subject: Mapping[Subject, Sequence[Row]]) -> _Load:
+    def _load(self, by_subject: Mapping[bytes, Sequence[Row]]) -> _Load:
         digests = {subject: self._digest(own) for subject, own in by_subject.items()}
         with self._writer.reading():
-            chains = dict(zip(by_subject, self._find_chains(by_subject, repeat(None)), strict=True))
+            chains = dict(zip(by_subject, self._find_chains([*by_subject]), strict=True))
             known = self._find_known(chains.values(), digests.values()) if self._looks_first else {}
         load = _Load([], [], set(), ())
         for subject, own in by_subject.items():
@@ -214,39 +216,37 @@ class Run:
         return load
 
     def _leave_out(
-        self, known: set[bytes], items: Sequence[Raw], rows: Sequence[bytes]
-    ) -> tuple[list[Raw], list[bytes]]:
+        self, known: set[bytes], items: Sequence[msgspec.Raw], rows: Sequence[bytes]
+    ) -> tuple[list[msgspec.Raw], list[bytes]]:
         """The rows that are not known yet, with their items. One that stands twice is found where it is prepared."""
         left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(item) not in known]
         self.summary.duplicate += len(items) - len(left)
         return [item for item, _ in left], [row for _, row in left]
 
-    def _group(self, rows: Iterable[Row]) -> dict[Subject, list[Row]]:
-        by_subject: dict[Subject, list[Row]] = {}
+    def _group(self, rows: Iterable[Row]) -> dict[bytes, list[Row]]:
+        by_subject: dict[bytes, list[Row]] = {}
         for row in rows:
             if row.plate is not None or row.subject.scheme == "plate":
                 subject, row = self._find_vehicle(row)
                 if subject is None:
                     continue
+                encoded = encode_trusted(subject.to_json())
             else:
-                subject = row.subject
-            by_subject.setdefault(subject, []).append(row)
+                encoded = row.get_encoded_subject()
+            by_subject.setdefault(encoded, []).append(row)
         return by_subject
 
-    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+    def find_numbers(self, subjects: Sequence[bytes]) -> list[int | None]:
         """The numbers of the passports that there are; of those met lately without asking."""
-        found, asked = dict[Subject, int](), list[Subject]()
-        kept, before = self._chains, self._chains_before
-        for subject in subjects:
-            chain = kept.get(subject) or before.get(subject)
-            if chain is None:
-                asked.append(subject)
-            else:
-                found[subject] = chain.id
+        kept = self._find_kept(subjects)
+        asked = [subject for subject in subjects if subject not in kept] if kept else subjects
         # Under a read of its own: the writer's connection is busy with the commit before.
         with self._writer.reading():
-            found.update(self._writer.find_numbers(asked))
-        return found
+            numbers = self._writer.find_numbers(asked)
+        if not kept:
+            return numbers
+        found = dict(zip(asked, numbers, strict=True))
+        return [kept[subject].id if subject in kept else found[subject] for subject in subjects]
 
     def _find_vehicle(self, row: Row) -> tuple[Subject | None, Row]:
         """The passport that a row belongs to, None where it is faulty for its plate; and the row."""
@@ -262,7 +262,8 @@ class Run:
             note_fault(self.summary, _make_fault(row, refused.reason, refused.message), self.sinks)
             return None, row
         subject = Subject(self._opens_as, row.subject.value)
-        return subject, row._replace(subject=subject, fields=row.fields | {"subject": subject.to_json()})
+        fields = row.fields | {"subject": subject.to_json()}
+        return subject, row._replace(subject=subject, fields=fields, encoded_subject=None)
 
     def drain(self) -> None:
         """Commit all that is in flight."""
@@ -279,15 +280,15 @@ class Run:
         if not self._overtaken:
             return
         rows, self._overtaken = self._overtaken, []
-        self._sent_again.update(row.subject for row in rows)
+        self._sent_again.update(_encode_subject(row) for row in rows)
         plain = [row for row in rows if isinstance(row, Row)]
         if plain:
             self.add(Batch(plain))
         for _, those in groupby([row for row in rows if isinstance(row, Held)], key=lambda row: id(row.shapes)):
             held = list(those)
-            packed: dict[Subject, list[bytes]] = {}
+            packed: dict[bytes, list[bytes]] = {}
             for row in held:
-                packed.setdefault(row.subject, []).append(row.packed)
+                packed.setdefault(_encode_subject(row), []).append(row.packed)
             counts, flat = [*map(len, packed.values())], [row for own in packed.values() for row in own]
             self.add(Batch((), Waited([*packed], [None] * len(counts), counts, flat, held[0].shapes)))
 
@@ -295,7 +296,7 @@ class Run:
         self,
         rows: Sequence[Row],
         digests: list[bytes],
-        subject: Subject,
+        subject: bytes,
         chain: ChainRef | None,
         known_of: dict[int, set[bytes]],
         load: _Load,
@@ -323,32 +324,25 @@ class Run:
             if chain is None:
                 load.opens.add(subject)
 
-    def _find_chains(self, subjects: Iterable[Subject], numbers: Iterable[int | None]) -> list[ChainRef | None]:
+    def _find_kept(self, subjects: Iterable[bytes]) -> dict[bytes, ChainRef]:
+        """Those of the passports of these subjects that were met lately."""
+        generations = self._chains_before, self._chains
+        return {subject: chains[subject] for chains in generations for subject in chains.keys() & subjects}
+
+    def _find_chains(self, subjects: Sequence[bytes], numbers: Sequence[int | None] = ()) -> list[ChainRef | None]:
         """The passport of each vehicle, if there is one; those met lately are at hand. `numbers` are those of passports
         that were found before."""
-        kept, before = self._chains, self._chains_before
-        numbered, others = dict[int, Subject](), list[Subject]()
-        for subject, number in zip(subjects, numbers):  # noqa: B905
-            if subject in kept:
-                continue
-            chain = before.get(subject)
-            if chain is not None:
-                kept[subject] = chain
-            elif number is not None and number not in numbered:
-                numbered[number] = subject
-            else:
-                others.append(subject)
-        new = self._writer.find_chains_by_numbers(numbered)
-        for number, chain in new.items():
-            kept[numbered[number]] = chain
-        if len(new) < len(numbered):
-            others += [subject for number, subject in numbered.items() if number not in new]
-        if others:
-            kept.update(self._writer.find_chains(others))
-        found = list(map(kept.get, subjects))
-        if len(kept) > KNOWN_CHAINS:
-            self._chains_before, self._chains = kept, {}
-        return found
+        chains = self._find_kept(subjects)
+        pairs = zip(numbers, subjects) if numbers else ()  # noqa: B905
+        numbered = {number: subject for number, subject in pairs if number is not None and subject not in chains}
+        chains |= self._writer.find_chains_by_numbers(numbered)
+        if len(chains) < len(subjects):
+            others = [_read_subject(subject) for subject in subjects if subject not in chains]
+            chains |= {chain.encoded_subject: chain for chain in self._writer.find_chains(others).values()}
+        self._chains |= chains
+        if len(self._chains) > KNOWN_CHAINS:
+            self._chains_before, self._chains = self._chains, {}
+        return list(map(chains.get, subjects))
 
     def _find_known(self, chains: Iterable[ChainRef | None], digests: Iterable[list[bytes]]) -> dict[int, set[bytes]]:
         """Which rows the passports hold that are older than this run. The writer refuses them too, but by then they
@@ -410,7 +404,7 @@ class Run:
                 summary.duplicate += 1
                 self._looks_first = True
                 continue
-            if refusal.reason == Reason.SUBJECT_TAKEN and row.subject not in self._sent_again:
+            if refusal.reason == Reason.SUBJECT_TAKEN and _encode_subject(row) not in self._sent_again:
                 self._overtaken.append(row)
                 continue
             # One whose existence the member may not learn is told as a vehicle that it could open none for.
@@ -426,14 +420,14 @@ class Run:
             return refused.reason, refused.message
         return None
 
-    def _make_opening(self, subject: Subject) -> dict[str, object]:
+    def _make_opening(self, subject: bytes) -> dict[str, object]:
         return {
             "after_erasure": None,
             "kind": OPENING,
             "occasion": "file",
             "occurred": {"at": self._today, "precision": "day", "zone": "UTC"},
             "source": None,
-            "subject": subject.to_json(),
+            "subject": _read_subject(subject).to_json(),
         }
 
     def _get_number(self, chain16: bytes) -> int:
@@ -441,6 +435,10 @@ class Run:
         if chain is None:
             raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
         return chain.id
+
+
+def _encode_subject(row: Row | Held) -> bytes:
+    return encode_trusted(row.subject.to_json())
 
 
 def _make_fault(row: Row | Held, reason: Reason, message: str) -> Fault:

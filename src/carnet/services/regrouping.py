@@ -9,7 +9,7 @@ batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -119,10 +119,10 @@ def read_held(packed: bytes, shapes: Sequence[Shape]) -> Held:
 
 
 class Waited(NamedTuple):
-    """Rows that waited: for each vehicle the number of its passport, if it was found, and how many rows it has; these
-    in their order, one vehicle's after the other's, to be read with `shapes`."""
+    """Rows that waited: for each vehicle its subject's `cj`, the number of its passport, if it was found, and how many
+    rows it has; these in their order, one vehicle's after the other's, to be read with `shapes`."""
 
-    subjects: list[Subject]
+    subjects: list[bytes]
     numbers: list[int | None]
     counts: list[int]
     rows: list[bytes]
@@ -137,22 +137,23 @@ class Batch(NamedTuple):
 
 
 class Regrouping:
-    """Takes the rows of a file as they come, and gives batches. `find_numbers` gives the numbers of the passports that
-    there are, `index_key` keys the digests of sources, `get_size` says how many rows the next batch has."""
+    """Takes the rows of a file as they come, and gives batches. `find_numbers` gives the numbers of the passports of
+    subjects (`cj`), as far as there are any, `index_key` keys the digests of sources, `get_size` says how many rows the
+    next batch has."""
 
     def __init__(
         self,
-        find_numbers: Callable[[Iterable[Subject]], Mapping[Subject, int]],
+        find_numbers: Callable[[Sequence[bytes]], Sequence[int | None]],
         index_key: bytes,
         get_size: Callable[[], int],
     ) -> None:
         self._find_numbers, self._index_key, self._get_size = find_numbers, index_key, get_size
         self._is_sorting = False
         # Rows that came last: they are held as soon as there are enough of them.
-        self._coming: list[tuple[Subject, bytes]] = []
+        self._coming_subjects, self._coming = list[bytes](), list[bytes]()
         self._coming_bytes = 0
         # The rows of each vehicle, packed; most have one.
-        self._rows_of: dict[Subject, bytes | list[bytes]] = {}
+        self._rows_of: dict[bytes, bytes | list[bytes]] = {}
         # Which vehicles wait at each place, each followed by where in it the number of the passport is.
         self._places: dict[int, list[Any]] = {}
         # What rows have in common that came since none waited.
@@ -176,7 +177,7 @@ class Regrouping:
             yield Batch(rows)
             return
         self._is_sorting = True
-        self._coming += self._pack(rows)
+        self._pack(rows)
         if len(self._coming) < ASKED_TOGETHER and self._coming_bytes < LONG_BYTES:
             return
         self._hold_coming()
@@ -198,11 +199,11 @@ class Regrouping:
         self._is_sorting = False
         self._shapes, self._shape_of = [], {}
 
-    def _pack(self, rows: list[Row]) -> list[tuple[Subject, bytes]]:
+    def _pack(self, rows: list[Row]) -> None:
         # Every line below runs once per row: measure before adding one.
-        shape_of, coming = self._shape_of, []
+        shape_of, coming = self._shape_of, self._coming
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
-        for (line, number, subject, kind, fields, source, _, origin), digest in zip(rows, digests, strict=True):
+        for (line, number, _, kind, fields, source, _, origin, _), digest in zip(rows, digests, strict=True):
             data: bytes = source
             key: Shape = None
             if origin is not None:
@@ -214,45 +215,42 @@ class Regrouping:
                 self._shapes.append(key)
             packed = _encode(((kind, fields, digest), line, number, shape, data))
             self._coming_bytes += len(packed)
-            coming.append((subject, packed))
-        return coming
+            coming.append(packed)
+        self._coming_subjects += [row.get_encoded_subject() for row in rows]
 
     def _hold_coming(self) -> None:
-        coming, self._coming = self._coming, []
         # Once per row, too.
-        waiting, new = self._rows_of, list[Subject]()
-        for subject, packed in coming:
-            own = waiting.get(subject)
-            if own is None:
-                waiting[subject] = packed
+        wait, new = self._rows_of.setdefault, list[bytes]()
+        for subject, packed in zip(self._coming_subjects, self._coming, strict=True):
+            own = wait(subject, packed)
+            if own is packed:
                 new.append(subject)
             elif isinstance(own, list):
                 own.append(packed)
             else:
-                waiting[subject] = [own, packed]
+                self._rows_of[subject] = [own, packed]
         self._make_room(new)
         self._byte_count += self._coming_bytes
-        self._coming_bytes = 0
-        self._row_count += len(coming)
-        self._held_count += len(coming)
+        self._row_count += len(self._coming)
+        self._held_count += len(self._coming)
+        self._coming_subjects, self._coming, self._coming_bytes = [], [], 0
 
-    def _make_room(self, subjects: Sequence[Subject]) -> None:
+    def _make_room(self, subjects: Sequence[bytes]) -> None:
         """Give vehicles that begin to wait their place."""
-        found = self._find_numbers(subjects)
-        for subject in subjects:
-            number = found.get(subject)
+        places = self._places
+        for subject, number in zip(subjects, self._find_numbers(subjects), strict=True):
             if number is None:
                 self._new_count += 1
                 number = _NEW + self._new_count
-            place = number // SPAN
-            there = self._places.get(place)
+            place, at = divmod(number, SPAN)
+            there = places.get(place)
             if there is None:
-                there = self._places[place] = []
+                there = places[place] = []
                 heappush(self._ahead if place > self._last else self._behind, place)
-            there += (subject, number % SPAN)
+            there += (subject, at)
 
     def _take(self) -> Batch:
-        subjects, numbers, counts, rows = list[Subject](), list[int | None](), list[int](), list[bytes]()
+        subjects, numbers, counts, rows = list[bytes](), list[int | None](), list[int](), list[bytes]()
         batch_rows = self._get_size()
         while self._places and len(rows) < batch_rows:
             if not self._ahead:

@@ -226,12 +226,12 @@ class RemoteWriter:
         with self._looking(is_glance=True) as reader:
             return find_chains_by_subjects(reader.connection, self._ring, subjects)
 
-    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+    def find_numbers(self, subjects: Sequence[bytes]) -> list[int | None]:
         """See `Writing`."""
         with self._looking(is_glance=True) as reader:
             return find_numbers(reader.connection, self._ring, subjects)
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, Subject]) -> dict[int, ChainRef]:
+    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
         """See `Writing`."""
         with self._looking(is_glance=True) as reader:
             return find_chains_by_numbers(reader.connection, self._ring, subjects)

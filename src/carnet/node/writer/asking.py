@@ -88,13 +88,13 @@ class Asking(Transacting):
         with self._look() as connection:
             return find_chains_by_subjects(connection, self._ring, subjects)
 
-    def find_numbers(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
-        """The numbers in the store of the passports that these subjects have."""
+    def find_numbers(self, subjects: Sequence[bytes]) -> list[int | None]:
+        """The number in the store of the passport that each of these subjects (their `cj`) has, if any."""
         with self._look() as connection:
             return find_numbers(connection, self._ring, subjects)
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, Subject]) -> dict[int, ChainRef]:
-        """As `find_chains`, for passports whose numbers were found before, by these."""
+    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
+        """By their subjects (`cj`) the passports with these numbers, which were found before by these."""
         with self._look() as connection:
             return find_chains_by_numbers(connection, self._ring, subjects)
 
