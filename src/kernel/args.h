@@ -27,6 +27,7 @@ extern PyMethodDef PROOF_METHODS[];
 extern PyMethodDef LINK_METHODS[];
 extern PyMethodDef HEAD_METHODS[];
 extern PyMethodDef DIGEST_METHODS[];
+extern PyMethodDef INSPECTION_METHODS[];
 
 /* Whether a decoded value lies within the canonical encoding, but for its texts (plain.c). */
 int is_plain_value(PyObject *value, long depth);

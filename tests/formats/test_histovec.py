@@ -7,7 +7,7 @@ import io
 import json
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -49,6 +49,16 @@ def read(*lines: bytes) -> list[Row | Fault]:
 def read_one(**changes: Any) -> Row | Fault:
     (item,) = read(line(GOOD | changes))
     return item
+
+
+def spell(items: Iterable[Row | Fault]) -> list[Row | Fault]:
+    """Items as they compare, whichever way they were read."""
+    return [
+        item._replace(content=item.fields, encoded_subject=item.get_encoded_subject())
+        if isinstance(item, Row)
+        else item
+        for item in items
+    ]
 
 
 def read_fields(**changes: Any) -> dict[str, Any]:
@@ -95,7 +105,7 @@ def test_read_inspections__fast_and_slow_paths_agree_on_the_real_file() -> None:
     for number, data in enumerate(chunks, start=1):
         whole = Line(number, data, len(data))
         slow += histovec._read_vehicle(whole, len(slow), LATEST, json.loads(data))
-    assert slow == list(read_inspections([data + b"\n" for data in chunks], NOW))
+    assert spell(slow) == spell(read_inspections([data + b"\n" for data in chunks], NOW))
 
 
 @given(
@@ -130,7 +140,11 @@ def test_read_inspections__fast_path_says_what_the_slow_one_says(
             assert fast is None
             continue
         slow = list(histovec._read_vehicle(whole, 5, LATEST, document))
-        assert fast is None or fast == slow
+        assert fast is None or spell(fast) == spell(slow)
+        # In Python and by the kernel, where there is one.
+        assert histovec._read_inspections(one, LATEST.encode()) == histovec.read_inspections_at_once(
+            one, LATEST.encode()
+        )
         assert fast is not None or one is not data or any(rows) or vehicle != "HVbfd213ec99"
 
 
@@ -140,7 +154,7 @@ def test_read_inspections__cut_into_pieces_as_when_whole() -> None:
     for number, data in enumerate(chunks, start=1):
         whole = Line(number, data, len(data))
         pieces += histovec._read_piecewise(whole, len(pieces), LATEST, Refused(Reason.NOT_JSON, "as if"))
-    assert pieces == list(read_inspections([data + b"\n" for data in chunks], NOW))
+    assert spell(pieces) == spell(read_inspections([data + b"\n" for data in chunks], NOW))
 
 
 def test_read_inspections__fast_enough() -> None:

@@ -17,6 +17,7 @@ from carnet.vault import bulk
 from tests.kernel.case import Arguments, Case, without_kernel
 from tests.kernel.cases_census import CENSUS
 from tests.kernel.cases_digests import DIGESTS
+from tests.kernel.cases_inspections import INSPECTIONS
 from tests.kernel.cases_joint import JOINT
 from tests.kernel.cases_links import LINKS
 from tests.kernel.cases_opening import OPENING
@@ -154,6 +155,7 @@ class _Liar:
 CASES: dict[str, Case] = {
     **CENSUS,
     **DIGESTS,
+    **INSPECTIONS,
     **JOINT,
     **LINKS,
     **OPENING,

@@ -97,7 +97,7 @@ def test_regroup__gives_rows_as_they_came() -> None:
         fields = row.fields | odd
         kind = chance.choice(["vehicle.inspection/1", "vehicle.odometer/1"])
         origin = None if origin is None else origin._replace(data=b"data %d" % number)
-        rows.append(row._replace(kind=kind, fields=fields, source_bytes=source, origin=origin, line=number + 7))
+        rows.append(row._replace(kind=kind, content=fields, source_bytes=source, origin=origin, line=number + 7))
     given = {row.row: row for batch in regroup(rows) for row in list_rows(batch) if isinstance(row, Held)}
     digests = compute_source_digests(bytes(32), [row.source_bytes for row in rows])
     for row, digest in zip(rows, digests, strict=True):

@@ -8,7 +8,7 @@ before; and it judges nothing: an end before its start is written as it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -30,6 +30,7 @@ from carnet.formats.histovec_columns import (
 from carnet.formats.json_items import find_members
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
 from carnet.formats.rows import Item, Row, compute_latest
+from carnet.kernel import kernel
 from carnet.passport.subject import check_subject, is_histovec
 from carnet.types import Millis, Subject, brief, make_tuple, show
 
@@ -61,14 +62,7 @@ class _Vehicle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _decode = msgspec.json.Decoder(_Vehicle).decode
 _encode = msgspec.json.Encoder().encode
-
-_Named: TypeAlias = tuple[Subject, bytes, dict[str, object], bytes]
-_vehicles: Final = dict[str, _Named]()
-"""Vehicles that were met lately: one object for the rows of many lines."""
-
-MAX_VEHICLES: Final = 32_768
-"""Vehicles that are remembered before all of them are forgotten: to forget the eldest one each time takes longer than
-to check a new one, and in random order hardly one is met again."""
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def read_inspections(chunks: Iterable[bytes], now: Millis) -> Iterator[Item]:
@@ -122,88 +116,93 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     """The rows of a line in which everything is already normal; None where the slow path must look."""
     # Every line below runs once per line or row: measure before adding one.
     data = line.data
+    found = read_inspections_at_once(data, latest.encode())
+    if found is None:
+        return None
+    value, encoded, fields, sources = found
+    number, subject, rows = line.number, Subject("histovec", value), list[Row]()
+    origin = make_tuple(Origin, (data, b"", "lines"))
+    for own, source in zip(map(msgspec.Raw, fields), sources, strict=True):
+        row += 1
+        # A tuple made as one, without a call of ours: there is one for each row.
+        rows.append(make_tuple(Row, (number, row, subject, KIND, own, source, None, origin, encoded)))
+    return rows
+
+
+_Read: TypeAlias = tuple[str, bytes, list[bytes], list[bytes]] | None
+
+
+def _read_inspections(data: bytes, latest: bytes) -> _Read:
+    """Of a line in which everything is already normal the vehicle and its `cj`, and for each inspection its fields as
+    MessagePack and its source; None for any other line. `latest` bounds dates."""
     # A text of JSON holds no control but as an escape or as DEL, so that all texts of such a line are plain.
     if not is_plain_json(data):
         return None
     try:
         vehicle = _decode(data)
-        name = vehicle.vehicle
-        subject, encoded, shown, tail = _vehicles.get(name) or _check_vehicle(name)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, Refused):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    rows: list[Row] = []
-    origin = make_tuple(Origin, (data, b"", "lines"))
-    number, inspections = line.number, vehicle.inspections
-    colon_count = len(_VEHICLE_COLUMNS) + len(COLUMNS) * len(inspections)
-    for inspection in inspections:
-        row += 1
-        at, start, end, km = inspection.date, inspection.start, inspection.end, inspection.km
-        if not is_day(at):
-            return None
-        precision, zone = "day", None
-        if start is not None:
-            if not _is_clock(start):
-                return None
-            at, precision, zone = f"{at}T{start}", "second", ZONE
-            colon_count += 2
-        if end is not None:
-            if not _is_clock(end):
-                return None
-            colon_count += 2
-        if at > latest:
-            return None
-        # Names ascending, as the schema completes them.
-        fields = {
-            "centre": inspection.centre or None,
-            "defects": None,
-            "end_time": end,
-            "kind": KIND,
-            "nature": inspection.nature or None,
-            "occurred": {"at": at, "precision": precision, "zone": zone},
-            "odometer_km": km,
-            "odometer_mi": None,
-            "odometer_state": "not_stated" if km is None else "read",
-            "report_number": inspection.pv or None,
-            "result": inspection.result or None,
-            "subject": shown,
-            "valid_until": None,
-        }
-        source = b'{"inspection":' + _encode(inspection) + tail
-        # A tuple made as one, without a call of ours: there is one for each row.
-        rows.append(make_tuple(Row, (number, row, subject, KIND, fields, source, None, origin, encoded)))
-    return rows if _has_no_other_colon(data, colon_count, inspections) else None
+    value, inspections, last = vehicle.vehicle, vehicle.inspections, latest.decode()
+    if not is_histovec(value) or not _has_no_other_colon(data, inspections):
+        return None
+    subject = Subject("histovec", value).to_json()
+    moments = list(map(_find_moment, inspections))
+    if None in moments or any(moment is not None and moment[0] > last for moment in moments):
+        return None
+    fields = [
+        _pack(
+            # Names ascending, as the schema completes them.
+            {
+                "centre": one.centre or None,
+                "defects": None,
+                "end_time": one.end,
+                "kind": KIND,
+                "nature": one.nature or None,
+                "occurred": dict(zip(("at", "precision", "zone"), moment or (), strict=True)),
+                "odometer_km": one.km,
+                "odometer_mi": None,
+                "odometer_state": "not_stated" if one.km is None else "read",
+                "report_number": one.pv or None,
+                "result": one.result or None,
+                "subject": subject,
+                "valid_until": None,
+            }
+        )
+        for one, moment in zip(inspections, moments, strict=True)
+    ]
+    # All of it is plain already: nothing is written in another way.
+    tail = b',"vehicle":"%b"}' % value.encode()
+    sources = [b'{"inspection":' + _encode(one) + tail for one in inspections]
+    return value, encode_trusted(subject), fields, sources
 
 
-def _has_no_other_colon(data: bytes, known: int, inspections: list[_Inspection]) -> bool:
+read_inspections_at_once: Final[Callable[[bytes, bytes], _Read]] = (
+    _read_inspections if kernel is None else kernel.read_inspections
+)
+
+
+def _find_moment(inspection: _Inspection) -> tuple[str, str, str | None] | None:
+    """When an inspection began, its precision and its zone; None where a day or time of it is not normal."""
+    day, start, end = inspection.date, inspection.start, inspection.end
+    if not is_day(day) or not (end is None or _is_clock(end)):
+        return None
+    if start is None:
+        return day, "day", None
+    return (f"{day}T{start}", "second", ZONE) if _is_clock(start) else None
+
+
+def _has_no_other_colon(data: bytes, inspections: list[_Inspection]) -> bool:
     """Whether the line says each of its names once. The decoder keeps one of two equal names silently. Each name that
     was written has one colon outside texts, so as many colons as those of the names and texts that were kept mean that
-    no name was dropped (as in parse_json). `known` are those of names and times."""
-    count = data.count(b":")
-    if count == known:
-        return True
-    return count == known + sum([one.centre.count(":") + one.pv.count(":") for one in inspections])
+    no name was dropped (as in parse_json)."""
+    known = len(_VEHICLE_COLUMNS) + len(COLUMNS) * len(inspections)
+    texts = [text for one in inspections for text in (one.centre, one.pv, one.date, one.start or "", one.end or "")]
+    return data.count(b":") == known + sum([text.count(":") for text in texts])
 
 
 @lru_cache(maxsize=4096)
 def _is_clock(text: str) -> bool:
     return _CLOCK.fullmatch(text) is not None
-
-
-def _check_vehicle(value: str) -> _Named:
-    """The subject as itself, as its `cj` and as its field, and the end of the source of its rows."""
-    if is_histovec(value):
-        # Plain already, and short: nothing of it is written in another way.
-        text = value.encode()
-        subject, tail = Subject("histovec", value), b',"vehicle":"%b"}' % text
-        encoded = b'{"scheme":"histovec","value":"%b"}' % text
-    else:
-        subject = check_subject({"scheme": "histovec", "value": value}, field="vehicle")
-        tail = b"," + encode_trusted({"vehicle": subject.value})[1:]
-        encoded = encode_trusted(subject.to_json())
-    if len(_vehicles) >= MAX_VEHICLES:
-        _vehicles.clear()
-    named = _vehicles[value] = (subject, encoded, subject.to_json(), tail)
-    return named
 
 
 def _compute_source(subject: Subject, raw: object) -> bytes:
@@ -250,7 +249,7 @@ def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterat
             raise Refused(
                 Reason.WRONG_TYPE, f"vehicle must be a text, not {show(document['vehicle'])}", field="vehicle"
             )
-        subject, encoded, shown, _ = _check_vehicle(document["vehicle"])
+        subject = check_subject({"scheme": "histovec", "value": document["vehicle"]}, field="vehicle")
     except Refused as refused:
         field = refused.facts.get("field")
         yield _fault(line, row + 1, field if isinstance(field, str) else None, refused, line.data)
@@ -263,20 +262,17 @@ def _read_vehicle(line: Line, row: int, latest: str, document: object) -> Iterat
             yield _fault(line, row, brief(name), Refused(Reason.UNKNOWN_FIELD, saying), line.data)
     for raw in document["inspections"]:
         row += 1
-        yield _read_inspection(line, row, (subject, encoded, shown), raw, latest)
+        yield _read_inspection(line, row, subject, raw, latest)
 
 
-def _read_inspection(
-    line: Line, row: int, vehicle: tuple[Subject, bytes, dict[str, object]], raw: object, latest: str
-) -> Item:
+def _read_inspection(line: Line, row: int, subject: Subject, raw: object, latest: str) -> Item:
     """One inspection, as bytes or as a value, read column by column; of several faults the first in order is given."""
-    subject, encoded, shown = vehicle
     column: str | None = None
     try:
         value = parse_json(raw) if isinstance(raw, bytes) else raw
         if not isinstance(value, dict):
             raise Refused(Reason.WRONG_TYPE, f"an inspection is an object, not {show(value)}")
-        fields, faults = read_columns(value, shown, latest)
+        fields, faults = read_columns(value, subject.to_json(), latest)
         if faults:
             column, fault = min(faults, key=lambda pair: _PRECEDENCE[pair[1].reason])
             raise fault
@@ -286,7 +282,7 @@ def _read_inspection(
         raw_text = compute_raw(shown_raw)
         return Fault(line.number, row, column, refused.reason, saying, raw_text, Origin(line.data))
     source = _compute_source(subject, value)
-    return Row(line.number, row, subject, KIND, fields, source, None, Origin(line.data), encoded)
+    return Row(line.number, row, subject, KIND, fields, source, None, Origin(line.data))
 
 
 def _fault(line: Line, row: int, column: str | None, refused: Refused, raw: bytes) -> Fault:

@@ -57,8 +57,9 @@ def split_lines(chunks: Iterable[bytes], *, max_bytes: int = MAX_LINE_BYTES) -> 
             return
         if chunk is None:
             break
-        *ended, rest = chunk.split(b"\n")
-        for piece in ended:
+        pieces = chunk.split(b"\n")
+        rest = pieces.pop()
+        for piece in pieces:
             number += 1
             if held or len(piece) > max_bytes:
                 length = _hold(held, length, piece, max_bytes)

@@ -24,21 +24,26 @@ from carnet.types import Millis, Subject
 class Row(NamedTuple):
     """One good row: its line and number (both from 1), and the entry that it becomes.
 
-    `fields` are complete and normal under the schema of `kind`. `source_bytes` stand for what the file says, whatever
-    its spelling: equal for a row that is repeated, different for a look-alike that differs in anything at all. `plate`
-    is one that the row gives beside its subject, `origin` the part of the file that holds it, and `encoded_subject` the
-    subject's `cj`, where its reader has it at hand.
+    `content` is its fields, complete and normal under the schema of `kind`, or the same as MessagePack. `source_bytes`
+    stand for what the file says, whatever its spelling: equal for a row that is repeated, different for a look-alike
+    that differs in anything at all. `plate` is one that the row gives beside its subject, `origin` the part of the file
+    that holds it, and `encoded_subject` the subject's `cj`, where its reader has it at hand.
     """
 
     line: int
     row: int
     subject: Subject
     kind: str
-    fields: dict[str, Any]
+    content: dict[str, Any] | msgspec.Raw
     source_bytes: bytes
     plate: Subject | None = None
     origin: Origin | None = None
     encoded_subject: bytes | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The entry's fields."""
+        return msgspec.msgpack.decode(self.content) if isinstance(self.content, msgspec.Raw) else self.content
 
     def get_encoded_subject(self) -> bytes:
         """The subject's `cj`, made where it is not at hand."""

@@ -263,7 +263,7 @@ class Run:
             return None, row
         subject = Subject(self._opens_as, row.subject.value)
         fields = row.fields | {"subject": subject.to_json()}
-        return subject, row._replace(subject=subject, fields=fields, encoded_subject=None)
+        return subject, row._replace(subject=subject, content=fields, encoded_subject=None)
 
     def drain(self) -> None:
         """Commit all that is in flight."""
@@ -316,7 +316,7 @@ class Run:
                 continue
             known.add(source)
             # A tuple made as one, without a call of ours: there is one for each row.
-            items.append(make_tuple(Statement, (row.kind, row.fields, source, 0, NO_TARGET, False)))
+            items.append(make_tuple(Statement, (row.kind, row.content, source, 0, NO_TARGET, False)))
             places.append(row)
         if items:
             load.groups.append(Group(items, chain))
