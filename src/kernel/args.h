@@ -28,6 +28,7 @@ extern PyMethodDef LINK_METHODS[];
 extern PyMethodDef HEAD_METHODS[];
 extern PyMethodDef DIGEST_METHODS[];
 extern PyMethodDef INSPECTION_METHODS[];
+extern PyMethodDef WAITING_METHODS[];
 
 /* Whether a decoded value lies within the canonical encoding, but for its texts (plain.c). */
 int is_plain_value(PyObject *value, long depth);

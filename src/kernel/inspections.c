@@ -5,13 +5,14 @@
    nor a control, so that its bytes are those of its JSON, and of the text itself. */
 #include <stdlib.h>
 
-#include "args.h"
+#include "pack.h"
 
 #define KM_DIGITS 7
 #define CENTRE_LENGTH 120
 #define REPORT_LENGTH 64
 #define FIRST_YEAR 1886
 #define MAX_ROW 1024
+/* A row has fewer bytes in either form: 320 of names and constants, and its texts. */
 #define TEXT(name) name, sizeof name - 1
 
 struct text {
@@ -213,44 +214,8 @@ static int is_after(struct text moment, const uint8_t *latest, size_t size) {
     return compared ? compared > 0 : moment.size > size;
 }
 
-/* Where to write the next byte; a row has fewer than MAX_ROW: 320 of names and constants, and its texts. */
-static uint8_t *put(uint8_t *to, const char *data, size_t size) {
-    memcpy(to, data, size);
-    return to + size;
-}
-
-/* MessagePack: a text, and null where there is none. */
-static uint8_t *put_text(uint8_t *to, struct text text) {
-    if (!text.at) {
-        *to++ = 0xc0;
-        return to;
-    }
-    if (text.size > 31) *to++ = 0xd9;
-    *to++ = (uint8_t)(text.size > 31 ? text.size : 0xa0 | text.size);
-    return put(to, (const char *)text.at, text.size);
-}
-
 static uint8_t *put_filled(uint8_t *to, struct text text) {
-    struct text none = {NULL, 0};
-    return put_text(to, text.size ? text : none);
-}
-
-/* MessagePack: a number in as few bytes as it takes, and null where there is none. */
-static uint8_t *put_number(uint8_t *to, struct text digits) {
-    if (!digits.at) {
-        *to++ = 0xc0;
-        return to;
-    }
-    uint32_t number = (uint32_t)read_number(digits.at, (int)digits.size);
-    if (number > 0xffff) {
-        *to = 0xce;
-        write_u32(to + 1, number);
-        return to + 5;
-    }
-    if (number > 0xff) *to++ = 0xcd, *to++ = (uint8_t)(number >> 8);
-    else if (number > 0x7f) *to++ = 0xcc;
-    *to++ = (uint8_t)number;
-    return to;
+    return text.size ? put_text(to, text.at, text.size) : put_big(to, NIL, 1);
 }
 
 /* The fields of its entry, names ascending, as MessagePack. */
@@ -259,15 +224,16 @@ static PyObject *make_fields(const struct inspection *one, struct text vehicle, 
     uint8_t made[MAX_ROW], *to = put(made, TEXT("\x8d\xa6" "centre"));
     to = put_filled(to, columns[CENTRE]);
     to = put(to, TEXT("\xa7" "defects\xc0\xa8" "end_time"));
-    to = put_text(to, columns[END]);
+    to = put_filled(to, columns[END]);
     to = put(to, TEXT("\xa4kind\xb4vehicle.inspection/1\xa6nature"));
     to = put_filled(to, columns[NATURE]);
     to = put(to, TEXT("\xa8occurred\x83\xa2" "at"));
-    to = put_text(to, moment);
+    to = put_filled(to, moment);
     if (columns[START].at) to = put(to, TEXT("\xa9precision\xa6second\xa4zone\xac" "Europe/Paris"));
     else to = put(to, TEXT("\xa9precision\xa3" "day\xa4zone\xc0"));
     to = put(to, TEXT("\xabodometer_km"));
-    to = put_number(to, columns[KM]);
+    if (columns[KM].at) to = put_number(to, (uint64_t)read_number(columns[KM].at, (int)columns[KM].size));
+    else *to++ = NIL;
     to = put(to, TEXT("\xabodometer_mi\xc0\xaeodometer_state"));
     if (columns[KM].at) to = put(to, TEXT("\xa4read"));
     else to = put(to, TEXT("\xaanot_stated"));
@@ -276,7 +242,7 @@ static PyObject *make_fields(const struct inspection *one, struct text vehicle, 
     to = put(to, TEXT("\xa6result"));
     to = put_filled(to, columns[RESULT]);
     to = put(to, TEXT("\xa7subject\x82\xa6scheme\xa8histovec\xa5value"));
-    to = put_text(to, vehicle);
+    to = put_filled(to, vehicle);
     to = put(to, TEXT("\xabvalid_until\xc0"));
     return PyBytes_FromStringAndSize((const char *)made, to - made);
 }
@@ -291,18 +257,18 @@ static PyObject *make_source(const struct inspection *one, struct text vehicle) 
         to = put(to, NAMES[column], strlen(NAMES[column]));
         *to++ = '"', *to++ = ':';
         to = put(to, quote, strlen(quote));
-        to = value.at ? put(to, (const char *)value.at, value.size) : put(to, TEXT("null"));
+        to = value.at ? put(to, value.at, value.size) : put(to, TEXT("null"));
         to = put(to, quote, strlen(quote));
     }
     to = put(to, TEXT("},\"vehicle\":\""));
-    to = put(to, (const char *)vehicle.at, vehicle.size);
+    to = put(to, vehicle.at, vehicle.size);
     to = put(to, TEXT("\"}"));
     return PyBytes_FromStringAndSize((const char *)made, to - made);
 }
 
 static PyObject *make_subject(struct text vehicle) {
     uint8_t made[MAX_ROW], *to = put(made, TEXT("{\"scheme\":\"histovec\",\"value\":\""));
-    to = put(to, (const char *)vehicle.at, vehicle.size);
+    to = put(to, vehicle.at, vehicle.size);
     to = put(to, TEXT("\"}"));
     return PyBytes_FromStringAndSize((const char *)made, to - made);
 }

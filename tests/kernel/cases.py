@@ -24,6 +24,7 @@ from tests.kernel.cases_opening import OPENING
 from tests.kernel.cases_proofs import PROOFS
 from tests.kernel.cases_shown import SHOWN
 from tests.kernel.cases_statements import STATEMENTS
+from tests.kernel.cases_waiting import WAITING
 from tests.kernel.cases_ways import WAYS
 
 
@@ -156,6 +157,7 @@ CASES: dict[str, Case] = {
     **CENSUS,
     **DIGESTS,
     **INSPECTIONS,
+    **WAITING,
     **JOINT,
     **LINKS,
     **OPENING,

@@ -642,8 +642,8 @@ def test_reading__passports_of_one_moment_and_the_state_in_force(node: TestNode)
             assert len(far.append(node.operator.id, REPORTED, [new_passport(2)]).receipts) == 1
         other = encode_subject(vin_subject(3).to_json())
         assert far.find_numbers([other, encoded]) == [None, 1]
-        assert far.find_chains_by_numbers({1: encoded}) == {encoded: far.find_chain(subject)}
+        assert far.find_chains_by_numbers([1], [encoded]) == {encoded: far.find_chain(subject)}
         # The beginning of a blind index may be another passport's: then it is looked for by its subject.
-        assert far.find_chains_by_numbers({2: encoded, 1: other}) == {}
+        assert far.find_chains_by_numbers([1], [other]) == {}
         with far.reading():
             assert {chain.id for chain in far.find_chains([subject, vin_subject(2)]).values()} == {1, 2}

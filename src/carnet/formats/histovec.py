@@ -122,7 +122,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     value, encoded, fields, sources = found
     number, subject, rows = line.number, Subject("histovec", value), list[Row]()
     origin = make_tuple(Origin, (data, b"", "lines"))
-    for own, source in zip(map(msgspec.Raw, fields), sources, strict=True):
+    for own, source in zip(fields, sources, strict=True):
         row += 1
         # A tuple made as one, without a call of ours: there is one for each row.
         rows.append(make_tuple(Row, (number, row, subject, KIND, own, source, None, origin, encoded)))

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     row: int
     subject: Subject
     kind: str
-    content: dict[str, Any] | msgspec.Raw
+    content: dict[str, Any] | bytes
     source_bytes: bytes
     plate: Subject | None = None
     origin: Origin | None = None
@@ -43,7 +43,7 @@ class Row(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """The entry's fields."""
-        return msgspec.msgpack.decode(self.content) if isinstance(self.content, msgspec.Raw) else self.content
+        return msgspec.msgpack.decode(self.content) if isinstance(self.content, bytes) else self.content
 
     def get_encoded_subject(self) -> bytes:
         """The subject's `cj`, made where it is not at hand."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeVar
 
 from carnet.encoding import encode_trusted
@@ -26,6 +25,7 @@ from carnet.vault.sealing import (
     encode_subject,
     unpack_encoded,
     unwrap,
+    unwrap_all,
 )
 from carnet.vault.statements import frame_names
 from carnet.vault.store import Blob, Connection
@@ -124,9 +124,11 @@ def find_chains_by_subjects(
     blinds = compute_blinds(ring.index, encoded_subjects)
     by_blind = dict(zip(blinds, zip(asked, encoded_subjects, strict=True), strict=True))
     found: dict[Subject, ChainRef] = {}
-    for blind, number, chain16, type_, wrapped in ask_named(connection, _CHAINS, "blind", by_blind):
+    rows = list(ask_named(connection, _CHAINS, "blind", by_blind))
+    keys = unwrap_all(ring.kek, [row[4] for row in rows])
+    for (blind, number, chain16, type_, _), key in zip(rows, keys, strict=True):
         subject, encoded = by_blind[blind]
-        found[subject] = ChainRef(number, chain16, type_, unwrap(ring.kek, wrapped), encoded)
+        found[subject] = ChainRef(number, chain16, type_, key, encoded)
     return found
 
 
@@ -141,19 +143,19 @@ def find_numbers(connection: Connection, ring: KeyRing, subjects: Sequence[bytes
 
 
 def find_chains_by_numbers(
-    connection: Connection, ring: KeyRing, subjects: Mapping[int, bytes]
+    connection: Connection, ring: KeyRing, numbers: Sequence[int], subjects: Sequence[bytes]
 ) -> dict[bytes, ChainRef]:
     """By their subjects (`cj`) the passports with these numbers, which were found before by these. A number that is
-    another passport's is left out, and so is an erased one."""
-    blinds = dict(zip(subjects, compute_blinds(ring.index, subjects.values()), strict=True))
-    asked = ask_many(connection, f"{_CHAINS} WHERE chain.id IN (?)", sorted(subjects))
-    rows = [row for row in asked if row[0] == blinds[row[1]]]
+    none of theirs is left out, and so is an erased one."""
+    by_blind = dict(zip(compute_blinds(ring.index, subjects), subjects, strict=True))
+    asked = ask_many(connection, f"{_CHAINS} WHERE chain.id IN (?)", sorted(numbers))
+    rows = [row for row in asked if row[0] in by_blind]
     # Step by step for all of them: what opens a key would push out of the processor what reads a row, and back.
-    keys = list(map(unwrap, repeat(ring.kek), [row[4] for row in rows]))
+    keys = unwrap_all(ring.kek, [row[4] for row in rows])
+    found = [by_blind[row[0]] for row in rows]
     return {
         subject: make_tuple(ChainRef, (number, chain16, type_, key, subject))
-        for (_, number, chain16, type_, _), key in zip(rows, keys, strict=True)
-        for subject in (subjects[number],)
+        for subject, (_, number, chain16, type_, _), key in zip(found, rows, keys, strict=True)
     }
 
 
@@ -231,7 +233,8 @@ def ask_many(connection: Connection, query: str, values: Sequence[object]) -> It
         return
     for at in range(0, len(values), MANY):
         chunk = _fill(values[at : at + MANY])
-        yield from connection.execute(query.replace("?", _mark(chunk)), chunk)
+        # All of them at once: asked for one by one, each would go through whoever asks for it.
+        yield from connection.execute(query.replace("?", _mark(chunk)), chunk).fetchall()
 
 
 def ask_named(connection: Connection, query: str, column: Name, names: Iterable[bytes]) -> Iterator[Any]:

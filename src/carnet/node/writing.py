@@ -80,7 +80,7 @@ class Writing(Protocol):
         """The number in the store of the passport that each of these subjects (their `cj`) has, if any: neighbours have
         neighbouring numbers."""
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
+    def find_chains_by_numbers(self, numbers: Sequence[int], subjects: Sequence[bytes]) -> dict[bytes, ChainRef]:
         """By their subjects (`cj`) the passports with these numbers, which were found before by these."""
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:

@@ -29,7 +29,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
-from carnet.services.regrouping import Batch, Held, Shape, Waited, get_source, read_held, read_items
+from carnet.services.regrouping import Batch, Held, Shape, Waited, cut_items, get_source, read_held
 from carnet.types import Millis, Subject, make_tuple
 from carnet.vault.sealing import compute_source_digests
 
@@ -188,15 +188,15 @@ class Run:
 
     def _load_waited(self, waited: Waited) -> _Load:
         subjects, numbers, counts, rows, shapes = waited
-        items = read_items(rows)
+        items = list(map(msgspec.Raw, cut_items(rows)))
         with self._writer.reading():
             chains = self._find_chains(subjects, numbers)
             known = dict[int, set[bytes]]()
             if self._looks_first:
-                digests = iter(list(map(get_source, items)))
+                digests = iter(list(map(get_source, rows)))
                 known = self._find_known(chains, [list(islice(digests, count)) for count in counts])
         load = groups, order, opens, _ = _Load([], [], set(), shapes)
-        older, sent_again, at = self._first_opened or ANY_NUMBER, self._sent_again, 0
+        older, sent_again, at, touched = self._first_opened or ANY_NUMBER, self._sent_again, 0, list[int]()
         # Once per vehicle, of which most have one row here: measure before adding a line.
         for subject, chain, count in zip(subjects, chains, counts, strict=True):
             own: list[Any] = items[at : at + count]
@@ -207,19 +207,20 @@ class Run:
                 order.append(None)
                 opens.add(subject)
             elif chain.id < older or subject in sent_again:
-                self._touch(chain.id)
+                touched.append(chain.id)
                 if known.get(chain.id):
                     own, packed = self._leave_out(known[chain.id], own, packed)
             if own:
                 groups.append(make_tuple(Group, (own, chain)))
                 order += packed
+        self._touch(touched)
         return load
 
     def _leave_out(
         self, known: set[bytes], items: Sequence[msgspec.Raw], rows: Sequence[bytes]
     ) -> tuple[list[msgspec.Raw], list[bytes]]:
         """The rows that are not known yet, with their items. One that stands twice is found where it is prepared."""
-        left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(item) not in known]
+        left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(row) not in known]
         self.summary.duplicate += len(items) - len(left)
         return [item for item, _ in left], [row for _, row in left]
 
@@ -309,14 +310,16 @@ class Run:
             places.append(None)
         elif self._is_older(chain) or subject in self._sent_again:
             known = known_of.get(chain.id, known)
-            self._touch(chain.id)
+            self._touch([chain.id])
         for row, source in zip(rows, digests, strict=True):
             if source in known:
                 self.summary.duplicate += 1
                 continue
             known.add(source)
+            content = row.content
             # A tuple made as one, without a call of ours: there is one for each row.
-            items.append(make_tuple(Statement, (row.kind, row.content, source, 0, NO_TARGET, False)))
+            fields = msgspec.Raw(content) if isinstance(content, bytes) else content
+            items.append(make_tuple(Statement, (row.kind, fields, source, 0, NO_TARGET, False)))
             places.append(row)
         if items:
             load.groups.append(Group(items, chain))
@@ -333,9 +336,10 @@ class Run:
         """The passport of each vehicle, if there is one; those met lately are at hand. `numbers` are those of passports
         that were found before."""
         chains = self._find_kept(subjects)
-        pairs = zip(numbers, subjects) if numbers else ()  # noqa: B905
-        numbered = {number: subject for number, subject in pairs if number is not None and subject not in chains}
-        chains |= self._writer.find_chains_by_numbers(numbered)
+        if numbers:
+            pairs = zip(numbers, subjects, strict=True)
+            asked = [(number, one) for number, one in pairs if number is not None and one not in chains]
+            chains |= self._writer.find_chains_by_numbers([number for number, _ in asked], [one for _, one in asked])
         if len(chains) < len(subjects):
             others = [_read_subject(subject) for subject in subjects if subject not in chains]
             chains |= {chain.encoded_subject: chain for chain in self._writer.find_chains(others).values()}
@@ -361,14 +365,16 @@ class Run:
     def _digest(self, rows: Iterable[Row]) -> list[bytes]:
         return compute_source_digests(self._index_key, [row.source_bytes for row in rows])
 
-    def _touch(self, number: int) -> None:
-        """Count an older passport that the file is about, once: one bit for each passport of the node."""
-        at, bit = divmod(number, 8)
-        if at >= len(self._touched):
-            self._touched.extend(bytes(at + 1 - len(self._touched)))
-        if not self._touched[at] >> bit & 1:
-            self._touched[at] |= 1 << bit
-            self.summary.passports += 1
+    def _touch(self, numbers: Sequence[int]) -> None:
+        """Count older passports that the file is about, each once: one bit for each passport of the node."""
+        touched = self._touched
+        missing = max(numbers, default=0) // 8 + 1 - len(touched)
+        if missing > 0:
+            touched.extend(bytes(missing))
+        new = [number for number in numbers if not touched[number >> 3] >> (number & 7) & 1]
+        for number in new:
+            touched[number >> 3] |= 1 << (number & 7)
+        self.summary.passports += len(new)
 
     def _touch_down(self) -> None:
         """Hand the oldest flight to the writer, and acknowledge one of those before it."""

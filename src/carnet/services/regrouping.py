@@ -17,6 +17,7 @@ import msgspec
 
 from carnet.formats.faults import Frame, Origin
 from carnet.formats.rows import Row
+from carnet.kernel import kernel
 from carnet.types import Subject
 from carnet.vault.sealing import SOURCE_BYTES, compute_source_digests
 
@@ -67,17 +68,13 @@ class Held(NamedTuple):
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
-    """A row as it waits, in one run of bytes. What becomes of it comes first, as it crosses to a worker
+    """A row as it waits, in one run of bytes. What becomes of it stands at its end, as it crosses to a worker
     (`node.jobs.Item`): nothing of it is read here again, unless a person is told of it."""
 
-    item: msgspec.Raw
     line: int
     row: int
     shape: int
     data: bytes
-
-
-class _PackedItem(msgspec.Struct, array_like=True, gc=False):
     item: msgspec.Raw
 
 
@@ -93,19 +90,35 @@ class _Fields(msgspec.Struct, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Packed).decode
-_decode_first = msgspec.msgpack.Decoder(_PackedItem).decode
 _decode_item = msgspec.msgpack.Decoder(_Item).decode
 _decode_fields = msgspec.msgpack.Decoder(_Fields).decode
 
 
-def read_items(rows: Iterable[bytes]) -> list[msgspec.Raw]:
+def _pack_waiting(rows: Iterable[tuple[Any, ...]], digests: Iterable[bytes], shapes: Iterable[int]) -> list[bytes]:
+    """Rows as they wait; their contents are MessagePack, and each has the digest of its source and a shape."""
+    packed: list[bytes] = []
+    for (line, number, _, kind, content, source, _, origin, *_), digest, shape in zip(
+        rows, digests, shapes, strict=True
+    ):
+        data = source if origin is None else origin[0]
+        packed.append(_encode((line, number, shape, data, (kind, msgspec.Raw(content), digest))))
+    return packed
+
+
+def _cut_items(rows: Iterable[bytes]) -> list[bytes]:
     """What becomes of rows that waited: each as a job takes it."""
-    return [one.item for one in map(_decode_first, rows)]
+    return [bytes(row.item) for row in map(_decode, rows)]
 
 
-def get_source(item: msgspec.Raw) -> bytes:
-    """The keyed digest of the row's source, with which it ends."""
-    return bytes(memoryview(item)[-SOURCE_BYTES:])
+pack_waiting: Final[Callable[[Sequence[Row], Sequence[bytes], Sequence[int]], list[bytes]]] = (
+    _pack_waiting if kernel is None else kernel.pack_waiting
+)
+cut_items: Final[Callable[[Sequence[bytes]], list[bytes]]] = _cut_items if kernel is None else kernel.cut_items
+
+
+def get_source(packed: bytes) -> bytes:
+    """The keyed digest of the source of a row that waited, which ends with it."""
+    return packed[-SOURCE_BYTES:]
 
 
 def read_held(packed: bytes, shapes: Sequence[Shape]) -> Held:
@@ -200,23 +213,22 @@ class Regrouping:
         self._shapes, self._shape_of = [], {}
 
     def _pack(self, rows: list[Row]) -> None:
-        # Every line below runs once per row: measure before adding one.
-        shape_of, coming = self._shape_of, self._coming
+        # Once per row: measure before adding a line.
         digests = compute_source_digests(self._index_key, [row.source_bytes for row in rows])
-        for (line, number, _, kind, fields, source, _, origin, _), digest in zip(rows, digests, strict=True):
-            data: bytes = source
-            key: Shape = None
-            if origin is not None:
-                data, header, frame = origin
-                key = (header, frame)
-            shape = shape_of.get(key)
-            if shape is None:
-                shape = shape_of[key] = len(self._shapes)
-                self._shapes.append(key)
-            packed = _encode(((kind, fields, digest), line, number, shape, data))
-            self._coming_bytes += len(packed)
-            coming.append(packed)
-        self._coming_subjects += [row.get_encoded_subject() for row in rows]
+        if any([not isinstance(row.content, bytes) for row in rows]):  # noqa: C419
+            rows = [row._replace(content=_encode(row.fields)) for row in rows]
+        packed = pack_waiting(rows, digests, [self._get_shape(row.origin) for row in rows])
+        self._coming += packed
+        self._coming_bytes += sum(map(len, packed))
+        self._coming_subjects += [row.encoded_subject or row.get_encoded_subject() for row in rows]
+
+    def _get_shape(self, origin: Origin | None) -> int:
+        key = None if origin is None else origin[1:]
+        shape = self._shape_of.get(key)
+        if shape is None:
+            shape = self._shape_of[key] = len(self._shapes)
+            self._shapes.append(key)
+        return shape
 
     def _hold_coming(self) -> None:
         # Once per row, too.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import msgspec
@@ -51,6 +52,17 @@ def unwrap(key: bytes, wrapped: bytes) -> bytes:
     if len(secret) != KEY_BYTES:
         raise Unverified("unwrap_failed", "a wrapped key has another size")
     return secret
+
+
+def unwrap_all(key: bytes, wrapped: Sequence[bytes]) -> list[bytes]:
+    """The same for many, all under one key."""
+    try:
+        secrets = list(map(aes_key_unwrap, repeat(key), wrapped))
+    except (InvalidUnwrap, ValueError):
+        raise Unverified("unwrap_failed", "a wrapped key does not open") from None
+    if not {KEY_BYTES}.issuperset(map(len, secrets)):
+        raise Unverified("unwrap_failed", "a wrapped key has another size")
+    return secrets
 
 
 def compute_blind(index_key: bytes, subject: bytes) -> bytes:

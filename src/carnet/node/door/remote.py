@@ -231,10 +231,10 @@ class RemoteWriter:
         with self._looking(is_glance=True) as reader:
             return find_numbers(reader.connection, self._ring, subjects)
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
+    def find_chains_by_numbers(self, numbers: Sequence[int], subjects: Sequence[bytes]) -> dict[bytes, ChainRef]:
         """See `Writing`."""
         with self._looking(is_glance=True) as reader:
-            return find_chains_by_numbers(reader.connection, self._ring, subjects)
+            return find_chains_by_numbers(reader.connection, self._ring, numbers, subjects)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """See `Writing`."""

@@ -93,10 +93,10 @@ class Asking(Transacting):
         with self._look() as connection:
             return find_numbers(connection, self._ring, subjects)
 
-    def find_chains_by_numbers(self, subjects: Mapping[int, bytes]) -> dict[bytes, ChainRef]:
+    def find_chains_by_numbers(self, numbers: Sequence[int], subjects: Sequence[bytes]) -> dict[bytes, ChainRef]:
         """By their subjects (`cj`) the passports with these numbers, which were found before by these."""
         with self._look() as connection:
-            return find_chains_by_numbers(connection, self._ring, subjects)
+            return find_chains_by_numbers(connection, self._ring, numbers, subjects)
 
     def find_chain_by_id(self, chain16: bytes) -> ChainRef | None:
         """The chain with this id, ready for more entries."""
