@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 import pytest
 
@@ -63,15 +63,92 @@ def test_submit__those_in_flight_together_are_committed_together() -> None:
     assert len(sealed.sizes) < 160
 
 
-def test_submit__a_commit_that_fails_is_told_to_each() -> None:
+def test_result__whoever_waits_without_a_limit_commits_what_waits() -> None:
+    committing: list[tuple[int, int]] = []
+
+    def commit(prepared: Sequence[Prepared]) -> list[Outcome]:
+        committing.append((threading.get_ident(), len(prepared)))
+        return [Outcome([], []) for _ in prepared]
+
+    grouping = Grouping(commit)
+    for _ in range(20):
+        waiting = [grouping.submit(SUBMISSION) for _ in range(MAX_GROUP + 8)]
+        # The last one needs two groups.
+        waiting[-1].result()
+        assert all(one.done() for one in waiting)
+    grouping.close()
+    assert sum(count for _, count in committing) == 20 * (MAX_GROUP + 8)
+    own = [count for thread, count in committing if thread == threading.get_ident()]
+    # Whether our own thread was quicker once is up to the machine.
+    assert len(own) > 20
+
+
+def test_result__those_who_wait_while_another_commits_are_answered() -> None:
+    sealed = Sealed()
+    grouping = Grouping(sealed)
+
+    def work() -> None:
+        for at in range(40):
+            future = grouping.submit(SUBMISSION)
+            if at % 2:
+                assert future.exception() is None
+            else:
+                future.result()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(32)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert time.monotonic() - started < 20
+    grouping.close()
+    assert sum(sealed.sizes) == 1280
+    assert len(sealed.sizes) < 320
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_submit__what_nobody_asks_for_is_committed_too(count: int) -> None:
+    sealed = Sealed(0)
+    grouping = Grouping(sealed)
+    waiting = [grouping.submit(SUBMISSION) for _ in range(count)]
+    assert not wait(waiting, 10).not_done
+    told = threading.Event()
+    grouping.submit(SUBMISSION).add_done_callback(lambda _: told.set())
+    assert told.wait(10)
+    grouping.close()
+    assert sum(sealed.sizes) == count + 1
+
+
+def test_submit__what_was_handed_over_is_not_taken_back() -> None:
+    grouping = Grouping(Sealed(0))
+    future = grouping.submit(SUBMISSION)
+    assert not future.cancel()
+    assert future.result() == Outcome([], [])
+    grouping.close()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("timeout", [10, None])
+def test_submit__a_commit_that_fails_is_told_to_each(error: type[BaseException], timeout: float | None) -> None:
     def fail(prepared: Sequence[Prepared]) -> list[Outcome]:
-        raise ZeroDivisionError
+        raise error
 
     grouping = Grouping(fail)
     waiting = [grouping.submit(SUBMISSION) for _ in range(5)]
     for one in waiting:
-        with pytest.raises(ZeroDivisionError):
-            one.result(10)
+        with pytest.raises(error):
+            one.result(timeout)
+    grouping.close()
+
+
+def test_submit__one_who_was_not_told_when_an_answer_failed_is_told_that() -> None:
+    grouping = Grouping(lambda prepared: [Outcome([], [])])
+    waiting = [grouping.submit(SUBMISSION) for _ in range(2)]
+    assert waiting[0].result() == Outcome([], [])
+    with pytest.raises(ValueError, match="shorter"):
+        waiting[1].result()
     grouping.close()
 
 
