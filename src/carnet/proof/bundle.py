@@ -105,13 +105,21 @@ _read_genesis_wire = _reader(wire.GenesisWire)
 _read_records_wire = _reader(wire.RecordsWire)
 _read_groups_wire = _reader(list[wire.GroupWire])
 _read_sections_wire = _reader(list[wire.SectionWire])
+_read_own = msgspec.json.Decoder(wire.OwnWire).decode
 _read_accreditations = _reader(list[tuple[str, wire.U8, wire.U8]])
 
 
 def _read(data: bytes, memory: Memory | None) -> Bundle:
     check_text_of(data)
-    found: wire.WholeWire | wire.RawWire
-    if memory is None:
+    found: wire.WholeWire | wire.RawWire | wire.OwnWire
+    again = None if memory is None else _read_on_last_ground(data, memory)
+    if again is not None:
+        found, ground = again
+    elif memory is not None:
+        found = raw = _read_raw(data)
+        ground = _read_ground(raw, memory)
+        memory.last_ground = (*_spell_ground(raw), ground)
+    else:
         found = whole = _read_whole(data)
         genesis, groups, sections = (
             _make_genesis(whole.genesis),
@@ -119,9 +127,6 @@ def _read(data: bytes, memory: Memory | None) -> Bundle:
             _make_sections(whole.rules),
         )
         ground = _make_ground(whole.checkpoint, genesis, groups, whole.records, sections)
-    else:
-        found = _read_raw(data)
-        ground = _read_ground(found, memory)
     if len(found.batches) != ground.seal_count:
         _malformed("one path for the batch of each seal")
     _check_path(found.census.path)
@@ -131,6 +136,40 @@ def _read(data: bytes, memory: Memory | None) -> Bundle:
         _check_path(found.since.path)
     census, items = found.census, _read_items(found.links, found.submissions, found.tip)
     return Bundle(found.batches, census.path, census.record, ground, items, found.since, found.submissions)
+
+
+def _spell_ground(found: wire.RawWire) -> tuple[bytes, bytes]:
+    """The two pieces of a bundle that are its ground, before its links and behind them."""
+    genesis, members, records, rules = found.genesis, found.members, found.records, found.rules
+    return (
+        b'"checkpoint":%b,"genesis":%b,' % (encode_trusted(found.checkpoint), genesis),
+        b'"members":%b,"records":%b,"rules":%b,' % (members, records, rules),
+    )
+
+
+def _read_on_last_ground(data: bytes, memory: Memory) -> tuple[wire.OwnWire, Ground] | None:
+    """What a bundle holds beside its ground, if that is the same as the last one's: then its bytes need not be read.
+    None where this is not so, or something is wrong."""
+    if memory.last_ground is None:
+        return None
+    first, second, ground = memory.last_ground
+    at = data.find(b'"checkpoint":')
+    behind = at + len(first)
+    until = data.find(b'"members":', behind)
+    if not data.startswith(first, at) or not data.startswith(second, until):
+        return None
+    try:
+        own = _read_own(data[:at] + data[behind:until] + data[until + len(second) :])
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    # Wherever the pieces were found: these are the bytes of the whole that they stand in at their places.
+    spelled = (
+        b'{"batches":', encode_trusted(own.batches), b',"carnet":"proof/1","census":', encode_trusted(own.census), b",",
+        first, b'"links":', encode_trusted(own.links), b",",
+        second, b'"since":', encode_trusted(own.since), b',"submissions":', encode_trusted(own.submissions),
+        b',"tip":', encode_trusted(own.tip), b"}",
+    )  # fmt: skip
+    return (own, ground) if b"".join(spelled) == data else None
 
 
 def _read_ground(found: wire.RawWire, memory: Memory) -> Ground:
@@ -147,7 +186,7 @@ def _read_ground(found: wire.RawWire, memory: Memory) -> Ground:
             memory.once(("rules", rules), None, lambda: _make_sections(_read_sections_wire(rules))),
         )
 
-    return memory.once_more("ground", (checkpoint, genesis, members, records, rules), read)
+    return memory.once(("ground", checkpoint, genesis, members, records, rules), None, read)
 
 
 def _make_ground(

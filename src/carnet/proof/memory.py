@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from carnet.proof.parts import Ground
 from carnet.signing import SignatureCache
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ class Memory(SignatureCache):
     def __init__(self, capacity: int = 4096) -> None:
         super().__init__(capacity)
         self._kept: OrderedDict[tuple[object, ...], tuple[object, Any]] = OrderedDict()
-        self._last: dict[str, tuple[tuple[object, ...], Any]] = {}
+        self.last_ground: tuple[bytes, bytes, Ground] | None = None
+        """How the ground of the last bundle was spelled, in two pieces, and what was read."""
 
     def once(self, key: tuple[object, ...], part: object, make: Callable[[], T]) -> T:
         """What `make` gives, made once for a key. `part` is kept with it, so that a key may hold its `id`."""
@@ -43,14 +45,4 @@ class Memory(SignatureCache):
         else:
             self._kept.move_to_end(key)
         made: T = found[1]
-        return made
-
-    def once_more(self, what: str, key: tuple[object, ...], make: Callable[[], T]) -> T:
-        """As `once`, for long keys of which most are the last one again: comparing them takes less than a look-up."""
-        last = self._last.get(what)
-        if last is not None and last[0] == key:
-            made: T = last[1]
-            return made
-        made = self.once((what, *key), None, make)
-        self._last[what] = key, made
         return made

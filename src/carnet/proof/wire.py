@@ -274,5 +274,17 @@ class BundleWire(Wire, Generic[Genesis, Members, Records, Rules], frozen=True, g
     tip: PlacementWire | None
 
 
+class OwnWire(Wire, frozen=True, gc=False):
+    """What of a bundle is not its ground. Spec: 4.1."""
+
+    batches: list[bytes]
+    carnet: Literal["proof/1"]
+    census: CensusPathWire
+    links: Annotated[list[bytes | EntryWire], Meta(min_length=1)]
+    since: SinceWire | None
+    submissions: Annotated[list[SubmissionWire], Meta(min_length=1)]
+    tip: PlacementWire | None
+
+
 WholeWire = BundleWire[GenesisWire, list[GroupWire], RecordsWire, list[SectionWire]]
 RawWire = BundleWire[Raw, Raw, Raw, Raw]
