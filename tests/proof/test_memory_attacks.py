@@ -124,6 +124,33 @@ def test_memory__parts_of_other_genuine_bundles_are_judged_as_without() -> None:
     assert genuine <= 20
 
 
+def test_memory__a_known_ground_in_another_place_is_judged_as_without() -> None:
+    """The bytes of a ground are looked for, and not read again: they count only where they belong."""
+    family = Family()
+    memory, data = family.warm(), family.bundles[0]
+    assert memory.last_ground is not None
+    first, second, _ = memory.last_ground
+    assert data.count(first) == data.count(second) == 1
+    own = data.replace(first, b"").replace(second, b"")
+    places = [place for place in range(len(own)) if own[place - 1 : place] in (b"{", b"[", b",", b":")]
+    home, second_home = data.find(first), data.find(second) - len(first)
+    moved = {
+        own[:one] + first + own[one:two] + second + own[two:]
+        for place in places
+        for one, two in ((place, second_home), (home, place), (place, place))
+        if one <= two
+    }
+    moved |= {own, own[:home] + first + own[home:], own[:second_home] + second + own[second_home:]}
+    moved |= {data.replace(first, 2 * first), data.replace(second, 2 * second), data.replace(second, second + b" ")}
+    moved -= {data}
+    assert len(moved) > 200
+    for bundle in sorted(moved):
+        assert family.judge(data, memory) == family.judge(data, None)
+        answer = family.judge(bundle, memory)
+        assert json.loads(answer)["exit"] != 0
+        assert answer == family.judge(bundle, None)
+
+
 def test_memory__one_flipped_byte_of_a_tall_tree_is_judged_as_without() -> None:
     """Tall trees: those of a batch and of a census."""
     world = World("tall")
