@@ -355,6 +355,9 @@ class _Submission:
     def _join(self, at_first: Sequence[int]) -> None:
         """Bring sids and leaves into the order of the submission, in which openings have these indices."""
         _, self._sids, leaves, _, _ = self._others.sealed
+        if not at_first:
+            self._leaves = leaves
+            return
         _, sids, first, _, _ = self._openings.sealed
         parts, start = list[bytes](), 0
         for before, (index, sid) in enumerate(zip(at_first, sids, strict=True)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from carnet.ledger.rules.members import Member
+from carnet.ledger.rules.members import Key, Member
 from carnet.ledger.state import State
 from carnet.node.aliases import Declaration
 from carnet.node.heads import StoredHead, follow_heads
@@ -75,6 +75,8 @@ class Known:
         self._placed: dict[int, list[tuple[Sequence[Row], int, Right]]] = {}
         self._placed_together: list[tuple[Sequence[Sequence[Row]], Sequence[Place], Right]] = []
         self._linked: dict[int, set[bytes]] = {}
+        # By what right a member's key signs on a basis, with that key: found once, since the state is one.
+        self._rights: dict[tuple[bytes, bytes, int], tuple[Right, Key]] = {}
         self._tombstones = Tombstones(connection, ring.index)
 
     def _find_known(self, head: Head) -> set[bytes]:
@@ -119,7 +121,8 @@ class Known:
     def _load_blinds(self, blinds: Iterable[bytes | None]) -> None:
         """Read which of the subjects of new passports have one already."""
         missing = [blind for blind in blinds if blind is not None and blind not in self._blinds]
-        self._blinds.update(ask_named(self._connection, _FIND_BLINDS, "blind", missing))
+        if missing:
+            self._blinds.update(ask_named(self._connection, _FIND_BLINDS, "blind", missing))
 
     def _load_linked(self, all_prepared: Iterable[Prepared]) -> None:
         """Read which of the statements stand in their chains already: of those that we signed a moment ago, the first
@@ -146,6 +149,8 @@ class Known:
             if sources:
                 before = asked.get(chain)
                 asked[chain] = sources if before is None else before + sources
+        if not asked:
+            return
         known = self._known
         for chain, source in ask_sources(self._connection, asked):
             known.setdefault(chain, set()).add(source)

@@ -11,7 +11,7 @@ from itertools import islice, starmap
 from typing import NoReturn
 
 from carnet.errors import Reason, Refused
-from carnet.ledger.rules.members import check_custody, roles_for
+from carnet.ledger.rules.members import Key, check_custody, roles_for
 from carnet.node.aliases import check_alias
 from carnet.node.erased import check_id_not_erased
 from carnet.node.jobs import ChainRef, Prepared, PreparedGroup, Refusal, Row
@@ -124,15 +124,24 @@ class Placing(Known):
                 created_ms=prepared.created_ms,
                 now=self._at,
             )
-        member = state.members.get(prepared.member)
-        key = member.get_signing_key(prepared.key_digest, roles_for(prepared.basis))
-        check_custody(prepared.basis, key)
+        right, key = self._find_right_to_sign(prepared.member, prepared.key_digest, prepared.basis)
         if len(prepared.signed) != 32 * prepared.statement_count:
             raise Refused(Reason.BAD_SIGNATURE, "the submission is not signed yet")
         # Our own workers' signatures were made from the seed a moment ago; any other is verified before it is stored.
         if not prepared.is_signed_here and not verify(key.key, prepared.submission, prepared.sig):
             raise Refused(Reason.BAD_SIGNATURE, "the submission's signature does not verify")
-        return Right(member, prepared.basis, {})
+        return right
+
+    def _find_right_to_sign(self, member: bytes, digest: bytes, basis: int) -> tuple[Right, Key]:
+        """By what right this key of a member signs on this basis now, and the key."""
+        asked = member, digest, basis
+        found = self._rights.get(asked)
+        if found is None:
+            leaf = self._state.members.get(member)
+            key = leaf.get_signing_key(digest, roles_for(basis))
+            check_custody(basis, key)
+            found = self._rights[asked] = Right(leaf, basis, {}), key
+        return found
 
     def _get_key_id(self, prepared: Prepared) -> int:
         digest = prepared.key_digest
@@ -398,8 +407,7 @@ class Placing(Known):
         raise Refused(Reason.PASSPORT_CLOSED, "this passport is closed", passport=head.chain16.hex())
 
     def _check_kind(self, row: Row, right: Right) -> None:
-        """The writer table, the member's accreditation, and the class in force; asked once for each kind of a
-        submission."""
+        """The writer table, the member's accreditation, and the class in force; asked once for each kind and right."""
         found = right.kinds.get(row.kind)
         if found is None:
             found = self._find_right(row.kind, right)

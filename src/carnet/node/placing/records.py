@@ -160,8 +160,8 @@ class OpenSubmission:
 
 
 class Right(NamedTuple):
-    """What a submission's author may do now: the member's leaf, and the class or the refusal for each kind asked so
-    far."""
+    """What an author may do now, in any submission: the member's leaf, and the class or the refusal for each kind asked
+    so far."""
 
     member: Member
     basis: int
