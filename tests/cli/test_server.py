@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -86,22 +88,46 @@ def test_import__is_sent_and_followed(run: object, tmp_path: Path, served: Serve
     served.town.add("data", writer.enrol_member("A data service", "data_service").id)
     file = tmp_path / "rows.jsonl"
     file.write_bytes(make_line("HV0abc", make_inspection(), make_inspection(pv="A2", km=-5)))
-    ended = threading.Event()
-    taker = threading.Thread(target=_take_in, args=(served, ended))
-    taker.start()
-    try:
+    with taking_in(served):
         done = run("data", "import", "histovec", file, "--faulty", tmp_path / "mend.jsonl", "--json")  # type: ignore[operator]
-    finally:
-        ended.set()
-        taker.join()
     assert (done.code, done.json["sealed"], done.json["faulty"]) == (1, 1, 1)
     assert b"HV0abc" in (tmp_path / "mend.jsonl").read_bytes()
+    (fault,) = (tmp_path / "mend.jsonl.faults.ndjson").read_bytes().splitlines()
+    assert json.loads(fault)["row"] == 2
     # What may have been mended meanwhile is not written over, and nothing is sent.
     (tmp_path / "mend.jsonl").write_bytes(b"mended")
     again = run("data", "import", "histovec", file, "--faulty", tmp_path / "mend.jsonl")  # type: ignore[operator]
     assert (again.code, "holds rows already" in again.err) == (1, True)
     assert (tmp_path / "mend.jsonl").read_bytes() == b"mended"
     assert run("data", "import", "histovec", "-").code == 2  # type: ignore[operator]
+
+
+def test_import__lists_its_faults_as_at_the_node(run: object, tmp_path: Path, served: Served) -> None:
+    writer = served.town.service.node.writers[0]
+    served.town.add("data", writer.enrol_member("Another data service", "data_service").id)
+    file, here, there = tmp_path / "rows.jsonl", tmp_path / "here", tmp_path / "there"
+    file.write_bytes(make_line("HV0abc", make_inspection(km=-5), make_inspection(), make_inspection(date="no day")))
+    assert carnet("import", "histovec", file, "--validate-only", "--faults", here).code == 1
+    with taking_in(served):
+        assert run("data", "import", "histovec", file, "--faults", there).code == 1  # type: ignore[operator]
+    assert len(here.read_bytes().splitlines()) == 2
+    assert there.read_bytes() == here.read_bytes()
+    os.link(file, tmp_path / "too")
+    refused = run("data", "import", "histovec", file, "--faults", tmp_path / "too")  # type: ignore[operator]
+    assert (refused.code, "is the file that is imported" in refused.err) == (1, True)
+
+
+@contextmanager
+def taking_in(served: Served) -> Iterator[None]:
+    """While somebody imports what is sent."""
+    ended = threading.Event()
+    taker = threading.Thread(target=_take_in, args=(served, ended))
+    taker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        taker.join()
 
 
 def _take_in(served: Served, ended: threading.Event) -> None:

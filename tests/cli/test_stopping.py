@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from carnet.node.fsck import check_home
+from carnet.vault.partial import PART
 from tests.cli.run import COMMAND, Ran, carnet, make_env, make_inspection, make_line
 
 VEHICLES, ROWS_EACH = 800, 6
@@ -155,6 +156,36 @@ def test_import__killed_with_faulty_rows_goes_on(tmp_path: Path, register: Path)
     assert (again.code, again.json["faulty"]) == (1, VEHICLES // 100), again.err
     assert len(faulty.read_bytes().splitlines()) == VEHICLES // 100
     assert sorted(one.name for one in folder.iterdir()) == ["mend.jsonl", "mend.jsonl.faults.ndjson"]
+
+
+def test_import__killed_keeps_the_faults_of_the_last_run(tmp_path: Path) -> None:
+    """A half of another list under the name would be taken for all that is wrong with the file."""
+    faults, part = tmp_path / "faults.ndjson", tmp_path / f".faults.ndjson{PART}"
+    file, home = tmp_path / "rows.jsonl", tmp_path / "home"
+    file.write_bytes(make_line("HV0", make_inspection(date="no day")))
+    assert carnet("import", "histovec", file, "--faults", faults, home=home).code == 1
+    before = faults.read_bytes()
+    process = subprocess.Popen(
+        [*COMMAND, "import", "histovec", "-", "--faults", str(faults)],
+        env=make_env(home),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(make_line("HV1", make_inspection(km="many")) * 2_000)
+    process.stdin.flush()
+    wait_until(lambda: part.exists() and part.stat().st_size, process)
+    assert (process.poll(), faults.read_bytes()) == (None, before)
+    os.killpg(process.pid, signal.SIGKILL)
+    end(process)
+    assert faults.read_bytes() == before
+    # The next run takes the place of both; one without a fault leaves an empty list.
+    file.write_bytes(make_line("HV0000", make_inspection()))
+    assert carnet("import", "histovec", file, "--faults", faults, home=home).code == 0
+    assert faults.read_bytes() == b""
+    assert not part.exists()
 
 
 def begin_from_pipe(faulty: Path, home: Path) -> subprocess.Popen[bytes]:

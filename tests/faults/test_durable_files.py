@@ -1,4 +1,5 @@
-"""A backup, and what is restored from one, is on the disk before it has its name, and so is the name before it is told.
+"""A backup, what is restored from one, and a file that a person asked for are on the disk before they have their names.
+The name of a backup, and of what is restored, is there before it is told.
 
 Nobody could see it otherwise: a kill loses nothing that was written, and only the power does.
 """
@@ -12,6 +13,7 @@ import pytest
 from carnet.node.backup.staging import KEYS_WAITING
 from carnet.node.home import Home
 from carnet.services.founding import found
+from carnet.vault.partial import PART
 from tests.faults.tracing import Traced, needs_strace, run_traced
 
 PASSPHRASE = "--passphrase-file"
@@ -66,3 +68,15 @@ def test_restore__is_on_the_disk_before_it_has_its_name(ground: Path) -> None:
     assert any(marked < at < unlocked for at in flushes)
     assert any(unlocked < at < named for at in flushes)
     assert named < find_last(ran, "fsync", str(ground))
+
+
+@needs_strace
+def test_written__is_on_the_disk_before_it_has_its_name(ground: Path) -> None:
+    """Else the power would leave an empty file in the place of the last one (`--force`)."""
+    (ground / "trail").write_text("the last one\n")
+    part = ground / f".trail{PART}"
+    words = ("audit", "export", "-o", ground / "trail", "--force")
+    ran = run_traced(words, ground / "home", ground / "trace", watched=[part])
+    assert ran.code == 0, ran.err
+    assert find_last(ran, "write", str(part)) < find_last(ran, "fsync", str(part)) < find_last(ran, "rename", str(part))
+    assert (ground / "trail").read_text() != "the last one\n"

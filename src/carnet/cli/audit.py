@@ -91,14 +91,13 @@ def export(
     from carnet.services.accounts.office import OPERATOR_HERE, office_at
     from carnet.services.accounts.trail import export as export_trail
     from carnet.services.accounts.trail import make_search
+    from carnet.vault.partial import writing_whole
 
     asked = make_search(**wanted)
     if output.exists() and not force:
         raise Refused(Reason.FILE_EXISTS, f"{output} exists already: say --force to overwrite it", file=str(output))
-    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _):
-        pieces = export_trail(office, OPERATOR_HERE, asked, format_)
-        with output.open("wb") as file:
-            file.writelines(pieces)
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _), writing_whole(output) as file:
+        file.writelines(export_trail(office, OPERATOR_HERE, asked, format_))
     click.echo(f"{output}: {output.stat().st_size:,} bytes", err=True)
 
 

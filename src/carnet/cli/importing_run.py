@@ -104,34 +104,40 @@ def _make_terminal() -> Terminal:
 
 
 def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
+    from carnet.services.faulty import FaultyRows, check_is_not_source
+    from carnet.services.importing import Sinks
+
+    if order.receipts is not None:
+        check_is_not_source(order.receipts, order.path)
+    rows, faults = open_faults(stack, order)
+    faulty = FaultyRows(faults, rows)
+    stack.callback(faulty.finish)
+    receipts = None if order.receipts is None else stack.enter_context(_open_receipts(order.receipts))
+    return Sinks(faulty, receipts)
+
+
+def open_faults(stack: ExitStack, order: Order) -> tuple[IO[bytes] | None, IO[bytes] | None]:
+    """The file of faulty rows and the list of faults, where they are asked for: they get their names when `stack` is
+    left without an error, and those of the last run are there until then. Raises as `writing_rows_and_list`."""
     from carnet.services.faulty import (
-        FaultyRows,
         check_is_not_source,
         check_may_write,
         get_list_beside,
         writing_rows,
         writing_rows_and_list,
     )
-    from carnet.services.importing import Sinks
+    from carnet.vault.partial import writing_whole
 
-    rows, faults, path = None, None, order.faulty
+    path, listed = order.faulty, order.faults
     if path is not None:
         check_may_write(path, order.path)
-    beside = None if path is None or order.faults is not None else get_list_beside(path)
-    for other in (beside, order.faults, order.receipts):
-        if other is not None:
-            check_is_not_source(other, order.path)
-    if path is not None and beside is not None:
-        rows, faults = stack.enter_context(writing_rows_and_list(path))
-    elif path is not None:
-        rows = stack.enter_context(writing_rows(path))
-    # The faults of this run replace those of the last; receipts are for ever, so they are added to.
-    if order.faults is not None:
-        faults = stack.enter_context(order.faults.open("wb"))
-    faulty = FaultyRows(faults, rows)
-    stack.callback(faulty.finish)
-    receipts = None if order.receipts is None else stack.enter_context(_open_receipts(order.receipts))
-    return Sinks(faulty, receipts)
+    place = get_list_beside(path) if path is not None and listed is None else listed
+    if place is not None:
+        check_is_not_source(place, order.path)
+    if path is not None and listed is None:
+        return stack.enter_context(writing_rows_and_list(path))
+    rows = None if path is None else stack.enter_context(writing_rows(path))
+    return rows, None if listed is None else stack.enter_context(writing_whole(listed))
 
 
 def _open_receipts(path: Path) -> IO[bytes]:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from carnet.cli.importing_run import Order, open_faults
 from carnet.cli.session import Session
 
 if TYPE_CHECKING:
-    from carnet.cli.importing_run import Order
     from carnet.sdk import Client, shapes
 
 ROWS_WERE_FAULTY = SOME_TURNED = 1
+SHOWN_FAULTS = 10
 BASES = {"own_key": 1, "hosted": 2, "reported": 3, "holder": 4}
 MARKS = {"none": 0, "supersedes": 1, "contests": 2, "transfer": 3, "move": 4}
 
@@ -137,7 +139,6 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
     says that an option was given which a service does not take."""
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.sdk.shapes import to_document
-    from carnet.services.faulty import check_may_write, writing_rows
 
     if is_whole:
         raise click.UsageError("A service takes no --open-as and no --wmi: import the file at the node itself.")
@@ -145,9 +146,9 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
         raise click.UsageError(
             "With --server a file is sent whole, in your key's name: no -, --as, --receipts, --workers."
         )
-    if order.faulty is not None:
-        check_may_write(order.faulty, order.path)
-    with reaching(session, order.passphrase_file) as client:
+    with ExitStack() as stack:
+        copy, listed = open_faults(stack, order)
+        client = stack.enter_context(reaching(session, order.passphrase_file))
         terminal = Terminal()
         tell = _make_progress(is_json=order.is_json)
         file = client.files.send(
@@ -159,10 +160,11 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
             progress=tell,
         )
         file = client.files.wait(file.id, progress=tell)
-        if order.faulty is not None and file.counts.faulty:
-            with writing_rows(order.faulty) as rows:
-                rows.write(client.files.faulty_rows(file.id))
-        faults = [one for one, _ in zip(client.files.faults(file.id), range(10), strict=False)]
+        if copy is not None and file.counts.faulty:
+            copy.write(client.files.faulty_rows(file.id))
+        if listed is not None:
+            listed.writelines(map(_write_fault, client.files.faults(file.id)))
+        faults = list(islice(client.files.faults(file.id), SHOWN_FAULTS))
     if order.is_json:
         write_json_line(
             {"file": file.id, "state": file.state, **to_document(file.counts), "failure": to_document(file.failure)}
@@ -170,6 +172,14 @@ def import_remote(session: Session, order: Order, sent: Sent, *, is_whole: bool 
     else:
         _tell_file(terminal, file, faults)
     return 0 if file.state == "done" and not file.counts.faulty else ROWS_WERE_FAULTY
+
+
+def _write_fault(found: shapes.Faulty) -> bytes:
+    """A line of the list of faults, as an import at the node writes it."""
+    from carnet.encoding import encode_trusted
+
+    names = {"column": found.column, "line": found.line, "message": found.detail, "raw": found.raw}
+    return encode_trusted(names | {"row": found.row, "rule": found.code}) + b"\n"
 
 
 def find_passport(client: Client, which: str) -> str:

@@ -23,6 +23,7 @@ from carnet.formats.wmi import Manufacturers, read_manufacturers
 from carnet.services.importing import INSPECTION, Format
 from carnet.services.tables import Table
 from carnet.types import Subject
+from carnet.vault.partial import write_whole
 
 IDENTITY, TITLE = "vehicle.identity/1", "vehicle.title/1"
 ACCIDENT, JUDGEMENT = "vehicle.accident/1", "vehicle.odometer_judgement/1"
@@ -77,10 +78,13 @@ def load_mapping(path: Path) -> Mapping:
 
 def write_mapping(mapping: Mapping, path: Path, *, is_forced: bool) -> None:
     """Write a mapping document to be edited. Raises OSError, and Refused(FILE_EXISTS) unless it is forced."""
-    text = json.dumps(mapping.to_json(), ensure_ascii=False, indent=2) + "\n"
+    data = (json.dumps(mapping.to_json(), ensure_ascii=False, indent=2) + "\n").encode()
+    if is_forced:
+        write_whole(path, data)
+        return
     try:
-        with path.open("w" if is_forced else "x", encoding="utf-8") as out:
-            out.write(text)
+        with path.open("xb") as out:
+            out.write(data)
     except FileExistsError:
         saying = f"{path} exists, and may have been edited: name another file, or say --force"
         raise Refused(Reason.FILE_EXISTS, saying, file=str(path)) from None

@@ -1,7 +1,7 @@
 """A file on its way: under another name until it is whole, and locked for as long as a process writes it.
 
-What had the name before stays until then, and whoever is killed leaves no half of a file under it. What a kill leaves
-is under the one other name, where no lock is held: the next that writes the same file writes over it.
+What had the name before stays until then, and whoever is killed, or loses the power, leaves no half of a file under it.
+What a kill leaves is under the one other name, where no lock is held: the next to write the same file writes over it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def writing_whole(path: Path, *, may_be_empty: bool = True) -> Iterator[IO[bytes
         yield file
         file.flush()
         if may_be_empty or os.fstat(file.fileno()).st_size:
+            # Without it a power cut might leave the name, and nothing under it.
+            os.fsync(file.fileno())
             part.replace(place)
 
 
