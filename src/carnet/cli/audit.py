@@ -96,7 +96,8 @@ def export(
     asked = make_search(**wanted)
     if output.exists() and not force:
         raise Refused(Reason.FILE_EXISTS, f"{output} exists already: say --force to overwrite it", file=str(output))
-    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _), writing_whole(output) as file:
+    passphrase = session.find_passphrase(passphrase_file)
+    with office_at(session.home, passphrase) as (office, _), writing_whole(output) as file:
         file.writelines(export_trail(office, OPERATOR_HERE, asked, format_))
     click.echo(f"{output}: {output.stat().st_size:,} bytes", err=True)
 
