@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from carnet.node.home import Home
 from carnet.node.jobs import Group
 from carnet.node.writer import Writer
 from carnet.types import Basis
+from carnet.vault.postgres import connect
 from carnet.vault.store import PostgresError
 from tests.node.home import TestNode, change_behind, make_node, new_passport, opening, reading, vin_subject
 from tests.postgres import Cluster
@@ -76,6 +77,17 @@ def test_open_writer__refused_writer_busy(pair: tuple[TestNode, TestNode]) -> No
         append(first, writer, 1)
     with second.open() as writer:
         append(second, writer, 2)
+
+
+def test_lock__is_free_as_soon_as_its_session_is_closed(url: str) -> None:
+    """The server ends a session a moment after it was closed: the next verb was refused because of the one before, a
+    move because of the writer that it had opened and closed itself."""
+    with closing(connect(url, is_read_only=True)) as waiting:
+        for _ in range(50):
+            with closing(connect(url, is_read_only=True)) as first:
+                first.take_lock("one", "1 here first")
+            waiting.take_lock("one", "2 here second")
+            waiting.execute("SELECT pg_advisory_unlock_all()")
 
 
 def test_commit__refused_writer_replaced(pair: tuple[TestNode, TestNode]) -> None:

@@ -11,7 +11,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -86,6 +86,7 @@ class PostgresConnection:
         """`is_guarded`: it asks under the policies of `vault.guarding`, for whomever `vault.asker` names."""
         self.driver, self.is_guarded = driver, is_guarded
         self._streams = 0
+        self._has_lock = False
         self._wire = Wire(driver)
         # Whether all is asked over it, with plans that are kept; and whether what is written waits for more.
         self._keeps_plans = self._is_together = False
@@ -95,6 +96,11 @@ class PostgresConnection:
 
     def close(self) -> None:
         """End the session, and with it its locks; idempotent."""
+        if self._has_lock and not self.in_transaction:
+            # The server ends a session a moment later than it is closed: whoever came next would be refused meanwhile.
+            with suppress(psycopg.Error):
+                self.driver.execute("SELECT pg_advisory_unlock_all()")
+        self._has_lock = False
         self.driver.close()
 
     @property
@@ -327,6 +333,7 @@ class PostgresConnection:
         key = int.from_bytes(sha256(f"carnet writer {name}".encode())[:8], "big", signed=True)
         self.execute("SELECT set_config('application_name', ?, false)", (f"carnet writer {holder}"[:63],))
         if self.execute("SELECT pg_try_advisory_lock(?)", (key,)).fetchone()[0]:
+            self._has_lock = True
             return
         row = self.execute(_FIND_HOLDER, (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF)).fetchone()
         backend, said = (None, "an unknown process") if row is None else row
