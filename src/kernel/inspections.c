@@ -209,7 +209,7 @@ static struct text join_moment(const struct inspection *one, uint8_t at[19]) {
     return moment;
 }
 
-static int is_after(struct text moment, const uint8_t *latest, size_t size) {
+static int is_after(struct text moment, const char *latest, size_t size) {
     int compared = memcmp(moment.at, latest, moment.size < size ? moment.size : size);
     return compared ? compared > 0 : moment.size > size;
 }
@@ -296,7 +296,7 @@ static PyObject *make_answer(const struct line *line) {
     return made;
 }
 
-static int is_any_after(const struct line *line, const uint8_t *latest, size_t size) {
+static int is_any_after(const struct line *line, const char *latest, size_t size) {
     for (size_t at = 0; at < line->count; at++) {
         uint8_t begun[19];
         if (is_after(join_moment(&line->inspections[at], begun), latest, size)) return 1;
@@ -307,11 +307,15 @@ static int is_any_after(const struct line *line, const uint8_t *latest, size_t s
 static PyObject *read_inspections(PyObject *self, PyObject *const *given, Py_ssize_t count) {
     struct line line = {0};
     Py_ssize_t size, latest_size;
-    const uint8_t *latest;
+    const char *latest;
     PyObject *made;
     (void)self;
     if (!check_count(count, 2) || !(line.at = get_bytes(given[0], &size))) return NULL;
-    if (!(latest = get_bytes(given[1], &latest_size))) return NULL;
+    if (!PyUnicode_Check(given[1])) {
+        PyErr_SetString(PyExc_TypeError, "the latest moment is a text");
+        return NULL;
+    }
+    if (!(latest = PyUnicode_AsUTF8AndSize(given[1], &latest_size))) return NULL;
     line.end = line.at + size;
     if (take_line(&line) && !is_any_after(&line, latest, (size_t)latest_size)) made = make_answer(&line);
     else made = line.is_out_of_memory ? PyErr_NoMemory() : Py_NewRef(Py_None);

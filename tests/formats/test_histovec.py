@@ -142,9 +142,7 @@ def test_read_inspections__fast_path_says_what_the_slow_one_says(
         slow = list(histovec._read_vehicle(whole, 5, LATEST, document))
         assert fast is None or spell(fast) == spell(slow)
         # In Python and by the kernel, where there is one.
-        assert histovec._read_inspections(one, LATEST.encode()) == histovec.read_inspections_at_once(
-            one, LATEST.encode()
-        )
+        assert histovec._read_inspections(one, LATEST) == histovec.read_at_once(one, LATEST)
         assert fast is not None or one is not data or any(rows) or vehicle != "HVbfd213ec99"
 
 

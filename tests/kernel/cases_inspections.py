@@ -10,7 +10,7 @@ from typing import Any
 from carnet.formats import histovec
 from tests.kernel.case import Arguments, Case
 
-LATEST = b"2026-11-25T18:57:51"
+LATEST = "2026-11-25T18:57:51"
 _ONE: dict[str, Any] = {
     "centre": "S084C609",
     "date": "2009-05-04",
@@ -109,7 +109,7 @@ def _odd(random: Random) -> Iterator[Arguments]:
         yield _spell(_ONE, vehicle=vehicle), LATEST
     for start in _CLOCKS:
         yield _spell(_ONE | {"date": "2026-11-25", "start": start}), LATEST
-        yield _spell(_ONE), (start or "").encode()
+        yield _spell(_ONE), start or ""
     for size in (0, 1, 7, 8, 9, 100):
         yield _spell(*[_ONE] * size), LATEST
         yield b" " * size + whole + b"\r\n" * size, LATEST
@@ -143,8 +143,15 @@ def _odd(random: Random) -> Iterator[Arguments]:
 INSPECTIONS = {
     "read_inspections": Case(
         histovec._read_inspections,
-        [(_spell(_ONE), LATEST), (_spell(), LATEST), (b"", LATEST), (_spell(_ONE), b"")],
+        [(_spell(_ONE), LATEST), (_spell(), LATEST), (b"", LATEST), (_spell(_ONE), "")],
         _odd,
-        [(_spell(_ONE), "2026"), ("{}", LATEST), (bytearray(_spell(_ONE)), LATEST), (None, LATEST), (_spell(_ONE),)],
+        [
+            (_spell(_ONE), b"2026"),
+            (_spell(_ONE), "\ud800"),
+            ("{}", LATEST),
+            (bytearray(_spell(_ONE)), LATEST),
+            (None, LATEST),
+            (_spell(_ONE),),
+        ],
     )
 }

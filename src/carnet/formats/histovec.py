@@ -116,7 +116,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
     """The rows of a line in which everything is already normal; None where the slow path must look."""
     # Every line below runs once per line or row: measure before adding one.
     data = line.data
-    found = read_inspections_at_once(data, latest.encode())
+    found = read_at_once(data, latest)
     if found is None:
         return None
     value, encoded, fields, sources = found
@@ -132,7 +132,7 @@ def _find_rows(line: Line, row: int, latest: str) -> list[Row] | None:
 _Read: TypeAlias = tuple[str, bytes, list[bytes], list[bytes]] | None
 
 
-def _read_inspections(data: bytes, latest: bytes) -> _Read:
+def _read_inspections(data: bytes, latest: str) -> _Read:
     """Of a line in which everything is already normal the vehicle and its `cj`, and for each inspection its fields as
     MessagePack and its source; None for any other line. `latest` bounds dates."""
     # A text of JSON holds no control but as an escape or as DEL, so that all texts of such a line are plain.
@@ -142,12 +142,12 @@ def _read_inspections(data: bytes, latest: bytes) -> _Read:
         vehicle = _decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    value, inspections, last = vehicle.vehicle, vehicle.inspections, latest.decode()
+    value, inspections = vehicle.vehicle, vehicle.inspections
     if not is_histovec(value) or not _has_no_other_colon(data, inspections):
         return None
     subject = Subject("histovec", value).to_json()
     moments = list(map(_find_moment, inspections))
-    if None in moments or any(moment is not None and moment[0] > last for moment in moments):
+    if None in moments or any(moment is not None and moment[0] > latest for moment in moments):
         return None
     fields = [
         _pack(
@@ -176,9 +176,7 @@ def _read_inspections(data: bytes, latest: bytes) -> _Read:
     return value, encode_trusted(subject), fields, sources
 
 
-read_inspections_at_once: Final[Callable[[bytes, bytes], _Read]] = (
-    _read_inspections if kernel is None else kernel.read_inspections
-)
+read_at_once: Final[Callable[[bytes, str], _Read]] = _read_inspections if kernel is None else kernel.read_inspections
 
 
 def _find_moment(inspection: _Inspection) -> tuple[str, str, str | None] | None:

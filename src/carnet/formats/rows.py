@@ -42,8 +42,12 @@ class Row(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The entry's fields."""
+        """The entry's fields, read anew where they are MessagePack."""
         return msgspec.msgpack.decode(self.content) if isinstance(self.content, bytes) else self.content
+
+    def with_subject(self, subject: Subject) -> Row:
+        """The same about another subject; the content still names the one before."""
+        return self._replace(subject=subject, encoded_subject=None)
 
     def get_encoded_subject(self) -> bytes:
         """The subject's `cj`, made where it is not at hand."""

@@ -263,8 +263,7 @@ class Run:
             note_fault(self.summary, _make_fault(row, refused.reason, refused.message), self.sinks)
             return None, row
         subject = Subject(self._opens_as, row.subject.value)
-        fields = row.fields | {"subject": subject.to_json()}
-        return subject, row._replace(subject=subject, content=fields, encoded_subject=None)
+        return subject, row.with_subject(subject)._replace(content=row.fields | {"subject": subject.to_json()})
 
     def drain(self) -> None:
         """Commit all that is in flight."""

@@ -191,8 +191,9 @@ class Looker:
         return found
 
     def _compare(self, row: Row, chain: ChainRef, before: list[OwnReading]) -> None:
-        reading = find_reading(row.fields)
-        day = str(row.fields["occurred"].get("at") or "")[:10]
+        fields = row.fields
+        reading = find_reading(fields)
+        day = str(fields["occurred"].get("at") or "")[:10]
         doubt = None if reading is None or len(day) < 10 else find_doubt(before, day, *reading)
         if doubt is None:
             return
@@ -227,12 +228,12 @@ class Looker:
                     self._plates.check_agreement(item.subject, item.plate, day)
                 return item
             if self._opens_as is None or self._plates.is_known(item.subject):
-                return item._replace(subject=self._plates.get_passport(item.subject, day))
+                return item.with_subject(self._plates.get_passport(item.subject, day))
         except Refused as refused:
             if not self._may_learn:
                 return item
             return _make_fault(item, refused, self._find_vehicle_column(is_plate=True))
-        return item._replace(subject=Subject(self._opens_as, item.subject.value))
+        return item.with_subject(Subject(self._opens_as, item.subject.value))
 
     def _is_repeated(self, digest: bytes) -> bool:
         """Whether a row above is the same; 64 bits tell the rows of one file apart."""
@@ -311,8 +312,9 @@ def _describe(item: Item) -> dict[str, str]:
     """A row of a format without columns, by what it says."""
     if isinstance(item, Fault):
         return {"row": item.raw[:200]}
-    occurred: dict[str, Any] = item.fields["occurred"]
-    reading = item.fields.get("odometer_km") or item.fields.get("odometer_mi")
+    fields = item.fields
+    occurred: dict[str, Any] = fields["occurred"]
+    reading = fields.get("odometer_km") or fields.get("odometer_mi")
     return {
         "subject": item.subject.value,
         "kind": item.kind,
