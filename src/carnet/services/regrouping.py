@@ -23,7 +23,7 @@ from carnet.vault.sealing import SOURCE_BYTES, compute_source_digests
 
 FEWEST_WAITING_ROWS: Final = 4_096
 MAX_WAITING_ROWS: Final = 131_072
-"""Rows that wait at most, of short ones: some 1,000 bytes of memory each, half of which are the row's own. At the
+"""Rows that wait at most, of short ones: some 800 bytes of memory each, two thirds of which are the row's own. At the
 beginning fewer do, so that the others are not kept waiting: three of four that have come."""
 
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
