@@ -36,8 +36,10 @@ class _Awaited(Future[Outcome]):
         super().__init__()
         self._ask = ask
         self.is_asked = False
-        # What was handed over is not taken back.
-        self.set_running_or_notify_cancel()
+
+    def cancel(self) -> bool:
+        """False: what was handed over is not taken back."""
+        return False
 
     def result(self, timeout: float | None = None) -> Outcome:
         if not self.done():
