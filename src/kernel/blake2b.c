@@ -1,6 +1,4 @@
 /* BLAKE2b (RFC 7693) with a key and a personalisation, of many short messages: the key's block is hashed once. */
-#include <stdint.h>
-
 #include "args.h"
 
 #define BLOCK 128
@@ -11,11 +9,6 @@ static const uint64_t BEGIN[8] = {
     0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
     0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179,
 };
-
-static inline uint64_t read_word(const uint8_t *at) {
-    return at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 |
-           (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-}
 
 static inline uint64_t turn(uint64_t word, unsigned by) { return word >> by | word << (64 - by); }
 
@@ -40,7 +33,7 @@ static inline uint64_t turn(uint64_t word, unsigned by) { return word >> by | wo
 
 static void compress(uint64_t state[8], const uint8_t block[BLOCK], uint64_t total, int is_last) {
     uint64_t v[16], m[16];
-    for (int at = 0; at < 16; at++) m[at] = read_word(block + 8 * at);
+    for (int at = 0; at < 16; at++) m[at] = read_little(block + 8 * at);
     for (int at = 0; at < 8; at++) v[at] = state[at], v[at + 8] = BEGIN[at];
     v[12] ^= total;
     if (is_last) v[14] = ~v[14];
@@ -70,7 +63,7 @@ static void begin(struct begun *begun, const uint8_t *key, size_t key_size, cons
                   size_t size) {
     uint8_t parameters[64] = {(uint8_t)size, (uint8_t)key_size, 1, 1};
     memcpy(parameters + 48, person, person_size);
-    for (int at = 0; at < 8; at++) begun->state[at] = BEGIN[at] ^ read_word(parameters + 8 * at);
+    for (int at = 0; at < 8; at++) begun->state[at] = BEGIN[at] ^ read_little(parameters + 8 * at);
     memset(begun->key, 0, BLOCK);
     memcpy(begun->key, key, key_size);
     begun->key_size = key_size, begun->size = size;

@@ -19,19 +19,26 @@ void find_slot(const uint8_t *name, uint8_t *slot) {
     sha256_end(&hash, slot);
 }
 
-static PyObject *find_slots(PyObject *self, PyObject *given) {
+const uint8_t *get_leaves(PyObject *given, Py_ssize_t *count) {
     Py_ssize_t size;
     const uint8_t *leaves = get_bytes(given, &size);
-    (void)self;
-    if (!leaves) return NULL;
-    if (size % LEAF_BYTES) {
+    if (leaves && size % LEAF_BYTES) {
         PyErr_SetString(PyExc_ValueError, "a leaf has a name of 16 bytes and a hash of 32");
         return NULL;
     }
-    PyObject *made = PyBytes_FromStringAndSize(NULL, size / LEAF_BYTES * SLOT_BYTES);
+    if (leaves) *count = size / LEAF_BYTES;
+    return leaves;
+}
+
+static PyObject *find_slots(PyObject *self, PyObject *given) {
+    Py_ssize_t count;
+    const uint8_t *leaves = get_leaves(given, &count);
+    (void)self;
+    if (!leaves) return NULL;
+    PyObject *made = PyBytes_FromStringAndSize(NULL, count * SLOT_BYTES);
     if (!made) return NULL;
     uint8_t *slots = (uint8_t *)PyBytes_AsString(made);
-    for (Py_ssize_t at = 0; at < size / LEAF_BYTES; at++) find_slot(leaves + LEAF_BYTES * at, slots + SLOT_BYTES * at);
+    for (Py_ssize_t at = 0; at < count; at++) find_slot(leaves + LEAF_BYTES * at, slots + SLOT_BYTES * at);
     return made;
 }
 

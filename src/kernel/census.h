@@ -10,6 +10,9 @@
 #define CHANGE_BYTES (SLOT_BYTES + LEAF_BYTES)
 #define MAX_BUCKET 32
 
+/* Leaves, joined, and how many; NULL and an error for anything else. */
+const uint8_t *get_leaves(PyObject *given, Py_ssize_t *count);
+
 /* Where the chain of this name stands (docs/spec, 3.9). */
 void find_slot(const uint8_t *name, uint8_t *slot);
 

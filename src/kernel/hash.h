@@ -7,6 +7,12 @@
 
 #define DIGEST_BYTES 32
 
+/* A number of 8 bytes, the lowest first. */
+static inline uint64_t read_little(const uint8_t *at) {
+    return at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 |
+           (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+}
+
 struct sha256 {
     uint32_t state[8];
     uint64_t total;

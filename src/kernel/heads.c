@@ -70,15 +70,10 @@ static PyObject *make_changes(PyObject *self, PyObject *given) {
 static int compare_changes(const void *one, const void *other) { return memcmp(one, other, CHANGE_BYTES); }
 
 static PyObject *list_changes(PyObject *self, PyObject *given) {
-    Py_ssize_t size;
-    const uint8_t *leaves = get_bytes(given, &size);
+    Py_ssize_t count;
+    const uint8_t *leaves = get_leaves(given, &count);
     (void)self;
     if (!leaves) return NULL;
-    if (size % LEAF_BYTES) {
-        PyErr_SetString(PyExc_ValueError, "a leaf has a name of 16 bytes and a hash of 32");
-        return NULL;
-    }
-    Py_ssize_t count = size / LEAF_BYTES;
     uint8_t *changes = PyMem_Malloc((size_t)count * CHANGE_BYTES + 1);
     if (!changes) return PyErr_NoMemory();
     for (Py_ssize_t at = 0; at < count; at++) {

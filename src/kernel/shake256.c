@@ -25,18 +25,13 @@ static const uint64_t IOTA[24] = {
 #define WITH
 #include "keccak.h"
 
-static inline uint64_t read_lane(const uint8_t *at) {
-    return at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 |
-           (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-}
-
 static inline void write_lane(uint8_t *at, uint64_t lane) {
     at[0] = (uint8_t)lane, at[1] = (uint8_t)(lane >> 8), at[2] = (uint8_t)(lane >> 16), at[3] = (uint8_t)(lane >> 24);
     at[4] = (uint8_t)(lane >> 32), at[5] = (uint8_t)(lane >> 40), at[6] = (uint8_t)(lane >> 48), at[7] = (uint8_t)(lane >> 56);
 }
 
 static void absorb(uint64_t lanes[25], const uint8_t block[RATE]) {
-    for (int at = 0; at < LANES; at++) lanes[at] ^= read_lane(block + 8 * at);
+    for (int at = 0; at < LANES; at++) lanes[at] ^= read_little(block + 8 * at);
     permute(lanes);
 }
 
@@ -92,7 +87,7 @@ __attribute__((target("avx2"))) static void hash_in_vectors(
     block[first_size + 32] = 0x1f, block[RATE - 1] = 0x80;
     for (int lane = 0; lane < SHAKE_LANES; lane++) {
         memcpy(block + first_size, seconds[lane], 32);
-        for (int at = 0; at < LANES; at++) lanes[at][lane] = read_lane(block + 8 * at);
+        for (int at = 0; at < LANES; at++) lanes[at][lane] = read_little(block + 8 * at);
     }
     for (size_t done = 0; done < size; done += RATE) {
         permute_vectors(lanes);
