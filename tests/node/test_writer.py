@@ -464,14 +464,14 @@ def test_commit__a_submission_of_an_earlier_commit_is_known_behind_new_ones(chec
 
 
 def test_commit__same_submission_twice_is_linked_once(checked: TestNode) -> None:
-    writer, subject = checked.open(), vin_subject(1)
-    writer.append(checked.operator.id, REPORTED, [new_passport(1)])
-    prepared = writer.prepare(
-        writer.make_job(checked.operator.id, REPORTED, [more(writer.find_chain(subject), reading(subject, 1))])
-    )
+    """In each of its chains, also within one transaction."""
+    writer, subjects = checked.open(), [vin_subject(number) for number in range(5)]
+    writer.append(checked.operator.id, REPORTED, [new_passport(number) for number in range(5)])
+    groups = [more(writer.find_chain(subject), reading(subject, 1)) for subject in subjects]
+    prepared = writer.prepare(writer.make_job(checked.operator.id, REPORTED, groups))
     outcomes = writer.commit([prepared, prepared])
-    assert len(outcomes[0].receipts) == 1
-    assert refused_reason(outcomes[1]) == [Reason.STATEMENT_LINKED]
+    assert len(outcomes[0].receipts) == 5
+    assert refused_reason(outcomes[1]) == 5 * [Reason.STATEMENT_LINKED]
 
 
 def test_commit__rolls_back_everything(checked: TestNode) -> None:

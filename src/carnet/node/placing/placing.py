@@ -53,11 +53,17 @@ class Placing(Known):
         # What each would ask of the store is asked once for all of them: most are of one entry.
         self._load_heads(group.chain for prepared in all_prepared for group in prepared.groups if group.chain)
         self._load_linked(all_prepared)
-        return [self._place(prepared, is_quiet) for prepared in all_prepared]
+        # One that comes twice is looked at in every chain the second time, as one from elsewhere. Its secrets are
+        # of chance, so that its root is no other's.
+        roots, outcomes = set[bytes](), list[Outcome]()
+        for prepared in all_prepared:
+            outcomes.append(self._place(prepared, is_quiet, is_again=prepared.root in roots))
+            roots.add(prepared.root)
+        return outcomes
 
     # ---- one submission
 
-    def _place(self, prepared: Prepared, is_quiet: bool) -> Outcome:
+    def _place(self, prepared: Prepared, is_quiet: bool, *, is_again: bool) -> Outcome:
         try:
             right = self._check_submission(prepared)
         except Refused as refused:
@@ -67,7 +73,7 @@ class Placing(Known):
         )
         self._load_blinds(group.blind for group in prepared.groups if not group.chain)
         self._load_sources(prepared.groups)
-        self._link_groups(prepared.groups, submission, is_foreign=not prepared.is_signed_here)
+        self._link_groups(prepared.groups, submission, is_foreign=is_again or not prepared.is_signed_here)
         if submission.spots:
             self.next_submission += 1
             key, leaves = self._get_key_id(prepared), prepared.leaves or None
