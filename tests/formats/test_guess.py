@@ -116,6 +116,14 @@ def test_guess__says_that_a_day_has_two_readings() -> None:
     assert found.confidence <= 60
 
 
+@pytest.mark.parametrize("day", ["3 janv. 2020", "43831", "2020w03"])
+def test_guess__says_which_column_may_be_the_day(day: str) -> None:
+    """In a form that nobody here reads: the entries would have no day, and it stands in the file."""
+    found = guess(f"vin;Date;km\nWVWZZZ1KZ7P123456;{day};41000\n".encode(), "x", NOW)
+    assert "Date seems by its name to be the day" in confess(found)
+    assert found.confidence <= 40
+
+
 def test_guess__says_that_a_unit_is_not_told() -> None:
     found = guess(b"vin,date,odometer\nWVWZZZ1KZ7P123456,2021-05-04,5000\n", "a.csv", NOW)
     assert found.mapping is not None
@@ -217,6 +225,17 @@ def test_guess__knows_the_files_that_have_an_importer(parts: Any, saying: str) -
         (b"a,b\nx,y\n", "no column says which vehicle"),
         (b"vin,colour\nWVWZZZ1KZ7P123456,red\n", "no column is an odometer"),
         (b"[[[[[", "no row"),
+        ("vin;km\nX;1\n".encode("utf-16-le"), "UTF-16 without its byte order mark"),
+        ("vin;km\nX;1\n".encode("utf-16-be"), "UTF-16 without its byte order mark"),
+        (b"vin;km\nX\0;1\n", "bytes that no text has"),
+        (b"\n<!DOCTYPE html><table>", "web page"),
+        (b'<?xml version="1.0"?><a/>', "XML"),
+        (b"vin;km\rWVWZZZ1KZ7P123456;1\r", "carriage return alone"),
+        (b'vin,km\n"WVWZZZ1KZ7P123456,1\n"WVWZZZ1KZ7P123457,2\n', "from line 2 on nothing can be read: a quotation"),
+        (b"vin;km;km\nWVWZZZ1KZ7P123456;1;2\n", "has km twice"),
+        (b"vin\nWVWZZZ1KZ7P123456\n", "a single column"),
+        (b"vin;;km\nWVWZZZ1KZ7P123456;1;2\n", "has a blank cell"),
+        (b"VIN;km\nWVWZZZ1KZ7P10000O;1\n", "VIN seems by its name to hold VINs"),
     ],
 )
 def test_guess__proposes_nothing_and_says_why(head: bytes, saying: str) -> None:

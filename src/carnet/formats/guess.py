@@ -6,6 +6,7 @@ lowers its confidence; it never invents a VIN out of a plate, nor a unit out of 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -34,6 +35,7 @@ TITLE_LINES = 20
 _MOST = 80
 _SEPARATORS = (",", ";", "\t", "|")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKUP = re.compile(rb"\s*<(!doctype|html|\?xml)\b", re.IGNORECASE)
 _FOREIGN = (
     (b"PAR1", "parquet"),
     (b"PK\x03\x04", "zip"),
@@ -104,7 +106,9 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     if not head.strip():
         return Guess(None, 0, (remark("empty"),), (), ())
     if b"\0" in head and not _is_utf16(head):
-        return Guess(None, 0, (remark("binary"),), (), ())
+        return Guess(None, 0, (remark("unmarked_utf16" if _is_unmarked_utf16(head) else "binary"),), (), ())
+    if _MARKUP.match(head):
+        return Guess(None, 0, (remark("markup"),), (), ())
     if not is_whole and not _is_utf16(head):
         # The last line is cut: it would only look like a fault.
         head = head[: head.rfind(b"\n") + 1] or head
@@ -118,7 +122,8 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     )
     importer, advice = _find_importer(keys)
     if not rows:
-        return Guess(None, 0, (*advice, *reasons, remark("no_row")), columns, (), len(advice), importer, reader)
+        reasons = [*reasons, remark("no_row"), *_explain_no_row(head, reader)]
+        return Guess(None, 0, (*advice, *reasons), columns, (), len(advice), importer, reader)
     found = _propose(
         lambda mapping: read_mapped([head], mapping, now), name, reader, columns, reasons, is_cut=not is_whole
     )
@@ -145,6 +150,18 @@ def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
         reasons.append(remark("header_line", line=rows[0].header))
         reader = Given(header=rows[0].header)
     return _propose(lambda mapping: read_table(rows, mapping, now), name, reader, columns, reasons, is_cut=False)
+
+
+def _explain_no_row(head: bytes, reader: Reader) -> Iterator[Remark]:
+    """Why no row was found in a text that has more than a header."""
+    if not isinstance(reader, Delimited):
+        return
+    if b"\r" in head.strip() and b"\n" not in head:
+        yield remark("bare_returns")
+    for row in read_cells([head], encoding=reader.encoding, separator=reader.separator, quote='"', first_line=1):
+        if row.refused is not None:
+            yield remark("open_quote", line=row.line)
+            return
 
 
 def _find_importer(keys: frozenset[str]) -> tuple[str | None, tuple[Remark, ...]]:
@@ -233,7 +250,8 @@ def _look_at_text(head: bytes) -> _Look:
             cut = _cut_rows(head, encoding, line, SAMPLE_ROWS)
             has_header, header, why_header = True, line, remark("header_line", line=line)
     names = name_cells(cut.rows[0], has_header=has_header)
-    reasons = [why, remark("separated", count=len(names), separator=repr(cut.separator)), why_header]
+    separated = remark("separated", count=len(names), separator=repr(cut.separator))
+    reasons = [why, separated if len(names) > 1 else remark("one_column"), why_header]
     reader = Delimited(encoding=encoding, separator=cut.separator, header=header)  # type: ignore[arg-type]
     return _Look(reader, names, cut.rows[1:] if has_header else cut.rows, reasons)
 
@@ -281,6 +299,11 @@ def _is_utf16(head: bytes) -> bool:
     return head[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
+def _is_unmarked_utf16(head: bytes) -> bool:
+    """Of a text of our alphabets in UTF-16 nearly each second byte is zero, and no other."""
+    return any(head[at::2].count(0) >= 0.4 * len(head) and 0 not in head[1 - at :: 2] for at in (0, 1))
+
+
 def _guess_encoding(head: bytes) -> tuple[str, Remark]:
     for mark, encoding in _BOMS:
         if head.startswith(mark):
@@ -301,7 +324,8 @@ def _guess_header(rows: list[list[str]]) -> tuple[bool, Remark]:
     first, rest = rows[0], rows[1:50]
     names = name_cells(first, has_header=True)
     if any(not name for name in names) or len(set(names)) != len(names):
-        return False, remark("header_blank")
+        twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
+        return False, remark("header_blank") if twice is None else remark("header_twice", name=twice)
     measured = [
         place
         for place in range(len(names))

@@ -57,6 +57,7 @@ UNITS: dict[str, Literal["km", "mi"]] = {
     **dict.fromkeys("mi mile miles".split(), "mi"),
 }
 """Words that say in which unit an odometer counts, in headings and behind numbers."""
+_VIN_WORDS = "vin chassis fin"
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
 _KINDS = (
     ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
@@ -120,7 +121,8 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     day = _find_day(columns, doubts)
     odometer = _find_odometer(columns, doubts, reasons)
     if about is None:
-        doubts.insert(0, remark("no_vehicle"))
+        named = _find_named(columns, _VIN_WORDS)
+        doubts[:0] = [remark("no_vehicle"), *([remark("no_vins", column=named)] if named else [])]
         return Plan(None, 0, tuple(doubts), tuple(reasons))
     told = _find_kind(columns, file_name)
     if odometer is None and told is None:
@@ -135,6 +137,9 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     when = When()
     if day is None:
         doubts.append(remark("no_day"))
+        named = _find_named(columns, _DAY_WORDS)
+        if named is not None:
+            doubts.append(remark("unread_day", column=named))
         confidence = min(confidence, 40)
     else:
         when = _make_when(day, columns)
@@ -183,6 +188,11 @@ def _find_subject(columns: Sequence[Column], doubts: list[Remark], reasons: list
             doubts.append(remark("own_id", column=column.name))
             return About(scheme="file", column=column.name), 40
     return None
+
+
+def _find_named(columns: Sequence[Column], told: str) -> str | None:
+    """The first column that is called so, and whose cells were of no use for it."""
+    return next((c.name for c in columns if c.sort != "blank" and _words(c.name) & {*told.split()}), None)
 
 
 def _find_plate(about: About, columns: Sequence[Column], reasons: list[Remark]) -> Plate | None:

@@ -70,6 +70,8 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         # What is no table at all.
         "empty": "the file is empty",
         "binary": "this is no table: it holds bytes that no text has",
+        "unmarked_utf16": "this looks like UTF-16 without its byte order mark: save it as UTF-8",
+        "markup": "this is a web page, or XML: ask for the table itself, as CSV or XLSX",
         "parquet": "this is Parquet: hand its rows over as objects",
         "zip": "this is a zip archive, or XLSX: unpack it, or hand its rows over as objects",
         "pdf": "this is a PDF: ask for the table itself, as CSV or XLSX",
@@ -78,6 +80,8 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "sqlite": "this is a SQLite database: export a table as CSV",
         "no_table": "there is no table in it",
         "no_row": "there is no row in it",
+        "bare_returns": "its lines end with a carriage return alone, as those of old Macs: save it with other line ends",
+        "open_quote": "from line %(line)s on nothing can be read: a quotation mark is opened there, or not closed",
         "too_many_columns": "a table has at most %(most)s columns, and this one %(count)s or more",
         # A format that has an importer of its own.
         "known_histovec": f"these look like HistoVec's inspections: {_KNOWN}",
@@ -91,13 +95,15 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "table": "a table with %(count)s columns",
         "objects": "JSON objects with %(count)s columns",
         "separated": "%(count)s columns separated by %(separator)s",
+        "one_column": "a single column",
         "byte_order_mark": "%(encoding)s: it begins with its byte order mark",
         "cp1252": "Windows-1252: it is not UTF-8, and its accents are single bytes",
         "ascii": "plain ASCII, read as UTF-8",
         "utf8": "UTF-8: all of it can be read so",
         "header": "the first row names the columns",
         "header_line": "line %(line)s names the columns; what stands above it is passed over",
-        "header_blank": "no header: its first row has a blank or a repeated cell",
+        "header_blank": "no header: its first row has a blank cell",
+        "header_twice": "no header: its first row has %(name)s twice; give each column a name of its own",
         "header_values": "no header: its first row holds values like the others",
         # What its columns mean.
         "template": "the headings are those of the template %(template)s: each row is an entry %(kind)s",
@@ -112,9 +118,13 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "faulty": "%(count)s of %(all)s rows would be faulty, most often for %(rule)s",
         "faulty_in": "%(count)s of %(all)s rows would be faulty, most often for %(rule)s in %(column)s",
         "no_vehicle": "no column says which vehicle a row is about: neither a VIN, nor a plate, nor an id",
+        "no_vins": "%(column)s seems by its name to hold VINs, and most of its cells are none: 17 characters, never "
+        "I, O or Q",
         "no_kind": "no column is an odometer reading: say which kind of entry the rows are",
         "no_odometer": "no column is an odometer reading: the entries would have none",
         "no_day": "no column is the day on which it happened: it would be unknown",
+        "unread_day": "%(column)s seems by its name to be the day, and is written in no form that is known here, such "
+        "as 31/12/2020",
         "plates_only": "%(column)s: plates only. A plate names a vehicle for a while: rows find a passport that knows "
         "the plate for that day, and open none",
         "own_id": "%(column)s: an id of the file's own; choose a scheme that names the file",
