@@ -24,6 +24,7 @@ from carnet.node.jobs import Item as Statement
 from carnet.node.placing import Outcome
 from carnet.node.pool import PreparePool, Preparing
 from carnet.node.prepare import find_day
+from carnet.node.recent import Recent
 from carnet.node.writing import Landing, Writing
 from carnet.passport.statement import NO_TARGET
 from carnet.services.faulty import FaultyRows
@@ -140,8 +141,8 @@ class Run:
         # What is written, while the disk is waited for, or the writer.
         self._landings = deque[tuple[_Flight, Landing]]()
         self._opening = set[bytes]()
-        # Passports that were met lately, by their subjects, and those met before so many of these.
-        self._chains, self._chains_before = dict[bytes, ChainRef](), dict[bytes, ChainRef]()
+        # Passports that were met lately, by their subjects.
+        self._chains = Recent[bytes, ChainRef](KNOWN_CHAINS)
         self._touched = bytearray()
         # Known rows are looked for before they are prepared as long as the file brings some: it was read before.
         self._looks_first = True
@@ -239,7 +240,7 @@ class Run:
 
     def find_numbers(self, subjects: Sequence[bytes]) -> list[int | None]:
         """The numbers of the passports that there are; of those met lately without asking."""
-        kept = self._find_kept(subjects)
+        kept = self._chains.find_all(subjects)
         asked = [subject for subject in subjects if subject not in kept] if kept else subjects
         # Under a read of its own: the writer's connection is busy with the commit before.
         with self._writer.reading():
@@ -326,15 +327,10 @@ class Run:
             if chain is None:
                 load.opens.add(subject)
 
-    def _find_kept(self, subjects: Iterable[bytes]) -> dict[bytes, ChainRef]:
-        """Those of the passports of these subjects that were met lately."""
-        generations = self._chains_before, self._chains
-        return {subject: chains[subject] for chains in generations for subject in chains.keys() & subjects}
-
     def _find_chains(self, subjects: Sequence[bytes], numbers: Sequence[int | None] = ()) -> list[ChainRef | None]:
         """The passport of each vehicle, if there is one; those met lately are at hand. `numbers` are those of passports
         that were found before."""
-        chains = self._find_kept(subjects)
+        chains = self._chains.find_all(subjects)
         if numbers:
             pairs = zip(numbers, subjects, strict=True)
             asked = [(number, one) for number, one in pairs if number is not None and one not in chains]
@@ -342,9 +338,7 @@ class Run:
         if len(chains) < len(subjects):
             others = [_read_subject(subject) for subject in subjects if subject not in chains]
             chains |= {chain.encoded_subject: chain for chain in self._writer.find_chains(others).values()}
-        self._chains |= chains
-        if len(self._chains) > KNOWN_CHAINS:
-            self._chains_before, self._chains = self._chains, {}
+        self._chains.keep(chains)
         return list(map(chains.get, subjects))
 
     def _find_known(self, chains: Iterable[ChainRef | None], digests: Iterable[list[bytes]]) -> dict[int, set[bytes]]:
