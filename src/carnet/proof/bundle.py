@@ -110,16 +110,17 @@ _read_accreditations = _reader(list[tuple[str, wire.U8, wire.U8]])
 
 
 def _read(data: bytes, memory: Memory | None) -> Bundle:
-    check_text_of(data)
     found: wire.WholeWire | wire.RawWire | wire.OwnWire
     again = None if memory is None else _read_on_last_ground(data, memory)
     if again is not None:
         found, ground = again
     elif memory is not None:
+        check_text_of(data)
         found = raw = _read_raw(data)
         ground = _read_ground(raw, memory)
         memory.last_ground = (*_spell_ground(raw), ground)
     else:
+        check_text_of(data)
         found = whole = _read_whole(data)
         genesis, groups, sections = (
             _make_genesis(whole.genesis),
@@ -158,11 +159,14 @@ def _read_on_last_ground(data: bytes, memory: Memory) -> tuple[wire.OwnWire, Gro
     until = data.find(b'"members":', behind)
     if not data.startswith(first, at) or not data.startswith(second, until):
         return None
+    rest = data[:at] + data[behind:until] + data[until + len(second) :]
     try:
-        own = _read_own(data[:at] + data[behind:until] + data[until + len(second) :])
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        check_text_of(rest)
+        own = _read_own(rest)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, Unverified):
         return None
-    # Wherever the pieces were found: these are the bytes of the whole that they stand in at their places.
+    # Wherever the pieces were found: these are the bytes of the whole that they stand in at their places. Each text of
+    # them was looked at before.
     spelled = (
         b'{"batches":', encode_trusted(own.batches), b',"carnet":"proof/1","census":', encode_trusted(own.census), b",",
         first, b'"links":', encode_trusted(own.links), b",",
