@@ -18,6 +18,7 @@ from carnet.cli import carnet as root
 from carnet.cli.group import VERBS, Teaching
 from carnet.cli.session import find_default_home
 from tests.cli.run import COMMAND, carnet, make_env, make_inspection, make_line
+from tests.shared import ROOT
 
 
 def list_commands(
@@ -82,6 +83,48 @@ def _parse(words: list[str]) -> None:
         _, found, words = command.resolve_command(context, rest)
         assert found is not None
         command = found
+
+
+_IN_DOCS = re.compile(r"(?:`|^\$ |^ {4}|^|; |&& |: )carnet ((?:[^`\n\"|;&<>]|\\\n)+)", re.MULTILINE)
+_BEFORE_A_VERB = ("--home", "--server")
+
+
+def test_docs__name_only_verbs_and_options_that_exist() -> None:
+    """What a page or a refusal tells to type can be typed."""
+    checked, wrong = 0, list[str]()
+    for folder, pattern in ((ROOT, "*.md"), (ROOT / "docs", "**/*.md"), (ROOT / "src/carnet", "**/*.py")):
+        for file in folder.glob(pattern):
+            if file.name == "CHANGELOG.md":
+                # It tells of what was, too.
+                continue
+            for line in _IN_DOCS.findall(file.read_text(encoding="utf-8")):
+                words = [word.strip(".,:)(…*'") for word in line.replace("\\\n", " ").split()]
+                while words and words[0] in _BEFORE_A_VERB:
+                    words = words[2:]
+                if words and re.fullmatch("[a-z][a-z-]*", words[0]):
+                    wrong += [f"{file.name}: carnet {line.strip()}: {one}" for one in _list_unknown(words)]
+                    checked += 1
+    assert wrong == []
+    assert checked > 300
+
+
+def _list_unknown(words: list[str]) -> Iterator[str]:
+    """Of a command as it is told the verb that is none, and options that its verb does not have."""
+    command: click.Command = root
+    known = {"--help", "--version"}
+    for word in (word for word in words if not word.startswith("-")):
+        if not isinstance(command, click.Group):
+            break
+        found = command.get_command(click.Context(command), word)
+        if found is None:
+            # Behind a group's own name a page may go on with words of its own.
+            if command is root or re.fullmatch("[a-z-]+", word):
+                yield word
+            return
+        command = found
+        known |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known |= {option for parameter in root.params for option in parameter.opts}
+    yield from (word for word in words if word.startswith("--") and len(word) > 2 and word.split("=")[0] not in known)
 
 
 def test_verbs__are_where_the_list_says() -> None:

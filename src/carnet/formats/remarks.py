@@ -80,7 +80,8 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "sqlite": "this is a SQLite database: export a table as CSV",
         "no_table": "there is no table in it",
         "no_row": "there is no row in it",
-        "bare_returns": "its lines end with a carriage return alone, as those of old Macs: save it with other line ends",
+        "bare_returns": "its lines end with a carriage return alone, as those of old Macs: save it with other line "
+        "ends",
         "open_quote": "from line %(line)s on nothing can be read: a quotation mark is opened there, or not closed",
         "too_many_columns": "a table has at most %(most)s columns, and this one %(count)s or more",
         # A format that has an importer of its own.
