@@ -124,6 +124,18 @@ def test_guess__says_which_column_may_be_the_day(day: str) -> None:
     assert found.confidence <= 40
 
 
+@pytest.mark.parametrize("name", ["vehicleType", "Prix véhicule", "Vehicle Speed [km/h]", "DESTRUCTION_VEHICULE"])
+def test_guess__what_many_vehicles_have_alike_is_no_id(name: str) -> None:
+    """All of a type would be one passport."""
+    rows = "".join(f"{kind};2020-01-{day:02};{day}1000\n" for day, kind in enumerate(("suv", "bus", "van") * 3, 1))
+    found = guess(f"{name};date;km\n{rows}".encode(), "x", NOW)
+    assert found.mapping is None
+    assert "no column says which vehicle" in confess(found)
+    found = guess(f"{name};N° de véhicule;date;km\n{rows.replace(';2020', ';A1;2020')}".encode(), "x", NOW)
+    assert found.mapping is not None
+    assert found.mapping.subject.column == "N° de véhicule"
+
+
 def test_guess__says_that_a_unit_is_not_told() -> None:
     found = guess(b"vin,date,odometer\nWVWZZZ1KZ7P123456,2021-05-04,5000\n", "a.csv", NOW)
     assert found.mapping is not None
@@ -225,6 +237,7 @@ def test_guess__knows_the_files_that_have_an_importer(parts: Any, saying: str) -
         (b"a,b\nx,y\n", "no column says which vehicle"),
         (b"vin,colour\nWVWZZZ1KZ7P123456,red\n", "no column is an odometer"),
         (b"[[[[[", "no row"),
+        (b'{"found":[{"vin":"WVWZZZ1KZ7P123456","km":1}]}', "in the list found"),
         ("vin;km\nX;1\n".encode("utf-16-le"), "UTF-16 without its byte order mark"),
         ("vin;km\nX;1\n".encode("utf-16-be"), "UTF-16 without its byte order mark"),
         (b"vin;km\nX\0;1\n", "bytes that no text has"),

@@ -210,8 +210,15 @@ def _look_at_json(head: bytes) -> _Look:
     names = list(dict.fromkeys(name for each in objects for name in each))
     rows = [[each.get(name, "") for name in names] for each in objects]
     reasons = [remark("objects", count=len(names))]
+    if not names:
+        lists = (name for each in values if isinstance(each, dict) for name, inner in each.items() if _is_rows(inner))
+        reasons += [remark("inner_list", name=name) for name in islice(lists, 1)]
     keys = frozenset(key for value in values if isinstance(value, dict) for key in value)
     return _Look(Json(), names, rows, reasons, keys)
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict[str, str]:

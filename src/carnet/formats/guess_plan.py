@@ -37,7 +37,8 @@ from carnet.passport.kinds.language import Day as DaySpec
 from carnet.passport.kinds.language import Flag as FlagSpec
 from carnet.passport.kinds.language import Integer as IntegerSpec
 
-_DAY_WORDS = "date jour day datum tag when le datetime timestamp"
+_DAY_NAMES = "date jour day datum tag datetime timestamp"
+_DAY_WORDS = f"{_DAY_NAMES} when le"
 _NOT_THE_DAY = "fin end used created"
 # A day of these is another than that of the row: when the car was new, or what is to come.
 _NEVER_THE_DAY = (
@@ -59,6 +60,8 @@ UNITS: dict[str, Literal["km", "mi"]] = {
 """Words that say in which unit an odometer counts, in headings and behind numbers."""
 _VIN_WORDS = "vin chassis fin"
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
+_OF_A_NUMBER = "n no nr num number numero nummer code key cle identifier identifiant de du des of the le la"
+"""What may stand beside a word for a vehicle in the name of its id: a type or a speed is that of many."""
 _KINDS = (
     ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
     ("vehicle.repair/1", "repair reparation panne reparatur"),
@@ -137,7 +140,8 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     when = When()
     if day is None:
         doubts.append(remark("no_day"))
-        named = _find_named(columns, _DAY_WORDS)
+        others = _NEVER_THE_DAY.split()
+        named = _find_named([c for c in columns if c.sort != "day" and not _words(c.name) & {*others}], _DAY_NAMES)
         if named is not None:
             doubts.append(remark("unread_day", column=named))
         confidence = min(confidence, 40)
@@ -183,7 +187,10 @@ def _find_subject(columns: Sequence[Column], doubts: list[Remark], reasons: list
             return About(scheme="plate", column=column.name, country=column.country), min(60, column.confidence)
     for told in (_VEHICLE_WORDS, _ID_WORDS):
         for column in columns:
-            if column.sort not in ("text", "word", "number") or not _words(column.name) & {*told.split()}:
+            words = _words(column.name)
+            if column.sort not in ("text", "word", "number") or not words & {*told.split()}:
+                continue
+            if told is _VEHICLE_WORDS and words - {*told.split(), *_ID_WORDS.split(), *_OF_A_NUMBER.split()}:
                 continue
             doubts.append(remark("own_id", column=column.name))
             return About(scheme="file", column=column.name), 40

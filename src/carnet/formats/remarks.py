@@ -95,6 +95,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         # How it is written.
         "table": "a table with %(count)s columns",
         "objects": "JSON objects with %(count)s columns",
+        "inner_list": "its rows seem to stand in the list %(name)s: hand in that list alone",
         "separated": "%(count)s columns separated by %(separator)s",
         "one_column": "a single column",
         "byte_order_mark": "%(encoding)s: it begins with its byte order mark",
