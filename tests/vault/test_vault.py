@@ -35,6 +35,17 @@ def test_unwrap__is_the_inverse_of_wrap() -> None:
         assert caught.value.code == "unwrap_failed"
 
 
+def test_unwrap_all__gives_what_unwrap_gives_and_refuses_all_where_one_does_not_open() -> None:
+    secrets = [bytes([number]) * 32 for number in range(70)]
+    wrapped = [sealing.wrap(KEY, secret) for secret in secrets]
+    assert sealing.unwrap_all(KEY, []) == []
+    assert sealing.unwrap_all(KEY, wrapped) == secrets
+    for wrong in (wrapped[3][:-1], b"", bytes(40), sealing.wrap(OTHER, bytes(32)), sealing.aes_key_wrap(KEY, bytes(24))):
+        with pytest.raises(Unverified) as caught:
+            sealing.unwrap_all(KEY, [*wrapped[:3], wrong, *wrapped[4:]])
+        assert caught.value.code == "unwrap_failed"
+
+
 @given(st.text(alphabet="abcé ", max_size=20) | st.integers(-1000, 1000) | st.none(), st.booleans())
 def test_unpack_values__is_the_inverse_of_pack_values(value: object, is_own: bool) -> None:
     subject = {"scheme": "vin", "value": "X"}
