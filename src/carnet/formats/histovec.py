@@ -143,12 +143,10 @@ def _read_inspections(data: bytes, latest: str) -> _Read:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     value, inspections = vehicle.vehicle, vehicle.inspections
-    if not is_histovec(value) or not _has_no_other_colon(data, inspections):
+    occurred = [_find_occurred(one, latest) for one in inspections]
+    if None in occurred or not is_histovec(value) or not _has_no_other_colon(data, inspections):
         return None
     subject = Subject("histovec", value).to_json()
-    moments = list(map(_find_moment, inspections))
-    if None in moments or any(moment is not None and moment[0] > latest for moment in moments):
-        return None
     fields = [
         _pack(
             # Names ascending, as the schema completes them.
@@ -158,7 +156,7 @@ def _read_inspections(data: bytes, latest: str) -> _Read:
                 "end_time": one.end,
                 "kind": KIND,
                 "nature": one.nature or None,
-                "occurred": dict(zip(("at", "precision", "zone"), moment or (), strict=True)),
+                "occurred": when,
                 "odometer_km": one.km,
                 "odometer_mi": None,
                 "odometer_state": "not_stated" if one.km is None else "read",
@@ -168,7 +166,7 @@ def _read_inspections(data: bytes, latest: str) -> _Read:
                 "valid_until": None,
             }
         )
-        for one, moment in zip(inspections, moments, strict=True)
+        for one, when in zip(inspections, occurred, strict=True)
     ]
     # All of it is plain already: nothing is written in another way.
     tail = b',"vehicle":"%b"}' % value.encode()
@@ -179,23 +177,25 @@ def _read_inspections(data: bytes, latest: str) -> _Read:
 read_at_once: Final[Callable[[bytes, str], _Read]] = _read_inspections if kernel is None else kernel.read_inspections
 
 
-def _find_moment(inspection: _Inspection) -> tuple[str, str, str | None] | None:
-    """When an inspection began, its precision and its zone; None where a day or time of it is not normal."""
-    day, start, end = inspection.date, inspection.start, inspection.end
-    if not is_day(day) or not (end is None or _is_clock(end)):
+def _find_occurred(inspection: _Inspection, latest: str) -> dict[str, str | None] | None:
+    """When an inspection began; None where a day or time of it is not normal, or it is still to come."""
+    at, start, end = inspection.date, inspection.start, inspection.end
+    if not is_day(at) or not (start is None or _is_clock(start)) or not (end is None or _is_clock(end)):
         return None
     if start is None:
-        return day, "day", None
-    return (f"{day}T{start}", "second", ZONE) if _is_clock(start) else None
+        return None if at > latest else {"at": at, "precision": "day", "zone": None}
+    at = f"{at}T{start}"
+    return None if at > latest else {"at": at, "precision": "second", "zone": ZONE}
 
 
 def _has_no_other_colon(data: bytes, inspections: list[_Inspection]) -> bool:
-    """Whether the line says each of its names once. The decoder keeps one of two equal names silently. Each name that
-    was written has one colon outside texts, so as many colons as those of the names and texts that were kept mean that
-    no name was dropped (as in parse_json)."""
+    """Whether the line, whose times are normal, says each of its names once. The decoder keeps one of two equal names
+    silently. Each name that was written has one colon outside texts, so as many colons as those of the names and texts
+    that were kept mean that no name was dropped (as in parse_json)."""
     known = len(_VEHICLE_COLUMNS) + len(COLUMNS) * len(inspections)
-    texts = [text for one in inspections for text in (one.centre, one.pv, one.date, one.start or "", one.end or "")]
-    return data.count(b":") == known + sum([text.count(":") for text in texts])
+    known += 2 * sum([(one.start is not None) + (one.end is not None) for one in inspections])
+    count = data.count(b":")
+    return count == known or count == known + sum([one.centre.count(":") + one.pv.count(":") for one in inspections])
 
 
 @lru_cache(maxsize=4096)
