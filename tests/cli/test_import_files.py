@@ -286,6 +286,16 @@ def test_import__refused_not_accredited(tmp_path: Path) -> None:
     assert carnet("list", "--json", home=home).out == ""
 
 
+def test_import__a_file_of_another_format_is_told_as_that(tmp_path: Path) -> None:
+    """Not a thousand rows to mend: no row of it is one."""
+    ran = import_bytes(tmp_path, b"vin;km\nWVWZZZ1KZ7P100000;5\n", "--validate-only", name="a list.csv")
+    assert ran.code == 1
+    assert f"carnet import guess '{tmp_path}/a list.csv' tells what it is" in ran.err
+    mixed = import_bytes(tmp_path, b"no row\n" + GOOD[0], "--validate-only")
+    assert mixed.code == 1
+    assert "guess" not in mixed.err
+
+
 def test_import__refused_unreadable_file(tmp_path: Path) -> None:
     ran = carnet("import", "histovec", tmp_path / "absent.jsonl", home=tmp_path / "home")
     assert ran.code == 1

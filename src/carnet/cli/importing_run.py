@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -253,6 +254,9 @@ def _show_faults(summary: Summary, order: Order) -> None:
         click.echo(f"… and {more:,} more.", err=True)
     if not summary.faulty:
         return
+    if summary.faulty == summary.rows_read > 1:
+        where = "" if order.path is None else f" carnet import guess {quote(str(order.path))} tells what it is."
+        click.echo(f"No row of it can be read: is it a file of this format, or mapping?{where}", err=True)
     if order.faulty is not None:
         click.echo(f"Next: mend {order.faulty}, then import it by the same verb; nothing is sealed twice.", err=True)
     elif order.faults is None:

@@ -80,7 +80,7 @@ def _read_document(document: Document, latest: str, row: int, subject: Subject |
 def _find_subject(rubrics: Mapping[str, Any]) -> Subject:
     vin = find_text(rubrics, "vin")
     if vin is None:
-        saying = "the report masks its VIN: say which vehicle it is about"
+        saying = "the report masks its VIN: say which vehicle it is about (--subject)"
         raise Refused(Reason.MISSING_FIELD, saying, field="vin")
     value = check_vin(vin).value
     check_not_short(value, "If it is right, say --subject vin:…", shortest=NEARLY_VIN_LENGTH)
