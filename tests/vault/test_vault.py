@@ -40,7 +40,8 @@ def test_unwrap_all__gives_what_unwrap_gives_and_refuses_all_where_one_does_not_
     wrapped = [sealing.wrap(KEY, secret) for secret in secrets]
     assert sealing.unwrap_all(KEY, []) == []
     assert sealing.unwrap_all(KEY, wrapped) == secrets
-    for wrong in (wrapped[3][:-1], b"", bytes(40), sealing.wrap(OTHER, bytes(32)), sealing.aes_key_wrap(KEY, bytes(24))):
+    short = sealing.aes_key_wrap(KEY, bytes(24))
+    for wrong in (wrapped[3][:-1], b"", bytes(40), sealing.wrap(OTHER, bytes(32)), short):
         with pytest.raises(Unverified) as caught:
             sealing.unwrap_all(KEY, [*wrapped[:3], wrong, *wrapped[4:]])
         assert caught.value.code == "unwrap_failed"

@@ -181,22 +181,21 @@ def ask_sources(connection: Connection, sources: Mapping[int, Sequence[bytes]]) 
         return
     # Most rows are new: what the database leaves out by itself need not become an object here. Where a chain has few of
     # them, all its entries are compared with each; where it has many, its entries are looked at once.
-    chains = sorted(sources)
-    few = [
-        value
-        for chain in chains
-        if len(sources[chain]) <= FEW
-        for one in sources[chain]
-        for value in (chain, Blob(one))
-    ]
+    few, many = list[object](), list[int]()
+    for chain in sorted(sources):
+        own = sources[chain]
+        if len(own) > FEW:
+            many.append(chain)
+        else:
+            for one in own:
+                few += chain, Blob(one)
     for at in range(0, len(few), 2 * MANY):
         part = few[at : at + 2 * MANY]
         # Filled up as `_fill` does.
         part += part[-2:] * ((1 << (len(part) // 2 - 1).bit_length()) - len(part) // 2)
         yield from connection.execute(_ASK_SOURCES.replace("?", ",".join(["(?,?)"] * (len(part) // 2))), part)
-    chains = [chain for chain in chains if len(sources[chain]) > FEW]
-    for at in range(0, len(chains), MANY):
-        chunk = chains[at : at + MANY]
+    for at in range(0, len(many), MANY):
+        chunk = many[at : at + MANY]
         wanted = _fill([Blob(one) for chain in chunk for one in sources[chain]])
         chunk = _fill(chunk)
         query = f"SELECT chain, source FROM entry WHERE chain IN ({_mark(chunk)}) AND source IN ({_mark(wanted)})"  # noqa: S608

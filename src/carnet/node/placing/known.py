@@ -137,21 +137,23 @@ class Known:
     def _load_sources(self, groups: Iterable[PreparedGroup]) -> None:
         """Read which source rows the chains hold already to which more are to be added."""
         asked: dict[int, list[bytes]] = {}
-        heads = self.heads
+        heads, known = self.heads, self._known
+        # Every line of this loop runs for each chain.
         for group in groups:
-            chain = group.chain
-            head = heads.get(chain) if chain else None
+            head = heads.get(group.chain)
+            # A new chain has no head yet.
             if head is None:
                 continue
             held = head.sources
-            # Bytes that stand there across two digests are asked for in vain, and no harm is done.
-            sources = [row.source for row in group.rows if row.source and (held is None or row.source in held)]
+            if held is None:
+                sources = [row.source for row in group.rows if row.source]
+            else:
+                # Bytes that stand there across two digests are asked for in vain, and no harm is done.
+                sources = [row.source for row in group.rows if row.source and row.source in held]
             if sources:
-                before = asked.get(chain)
-                asked[chain] = sources if before is None else before + sources
+                asked[group.chain] = asked[group.chain] + sources if group.chain in asked else sources
         if not asked:
             return
-        known = self._known
         for chain, source in ask_sources(self._connection, asked):
             known.setdefault(chain, set()).add(source)
 
