@@ -27,6 +27,10 @@ from carnet.node.placing import Outcome
 
 READ_BYTES: Final = 1 << 18
 
+ROOM_BYTES: Final = 4 << 20
+"""What the socket is asked to hold, some ten submissions: the thread that sends needs the interpreter again between any
+two pieces, and meanwhile the writer would wait for the rest. A system gives as much as it lets anybody have."""
+
 Read = Callable[["Handed", Answer], Outcome]
 """What an answer means. Raises what it says."""
 
@@ -82,6 +86,8 @@ class Ahead:
         with self._lock:
             if self._socket is None:
                 self._socket, self._frames = self._open(), Frames()
+                with suppress(OSError):
+                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
             if self._sender is None:
                 self._sender = ThreadPoolExecutor(1, "carnet-ahead")
             handed.number = next(self._numbers)

@@ -52,7 +52,9 @@ from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
 from carnet.node.writer import Writer
 
-READ_BYTES: Final = 1 << 18
+READ_BYTES: Final = 1 << 20
+"""More than a part of a file mostly has."""
+
 MAX_GROUP: Final = 512
 """Submissions in one commit; the others are in the next one."""
 
