@@ -1,8 +1,8 @@
 """The power goes while a store moves between SQLite and PostgreSQL: one of both is the store, whole, and the same
 command moves it, or says that it is there.
 
-The server is another machine, which keeps its power: the move is killed at one of its calls, and of what the disk of the
-home then holds chance decides (`tests.faults.recorder`), twice for each call.
+The server is another machine, which keeps its power: the move is killed at one of its calls, and chance decides what of
+its home is on the disk then (`tests.faults.recorder`), twice for each call.
 """
 
 from __future__ import annotations

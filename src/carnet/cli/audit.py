@@ -96,9 +96,11 @@ def export(
     asked = make_search(**wanted)
     if output.exists() and not force:
         raise Refused(Reason.FILE_EXISTS, f"{output} exists already: say --force to overwrite it", file=str(output))
-    passphrase = session.find_passphrase(passphrase_file)
-    with office_at(session.home, passphrase) as (office, _), writing_whole(output) as file:
-        file.writelines(export_trail(office, OPERATOR_HERE, asked, format_))
+    with office_at(session.home, session.find_passphrase(passphrase_file)) as (office, _):
+        # Asked first: a home that takes no note of it gives no trail, wherever that was to go.
+        pieces = export_trail(office, OPERATOR_HERE, asked, format_)
+        with writing_whole(output) as file:
+            file.writelines(pieces)
     click.echo(f"{output}: {output.stat().st_size:,} bytes", err=True)
 
 
