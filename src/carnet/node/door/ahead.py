@@ -85,7 +85,9 @@ class Ahead:
         handed = Handed(self, data, refusals, is_quiet)
         with self._lock:
             if self._socket is None:
-                self._socket, self._frames = self._open(), Frames()
+                # Last: whoever is told to stop meanwhile leaves no connection behind that nobody closes.
+                self._frames = Frames()
+                self._socket = self._open()
                 with suppress(OSError):
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
             if self._sender is None:

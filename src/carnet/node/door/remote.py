@@ -555,6 +555,10 @@ class RemoteWriter:
         except OSError:
             connected.close()
             raise away() from None
+        except BaseException:
+            # Told to stop.
+            connected.close()
+            raise
         return connected
 
     def _hang_up(self) -> None:
