@@ -540,6 +540,22 @@ def test_connect__refused_writer_away(node: TestNode) -> None:
     assert caught.value.reason is Reason.WRITER_AWAY
 
 
+@ON_FILE
+def test_connect__told_to_stop_closes_what_it_has_opened(node: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[socket.socket]()
+
+    def stop(connected: socket.socket, _: object) -> None:
+        opened.append(connected)
+        raise KeyboardInterrupt
+
+    with open_door(node) as served, served.reach() as remote:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "connect", stop)
+            with pytest.raises(KeyboardInterrupt):
+                remote._connect()
+        assert [one.fileno() for one in opened] == [-1]
+
+
 def _served_by_nobody(node: TestNode) -> ServedDoor:
     nobody = ServedDoor.__new__(ServedDoor)
     nobody.node = node

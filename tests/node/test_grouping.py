@@ -9,6 +9,7 @@ from concurrent.futures import Future, wait
 
 import pytest
 
+from carnet.node import grouping as grouping_module
 from carnet.node.grouping import MAX_GROUP, Grouping
 from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
@@ -106,6 +107,32 @@ def test_result__those_who_wait_while_another_commits_are_answered() -> None:
     grouping.close()
     assert sum(sealed.sizes) == 1280
     assert len(sealed.sizes) < 320
+
+
+def test_result__who_came_while_another_committed_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when our own thread looks again, which would be too late here."""
+    monkeypatch.setattr(grouping_module, "PATIENCE_S", 60)
+    is_begun, may_end = threading.Event(), threading.Event()
+
+    def commit(prepared: Sequence[Prepared]) -> list[Outcome]:
+        is_begun.set()
+        assert may_end.wait(20)
+        return [Outcome([], []) for _ in prepared]
+
+    grouping = Grouping(commit)
+    first = threading.Thread(target=grouping.submit(SUBMISSION).result)
+    first.start()
+    assert is_begun.wait(20)
+    second = grouping.submit(SUBMISSION)
+    waiting = threading.Thread(target=second.result, daemon=True)
+    waiting.start()
+    # Until it waits: it has found that another commits, and our own thread has too.
+    time.sleep(0.2)
+    may_end.set()
+    waiting.join(20)
+    assert second.done()
+    first.join()
+    grouping.close()
 
 
 @pytest.mark.parametrize("count", [1, 5])
