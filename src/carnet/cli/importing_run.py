@@ -254,12 +254,13 @@ def _show_faults(summary: Summary, order: Order) -> None:
         click.echo(f"… and {more:,} more.", err=True)
     if not summary.faulty:
         return
-    if summary.faulty == summary.rows_read > 1:
+    has_no_good = summary.faulty == summary.rows_read > 1
+    if has_no_good:
         where = "" if order.path is None else f" carnet import guess {quote(str(order.path))} tells what it is."
         click.echo(f"No row of it can be read: is it a file of this format, or mapping?{where}", err=True)
     if order.faulty is not None:
         click.echo(f"Next: mend {order.faulty}, then import it by the same verb; nothing is sealed twice.", err=True)
-    elif order.faults is None:
+    elif order.faults is None and not has_no_good:
         click.echo(
             "Run it again with --faulty FILE to have the faulty rows in a file that can be mended and imported alone; "
             "nothing is sealed twice.",
