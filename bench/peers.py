@@ -11,14 +11,18 @@ from pathlib import Path
 from bench.figures import IS_QUICK, open_folder
 
 TESSERA_LEAVES = 100_000 if IS_QUICK else 1_000_000
+AS_IT_COMES, TUNED = "as it comes", "tuned"
 # As it comes it publishes every ten seconds, so that a few leaves would mostly measure that wait.
-_SETTINGS = {"tuned": ("-tuned",)} if IS_QUICK else {"as it comes": (), "tuned": ("-tuned",)}
+_SETTINGS = {TUNED: ("-tuned",)} if IS_QUICK else {AS_IT_COMES: (), TUNED: ("-tuned",)}
+_TARGETS = {AS_IT_COMES: 1.2}
+"""Of its rate as it comes, which is what 35,000 entries a second were measured against. Tuned it is shown beside."""
 _SOURCE = Path(__file__).resolve().parent / "tessera"
 
 
-def measure_tessera() -> list[tuple[str, float]]:
+def measure_tessera() -> list[tuple[str, float, float | None]]:
     """What Tessera's POSIX log takes in a second, in leaves of 200 bytes, until a published checkpoint covers the last:
-    as it comes, and with larger batches and a checkpoint each second, which suit so quick a sender."""
+    as it comes, and with larger batches and a checkpoint each second, which suit so quick a sender. Each with the ratio
+    that is wanted, if one is."""
     go = shutil.which("go")
     if go is None:
         return _leave_out("there is no go on the path")
@@ -35,10 +39,10 @@ def measure_tessera() -> list[tuple[str, float]]:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
             if ran.returncode != 0:
                 return _leave_out(f"it ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}")
-            rates.append((f"Tessera POSIX, published, {name}", float(ran.stdout)))
+            rates.append((f"Tessera POSIX, published, {name}", float(ran.stdout), _TARGETS.get(name)))
     return rates
 
 
-def _leave_out(why: str) -> list[tuple[str, float]]:
+def _leave_out(why: str) -> list[tuple[str, float, float | None]]:
     print(f"left out: Tessera, because {why}", file=sys.stderr)
     return []
