@@ -16,6 +16,7 @@ from carnet.encoding import unb64
 from carnet.errors import Reason
 from carnet.node.found import enrol_key
 from carnet.services.accounts.auditing import Action, list_events
+from carnet.services.filing import mappings
 from carnet.services.filing.records import Files
 from carnet.services.filing.taking import take
 from carnet.services.founding import now_ms
@@ -264,6 +265,34 @@ def test_file__is_understood_mended_and_certified(town: WebTown) -> None:
 
 def operator() -> Principal:
     return Principal(Standing.OPERATOR)
+
+
+@pytest.mark.parametrize("was_kept", [False, True])
+def test_file__of_one_vehicle_does_not_say_of_which_the_next_one_is(
+    town: WebTown, monkeypatch: pytest.MonkeyPatch, was_kept: bool
+) -> None:
+    """Not even where such a way of reading is among those that are kept, as it was once."""
+    if was_kept:
+        monkeypatch.setattr(mappings, "is_of_one_vehicle", lambda document: False)
+    data = b"Date;Km\n13/11/2023;70 000\n14/11/2023;70 100\n"
+    job = send(town, data)
+    (found,) = [read(town, send(town, b"VIN;" + data.replace(b"\n1", b"\n" + VIN.encode() + b";1")))["mapping"]]
+    body = {"mapping": found | {"subject": {"scheme": "vin", "value": VIN}}}
+    assert town.call("garage", "PUT", f"/v1/files/{job}/reading", body).status_code == 200
+    run(town, job)
+    assert read(town, job)["counts"]["ready"] == 2
+    assert town.call("garage", "POST", f"/v1/files/{job}/certify").status_code == 200
+    run(town, job)
+    assert len(town.call("garage", "GET", "/v1/mappings").json()["data"]) == was_kept
+    reading = read(town, send(town, data.replace(b"7", b"8")))
+    assert (reading["origin"], reading["mapping"]) == ("guessed", None)
+    assert "vehicle" in reading["doubts"][0]
+
+
+def test_file__that_numbers_its_vehicles_in_its_own_way_does_not_say_which_they_are(town: WebTown) -> None:
+    reading = read(town, send(town, b"id vehicule;Date;Km\n17;13/03/2023;1000\n18;14/03/2023;2000\n"))
+    assert (reading["mapping"], reading["counts"]["ready"], reading["confidence"]) == (None, 0, 0)
+    assert "vehicle" in reading["doubts"][0], "17 of one garage is not 17 of another"
 
 
 def test_file__with_the_same_columns_is_read_the_same_way(town: WebTown) -> None:

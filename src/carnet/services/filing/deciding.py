@@ -18,6 +18,7 @@ from carnet.formats.mapping_document import Mapping, Reader, read_mapping
 from carnet.formats.remarks import refuse_for, remark
 from carnet.formats.templates import drop_error_heading, find_template
 from carnet.passport.subject import parse_subject
+from carnet.services.filing.mappings import is_of_one_vehicle
 from carnet.services.filing.reading import KNOWN, MAPPING, MENDS, Mends, Origin, Reading
 from carnet.services.filing.records import Files, Format, Job, Known
 from carnet.services.guessing import guess_file
@@ -64,6 +65,7 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
     if known is not None:
         document = known.document | {"reader": seen["reader"]}
         return Reading(format="mapping", origin="saved", saved=known.id, mapping=document, **cast("Any", seen))
+    guess = _forget_own_numbers(guess)
     origin: Origin = "template" if find_template([column.name for column in guess.columns]) else "guessed"
     return Reading(
         format="mapping",
@@ -74,6 +76,15 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
         reasons=guess.grounds,
         **cast("Any", seen),
     )
+
+
+def _forget_own_numbers(guess: Guess) -> Guess:
+    """The same where a file numbers its vehicles in its own way: number 17 of two members is not one vehicle, and both
+    would meet in one passport. Who has such a file imports it under a scheme that names whose numbers they are."""
+    if guess.mapping is None or guess.mapping.subject.scheme in ("vin", "plate"):
+        return guess
+    reasons = (remark("no_vehicle"), *guess.reasons)
+    return guess._replace(mapping=None, confidence=0, reasons=reasons, doubt_count=guess.doubt_count + 1)
 
 
 def open_job(files: Files, job: Job, reading: Reading, stack: ExitStack) -> Opened:
@@ -112,7 +123,8 @@ def _find_known(known: Sequence[Known], guess: Guess) -> Known | None:
         return None
     type_ = _to_document(guess.reader)["type"]
     names = tuple(drop_error_heading([column.name for column in guess.columns]))
-    return next((one for one in known if (one.type, one.columns) == (type_, names)), None)
+    fitting = (one for one in known if (one.type, one.columns) == (type_, names))
+    return next((one for one in fitting if not is_of_one_vehicle(one.document)), None)
 
 
 def _to_document(reader: Reader) -> dict[str, Any]:

@@ -7,7 +7,7 @@ file. Design: the console, ADR 0016.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from carnet.errors import Reason, Refused
@@ -67,9 +67,11 @@ def _read(row: Sequence[Any]) -> Saved:
 
 def keep_mapping(office: Office, principal: Principal, member: MemberId, reading: Reading, name: str) -> str | None:
     """Keep how a file was read that is being certified, under the name of the file; the mapping's id. One for the same
-    columns takes the new way of reading. None for a file whose headings or format say everything, and beyond the
-    hundredth."""
+    columns takes the new way of reading. None for a file whose headings or format say everything, for one of a single
+    vehicle, and beyond the hundredth."""
     if reading.mapping is None or reading.reader is None or reading.origin in ("template", "format"):
+        return None
+    if is_of_one_vehicle(reading.mapping):
         return None
     now, names = office.clock(), [column.name for column in reading.columns]
     columns = json.dumps({"names": names, "type": reading.reader["type"]}, ensure_ascii=False, sort_keys=True)
@@ -93,6 +95,12 @@ def keep_mapping(office: Office, principal: Principal, member: MemberId, reading
         public = format_name(Prefix.MAPPING, id_)
         record(connection, office, Action.MAPPING_SAVED, name_caller(principal), about=public, member=member)
     return public
+
+
+def is_of_one_vehicle(document: Mapping[str, Any]) -> bool:
+    """Whether a mapping names the one vehicle that all rows are about: the next file with these columns may well be of
+    another, and would be sealed in this one's passport."""
+    return document.get("subject", {}).get("value") is not None
 
 
 def rename(office: Office, principal: Principal, member: MemberId, id_: str, name: str) -> None:
