@@ -1,8 +1,8 @@
 """Taking a backup: a home as it is at one moment of its store, sealed into one file, while others write.
 
 The store's moment comes first, then the keys and the journal are read: every key that this moment lists is in the ring
-by then, and every erasure that it knows is in the journal. It needs no key of the node, and refuses to write into the
-home itself.
+by then, and every erasure that it knows is in the journal. It asks for no passphrase of the node's keys, and refuses to
+write into the home itself.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from carnet.node.backup.contents import PEOPLE, STORE, list_small_files, write_e
 from carnet.node.backup.envelope import MAGIC, Sealer, SealingWriter
 from carnet.node.erasing import ErasureJournal
 from carnet.node.home import Home, write_private
-from carnet.node.keyring import RandomBytes
+from carnet.node.keyring import RandomBytes, load_key_ring
 from carnet.node.logbook import read_node
 from carnet.node.people import copy_people
+from carnet.signing import Signer
 from carnet.tlog.tree import root_from
 from carnet.vault.copying import copy_store
 from carnet.vault.disk import explained_disk_errors, sync_directory
@@ -53,11 +54,12 @@ class Progress(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """Of which log a store is, at which moment: origin, network, size and root; the newest signed head that it keeps
-    (None before the first); whether bytes of an erasure may still be in its pages."""
+    """Of which log a store is, at which moment: origin, network, public key (32 bytes), size and root; the newest
+    signed head that it keeps (None before the first); whether bytes of an erasure may still be in its pages."""
 
     origin: str
     net: bytes
+    log_key: bytes
     log_size: int
     root: bytes
     checkpoint: tuple[int, bytes] | None
@@ -116,6 +118,7 @@ def take_backup(
             # Even to read asks for a little room beside the store.
             moment, copy, size = _copy(home, scratch, progress)
         stack.enter_context(copy)
+        _check_ring(home, moment)
         small = [(name, stack.enter_context(file.open("rb"))) for name, file in list_small_files(home)]
         part = output.with_name(output.name + PART)
         file = stack.enter_context(open_part(part, output, 0o600))
@@ -156,7 +159,7 @@ def read_moment(connection: Connection) -> Moment:
     root = root_from(lambda level, index: read_node(connection, level, index), size)
     row = connection.execute("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     checkpoint = None if row is None else (row[0], row[1])
-    return Moment(genesis.origin, genesis.net, size, root, checkpoint, has_uncleared(connection))
+    return Moment(genesis.origin, genesis.net, genesis.log_key, size, root, checkpoint, has_uncleared(connection))
 
 
 def get_journal_beside(file: Path, net: bytes) -> Path:
@@ -229,6 +232,19 @@ def _check_output(home: Home, output: Path, *, is_replacing: bool) -> None:
         )
     if output.exists() and not is_replacing:
         raise Refused(Reason.FILE_EXISTS, f"{output} exists already; choose another name, or say --force")
+
+
+def _check_ring(home: Home, moment: Moment) -> None:
+    """With the keys of another node, or damaged ones, nothing of the backup could be read. Whether keys under a
+    passphrase are this node's is seen where they are opened: by a drill, a restore."""
+    try:
+        ring = load_key_ring(home.keys)
+    except Refused as refused:
+        if refused.reason is not Reason.WRONG_PASSPHRASE:
+            raise
+        return
+    if Signer(ring.log).public != moment.log_key:
+        raise Refused(Reason.NODE_DAMAGED, "keys.json is that of another node", table="keys.json")
 
 
 def _check_room(home: Home, scratch: Path, output: Path) -> None:
