@@ -126,19 +126,23 @@ def test_write__judges_each_of_a_group_as_if_it_came_alone(records: Idempotency)
     assert records.write([]) == []
 
 
-def test_write__on_a_server_one_that_another_worker_begins_spoils_no_other(request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("is_the_same", [True, False])
+def test_write__on_a_server_one_that_another_worker_begins_spoils_no_other(
+    request: pytest.FixtureRequest, is_the_same: bool
+) -> None:
     with open_people_store(request.getfixturevalue("postgres").make_url()) as people, ThreadPoolExecutor(1) as pool:
         records = Idempotency(people, bytes(32))
         same, other = (records.ask(WHO, f"key-of-{number}", b"asked", 1_000) for number in range(2))
         with people.note() as connection:
-            row = (same.digest, same.body, None, None, 1_000, 1_000 + LEASE_MS)
+            body = same.body if is_the_same else other.body[::-1]
+            row = (same.digest, body, None, None, 1_000, 1_000 + LEASE_MS)
             connection.execute("INSERT INTO idempotency VALUES (?,?,?,?,?,?)", row)
             # The other worker sees nothing of it yet, and waits for its end at the latest.
             answered = pool.submit(records.write, [same, other])
             time.sleep(0.3)
         first, second = answered.result(20)
         assert isinstance(first, Refused)
-        assert first.reason is Reason.REQUEST_AT_WORK
+        assert first.reason is (Reason.REQUEST_AT_WORK if is_the_same else Reason.IDEMPOTENCY_KEY_REUSED)
         assert isinstance(second, Started)
         records.finish(second, 201, b"{}", 1_001)
         assert records.write([other]) == [Answered(201, b"{}")]
