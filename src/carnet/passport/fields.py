@@ -103,7 +103,8 @@ class ValueSealer:
         return self._hash_shown(fields)
 
     def _hash_shown(self, fields: Iterable[bytes | tuple[bytes, Any]]) -> tuple[bytes, list[Any]]:
-        shown, inside = list[bytes | tuple[bytes, bytes]](), list[Any]()
+        shown: list[bytes | tuple[bytes, bytes]] = []
+        inside: list[Any] = []
         for one in fields:
             if not isinstance(one, tuple):
                 is_sized = len(one) == DIGEST_BYTES

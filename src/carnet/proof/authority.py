@@ -159,7 +159,9 @@ def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: 
 def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[KeyWire]:
     """Spec: 5.5.3; returns the key of each entry."""
     homes, uses, submissions = compute_homes(evidence), evidence.get_uses(), evidence.submissions
-    signed, found, keys = dict[int, bytes](), dict[tuple[object, ...], KeyWire](), list[KeyWire]()
+    signed: dict[int, bytes] = {}
+    found: dict[tuple[object, ...], KeyWire] = {}
+    keys: list[KeyWire] = []
     for at, (seq, _, entry) in enumerate(evidence.entries):
         fault = None
         if uses.keys is None:

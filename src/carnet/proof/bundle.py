@@ -202,7 +202,9 @@ def _make_ground(
 ) -> Ground:
     # The whole was canonical, so that what stands in it is what this encodes.
     hashes = hash_documents(_RECORD, [placed.record for placed in records.logged])
-    indices, logged, seal_count = list[int](), list[SealPart | CensusPart](), 0
+    indices: list[int] = []
+    logged: list[SealPart | CensusPart] = []
+    seal_count = 0
     for placed in records.logged:
         indices.append(placed.index)
         logged.append(_read_logged(placed.index, placed.record))
@@ -237,7 +239,9 @@ def _make_groups(groups: Sequence[wire.GroupWire]) -> dict[int, GroupPart]:
 
 
 def _read_group(group: wire.GroupWire) -> GroupPart:
-    leaves, indices, documents = dict[bytes, wire.MemberWire](), list[int](), list[wire.MemberWire]()
+    leaves: dict[bytes, wire.MemberWire] = {}
+    indices: list[int] = []
+    documents: list[wire.MemberWire] = []
     for placed in group.leaves:
         member = placed.leaf
         _check_member(member)
@@ -266,7 +270,10 @@ def _make_sections(sections: Sequence[wire.SectionWire]) -> dict[int, SectionPar
 
 
 def _read_section(section: wire.SectionWire) -> SectionPart:
-    lines, indices, documents, is_twice = dict[tuple[object, ...], Line](), list[int](), list[Line](), False
+    lines: dict[tuple[object, ...], Line] = {}
+    indices: list[int] = []
+    documents: list[Line] = []
+    is_twice = False
     for placed in section.lines:
         line = placed.line
         subject: tuple[object, ...] = WRITER

@@ -125,7 +125,8 @@ def compute_message(evidence: Evidence, submission: SubmissionWire, together: Se
 
 def check_links(evidence: Evidence) -> None:
     """Spec: 5.4.10; computes every link's id, the leaves of those that are placed, and the tip's epoch."""
-    items, submissions, epoch, links = evidence.bundle.items, evidence.submissions, 0, list[Placed]()
+    items, submissions, epoch = evidence.bundle.items, evidence.submissions, 0
+    links: list[Placed] = []
     for seq, item in enumerate(items):
         mark, target, entry = item.mark, item.target, item.entry
         # Most bear no mark and name no target, which is right anywhere.

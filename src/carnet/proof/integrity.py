@@ -91,7 +91,7 @@ def check_log_signature(ground: Ground, origin: str, note: Note, verify: Verify)
 
 def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | None) -> dict[bytes, int]:
     """Spec: 5.4.2, the lines of witnesses that the reader's policy knows: each one's earliest time in seconds."""
-    cosigned_s = dict[bytes, int]()
+    cosigned_s: dict[bytes, int] = {}
     if policy is None or not policy.witnesses or policy.find_log(origin, ground.log_key) is None:
         return cosigned_s
     body = note.text.encode()
@@ -109,8 +109,8 @@ def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | 
 
 def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[int, SealPart]:
     """Spec: 5.4.3; returns the seals by their log index."""
-    records, seals = ground.records, dict[int, SealPart]()
-    path, code = ground.records_path, "record_path_mismatch"
+    seals: dict[int, SealPart] = {}
+    records, path, code = ground.records, ground.records_path, "record_path_mismatch"
     check_path(checkpoint.root, checkpoint.size, ground.indices, ground.hashes, path, code)
     at = height = 0
     for record in records:
@@ -136,7 +136,8 @@ def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[in
 
 def check_references(ground: Ground) -> tuple[dict[int, RefWire], dict[int, RefWire]]:
     """Spec: 5.4.4; returns the members and the rules that records name, by the log index of each."""
-    members, rules = dict[int, RefWire](), dict[int, RefWire]()
+    members: dict[int, RefWire] = {}
+    rules: dict[int, RefWire] = {}
     for record in ground.records:
         ref = record.members
         if members.setdefault(ref.index, ref) != ref:
@@ -152,7 +153,8 @@ def check_leaves_and_lines(
     ground: Ground, members: Mapping[int, RefWire], rules: Mapping[int, RefWire], memory: Memory | None
 ) -> tuple[dict[int, Mapping[bytes, MemberWire]], dict[int, Mapping[tuple[object, ...], Line]]]:
     """Spec: 5.4.5; returns the leaves and the lines, by the log index of their record."""
-    leaves, lines = dict[int, Mapping[bytes, MemberWire]](), dict[int, Mapping[tuple[object, ...], Line]]()
+    leaves: dict[int, Mapping[bytes, MemberWire]] = {}
+    lines: dict[int, Mapping[tuple[object, ...], Line]] = {}
     for index, group in ground.groups.items():
         ref = members.get(index)
         if ref is None:
@@ -217,7 +219,7 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     """Spec: 2.12 has the chain's type."""
     opening = evidence.bundle.items[0].entry
     chain_type = "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
-    claims = list[Claim]()
+    claims: list[Claim] = []
     for seq, _, entry in evidence.entries:
         _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
         parts = entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type
