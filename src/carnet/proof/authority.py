@@ -35,6 +35,10 @@ _ONLY_MARK = {
 }
 _CUSTODY_OF: dict[int, int] = {Basis.OWN_KEY: Custody.OWN, Basis.HOSTED: Custody.NODE}
 _CORRECTIONS = {"passport.corrected/1", "passport.rectified/1"}
+# The numbers in signed bytes: a name of an enumeration is looked up in Python, each time.
+_NONE, _SUPERSEDES, _MOVE = int(Mark.NONE), int(Mark.SUPERSEDES), int(Mark.MOVE)
+_AUTHOR, _HOLDER_AUTHOR, _NODE = int(KeyRole.AUTHOR), int(KeyRole.HOLDER_AUTHOR), int(KeyRole.NODE)
+_HOLDER = int(Basis.HOLDER)
 
 
 class CannotTell(Unverified):
@@ -85,13 +89,10 @@ class Rights:
 
     def _check(self, group: int, member: bytes, digest: bytes, role: int, index: int) -> KeyWire:
         listed = self._list_keys(group).get(digest, ())
-        found = [one for one in listed if one[0].id == member]
-        if not found:
-            raise Unverified("unknown_key")
-        leaf, key = found[0]
+        leaf, key = get_own(listed, member)
         if key.alg != ALG_ED25519:
             raise CannotTell("unknown_algorithm")
-        if key.role != role or (role == KeyRole.NODE and leaf.kind != NODE_KIND):
+        if key.role != role or (role == _NODE and leaf.kind != NODE_KIND):
             raise Unverified("wrong_role")
         if len(listed) > 1:
             raise Unverified("key_listed_twice")
@@ -119,11 +120,19 @@ class Rights:
         return listed
 
 
+def get_own(listed: Sequence[tuple[MemberWire, KeyWire]], member: bytes) -> tuple[MemberWire, KeyWire]:
+    """The first of these that is of this member."""
+    for leaf, key in listed:
+        if leaf.id == member:
+            return leaf, key
+    raise Unverified("unknown_key")
+
+
 def check_seals(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.2."""
     for seal in evidence.seals.values():
         batch, group = seal.batch, seal.members.index
-        key = rights.check(group, batch.home, batch.key_digest, KeyRole.NODE, seal.index)
+        key = rights.check(group, batch.home, batch.key_digest, _NODE, seal.index)
         if not verify(key.key, seal.batch_bytes, seal.sig):
             raise Unverified("batch_signature_invalid")
         if seal.endorsements:
@@ -144,7 +153,7 @@ def check_endorsements(
     for endorsement in endorsements:
         if endorsement.member == home:
             raise Unverified("endorsement_by_home")
-        key = rights.check(group, endorsement.member, endorsement.key, KeyRole.NODE, index)
+        key = rights.check(group, endorsement.member, endorsement.key, _NODE, index)
         if not verify(key.key, compute_endorsement(message), endorsement.sig):
             raise Unverified("endorsement_invalid")
 
@@ -159,6 +168,7 @@ def check_endorsed_enough(evidence: Evidence, section: int, class_: int, count: 
 def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[KeyWire]:
     """Spec: 5.5.3; returns the key of each entry."""
     homes, uses, submissions = compute_homes(evidence), evidence.get_uses(), evidence.submissions
+    seals = evidence.seals
     signed: dict[int, bytes] = {}
     found: dict[tuple[object, ...], KeyWire] = {}
     keys: list[KeyWire] = []
@@ -166,10 +176,12 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[Ke
         fault = None
         if uses.keys is None:
             claim = uses.claims[at]
-            author = claim[:4]
-            if author not in found:
-                found[author] = check_author(evidence, rights, claim)
-            key, fault = found[author], None if claim.kind is None else find_fault_of_shown(evidence, claim)
+            author = claim.seal, claim.member, claim.key_digest, claim.basis
+            key = found.get(author)
+            if key is None:
+                key = found[author] = check_author(evidence, rights, claim)
+            if claim.kind is not None:
+                fault = find_fault_of_shown(evidence, claim)
         else:
             key = uses.keys[at]
         # What was signed together is one signature.
@@ -177,7 +189,7 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[Ke
             if not verify(key.key, submissions[entry.number], entry.submission.signature):
                 raise Unverified("author_signature_invalid")
             signed[entry.number] = key.key
-        if evidence.seals[entry.seal].batch.home != homes[seq]:
+        if seals[entry.seal].batch.home != homes[seq]:
             raise Unverified("wrong_home")
         if fault is not None:
             raise Unverified(fault)
@@ -186,10 +198,10 @@ def check_entries(evidence: Evidence, rights: Rights, verify: Verify) -> list[Ke
 
 
 def check_author(evidence: Evidence, rights: Rights, claim: Claim) -> KeyWire:
-    """Spec: 5.5.3, up to custody: the author's key, which follows from a claim's first four parts."""
+    """Spec: 5.5.3, up to custody: the author's key, which follows from a claim's seal, member, key and basis."""
     if not 1 <= claim.basis <= 4:
         raise Unverified("basis_unknown")
-    role = KeyRole.HOLDER_AUTHOR if claim.basis == Basis.HOLDER else KeyRole.AUTHOR
+    role = _HOLDER_AUTHOR if claim.basis == _HOLDER else _AUTHOR
     seal = evidence.seals[claim.seal]
     key = rights.check(seal.members.index, claim.member, claim.key_digest, role, seal.index)
     if key.custody != _CUSTODY_OF.get(claim.basis, key.custody):
@@ -227,11 +239,11 @@ def is_accredited(held: bytes, kind: str, basis: int, class_: int) -> bool:
 def is_mark_of_kind(kind: object, mark: int) -> bool:
     """Spec: 2.8."""
     if kind in _CORRECTIONS:
-        return mark == Mark.SUPERSEDES
+        return mark == _SUPERSEDES
     if kind in OPENING_KINDS:
-        return mark == Mark.NONE
+        return mark == _NONE
     only = _ONLY_MARK.get(str(kind))
-    return mark == only if only is not None else mark in (Mark.NONE, Mark.SUPERSEDES)
+    return mark == only if only is not None else mark in (_NONE, _SUPERSEDES)
 
 
 def compute_homes(evidence: Evidence) -> list[bytes]:
@@ -240,7 +252,7 @@ def compute_homes(evidence: Evidence) -> list[bytes]:
     homes, home = [], evidence.seal_of(items[0]).batch.home
     for item in items:
         homes.append(home)
-        if item.mark == Mark.MOVE:
+        if item.mark == _MOVE:
             home = item.target[:16]
     return homes
 
@@ -254,24 +266,25 @@ def check_tip(evidence: Evidence) -> None:
 
 def check_subjects(evidence: Evidence) -> None:
     """Spec: 2.14, 5.5.5."""
-    shown = [(seq, entry, entry.fields) for seq, _, entry in evidence.entries if entry.fields is not None]
-    # None may withhold it: that was looked at before.
-    passport = shown[0][2]["subject"][1]
-    if isinstance(passport, dict) and passport.get("scheme") == "plate":
-        raise Unverified("subject_is_plate")
-    for seq, entry, fields in shown:
-        wanted = fields["subject"][1]
-        # Both are objects of texts, which are equal if their `cj` is.
-        if wanted != passport:
-            check_alias(evidence, [(at, one) for at, one, _ in shown], seq, entry, encode_trusted(wanted))
+    passport: object = None
+    for seq, _, entry in evidence.entries:
+        if entry.fields is None:
+            continue
+        # None may withhold it: that was looked at before. Each is an object of texts, and two are equal if their `cj`
+        # is.
+        subject = entry.fields["subject"][1]
+        if seq == 0:
+            passport = subject
+            if isinstance(subject, dict) and subject.get("scheme") == "plate":
+                raise Unverified("subject_is_plate")
+        elif subject != passport:
+            check_alias(evidence, seq, entry, encode_trusted(subject))
 
 
-def check_alias(
-    evidence: Evidence, entries: list[tuple[int, EntryPart]], seq: int, entry: EntryPart, wanted: bytes
-) -> None:
+def check_alias(evidence: Evidence, seq: int, entry: EntryPart, wanted: bytes) -> None:
     """Raise the code of the first declaration tried unless one of them holds. Spec: 5.5.5."""
     first: str | None = None
-    for declared_at, declaration in reversed(entries):
+    for declared_at, _, declaration in reversed(evidence.entries):
         if declared_at >= seq or declaration.kind != "vehicle.identity/1":
             continue
         alias = declaration.get_shown("alias")
@@ -335,7 +348,7 @@ def check_census(evidence: Evidence, rights: Rights, verify: Verify) -> None:
     """Spec: 5.5.6, the rest."""
     census = evidence.get_census()
     group = census.members.index
-    key = rights.check(group, census.home, census.key, KeyRole.NODE, census.index)
+    key = rights.check(group, census.home, census.key, _NODE, census.index)
     message = frame_census(evidence.net, census.census)
     if not verify(key.key, message, census.sig):
         raise Unverified("census_signature_invalid")

@@ -12,8 +12,8 @@ from typing import Any
 from carnet.errors import Unverified
 from carnet.passport.link import Placed, check_mark, compute_chain_id, compute_next_epoch, hash_links
 from carnet.passport.statement import NO_CHAIN, NO_TARGET, frame_submission
-from carnet.proof.evidence import Evidence, check_path
-from carnet.proof.parts import CensusPart, EntryPart
+from carnet.proof.evidence import Evidence, check_path, order
+from carnet.proof.parts import EntryPart
 from carnet.proof.shapes import is_kind, is_occurred, is_subject
 from carnet.proof.wire import SubmissionWire
 from carnet.tlog.joint import compute_joint_root
@@ -42,8 +42,8 @@ def check_opening_and_tip(evidence: Evidence) -> None:
 
 def check_placements(evidence: Evidence) -> None:
     """Spec: 5.4.7."""
-    seals = evidence.seals
-    for item in evidence.bundle.items:
+    seals, bundle = evidence.seals, evidence.bundle
+    for item in bundle.items:
         placement = item.placement
         if placement is not None:
             seal = seals.get(placement.record)
@@ -51,20 +51,19 @@ def check_placements(evidence: Evidence) -> None:
                 raise Unverified("placement_not_seal")
             if placement.index >= seal.batch.count:
                 raise Unverified("index_beyond_count")
-    for record in evidence.ground.records:
-        if record.index == evidence.bundle.census_record and isinstance(record, CensusPart):
-            evidence.census = record
-            return
-    raise Unverified("placement_not_census")
+    evidence.census = evidence.firm.censuses.get(bundle.census_record)
+    if evidence.census is None:
+        raise Unverified("placement_not_census")
 
 
 def check_statements(evidence: Evidence) -> None:
     """Spec: 5.4.8; computes the chain's id, and lists every sid."""
-    sids = evidence.sids = [item.sid for item in evidence.bundle.items]
+    items, net, seals = evidence.bundle.items, evidence.net, evidence.seals
+    sids = evidence.sids = [item.sid for item in items]
     if len(set(sids)) != len(sids):
         raise Unverified("statement_linked_twice")
-    evidence.chain = compute_chain_id(evidence.seal_of(evidence.bundle.items[0]).batch.home, sids[0])
-    net, chain = evidence.net, NO_CHAIN
+    evidence.chain = compute_chain_id(evidence.seal_of(items[0]).batch.home, sids[0])
+    chain = NO_CHAIN
     for _, _, entry in evidence.entries:
         statement = entry.statement
         if statement.net != net:
@@ -73,7 +72,7 @@ def check_statements(evidence: Evidence) -> None:
         if statement.chain != chain:
             raise Unverified("statement_other_passport")
         chain = evidence.chain
-        if statement.class_ != evidence.seals[entry.seal].batch.class_:
+        if statement.class_ != seals[entry.seal].batch.class_:
             raise Unverified("wrong_class")
         if entry.fields is not None:
             check_fields(entry.fields, entry.root, statement.fields_root)
@@ -110,21 +109,23 @@ def check_submissions(evidence: Evidence) -> None:
 def compute_message(evidence: Evidence, submission: SubmissionWire, together: Sequence[EntryPart]) -> bytes:
     """What the author of these entries signed together. Spec: 2.10, 5.4.9."""
     key = together[0].statement.key_digest
+    indices: list[int] = []
+    leaves: list[bytes] = []
     for entry in together:
         if entry.statement.key_digest != key:
             raise Unverified("submission_of_two_keys")
-    placed = sorted([(entry.index, entry.leaf) for entry in together])
-    indices, leaves = zip(*placed, strict=True)
+        indices.append(entry.index)
+        leaves.append(entry.leaf)
     try:
         # Leaves at one place are refused there too.
-        root = compute_joint_root(submission.count, indices, leaves, submission.path)
+        root = compute_joint_root(submission.count, *order(indices, leaves), submission.path)
     except Unverified:
         raise Unverified("submission_path_mismatch") from None
     return frame_submission(evidence.net, key, submission.at, submission.count, root)
 
 
 def check_links(evidence: Evidence) -> None:
-    """Spec: 5.4.10; computes every link's id, the leaves of those that are placed, and the tip's epoch."""
+    """Spec: 5.4.10; computes every link's id and leaf, and the tip's epoch."""
     items, submissions, epoch = evidence.bundle.items, evidence.submissions, 0
     links: list[Placed] = []
     for seq, item in enumerate(items):
@@ -138,25 +139,33 @@ def check_links(evidence: Evidence) -> None:
         else:
             links.append((epoch, item.sid, mark, target, submissions[entry.number], entry.submission.signature))
     evidence.epoch = epoch
-    evidence.link_ids, leaves = hash_links(evidence.chain, links)
-    for item, leaf in zip(items, leaves, strict=True):
-        placement = item.placement
-        if placement is not None:
-            evidence.placed.append((placement.record, placement.index, leaf))
+    evidence.link_ids, evidence.link_leaves = hash_links(evidence.chain, links)
 
 
 def check_batches(evidence: Evidence) -> None:
     """Spec: 5.4.11."""
-    links_of: dict[int, list[tuple[int, bytes]]] = {index: [] for index in evidence.seals}
-    last, is_ordered = 0, True
-    for record, at, leaf in evidence.placed:
-        links_of[record].append((at, leaf))
-        is_ordered, last = is_ordered and last <= record, record
-    for (record, links), path in zip(links_of.items(), evidence.bundle.batches, strict=True):
+    bundle, last, is_ordered = evidence.bundle, 0, True
+    links_of: dict[int, tuple[list[int], list[bytes]]] = {}
+    for item, leaf in zip(bundle.items, evidence.link_leaves, strict=True):
+        placement = item.placement
+        if placement is None:
+            continue
+        record = placement.record
+        if record not in links_of:
+            links_of[record] = [], []
+        indices, leaves = links_of[record]
+        indices.append(placement.index)
+        leaves.append(leaf)
+        if record < last:
+            is_ordered = False
+        last = record
+    for (record, seal), path in zip(evidence.seals.items(), bundle.batches, strict=True):
         # A seal without any link is surplus, which is found below.
-        if links:
-            batch, (indices, leaves) = evidence.seals[record].batch, zip(*sorted(links), strict=True)
-            check_path(batch.root, batch.count, indices, leaves, path, "batch_path_mismatch")
+        links = links_of.get(record)
+        if links is not None:
+            batch = seal.batch
+            check_path(batch.root, batch.count, *order(*links), path, "batch_path_mismatch")
+    evidence.used_seals = len(links_of)
     if not is_ordered:
         raise Unverified("seal_order")
 

@@ -6,7 +6,9 @@ Knows what was found so far; refuses to know whether the rest will hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from msgspec import Struct
 
 from carnet.errors import InvariantBroken, Unverified
 from carnet.kernel import kernel
@@ -21,9 +23,9 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 T = TypeVar("T")
 
 
-class FirmGround(NamedTuple):
+class FirmGround(Struct, frozen=True, gc=False):
     """A ground of which steps 1 to 5 of clause 5.4 held under one policy. `cosigned_s` maps the policy's names of
-    witnesses to seconds; seals stand by their log index, leaves and lines by that of their record."""
+    witnesses to seconds; seals and censuses stand by their log index, leaves and lines by that of their record."""
 
     ground: Ground
     net: bytes
@@ -31,11 +33,12 @@ class FirmGround(NamedTuple):
     checkpoint: Checkpoint
     cosigned_s: Mapping[bytes, int]
     seals: Mapping[int, SealPart]
+    censuses: Mapping[int, CensusPart]
     leaves: Mapping[int, Mapping[bytes, MemberWire]]
     lines: Mapping[int, Mapping[tuple[object, ...], Line]]
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """What of an entry decides what it needs, and whether its author may say it there: the log index of its seal, five
     parts of the statement, its kind (None if it is judged only), its place."""
 
@@ -69,14 +72,16 @@ class Evidence:
         self.bundle = bundle
         self.firm = firm
         self.memory = memory
-        self.ground, self.net, self.origin, self.checkpoint, self.cosigned_s, self.seals, self.leaves, self.lines = firm
+        self.ground, self.net, self.origin, self.checkpoint = firm.ground, firm.net, firm.origin, firm.checkpoint
+        self.cosigned_s, self.seals, self.leaves, self.lines = firm.cosigned_s, firm.seals, firm.leaves, firm.lines
         self.census: CensusPart | None = None
         self.uses: Uses | None = None
         self.chain = NO_CHAIN
         self.sids: list[bytes] = []
         self.submissions: list[bytes] = []
         self.link_ids: list[bytes] = []
-        self.placed: list[tuple[int, int, bytes]] = []
+        self.link_leaves: list[bytes] = []
+        self.used_seals = 0
         self.epoch = 0
         self._seq_of: dict[bytes, int] = {}
         self.entries = [(seq, item, item.entry) for seq, item in enumerate(bundle.items) if item.entry is not None]
@@ -107,6 +112,14 @@ class Evidence:
         if item.placement is None:
             raise Unverified("tip_not_placed")
         return self.seals[item.placement.record]
+
+
+def order(indices: Sequence[int], leaves: Sequence[bytes]) -> tuple[Sequence[int], Sequence[bytes]]:
+    """Leaves of one tree with their indices, ascending, as a joint path asks for them."""
+    if list(indices) == sorted(indices):
+        return indices, leaves
+    placed = sorted(zip(indices, leaves, strict=True))
+    return [index for index, _ in placed], [leaf for _, leaf in placed]
 
 
 def check_path(

@@ -24,7 +24,7 @@ from carnet.tlog.cosignature import find_cosigned_time
 from carnet.tlog.note import TYPE_ED25519, Note, parse_note
 from carnet.tlog.policy import Policy
 from carnet.tlog.tree import check_consistency, split_path
-from carnet.types import Mark, make_tuple
+from carnet.types import Mark
 
 T = TypeVar("T")
 Part = TypeVar("Part")
@@ -56,9 +56,10 @@ def check_ground(ground: Ground, policy: Policy | None, verify: Verify, memory: 
     checkpoint = read_checkpoint(note, origin)
     check_log_signature(ground, origin, note, verify)
     cosigned_s = read_cosignatures(ground, origin, note, policy)
-    seals = check_records(ground, net, checkpoint)
-    leaves, lines = check_leaves_and_lines(ground, *check_references(ground), memory)
-    return FirmGround(ground, net, origin, checkpoint, cosigned_s, seals, leaves, lines)
+    seals, censuses = check_records(ground, net, checkpoint)
+    members, rules = check_references(ground)
+    leaves, lines = check_leaves_and_lines(ground, members, rules, memory)
+    return FirmGround(ground, net, origin, checkpoint, cosigned_s, seals, censuses, leaves, lines)
 
 
 def read_checkpoint(note: Note, origin: str) -> Checkpoint:
@@ -80,13 +81,15 @@ def check_log_signature(ground: Ground, origin: str, note: Note, verify: Verify)
     """Spec: 5.4.2, the log's own line."""
     public = ground.log_key
     key_id = compute_log_key_id(origin, public)
-    lines = [line for line in note.signatures if line.name == origin and line.key_id == key_id]
-    if not lines:
-        raise Unverified("log_signature_missing")
-    body = note.text.encode()
-    for line in lines:
+    body, is_signed = note.text.encode(), False
+    for line in note.signatures:
+        if line.name != origin or line.key_id != key_id:
+            continue
         if not verify(public, body, line.signature):
             raise Unverified("log_signature_invalid")
+        is_signed = True
+    if not is_signed:
+        raise Unverified("log_signature_missing")
 
 
 def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | None) -> dict[bytes, int]:
@@ -107,31 +110,38 @@ def read_cosignatures(ground: Ground, origin: str, note: Note, policy: Policy | 
     return cosigned_s
 
 
-def check_records(ground: Ground, net: bytes, checkpoint: Checkpoint) -> dict[int, SealPart]:
-    """Spec: 5.4.3; returns the seals by their log index."""
+def check_records(
+    ground: Ground, net: bytes, checkpoint: Checkpoint
+) -> tuple[dict[int, SealPart], dict[int, CensusPart]]:
+    """Spec: 5.4.3; returns the seals and the censuses by their log index."""
     seals: dict[int, SealPart] = {}
-    records, path, code = ground.records, ground.records_path, "record_path_mismatch"
+    censuses: dict[int, CensusPart] = {}
+    path, code = ground.records_path, "record_path_mismatch"
     check_path(checkpoint.root, checkpoint.size, ground.indices, ground.hashes, path, code)
     at = height = 0
-    for record in records:
+    for record in ground.records:
+        index, rules = record.index, record.rules.index
         if record.at < at:
             raise Unverified("record_time_goes_back")
         if record.height < height:
             raise Unverified("record_height_goes_back")
         at, height = record.at, record.height
-        if record.members.index >= record.index or record.rules.index >= record.index:
+        if record.members.index >= index or rules >= index:
             raise Unverified("reference_not_earlier")
-        if isinstance(record, SealPart):
-            if record.batch.net != net:
-                raise Unverified("batch_other_network")
-            if record.batch.rules != record.rules.index:
-                raise Unverified("rules_conflict")
-            if record.height > record.batch.expires:
-                raise Unverified("batch_expired")
-            seals[record.index] = record
-        elif record.covers > record.index:
-            raise Unverified("census_covers_itself")
-    return seals
+        if isinstance(record, CensusPart):
+            if record.covers > index:
+                raise Unverified("census_covers_itself")
+            censuses[index] = record
+            continue
+        batch = record.batch
+        if batch.net != net:
+            raise Unverified("batch_other_network")
+        if batch.rules != rules:
+            raise Unverified("rules_conflict")
+        if height > batch.expires:
+            raise Unverified("batch_expired")
+        seals[index] = record
+    return seals, censuses
 
 
 def check_references(ground: Ground) -> tuple[dict[int, RefWire], dict[int, RefWire]]:
@@ -198,21 +208,25 @@ def check_since_proof(evidence: Evidence) -> None:
 def check_needed(evidence: Evidence) -> None:
     """Spec: 5.4.14: everything in a bundle is used, and everything needed is there."""
     census = evidence.get_census()
-    needed_records = {record for record, _, _ in evidence.placed}
     # Each of them is there: the placements were found among the seals, and this among the censuses.
-    if len(needed_records) + 1 != len(evidence.ground.records):
+    if evidence.used_seals + 1 != len(evidence.ground.records):
         raise Unverified("surplus_record")
-    judged = [item for _, item, entry in evidence.entries if entry.fields is None]
-    if judged:
-        shown = {evidence.sids[seq] for seq, _, entry in evidence.entries if entry.is_shown}
-        if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
-            raise Unverified("surplus_entry")
+    check_judged(evidence)
     firm, memory, claims = evidence.firm, evidence.memory, _make_claims(evidence)
     if memory is None:
         evidence.uses = _check_uses(firm, census, claims)
     else:
         key = "uses", id(firm), census.index, claims
         evidence.uses = memory.once(key, firm, partial(_check_uses, firm, census, claims))
+
+
+def check_judged(evidence: Evidence) -> None:
+    """Spec: 5.4.14, the entries that are there only because of what they target."""
+    judged = [item for _, item, entry in evidence.entries if entry.fields is None]
+    if judged:
+        shown = {evidence.sids[seq] for seq, _, entry in evidence.entries if entry.is_shown}
+        if not all(item.mark in (Mark.SUPERSEDES, Mark.CONTESTS) and item.target in shown for item in judged):
+            raise Unverified("surplus_entry")
 
 
 def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
@@ -222,8 +236,7 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for seq, _, entry in evidence.entries:
         _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
-        parts = entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type
-        claims.append(make_tuple(Claim, parts))
+        claims.append(Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type))
     return tuple(claims)
 
 
@@ -238,13 +251,13 @@ def _check_uses(firm: FirmGround, census: CensusPart, claims: tuple[Claim, ...])
         lines.add((seal.rules.index, ("class", seal.batch.class_)))
         for endorsement in seal.endorsements:
             members.add((seal.members.index, endorsement.member))
-    for at, member, _, _, _, _, kind, _, _ in claims:
-        seal = seals[at]
+    for claim in claims:
+        seal, member = seals[claim.seal], claim.member
         members.add((seal.members.index, member))
         members.add((at_census, member))
         # The kind of a shown entry is a text: it was looked at before.
-        if kind is not None:
-            lines.add((seal.rules.index, ("kind", kind)))
+        if claim.kind is not None:
+            lines.add((seal.rules.index, ("kind", claim.kind)))
     _check_same(members, firm.leaves, "member_missing", "surplus_member")
     _check_same(lines, firm.lines, "rule_missing", "surplus_rule")
     return Uses(claims)
@@ -253,9 +266,6 @@ def _check_uses(firm: FirmGround, census: CensusPart, claims: tuple[Claim, ...])
 def _check_same(
     needed: set[tuple[int, Any]], parts: Mapping[int, Mapping[Any, object]], missing: str, surplus: str
 ) -> None:
-    for index, key in needed:
-        if index not in parts or key not in parts[index]:
-            raise Unverified(missing)
-    # All that are needed are there: are there more?
-    if len(needed) != sum(map(len, parts.values())):
-        raise Unverified(surplus)
+    there = {(index, key) for index, part in parts.items() for key in part}
+    if needed != there:
+        raise Unverified(surplus if needed < there else missing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ParamSpec
+from typing import TypeVarTuple
 
 from carnet.encoding import b64, encode, encode_trusted
 from carnet.errors import Unverified
@@ -27,7 +27,7 @@ from carnet.types import Basis, Mark, Millis
 GENUINE, FAILED, CANNOT_TELL, NOT_AS_ASKED = 0, 10, 11, 12
 CLOCK_TOLERANCE_MS = 300_000
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ def verify_bundle(
     return verdict
 
 
-def _judge(check: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Finding:
+def _judge(check: Callable[[*Ts], None], *args: *Ts) -> Finding:
     try:
-        check(*args, **kwargs)
+        check(*args)
     except CannotTell as error:
         return Finding("cannot_tell", error.code)
     except Unverified as error:
