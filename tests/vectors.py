@@ -514,7 +514,7 @@ def refused_path_too_long() -> Vector:
 def refused_mark_5() -> Vector:
     """A statement bears a mark that no clause defines."""
     set_ = scene(is_lax=True)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(mark=5))
+    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, mark=5))
     return set_.vector()
 
 
@@ -808,7 +808,9 @@ def refused_census_is_a_seal() -> Vector:
 def refused_statement_of_another_network() -> Vector:
     """A statement that was signed for another network is linked here."""
     set_ = scene(is_lax=True)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(net=bytes(32)))
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, net=bytes(32))
+    )
     return set_.vector()
 
 
@@ -817,7 +819,9 @@ def refused_statement_of_another_passport() -> Vector:
     """A statement about one car is grafted onto another's passport."""
     set_ = scene(is_lax=True)
     other = set_.world.open(set_.centre)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(chain=other.id))
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, chain=other.id)
+    )
     return set_.vector()
 
 
@@ -837,7 +841,9 @@ def refused_passport_rebuilt() -> Vector:
 def refused_class_of_another_batch() -> Vector:
     """A statement of class 2 stands in a batch of class 1."""
     set_ = scene(is_lax=True)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(class_=2))
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, class_=2)
+    )
     set_.world.pending[-1].class_ = 1
     return set_.vector()
 
@@ -1185,7 +1191,7 @@ def forged_member(change: Callable[[Scene, Member], Member], basis: int = 2) -> 
 def refused_author_swapped() -> Vector:
     """A statement names one member and is signed with another's key."""
     set_ = scene(is_lax=True)
-    edit = {"edit": lambda s: s._replace(member=set_.centre.id)}
+    edit = {"edit": lambda s: structs.replace(s, member=set_.centre.id)}
     set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), **edit)
     return set_.vector()
 
@@ -1212,7 +1218,7 @@ def unknown_algorithm() -> Vector:
 
     later = LaterKey(material, 1, 2, bytes(96))
     world.force_members(lambda members: members.with_member(replace(members.get(set_.garage.id), keys=(later,))))
-    edit = {"edit": lambda s: s._replace(key_digest=later.digest)}
+    edit = {"edit": lambda s: structs.replace(s, key_digest=later.digest)}
     world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), **edit)
     return set_.vector()
 
@@ -1353,7 +1359,9 @@ def refused_unendorsed() -> Vector:
 def refused_basis_5() -> Vector:
     """A statement on a basis that no clause defines."""
     set_ = scene(is_lax=True)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(basis=5))
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, basis=5)
+    )
     return set_.vector()
 
 
@@ -1361,7 +1369,9 @@ def refused_basis_5() -> Vector:
 def refused_basis_1_with_the_nodes_key() -> Vector:
     """The node claims that the member signed with its own key."""
     set_ = scene(is_lax=True)
-    set_.world.append(set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: s._replace(basis=1))
+    set_.world.append(
+        set_.chain, set_.garage, "vehicle.odometer/1", read(1), edit=lambda s: structs.replace(s, basis=1)
+    )
     return set_.vector()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from carnet.node.home import Home
 from carnet.node.ownkey import load_own_key, save_own_key
@@ -313,7 +314,7 @@ def resign(world: World, file: Path, change: Callable[[Stated], Stated]) -> Path
 
 def with_parts(**changed: Any) -> Callable[[Stated], Stated]:
     def change(one: Stated) -> Stated:
-        parts = one.parts._replace(**changed)
+        parts = structs.replace(one.parts, **changed)
         return one._replace(parts=parts, data=parts.to_bytes())
 
     return change

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from msgspec.structs import astuple
+
 from carnet.encoding import _hash_documents, encode_trusted
 from carnet.errors import Unverified
 from carnet.passport.link import _hash_links
@@ -19,9 +21,10 @@ _LINK = (0, _H, 0, _H, b"message", b"signature")
 
 def split_statement_in_python(data: bytes) -> tuple[tuple[Any, ...], bytes, bytes] | None:
     try:
-        return _read_statement(data)
+        statement, sid, leaf = _read_statement(data)
     except Unverified:
         return None
+    return astuple(statement), sid, leaf
 
 
 def _odd_documents(random: Random) -> Iterator[Arguments]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from carnet.encoding import b64
 from carnet.errors import Reason, Refused
@@ -136,7 +137,7 @@ def test_check_fields__refused_fields_mismatch() -> None:
 def test_read_submission__refused_several_authors() -> None:
     first, second = make_submission(make_document(), make_document()).statements
     for changed in ({"member": b"\x01" * 16}, {"net": b"\x01" * 32}, {"key_digest": bytes(32)}, {"basis": 2}):
-        parts = second.parts._replace(**changed)
+        parts = structs.replace(second.parts, **changed)
         other = second._replace(parts=parts, data=parts.to_bytes())
         with pytest.raises(Refused) as caught:
             read_submission(write_submission(Submission(5, bytes(64), (first, other))))

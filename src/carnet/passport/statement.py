@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from carnet.encoding import sha256, tag, u32, u64
 from carnet.errors import Unverified
 from carnet.kernel import kernel
-from carnet.types import make_tuple
 
 NO_CHAIN = bytes(16)
 NO_TARGET = bytes(32)
@@ -28,7 +29,7 @@ _pack_numbers = struct.Struct(">QI").pack
 _split = struct.Struct(f"{len(_STATEMENT)}x32s16s16s32sBBB32s32s").unpack
 
 
-class Statement(NamedTuple):
+class Statement(Struct, frozen=True, gc=False):
     """The parts of a statement: net 32, chain 16, member 16, key_digest 32, three u8, target 32, fields_root 32
     bytes."""
 
@@ -73,7 +74,7 @@ def parse_statement(data: bytes) -> Statement:
     """Split `st`; raises Unverified("malformed") unless it has 182 bytes and the tag."""
     if len(data) != STATEMENT_BYTES or not data.startswith(_STATEMENT):
         raise Unverified("malformed", "a statement has 182 bytes and begins with its tag")
-    return Statement._make(_split(data))
+    return Statement(*_split(data))
 
 
 def read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:
@@ -82,7 +83,7 @@ def read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:
     if found is None:
         return _read_statement(data)
     parts, sid, leaf = found
-    return make_tuple(Statement, parts), sid, leaf
+    return Statement(*parts), sid, leaf
 
 
 def _read_statement(data: bytes) -> tuple[Statement, bytes, bytes]:

@@ -200,36 +200,47 @@ def _make_ground(
     records: wire.RecordsWire,
     sections: dict[int, SectionPart],
 ) -> Ground:
-    # The whole was canonical, so that what stands in it is what this encodes.
-    hashes = hash_documents(_RECORD, [placed.record for placed in records.logged])
     indices: list[int] = []
+    documents: list[wire.SealWire | wire.CensusRecordWire] = []
     logged: list[SealPart | CensusPart] = []
     seal_count = 0
     for placed in records.logged:
-        indices.append(placed.index)
-        logged.append(_read_logged(placed.index, placed.record))
-        seal_count += isinstance(placed.record, wire.SealWire)
+        index, record = placed.index, placed.record
+        indices.append(index)
+        documents.append(record)
+        if isinstance(record, wire.SealWire):
+            logged.append(_read_seal(index, record))
+            seal_count += 1
+        else:
+            logged.append(_read_census(index, record))
     _check_ascending(indices)
     _check_path(records.path)
-    return Ground(checkpoint, *genesis, groups, logged, indices, hashes, records.path, sections, seal_count)
+    # The whole was canonical, so that what stands in it is what this encodes.
+    hashes, (framed, founded) = hash_documents(_RECORD, documents), genesis
+    return Ground(checkpoint, framed, founded, groups, logged, indices, hashes, records.path, sections, seal_count)
 
 
 def _make_genesis(genesis: wire.GenesisWire) -> tuple[bytes, wire.GenesisWire]:
     return frame_genesis(encode_trusted(genesis)), genesis
 
 
-def _read_logged(index: int, record: wire.SealWire | wire.CensusRecordWire) -> SealPart | CensusPart:
-    endorsements = record.endorsements
+def _read_seal(index: int, seal: wire.SealWire) -> SealPart:
+    endorsements, batch = seal.endorsements, parse_batch(seal.batch)
     if endorsements:
         _check_ascending([endorsement.member for endorsement in endorsements])
-    common = index, record.at, record.height, endorsements, record.members, record.rules, record.sig
-    if isinstance(record, wire.SealWire):
-        batch = parse_batch(record.batch)
-        if batch.count < 1:
-            _malformed("a batch holds at least one link")
-        return SealPart(*common, batch, record.batch)
-    census = record.census
-    return CensusPart(*common, encode_trusted(census), census.home, census.covers, census.root, record.key)
+    if batch.count < 1:
+        _malformed("a batch holds at least one link")
+    return SealPart(index, seal.at, seal.height, endorsements, seal.members, seal.rules, seal.sig, batch, seal.batch)
+
+
+def _read_census(index: int, record: wire.CensusRecordWire) -> CensusPart:
+    endorsements, census = record.endorsements, record.census
+    if endorsements:
+        _check_ascending([endorsement.member for endorsement in endorsements])
+    return CensusPart(
+        index, record.at, record.height, endorsements, record.members, record.rules, record.sig,
+        encode_trusted(census), census.home, census.covers, census.root, record.key,
+    )  # fmt: skip
 
 
 def _make_groups(groups: Sequence[wire.GroupWire]) -> dict[int, GroupPart]:
@@ -259,7 +270,7 @@ def _check_member(member: wire.MemberWire) -> None:
         _check_ascending(_read_accreditations(accreditations))
     for key in member.keys:
         # Another algorithm is "cannot tell" later (1.7): its sizes are not ours to judge.
-        if key.alg == ALG_ED25519 and (len(key.key) != 32 or len(key.sig) != 64):
+        if (len(key.key) != 32 or len(key.sig) != 64) and key.alg == ALG_ED25519:
             _malformed("an Ed25519 key has 32 bytes, and a signature 64")
 
 
@@ -273,21 +284,22 @@ def _read_section(section: wire.SectionWire) -> SectionPart:
     lines: dict[tuple[object, ...], Line] = {}
     indices: list[int] = []
     documents: list[Line] = []
-    is_twice = False
+    writer_count = 0
     for placed in section.lines:
         line = placed.line
-        subject: tuple[object, ...] = WRITER
-        if isinstance(line, KindLineWire):
-            subject = "kind", line.kind
-        elif isinstance(line, ClassLineWire):
-            subject = "class", line.class_
-        if subject in lines and subject != WRITER:
-            is_twice = True
-        lines[subject] = line
         indices.append(placed.index)
         documents.append(line)
+        if isinstance(line, KindLineWire):
+            lines["kind", line.kind] = line
+        elif isinstance(line, ClassLineWire):
+            lines["class", line.class_] = line
+        else:
+            lines[WRITER] = line
+            writer_count += 1
     _check_ascending(indices)
     _check_path(section.path)
+    # Writer lines have one subject, however many they are.
+    is_twice = len(lines) - (WRITER in lines) != len(documents) - writer_count
     return SectionPart(lines, is_twice, indices, hash_documents(_LINE, documents), section.path)
 
 
@@ -298,17 +310,18 @@ def _read_items(
 ) -> list[Item]:
     """Spec: 4.5. The numbers of submissions stand in the order of their first use, and none is left out."""
     items: list[Item] = []
-    used = 0
+    used, count = 0, len(submissions)
     for link in links:
         if isinstance(link, bytes):
             items.append(_read_hidden(link, None))
             continue
         number = link.submission.number
-        if number > used or number >= len(submissions):
-            _malformed("submissions stand in the order of their first use")
-        used = max(used, number + 1)
+        if number >= used:
+            if number > used or number >= count:
+                _malformed("submissions stand in the order of their first use")
+            used = number + 1
         items.append(_read_entry(link, submissions[number]))
-    if used != len(submissions):
+    if used != count:
         _malformed("a submission that no entry names")
     for submission in submissions:
         _check_path(submission.path)
@@ -360,7 +373,7 @@ def _check_path(path: bytes) -> None:
 
 
 def _check_ascending(values: Sequence[Any]) -> None:
-    if len(values) > 1 and any(map(ge, values, values[1:])):
+    if any(map(ge, values, values[1:])):
         _malformed("not in strictly ascending order")
 
 

@@ -114,9 +114,9 @@ class Evidence:
         return self.seals[item.placement.record]
 
 
-def order(indices: Sequence[int], leaves: Sequence[bytes]) -> tuple[Sequence[int], Sequence[bytes]]:
+def order(indices: list[int], leaves: list[bytes]) -> tuple[list[int], list[bytes]]:
     """Leaves of one tree with their indices, ascending, as a joint path asks for them."""
-    if list(indices) == sorted(indices):
+    if indices == sorted(indices):
         return indices, leaves
     placed = sorted(zip(indices, leaves, strict=True))
     return [index for index, _ in placed], [leaf for _, leaf in placed]

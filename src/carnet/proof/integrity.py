@@ -235,8 +235,12 @@ def _make_claims(evidence: Evidence) -> tuple[Claim, ...]:
     chain_type = "history" if opening is not None and opening.kind == "passport.opened/1" else "journal"
     claims: list[Claim] = []
     for seq, _, entry in evidence.entries:
-        _, _, member, key_digest, basis, class_, mark, _, _ = entry.statement
-        claims.append(Claim(entry.seal, member, key_digest, basis, class_, mark, entry.kind, seq == 0, chain_type))
+        by = entry.statement
+        is_opening = seq == 0
+        claim = Claim(
+            entry.seal, by.member, by.key_digest, by.basis, by.class_, by.mark, entry.kind, is_opening, chain_type
+        )
+        claims.append(claim)
     return tuple(claims)
 
 

@@ -6,7 +6,6 @@ Knows shapes only; whether a VIN or a time is possible is the writer's business 
 from __future__ import annotations
 
 import re
-from types import NoneType
 
 KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+/[1-9][0-9]{0,3}", re.ASCII)
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -16,8 +15,7 @@ MAX_SEEN_KIND = 80
 _SEEN_KINDS: set[str] = set()
 """Kinds that were met before, so that the same few are not matched again in every entry; bounded, also each."""
 
-_TEXT_OR_NULL = frozenset({str, NoneType})
-_ABSENT = object()
+OCCURRED = frozenset({"at", "precision", "zone"})
 DATED = frozenset({"day", "minute", "second"})
 
 
@@ -48,10 +46,10 @@ def is_subject(value: object) -> bool:
 
 def is_occurred(value: object) -> bool:
     """`{at, precision, zone}`, of which `at` and `zone` may be null."""
-    if not isinstance(value, dict) or len(value) != 3:
+    if not isinstance(value, dict) or value.keys() != OCCURRED:
         return False
-    at, precision, zone = value.get("at", _ABSENT), value.get("precision"), value.get("zone", _ABSENT)
-    if type(at) not in _TEXT_OR_NULL or type(zone) not in _TEXT_OR_NULL:
+    at, precision, zone = value["at"], value["precision"], value["zone"]
+    if not (at is None or type(at) is str) or not (zone is None or type(zone) is str):
         return False
     return type(precision) is str and precision in PRECISIONS
 
