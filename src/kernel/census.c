@@ -4,19 +4,50 @@
 
 #define CHILDREN 16
 #define HEAD_PARTS 4
+#define TOGETHER 16
 #define MAX_EPOCH 0xffffffffULL
 #define MAX_SEQ ((1ULL << 53) - 1)
 
 static const char LINK[] = "carnet/1/link\n", SIGNED[] = "carnet/1/signed\n";
-static const char SLOT[] = "carnet/1/slot\n", HEAD[] = "carnet/1/head\n", TIP[] = "carnet/1/tip\n";
+/* A leaf is hashed behind a zero byte (docs/spec, 3.9). */
+static const char SLOT[] = "carnet/1/slot\n", LEAF[] = "\0carnet/1/head\n", TIP[] = "carnet/1/tip\n";
 static const uint8_t EMPTY[DIGEST_BYTES] = {0};
 
-void find_slot(const uint8_t *name, uint8_t *slot) {
-    struct sha256 hash;
-    sha256_begin(&hash);
-    sha256_add(&hash, SLOT, sizeof SLOT - 1);
-    sha256_add(&hash, name, NAME_BYTES);
-    sha256_end(&hash, slot);
+/* Messages that are hashed together. */
+struct together {
+    size_t count;
+    uint8_t blocks[TOGETHER][128];
+    struct padded messages[TOGETHER];
+};
+
+/* Add a message, which stands in the next of the blocks, and where its digest goes. */
+static void add_message(struct together *some, size_t size, uint8_t *digest) {
+    uint8_t *blocks = some->blocks[some->count];
+    some->messages[some->count++] = (struct padded){blocks, sha256_pad(blocks, size), digest};
+}
+
+static void hash_together(struct together *some) {
+    sha256_all(some->messages, some->count);
+    some->count = 0;
+}
+
+/* Of names that stand in records of so many bytes. */
+static void find_slots_of(const uint8_t *names, Py_ssize_t size, Py_ssize_t count, uint8_t *slots, Py_ssize_t step) {
+    struct together some;
+    some.count = 0;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        uint8_t *message = some.blocks[some.count];
+        memcpy(message, SLOT, sizeof SLOT - 1);
+        memcpy(message + sizeof SLOT - 1, names + size * at, NAME_BYTES);
+        add_message(&some, sizeof SLOT - 1 + NAME_BYTES, slots + step * at);
+        if (some.count == TOGETHER || at + 1 == count) hash_together(&some);
+    }
+}
+
+void find_slot(const uint8_t *name, uint8_t *slot) { find_slots_of(name, NAME_BYTES, 1, slot, SLOT_BYTES); }
+
+void find_all_slots(const uint8_t *leaves, Py_ssize_t count, uint8_t *slots, Py_ssize_t step) {
+    find_slots_of(leaves, LEAF_BYTES, count, slots, step);
 }
 
 const uint8_t *get_leaves(PyObject *given, Py_ssize_t *count) {
@@ -38,7 +69,7 @@ static PyObject *find_slots(PyObject *self, PyObject *given) {
     PyObject *made = PyBytes_FromStringAndSize(NULL, count * SLOT_BYTES);
     if (!made) return NULL;
     uint8_t *slots = (uint8_t *)PyBytes_AsString(made);
-    for (Py_ssize_t at = 0; at < count; at++) find_slot(leaves + LEAF_BYTES * at, slots + SLOT_BYTES * at);
+    find_all_slots(leaves, count, slots, SLOT_BYTES);
     return made;
 }
 
@@ -57,37 +88,46 @@ static int write_number(PyObject *given, uint8_t *at, int size, unsigned long lo
     return 1;
 }
 
-void hash_head(const uint8_t *chain, const uint8_t *numbers, const uint8_t *id, uint8_t *change) {
-    struct sha256 hash;
-    uint8_t tip[DIGEST_BYTES];
-    find_slot(chain, change);
-    memcpy(change + SLOT_BYTES, chain, NAME_BYTES);
-    sha256_begin(&hash);
-    sha256_add(&hash, TIP, sizeof TIP - 1);
-    sha256_add(&hash, chain, NAME_BYTES);
-    sha256_add(&hash, numbers, HEAD_NUMBERS);
-    sha256_add(&hash, id, DIGEST_BYTES);
-    sha256_end(&hash, tip);
-    sha256_begin(&hash);
-    sha256_add(&hash, "\0", 1);
-    sha256_add(&hash, HEAD, sizeof HEAD - 1);
-    sha256_add(&hash, change, SLOT_BYTES);
-    sha256_add(&hash, tip, DIGEST_BYTES);
-    sha256_end(&hash, change + SLOT_BYTES + NAME_BYTES);
+static void hash_some_heads(const uint8_t *heads, Py_ssize_t count, uint8_t *changes) {
+    uint8_t tips[TOGETHER][DIGEST_BYTES];
+    struct together some;
+    some.count = 0;
+    find_slots_of(heads, HEAD_BYTES, count, changes, CHANGE_BYTES);
+    for (Py_ssize_t at = 0; at < count; at++) {
+        uint8_t *message = some.blocks[some.count];
+        memcpy(message, TIP, sizeof TIP - 1);
+        memcpy(message + sizeof TIP - 1, heads + HEAD_BYTES * at, HEAD_BYTES);
+        add_message(&some, sizeof TIP - 1 + HEAD_BYTES, tips[at]);
+    }
+    hash_together(&some);
+    for (Py_ssize_t at = 0; at < count; at++) {
+        uint8_t *message = some.blocks[some.count], *change = changes + CHANGE_BYTES * at;
+        memcpy(message, LEAF, sizeof LEAF - 1);
+        memcpy(message + sizeof LEAF - 1, change, SLOT_BYTES);
+        memcpy(message + sizeof LEAF - 1 + SLOT_BYTES, tips[at], DIGEST_BYTES);
+        memcpy(change + SLOT_BYTES, heads + HEAD_BYTES * at, NAME_BYTES);
+        add_message(&some, sizeof LEAF - 1 + SLOT_BYTES + DIGEST_BYTES, change + SLOT_BYTES + NAME_BYTES);
+    }
+    hash_together(&some);
 }
 
-int make_change(PyObject *head, uint8_t *change) {
-    uint8_t numbers[HEAD_NUMBERS];
+void hash_heads(const uint8_t *heads, Py_ssize_t count, uint8_t *changes) {
+    for (Py_ssize_t at = 0; at < count; at += TOGETHER)
+        hash_some_heads(heads + HEAD_BYTES * at, count - at < TOGETHER ? count - at : TOGETHER, changes + CHANGE_BYTES * at);
+}
+
+int read_head(PyObject *given, uint8_t *head) {
     const uint8_t *chain, *id;
-    if (!PyTuple_Check(head) || PyTuple_Size(head) != HEAD_PARTS) {
+    if (!PyTuple_Check(given) || PyTuple_Size(given) != HEAD_PARTS) {
         PyErr_SetString(PyExc_TypeError, "a head is a tuple of chain16, epoch, seq and link id");
         return 0;
     }
-    if (!(chain = get_sized(PyTuple_GetItem(head, 0), NAME_BYTES, "a chain's id"))) return 0;
-    if (!write_number(PyTuple_GetItem(head, 1), numbers, 4, MAX_EPOCH)) return 0;
-    if (!write_number(PyTuple_GetItem(head, 2), numbers + 4, 8, MAX_SEQ)) return 0;
-    if (!(id = get_sized(PyTuple_GetItem(head, 3), DIGEST_BYTES, "a link's id"))) return 0;
-    hash_head(chain, numbers, id, change);
+    if (!(chain = get_sized(PyTuple_GetItem(given, 0), NAME_BYTES, "a chain's id"))) return 0;
+    if (!write_number(PyTuple_GetItem(given, 1), head + NAME_BYTES, 4, MAX_EPOCH)) return 0;
+    if (!write_number(PyTuple_GetItem(given, 2), head + NAME_BYTES + 4, 8, MAX_SEQ)) return 0;
+    if (!(id = get_sized(PyTuple_GetItem(given, 3), DIGEST_BYTES, "a link's id"))) return 0;
+    memcpy(head, chain, NAME_BYTES);
+    memcpy(head + NAME_BYTES + 12, id, DIGEST_BYTES);
     return 1;
 }
 
@@ -186,6 +226,31 @@ void join_leaves(const uint8_t *slots, const uint8_t *leaves, Py_ssize_t count, 
     }
 }
 
+/* The same of two hashes for each leaf. */
+static void join_both(const uint8_t *slots, const uint8_t *leaves, const uint8_t *others, Py_ssize_t count, int depth,
+                      uint8_t *digest, uint8_t *other) {
+    if (count == 1) {
+        memcpy(digest, leaves + NAME_BYTES, DIGEST_BYTES);
+        memcpy(other, others + NAME_BYTES, DIGEST_BYTES);
+        return;
+    }
+    const uint8_t *last = slots + SLOT_BYTES * (count - 1);
+    int parting = find_parting(slots, last);
+    Py_ssize_t middle = 1;
+    while (!get_bit(slots + SLOT_BYTES * middle, parting)) middle++;
+    uint8_t right[DIGEST_BYTES], other_right[DIGEST_BYTES];
+    join_both(slots, leaves, others, middle, parting + 1, digest, other);
+    join_both(slots + SLOT_BYTES * middle, leaves + LEAF_BYTES * middle, others + LEAF_BYTES * middle, count - middle,
+              parting + 1, right, other_right);
+    sha256_two_nodes(digest, right, digest, other, other_right, other);
+    while (parting-- > depth) {
+        if (get_bit(last, parting))
+            sha256_two_nodes(EMPTY, digest, digest, EMPTY, other, other);
+        else
+            sha256_two_nodes(digest, EMPTY, digest, other, EMPTY, other);
+    }
+}
+
 /* Whether slots ascend, and all begin with the bits that lead to the piece of this number. */
 static int stand_below(const uint8_t *slots, Py_ssize_t count, unsigned long long number, int depth) {
     for (Py_ssize_t at = 1; at < count; at++)
@@ -228,8 +293,7 @@ static int change_leaves(const uint8_t *content, Py_ssize_t size, const uint8_t 
     for (Py_ssize_t at = start; changed == 1 && at < end; at++)
         changed = change_leaf(get_item(changes, at), slots, made->content + 1, count);
     if (changed != 1) return changed;
-    join_leaves(slots, content + 1, count, depth, made->before);
-    join_leaves(slots, made->content + 1, count, depth, made->after);
+    join_both(slots, content + 1, made->content + 1, count, depth, made->before, made->after);
     return 1;
 }
 

@@ -32,6 +32,10 @@ void sha256_of(const void *data, size_t size, uint8_t digest[DIGEST_BYTES]);
 /* 0x01 and two digests: an inner node of a tree (RFC 9162, 2.1.1). `digest` may be one of them. */
 void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES]);
 
+/* The same of two nodes, which do not wait for each other: neither digest is read for the other. */
+void sha256_two_nodes(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES], const uint8_t *other_left,
+                      const uint8_t *other_right, uint8_t other_digest[DIGEST_BYTES]);
+
 /* A message in whole blocks, and where its digest goes: into none of those that are hashed together. */
 struct padded {
     const uint8_t *blocks;

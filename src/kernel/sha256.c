@@ -217,16 +217,35 @@ void sha256_of(const void *data, size_t size, uint8_t digest[DIGEST_BYTES]) {
     sha256_end(&hash, digest);
 }
 
-void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES]) {
-    uint32_t state[8];
-    uint8_t blocks[128] = {1};
+#define NODE_BLOCKS 2
+
+static void begin_node(const uint8_t *left, const uint8_t *right, uint32_t state[8], uint8_t blocks[64 * NODE_BLOCKS]) {
     memcpy(state, START, sizeof START);
+    blocks[0] = 1;
     memcpy(blocks + 1, left, DIGEST_BYTES);
     memcpy(blocks + 1 + DIGEST_BYTES, right, DIGEST_BYTES);
     /* 65 bytes and their length in bits, 520. */
+    memset(blocks + 65, 0, 64 * NODE_BLOCKS - 65);
     blocks[65] = 0x80, blocks[126] = 0x02, blocks[127] = 0x08;
-    compress(state, blocks, 2);
+}
+
+void sha256_node(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES]) {
+    uint32_t state[8];
+    uint8_t blocks[64 * NODE_BLOCKS];
+    begin_node(left, right, state, blocks);
+    compress(state, blocks, NODE_BLOCKS);
     write_state(state, digest);
+}
+
+void sha256_two_nodes(const uint8_t *left, const uint8_t *right, uint8_t digest[DIGEST_BYTES], const uint8_t *other_left,
+                      const uint8_t *other_right, uint8_t other_digest[DIGEST_BYTES]) {
+    uint32_t state[8], other_state[8];
+    uint8_t blocks[64 * NODE_BLOCKS], other_blocks[64 * NODE_BLOCKS];
+    begin_node(left, right, state, blocks);
+    begin_node(other_left, other_right, other_state, other_blocks);
+    compress_two(state, blocks, other_state, other_blocks, NODE_BLOCKS);
+    write_state(state, digest);
+    write_state(other_state, other_digest);
 }
 
 size_t sha256_pad(uint8_t *message, size_t size) {

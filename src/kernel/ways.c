@@ -35,14 +35,15 @@ static PyObject *find_slot_root(PyObject *self, PyObject *const *given, Py_ssize
 }
 
 static PyObject *find_head_root(PyObject *self, PyObject *const *given, Py_ssize_t count) {
-    uint8_t change[CHANGE_BYTES];
+    uint8_t head[HEAD_BYTES], change[CHANGE_BYTES];
     const uint8_t *path;
     Py_ssize_t size;
     (void)self;
-    if (!check_count(count, 2) || !make_change(given[0], change) || !(path = get_bytes(given[1], &size))) return NULL;
+    if (!check_count(count, 2) || !read_head(given[0], head) || !(path = get_bytes(given[1], &size))) return NULL;
     Py_ssize_t height = size / DIGEST_BYTES;
     if (size % DIGEST_BYTES || height > 8 * SLOT_BYTES) Py_RETURN_NONE;
     if (height && !memcmp(path + size - DIGEST_BYTES, EMPTY, DIGEST_BYTES)) Py_RETURN_NONE;
+    hash_heads(head, 1, change);
     uint8_t *node = change + SLOT_BYTES + NAME_BYTES;
     for (Py_ssize_t at = height - 1; at >= 0; at--) {
         const uint8_t *sibling = path + at * DIGEST_BYTES;
@@ -75,10 +76,9 @@ struct way {
 static int go_down(struct way *way, const uint8_t *leaves, Py_ssize_t count, int depth) {
     uint8_t slots[SLOT_BYTES * MAX_BUCKET], digest[DIGEST_BYTES];
     Py_ssize_t low = 0, high = count;
-    for (Py_ssize_t at = 0; at < count; at++) {
-        find_slot(leaves + LEAF_BYTES * at, slots + SLOT_BYTES * at);
-        if (at && memcmp(slots + SLOT_BYTES * (at - 1), slots + SLOT_BYTES * at, SLOT_BYTES) >= 0) return 0;
-    }
+    find_all_slots(leaves, count, slots, SLOT_BYTES);
+    for (Py_ssize_t at = 1; at < count; at++)
+        if (memcmp(slots + SLOT_BYTES * (at - 1), slots + SLOT_BYTES * at, SLOT_BYTES) >= 0) return 0;
     while (high - low > 1) {
         const uint8_t *last = slots + SLOT_BYTES * (high - 1);
         int parting = find_parting(slots + SLOT_BYTES * low, last);

@@ -103,7 +103,7 @@ def _make_page(random: Random) -> dict[int, bytearray]:
     """Pages of heads, some of which are there, by the numbers of the pages."""
     heads = UnwrittenHeads(1, max_pages=2)
     for number in random.sample(range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS), 700):
-        numbers = random.choice(((1, 0, 0), (2**53 - 1, 2**32 - 1, 2**64 - 1), (random.getrandbits(52) + 1, 7, 9)))
+        numbers = random.choice(((1, 0, 0), (2**53 - 1, 2**32 - 1, 10**16 - 1), (random.getrandbits(52) + 1, 7, 9)))
         seq, epoch, seal = numbers
         is_written = random.random() < 0.3
         heads.note(number, random.randbytes(16), seq, epoch, random.randbytes(32), seal, is_written)
@@ -115,14 +115,16 @@ def _odd_takings(random: Random) -> Iterator[Arguments]:
     for count in (0, 1, 2, 300, 2_000):
         for _ in range(6):
             numbers = sorted(random.sample(range(PAGE_CHAINS, 6 * PAGE_CHAINS), count))
-            yield pages, numbers
-            yield pages, tuple(reversed(numbers))
-            yield {}, numbers
+            for least in (0, 1, 200, PAGE_CHAINS + 1):
+                yield pages, numbers, least
+            yield pages, tuple(numbers), 1
+            yield {}, numbers, 0
 
 
 _HEADS = _make_page(Random(1))
-_NOTED = [number for number in range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS) if _take_heads(_HEADS, [number])[1]][:2]
+_NOTED = [number for number in range(2 * PAGE_CHAINS, 5 * PAGE_CHAINS) if _take_heads(_HEADS, [number], 2)[1]][:2]
 _TOO_LONG = {0: bytearray(b"\xff" * len(_HEADS[max(_HEADS)]))}
+_TOO_LATE = {0: bytearray(struct.pack(">16sQI32sQ?", bytes(16), 1, 0, bytes(32), 10**16, False) * PAGE_CHAINS)}
 
 _NO_CHILDREN = (1, bytes(512), [None] * 16, b"", [])
 
@@ -145,10 +147,13 @@ CENSUS: dict[str, Case] = {
         [(bytes(47),), (bytes(49),), (None,), ("x" * 48,), (bytearray(48),)],
     ),
     "take_heads": Case(
-        _take_heads, [(_HEADS, _NOTED), (_HEADS, (0, 7, 2**64 - 1)), ({}, [1, 2])], _odd_takings,
+        _take_heads,
+        [(_HEADS, _NOTED, 1), (_HEADS, _NOTED, 3), (_HEADS, (0, 7, 2**64 - 1), 0), ({}, [1, 2], 0), (_HEADS, [7], -1)],
+        _odd_takings,
         [
-            ({},), (None, []), ({}, None), ({}, 7), ({}, [None]), ({}, [-1]), ({}, [2**64]), ({}, ["1"]),
-            ({0: b"x"}, [1]), ({0: bytearray(3)}, [1]), (_HEADS, [*_NOTED, None]), (_TOO_LONG, [1]),
+            ({},), ({}, []), (None, [], 0), ({}, None, 0), ({}, 7, 0), ({}, [None], 0), ({}, [-1], 0), ({}, [2**64], 0),
+            ({}, ["1"], 0), ({0: b"x"}, [1], 0), ({0: bytearray(3)}, [1], 0), (_HEADS, [*_NOTED, None], 0),
+            (_TOO_LONG, [1], 0), (_TOO_LATE, [1], 0), ({}, [2, 1], 0), ({}, [2, 2], 0), ({}, [], None), ({}, [], "1"),
         ],
     ),
     "compute_next_id": Case(

@@ -50,11 +50,12 @@ def test_take__gives_what_was_noted_and_gives_up_what_is_behind() -> None:
         heads.note(number, *head)
         if heads.find(number):
             noted[number] = head
-    assert heads.take([]) == ([], [], [])
+    assert heads.take([], 0) == ([], [], [], [])
     for low, high in ((0, 1_000), (1_000, 2_500), (2_500, 5 * PAGE_CHAINS)):
         numbers = [number for number in range(low, high) if number % 3]
         known = {number: noted[number] for number in numbers if number in noted}
-        changes, moved, left = heads.take(numbers)
+        changes, moved, stretches, left = heads.take(numbers, PAGE_CHAINS)
+        assert not stretches
         assert changes == make_changes([(name, epoch, seq, id_) for name, seq, epoch, id_, _, _ in known.values()])
         assert moved == [
             (seq, epoch, id_, seal, number)
@@ -137,4 +138,42 @@ def test_take_census__reads_no_entry_of_chains_that_were_opened_since(tmp_path: 
         connection.set_trace_callback(None)
     assert any("FROM census_changed" in query for query in asked)
     assert not any("entry" in query for query in asked)
+    node.check()
+
+
+def test_take__what_is_dense_is_packed() -> None:
+    heads = UnwrittenHeads(1)
+    for number in range(7, 700):
+        heads.note(number, bytes(16), number, 3, number.to_bytes(32, "big"), 2 * number, number % 5 == 0)
+    heads.note(PAGE_CHAINS, bytes(16), 1, 0, bytes(32), 1, False)
+    numbers = [number for number in range(1, PAGE_CHAINS + 1) if number % 7]
+    changes, rows, stretches, left = heads.take(numbers, 400)
+    assert sum(map(len, changes)) == 48 * len(numbers) - 48 * len(left)
+    # One of the other page is there, and is alone.
+    assert rows == [(1, 0, bytes(32), 1, PAGE_CHAINS)]
+    ((first, last, records),) = stretches
+    moved = [number for number in numbers if 7 < number < 700 and number % 5]
+    assert (first, last) == (moved[0], moved[-1])
+    assert records == b"".join(
+        b"%016d%010d%016d%s" % (number, 3, 2 * number, number.to_bytes(32, "big")) if number in moved else b" " * 74
+        for number in range(first, last + 1)
+    )
+
+
+def test_take_census__of_many_neighbours_is_that_of_followed_ones(node: TestNode) -> None:
+    asked = list[str]()
+    with node.open() as writer:
+        fill(node, writer, range(400))
+        take(writer)
+        for number in range(400):
+            if number % 9:
+                grow(node, writer, number)
+        writer._recent.clear()
+        connection: Any = writer._connection
+        if connection.is_file:
+            connection.set_trace_callback(asked.append)
+        take(writer)
+        assert connection.is_file == any("CAST(substr(" in query for query in asked)
+        if connection.is_file:
+            connection.set_trace_callback(None)
     node.check()

@@ -8,6 +8,7 @@ It refuses to know what may be linked (`placing`). Spec: 2.11.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
@@ -18,6 +19,7 @@ from carnet.node.lookup import ask_many
 from carnet.passport.link import compute_next_epoch, compute_next_id
 from carnet.passport.statement import compute_submission
 from carnet.types import make_tuple
+from carnet.vault.census import read_changed
 from carnet.vault.store import Blob, Connection
 
 _get_number = itemgetter(4)
@@ -44,7 +46,6 @@ _SUBMISSIONS = (
     "SELECT submission.id, digest, created_ms, count, root, sig FROM submission"
     " JOIN author_key ON author_key.id = submission.author_key WHERE submission.id IN (?)"
 )
-_CHANGED = "SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?"
 _STORED = "SELECT id, chain16, head_seq, head_epoch, head_id, head_seal FROM chain WHERE id IN (?)"
 _COUNT = (
     "SELECT (SELECT coalesce(sum(head_seq + 1), 0) FROM chain) + (SELECT coalesce(sum((SELECT max(seq) FROM entry"
@@ -57,6 +58,21 @@ Newer = tuple[int, int, bytes | None, bytes, int, int]
 """An entry that is newer than the head in its chain's row: chain, mark, target, sid, submission, seal."""
 
 _SETTLE: Final = "UPDATE chain SET head_seq=?, head_epoch=?, head_id=?, head_seal=? WHERE id=?"
+
+_DIGITS: Final = (16, 10, 16)
+STRETCH_BYTES: Final = 16 + 10 + 16 + 32
+_SETTLE_STRETCH: Final = (
+    "UPDATE chain SET head_seq = CAST(substr(?3, 74 * (id - ?1) + 1, 16) AS INTEGER)"
+    ", head_epoch = CAST(substr(?3, 74 * (id - ?1) + 17, 10) AS INTEGER)"
+    ", head_seal = CAST(substr(?3, 74 * (id - ?1) + 27, 16) AS INTEGER)"
+    ", head_id = substr(?3, 74 * (id - ?1) + 43, 32)"
+    " WHERE id BETWEEN ?1 AND ?2 AND substr(?3, 74 * (id - ?1) + 1, 1) <> x'20'"
+)
+"""One statement of a file for a thousand rows: the driver's part of a row, and to find it, take as long as writing
+it."""
+
+_DENSE: Final = 256
+"""So many heads of 1,024 neighbours, and more, are written as a stretch, for which all of these are read."""
 
 
 class ChainHead(NamedTuple):
@@ -80,9 +96,22 @@ FindHead = Callable[[int], KnownHead | None]
 Settling = tuple[int, int, bytearray, int, int]
 """A head that is to be written into its chain's row: seq, epoch, id, seal, and the chain's number."""
 
-Taken = tuple[list[bytes], list[Settling], list[int]]
-"""Of some chains: what their heads change in the tree of the census (`ledger.census.make_changes`), those that are to
-be written, and the chains of which nothing was known."""
+Stretch = tuple[int, int, bytearray]
+"""The same for neighbours, by whose number nobody asks: the first and the last chain's number, and for each from the
+one to the other `STRETCH_BYTES`: seq, epoch and seal in digits, and the id; blank where nothing is to be written."""
+
+
+class Taken(NamedTuple):
+    """Of some chains: what their heads change in the tree of the census (`ledger.census.make_changes`), those that are
+    to be written, one by one and in stretches, and the chains of which nothing was known."""
+
+    changes: list[bytes]
+    rows: list[Settling]
+    stretches: list[Stretch]
+    left: list[int]
+
+
+NOTHING_TAKEN: Final = Taken([], [], [], [])
 
 
 class NotedHeads(Protocol):
@@ -91,8 +120,9 @@ class NotedHeads(Protocol):
     told_from: int
     """Chains from this number on of which `take` knows nothing have the head that their row tells."""
 
-    def take(self, numbers: Sequence[int]) -> Taken:
-        """What is known of chains, in ascending order."""
+    def take(self, numbers: Sequence[int], least: int) -> Taken:
+        """What is known of chains, in ascending order; where at least so many of a thousand neighbours are to be
+        written, these are a stretch."""
 
 
 def follow_heads(
@@ -140,19 +170,23 @@ def settle_changed(
     """What each chain that changed since the latest census changes in its tree (`ledger.census.make_changes`), of some
     thousands at once; their rows remember their heads from here on. For heads that were `noted`, and for those
     of others that `find_known` gives, nothing is read."""
-    last = 0
-    while rows := connection.execute(_CHANGED, (last, CENSUS_CHAINS)).fetchall():
-        last = rows[-1][0]
-        numbers = [number for (number,) in rows]
-        changes, moved, left = noted.take(numbers)
-        if changes:
-            yield changes
-        if left:
-            heads, others = _settle_others(connection, net, left, find_known, noted.told_from)
+    # A server takes rows as arrays.
+    least = _DENSE if connection.is_file else sys.maxsize
+    numbers = read_changed(connection, 0, CENSUS_CHAINS)
+    while numbers:
+        taken = noted.take(numbers, least)
+        moved = taken.rows
+        if taken.changes:
+            yield taken.changes
+        if taken.left:
+            heads, others = _settle_others(connection, net, taken.left, find_known, noted.told_from)
             yield make_changes(heads)
             # Neighbours share a page.
             moved = sorted(moved + others, key=_get_number)
         connection.update_many(_SETTLE, moved)
+        for stretch in taken.stretches:
+            connection.execute(_SETTLE_STRETCH, stretch)
+        numbers = read_changed(connection, numbers[-1], CENSUS_CHAINS)
 
 
 def _settle_others(
@@ -181,6 +215,16 @@ def _settle_others(
             moved.append((seq, epoch, Blob(id_), seal, number))
         heads.append((chain16, epoch, seq, id_))
     return heads, moved
+
+
+def pack_stretch(rows: Sequence[Settling]) -> Stretch:
+    """Heads of neighbours, in ascending order, as one statement writes them."""
+    first, last = rows[0][-1], rows[-1][-1]
+    records = bytearray(b" " * STRETCH_BYTES * (last - first + 1))
+    for seq, epoch, id_, seal, number in rows:
+        at = STRETCH_BYTES * (number - first)
+        records[at : at + STRETCH_BYTES] = b"%016d%010d%016d%s" % (seq, epoch, seal, id_)
+    return first, last, records
 
 
 def _read_submissions(connection: Connection, net: bytes, numbers: Sequence[int]) -> dict[int, bytes]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from itertools import groupby, islice
+from operator import ge
 from typing import Final
 
 from carnet.kernel import kernel
 from carnet.ledger.census import Head, make_changes
-from carnet.node.heads import KnownHead, Settling, Taken
+from carnet.node.heads import NOTHING_TAKEN, KnownHead, Settling, Stretch, Taken, pack_stretch
 from carnet.vault.store import Blob
 
 PAGE_CHAINS: Final = 1024
@@ -21,6 +23,9 @@ PAGE_CHAINS: Final = 1024
 
 MAX_PAGES: Final = 768
 """Pages that are kept at most, for three quarters of a million chains: 54 MB."""
+
+MAX_SEAL: Final = 10**16 - 1
+"""Logs are shorter (2^53 records), and so many digits are packed."""
 
 _HEAD: Final = struct.Struct(">16sQI32sQ?")
 _NONE: Final = (b"", 0, 0, b"", 0, False)
@@ -61,15 +66,15 @@ class UnwrittenHeads:
         # An opening is told by its row: a head with this seq was never noted.
         return head if head[1] else None
 
-    def take(self, numbers: Sequence[int]) -> Taken:
+    def take(self, numbers: Sequence[int], least: int) -> Taken:
         """What a census needs of the heads of these chains, in ascending order, and which of them were not noted; from
         one call to the next the numbers ascend, and pages that are behind them are given up."""
         if not numbers:
-            return [], [], []
-        taken = take_heads(self._pages, numbers)
+            return NOTHING_TAKEN
+        taken = take_heads(self._pages, numbers, least)
         for place in [place for place in self._pages if place < numbers[-1] // PAGE_CHAINS]:
             del self._pages[place]
-        return taken
+        return Taken(*taken)
 
     def clear(self, next_chain: int) -> None:
         """Forget all of them."""
@@ -77,24 +82,40 @@ class UnwrittenHeads:
         self.told_from = next_chain
 
 
-def _take_heads(pages: dict[int, bytearray], numbers: Sequence[int]) -> Taken:
+def _take_heads(
+    pages: dict[int, bytearray], numbers: Sequence[int], least: int
+) -> tuple[list[bytes], list[Settling], list[Stretch], list[int]]:
+    if any(map(ge, numbers, islice(numbers, 1, None))):
+        raise ValueError("numbers ascend")
     heads: list[Head] = []
     rows: list[Settling] = []
+    stretches: list[Stretch] = []
     left: list[int] = []
-    for number in numbers:
-        page, at = pages.get(number // PAGE_CHAINS), number % PAGE_CHAINS
-        chain16, seq, epoch, id_, seal, is_written = _NONE if page is None else _unpack(page, at * _SIZE)
-        if not seq:
-            left.append(number)
-            continue
-        heads.append((chain16, epoch, seq, id_))
-        if not is_written:
-            rows.append((seq, epoch, Blob(id_), seal, number))
-    return make_changes(heads), rows, left
+    for place, own in groupby(numbers, lambda number: number // PAGE_CHAINS):
+        page, moved = pages.get(place), list[Settling]()
+        for number in own:
+            chain16, seq, epoch, id_, seal, is_written = (
+                _NONE if page is None else _unpack(page, number % PAGE_CHAINS * _SIZE)
+            )
+            if not seq:
+                left.append(number)
+                continue
+            if seal > MAX_SEAL:
+                raise ValueError("a number is out of range")
+            heads.append((chain16, epoch, seq, id_))
+            if not is_written:
+                moved.append((seq, epoch, Blob(id_), seal, number))
+        if moved and len(moved) >= least:
+            stretches.append(pack_stretch(moved))
+        else:
+            rows += moved
+    return make_changes(heads), rows, stretches, left
 
 
-TakeHeads = Callable[[dict[int, bytearray], Sequence[int]], Taken]
+TakeHeads = Callable[
+    [dict[int, bytearray], Sequence[int], int], tuple[list[bytes], list[Settling], list[Stretch], list[int]]
+]
 
 take_heads: Final[TakeHeads] = _take_heads if kernel is None else kernel.take_heads
-"""Of pages and some numbers of chains: what their heads change in the tree (`ledger.census`), the rows that are to be
-written, and the chains that are in no page."""
+"""Of pages, some numbers of chains that ascend, and how many heads of one page are packed at least: what `Taken`
+holds."""

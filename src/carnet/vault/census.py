@@ -10,6 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from carnet.vault.store import Blob, Connection
 
+_CHANGED = "SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?"
+_CHANGED_AT_ONCE = (
+    "SELECT json_group_array(chain ORDER BY chain) FROM"
+    " (SELECT chain FROM census_changed WHERE chain > ? ORDER BY chain LIMIT ?)"
+)
+
 
 def find_piece(connection: Connection, number: int) -> bytes | None:
     """A piece of the tree by its number."""
@@ -65,6 +71,16 @@ def note_changed(connection: Connection, chains: Sequence[int]) -> None:
     else:
         query = "INSERT INTO census_changed VALUES (?) ON CONFLICT DO NOTHING"
         connection.upsert_many(query, [(number,) for number in chains])
+
+
+def read_changed(connection: Connection, after: int, most: int) -> list[int]:
+    """The first chains that are noted with numbers above `after`, ascending, `most` of them at most."""
+    if connection.is_file:
+        # As in `note_changed`: one row for all of them.
+        (found,) = connection.execute(_CHANGED_AT_ONCE, (after, most)).fetchone()
+        numbers: list[int] = json.loads(found)
+        return numbers
+    return [number for (number,) in connection.execute(_CHANGED, (after, most)).fetchall()]
 
 
 def count_changed(connection: Connection) -> int:
