@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed, wait
 
 import pytest
 
@@ -146,6 +147,49 @@ def test_submit__what_nobody_asks_for_is_committed_too(count: int) -> None:
     assert told.wait(10)
     grouping.close()
     assert sum(sealed.sizes) == count + 1
+
+
+def _look_until_done(future: Future[Outcome]) -> None:
+    while not future.done():
+        time.sleep(0.001)
+
+
+def _be_called_back(future: Future[Outcome]) -> None:
+    is_told = threading.Event()
+    future.add_done_callback(lambda _: is_told.set())
+    assert is_told.wait(20)
+
+
+async def _await(future: Future[Outcome]) -> None:
+    await asyncio.wait_for(asyncio.wrap_future(future), 20)
+
+
+WAYS_TO_WAIT: dict[str, Callable[[Future[Outcome]], object]] = {
+    "result": lambda future: future.result(),
+    "result, with a limit": lambda future: future.result(20),
+    "exception": lambda future: future.exception(),
+    "exception, with a limit": lambda future: future.exception(20),
+    "done": _look_until_done,
+    "add_done_callback": _be_called_back,
+    "wait": lambda future: wait([future], 20),
+    "as_completed": lambda future: list(as_completed([future], 20)),
+    "await": lambda future: asyncio.run(_await(future)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WAIT)
+def test_submit__whoever_waits_in_any_way_is_answered_at_once(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when our own thread looks again, which would be too late here."""
+    monkeypatch.setattr(grouping_module, "PATIENCE_S", 60)
+    grouping = Grouping(Sealed(0))
+    # Our own thread has begun, and has seen that one came and that nobody asks.
+    future = grouping.submit(SUBMISSION)
+    time.sleep(0.02)
+    waiting = threading.Thread(target=WAYS_TO_WAIT[way], args=[future], daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    grouping.close()
 
 
 def test_submit__what_was_handed_over_is_not_taken_back() -> None:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Any, Final
 
 from carnet.node.jobs import Prepared
 from carnet.node.placing import Outcome
@@ -29,31 +29,59 @@ PATIENCE_S: Final = 0.02
 """How long the first of a group waits for company at most."""
 
 
+class _Waiters(list[Any]):
+    """Whom a future tells of its outcome. `concurrent.futures.wait` and `as_completed` put something of their own in
+    here, and say nothing else to a future: should a version of Python do it otherwise, they are answered when nothing
+    has come for a while."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self.is_asked = False
+
+    def append(self, waiter: Any) -> None:
+        super().append(waiter)
+        self.ask()
+
+    def ask(self) -> None:
+        """Somebody waits who does not commit: our own thread is to."""
+        self.is_asked = True
+        self._wake()
+
+
 class _Awaited(Future[Outcome]):
     """The outcome of one submission. Whoever asks for it and has time commits it, if nobody else is about to."""
 
-    def __init__(self, ask: Callable[[_Awaited, bool], None]) -> None:
+    def __init__(self, ask: Callable[[_Awaited, bool], None], wake: Callable[[], None]) -> None:
         super().__init__()
         self._ask = ask
-        self.is_asked = False
+        self.waiters = self._waiters = _Waiters(wake)
 
     def cancel(self) -> bool:
         """False: what was handed over is not taken back."""
         return False
 
+    def is_answered(self) -> bool:
+        """As `done`, by somebody who does not wait for it."""
+        return super().done()
+
+    def done(self) -> bool:
+        if not self.is_answered():
+            self._ask(self, False)
+        return self.is_answered()
+
     def result(self, timeout: float | None = None) -> Outcome:
-        if not self.done():
+        if not self.is_answered():
             self._ask(self, timeout is None)
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        if not self.done():
+        if not self.is_answered():
             self._ask(self, timeout is None)
         return super().exception(timeout)
 
     def add_done_callback(self, callback: Callable[[Future[Outcome]], object]) -> None:
         super().add_done_callback(callback)
-        if not self.done():
+        if not self.is_answered():
             self._ask(self, False)
 
 
@@ -76,7 +104,7 @@ class Grouping:
 
     def submit(self, prepared: Prepared) -> Future[Outcome]:
         """Hand over one submission; its outcome, or the refusal of all of it, comes once it is durable."""
-        future = _Awaited(self._ask)
+        future = _Awaited(self._ask, self._wake.set)
         if self._thread is None:
             self._start()
         self._waiting.append((prepared, future))
@@ -104,11 +132,10 @@ class Grouping:
     def _ask(self, future: _Awaited, has_time: bool) -> None:
         """Somebody wants this answer: he commits what waits until he has it, if he has time and nobody is at it."""
         has_committed = False
-        while has_time and not future.done() and self._commit_some():
+        while has_time and not future.is_answered() and self._commit_some():
             has_committed = True
-        if not future.done():
-            future.is_asked = True
-            self._wake.set()
+        if not future.is_answered():
+            future.waiters.ask()
         elif has_committed and self._waiting:
             # Others who came meanwhile have found somebody at it.
             self._wake.set()
@@ -123,7 +150,7 @@ class Grouping:
             self._is_idle = not waiting
             # Of what has waited for so long while nothing came, nobody may ask in a way that we are told of.
             before, newest = newest, waiting[-1] if waiting else None
-            is_due = newest is before or self._is_closing or any(future.is_asked for _, future in waiting)
+            is_due = newest is before or self._is_closing or any(future.waiters.is_asked for _, future in waiting)
             if waiting and is_due and self._commit_some():
                 continue
             self._wake.wait(PATIENCE_S if waiting else None)
@@ -161,5 +188,5 @@ class Grouping:
                     future.set_result(outcome)
         except BaseException as error:
             for _, future in group:
-                if not future.done():
+                if not future.is_answered():
                     future.set_exception(error)
