@@ -42,10 +42,10 @@ from carnet.node.made import encode_prepared
 from carnet.node.pool import Ready
 from carnet.node.writer import Writer
 from carnet.node.writing import Writing
+from carnet.passport.subject import encode_subject
 from carnet.services.importing import HISTOVEC, import_file
 from carnet.signing import Signer
 from carnet.types import Basis, Custody, KeyRole, Mark
-from carnet.vault.sealing import encode_subject
 from tests.cli.run import make_inspection, make_line
 from tests.node.conftest import ON_FILE
 from tests.node.door import ServedDoor, open_door
@@ -644,7 +644,7 @@ def test_wire__keeps_every_part_of_a_submission(node: TestNode) -> None:
 
 def test_reading__passports_of_one_moment_and_the_state_in_force(node: TestNode) -> None:
     subject = vin_subject(1)
-    encoded = encode_subject(subject.to_json())
+    encoded = encode_subject(subject)
     with open_door(node) as served, served.reach() as far:
         assert served.writer.state == far.state
         with far.reading():
@@ -656,7 +656,7 @@ def test_reading__passports_of_one_moment_and_the_state_in_force(node: TestNode)
             assert far.find_numbers([encoded]) == [None]
             assert far.state.members.get(member.id) == member
             assert len(far.append(node.operator.id, REPORTED, [new_passport(2)]).receipts) == 1
-        other = encode_subject(vin_subject(3).to_json())
+        other = encode_subject(vin_subject(3))
         assert far.find_numbers([other, encoded]) == [None, 1]
         assert far.find_chains_by_numbers([1], [encoded]) == {encoded: far.find_chain(subject)}
         # The beginning of a blind index may be another passport's: then it is looked for by its subject.

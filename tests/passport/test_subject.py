@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from carnet.encoding import encode
 from carnet.errors import Reason, Refused
-from carnet.passport.subject import check_subject, find_subject, parse_subject
+from carnet.passport.subject import check_subject, encode_subject, find_subject, parse_subject
 from carnet.types import Subject
 
 
@@ -67,3 +68,16 @@ def test_parse_subject__refused_plate_without_country() -> None:
 def test_find_subject__none_where_it_would_be_refused() -> None:
     assert find_subject("vin", "O", None) is None
     assert find_subject("vin", "vf1", None) == Subject("vin", "VF1")
+
+
+@pytest.mark.parametrize(
+    "text,encoded",
+    [
+        ("plate:FR:AB-123-CD", b'{"country":"FR","scheme":"plate","value":"AB-123-CD"}'),
+        ("histovec:HVbfd213ec99", b'{"scheme":"histovec","value":"HVbfd213ec99"}'),
+        ('fleet:"\u00e9\\', '{"scheme":"fleet","value":"\\"\u00e9\\\\"}'.encode()),
+    ],
+)
+def test_encode_subject__is_the_canonical_encoding_of_the_signed_form(text: str, encoded: bytes) -> None:
+    subject = parse_subject(text)
+    assert encode_subject(subject) == encode(subject.to_json()) == encoded

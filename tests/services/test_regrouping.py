@@ -15,12 +15,13 @@ from carnet.formats.faults import Origin
 from carnet.formats.rows import Row
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
+from carnet.passport.subject import encode_subject
 from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.importing import HISTOVEC, Sinks, import_file
 from carnet.services.reading import open_reader
 from carnet.services.regrouping import MAX_WAITING_ROWS, SPAN, Batch, Held, Regrouping, read_held
 from carnet.types import Subject
-from carnet.vault.sealing import compute_source_digests, encode_subject
+from carnet.vault.sealing import compute_source_digests
 from tests.cli.run import make_inspection, make_line
 
 BATCH = 100
@@ -43,7 +44,7 @@ def find_numbers(subjects: Sequence[bytes]) -> list[int | None]:
 
 
 def encode(row: Row | Held) -> bytes:
-    return encode_subject(row.subject.to_json())
+    return encode_subject(row.subject)
 
 
 def list_rows(batch: Batch) -> list[Row | Held]:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.formats.faults import Fault, Origin, compute_raw
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import DAY_MS, Occurred
+from carnet.passport.subject import encode_subject
 from carnet.types import Millis, Subject
 
 
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
     def get_encoded_subject(self) -> bytes:
         """The subject's `cj`, made where it is not at hand."""
-        return self.encoded_subject or encode_trusted(self.subject.to_json())
+        return self.encoded_subject or encode_subject(self.subject)
 
 
 Item: TypeAlias = Row | Fault

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from carnet.errors import Reason, Refused
 from carnet.node.keyring import KeyRing
+from carnet.passport.subject import encode_subject
 from carnet.types import Subject
 from carnet.vault.erasing import Tombstones, count_erased_chains, find_erasures_of
-from carnet.vault.sealing import compute_blind, encode_subject
+from carnet.vault.sealing import compute_blind
 from carnet.vault.store import Connection
 
 
@@ -27,6 +28,6 @@ def check_id_not_erased(connection: Connection, chain16: bytes) -> None:
 
 def check_subject_not_erased(connection: Connection, ring: KeyRing, subject: Subject) -> None:
     """Raise Refused(ERASED) for a subject whose passport was erased. For a subject that no chain has."""
-    blind = compute_blind(ring.index, encode_subject(subject.to_json()))
+    blind = compute_blind(ring.index, encode_subject(subject))
     if Tombstones(connection, ring.index).has_subject(blind):
         raise Refused(Reason.ERASED, "the passport of this subject was erased")

@@ -14,6 +14,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.jobs import ChainRef
 from carnet.node.keyring import KeyRing
 from carnet.passport.fields import SECRET_BYTES, expand_stream, split_stream
+from carnet.passport.subject import encode_subject
 from carnet.types import Subject, make_tuple
 from carnet.vault.names import NAME_BYTES, Name, list_candidate_queries, where_named
 from carnet.vault.sealing import (
@@ -22,7 +23,6 @@ from carnet.vault.sealing import (
     compute_blinds,
     decrypt_content,
     decrypt_subject,
-    encode_subject,
     unpack_encoded,
     unwrap,
     unwrap_all,
@@ -82,7 +82,7 @@ class Opened(NamedTuple):
 
 def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> ChainRef | None:
     """The passport of a subject, by its blind index; raises Refused(ERASED) for one whose key is gone."""
-    encoded = encode_subject(subject.to_json())
+    encoded = encode_subject(subject)
     blind = compute_blind(ring.index, encoded)
     row = connection.execute(f"{_CHAIN} WHERE {where_named(connection, 'blind')}", {"name": blind}).fetchone()
     # The stored subject is not opened: its blind index is a keyed digest of the very subject that was asked for.
@@ -91,7 +91,7 @@ def find_chain_by_subject(connection: Connection, ring: KeyRing, subject: Subjec
 
 def find_id_by_subject(connection: Connection, ring: KeyRing, subject: Subject) -> bytes | None:
     """The 16-byte id of the passport of a subject; nothing is opened for the answer."""
-    blind = compute_blind(ring.index, encode_subject(subject.to_json()))
+    blind = compute_blind(ring.index, encode_subject(subject))
     query = f"SELECT chain16 FROM chain WHERE {where_named(connection, 'blind')}"  # noqa: S608 - our own words
     row = connection.execute(query, {"name": blind}).fetchone()
     return None if row is None else bytes(row[0])
@@ -120,7 +120,7 @@ def find_chains_by_subjects(
     The stored subject is not read: its blind index is a keyed digest of the very subject that was asked for.
     """
     asked = list(subjects)
-    encoded_subjects = [encode_trusted(subject.to_json()) for subject in asked]
+    encoded_subjects = [encode_subject(subject) for subject in asked]
     blinds = compute_blinds(ring.index, encoded_subjects)
     by_blind = dict(zip(blinds, zip(asked, encoded_subjects, strict=True), strict=True))
     found: dict[Subject, ChainRef] = {}

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.passport.plate import check_plate
 from carnet.passport.vin import check_vin
@@ -67,6 +68,11 @@ def find_subject(scheme: str, value: str, country: str | None) -> Subject | None
         return _check_parts(scheme, value, country)
     except Refused:
         return None
+
+
+def encode_subject(subject: Subject) -> bytes:
+    """The `cj` of a checked subject's signed form, by which subjects are compared (clause 2.14)."""
+    return encode_trusted(subject.to_json())
 
 
 def is_histovec(value: str) -> bool:

@@ -18,7 +18,6 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from carnet.encoding import encode_trusted
 from carnet.errors import Reason, Refused
 from carnet.ledger.rules.document import WriterLine
 from carnet.ledger.rules.members import Member
@@ -32,7 +31,7 @@ from carnet.node.writing import Writing
 from carnet.passport.kinds import read_schema
 from carnet.passport.occurred import check_not_future, check_occurred
 from carnet.passport.statement import NO_TARGET
-from carnet.passport.subject import check_subject
+from carnet.passport.subject import check_subject, encode_subject
 from carnet.services.access import OPENING, Holdings, get_member, get_view, may_open, refuse_unknown
 from carnet.services.names import Prefix, format_name
 from carnet.services.principals import Principal, Standing
@@ -421,7 +420,7 @@ def _find_by_subject(reader: Reader, subject: Subject) -> ChainRef | None:
 
 
 def _check_subject(chain: ChainRef, subject: Subject) -> None:
-    if chain.encoded_subject != encode_trusted(subject.to_json()):
+    if chain.encoded_subject != encode_subject(subject):
         raise Refused(Reason.SUBJECT_MISMATCH, "this passport is about another vehicle", field="subject")
 
 

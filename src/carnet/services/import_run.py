@@ -27,6 +27,7 @@ from carnet.node.prepare import find_day
 from carnet.node.recent import Recent
 from carnet.node.writing import Landing, Writing
 from carnet.passport.statement import NO_TARGET
+from carnet.passport.subject import encode_subject
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
 from carnet.services.receipts import describe_receipt, make_receipt
@@ -232,7 +233,7 @@ class Run:
                 subject, row = self._find_vehicle(row)
                 if subject is None:
                     continue
-                encoded = encode_trusted(subject.to_json())
+                encoded = encode_subject(subject)
             else:
                 encoded = row.get_encoded_subject()
             by_subject.setdefault(encoded, []).append(row)
@@ -281,7 +282,7 @@ class Run:
         if not self._overtaken:
             return
         rows, self._overtaken = self._overtaken, []
-        self._sent_again.update(_encode_subject(row) for row in rows)
+        self._sent_again.update(encode_subject(row.subject) for row in rows)
         plain = [row for row in rows if isinstance(row, Row)]
         if plain:
             self.add(Batch(plain))
@@ -289,7 +290,7 @@ class Run:
             held = list(those)
             packed: dict[bytes, list[bytes]] = {}
             for row in held:
-                packed.setdefault(_encode_subject(row), []).append(row.packed)
+                packed.setdefault(encode_subject(row.subject), []).append(row.packed)
             counts, flat = [*map(len, packed.values())], [row for own in packed.values() for row in own]
             self.add(Batch((), Waited([*packed], [None] * len(counts), counts, flat, held[0].shapes)))
 
@@ -403,7 +404,7 @@ class Run:
                 summary.duplicate += 1
                 self._looks_first = True
                 continue
-            if refusal.reason == Reason.SUBJECT_TAKEN and _encode_subject(row) not in self._sent_again:
+            if refusal.reason == Reason.SUBJECT_TAKEN and encode_subject(row.subject) not in self._sent_again:
                 self._overtaken.append(row)
                 continue
             # One whose existence the member may not learn is told as a vehicle that it could open none for.
@@ -434,10 +435,6 @@ class Run:
         if chain is None:
             raise InvariantBroken(f"the passport {chain16.hex()} was sealed and is not there")
         return chain.id
-
-
-def _encode_subject(row: Row | Held) -> bytes:
-    return encode_trusted(row.subject.to_json())
 
 
 def _make_fault(row: Row | Held, reason: Reason, message: str) -> Fault:

@@ -14,7 +14,7 @@ from carnet.errors import Reason, Refused
 from carnet.node.home import Home
 from carnet.node.reader import Passport, Reader
 from carnet.node.reader import open_reader as open_node_reader
-from carnet.passport.subject import parse_subject
+from carnet.passport.subject import encode_subject, parse_subject
 from carnet.types import Subject, brief
 
 IDENTITY = "vehicle.identity/1"
@@ -105,7 +105,7 @@ def _find_subject(text: str) -> Subject | None:
 
 def _find_by_alias(reader: Reader, subject: Subject) -> Iterator[Found]:
     # No index of plates: one would say which vehicles changed them. A plate is looked up rarely.
-    wanted = encode_trusted(subject.to_json())
+    wanted = encode_subject(subject)
     for passport in reader.list_passports():
         if passport.subject is None:
             continue

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from carnet.encoding import encode, encode_trusted, sha256
+from carnet.encoding import encode_trusted, sha256
 from carnet.errors import Unverified
 from carnet.kernel import kernel
 
@@ -220,11 +220,6 @@ def decrypt_answer(key: bytes, data: bytes) -> bytes:
         return AESSIV(key).decrypt(data, None)
     except (InvalidTag, ValueError):
         raise Unverified("decrypt_failed", "a kept answer does not open") from None
-
-
-def encode_subject(subject: object) -> bytes:
-    """`cj` of a subject in its signed form, by which subjects are compared (clause 2.14)."""
-    return encode(subject)
 
 
 def _decrypt(key: bytes, data: bytes, context: bytes) -> bytes:
