@@ -28,6 +28,7 @@ from carnet.node.home import Home
 from carnet.node.jobs import Group
 from carnet.node.writer import Writer
 from carnet.types import Basis
+from carnet.vault import postgres as postgres_module
 from carnet.vault.postgres import connect
 from carnet.vault.store import PostgresError
 from tests.node.home import TestNode, change_behind, make_node, new_passport, opening, reading, vin_subject
@@ -89,6 +90,22 @@ def test_lock__is_free_before_its_session_has_ended(url: str, monkeypatch: pytes
             patched.setattr(first.driver, "close", lambda: None)
             first.close()
         second.take_lock("one", "2 here second")
+
+
+def test_lock__of_a_server_that_hangs_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_module, "UNLOCK_PATIENCE_S", 1)
+    connection = connect(url, is_read_only=True)
+    connection.take_lock("one", "1 here first")
+    backend = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        closing_it = threading.Thread(target=connection.close, daemon=True)
+        closing_it.start()
+        closing_it.join(20)
+        assert not closing_it.is_alive()
+        assert connection.is_lost
+    finally:
+        os.kill(backend, signal.SIGCONT)
 
 
 def test_commit__refused_writer_replaced(pair: tuple[TestNode, TestNode]) -> None:

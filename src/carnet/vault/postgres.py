@@ -48,6 +48,9 @@ LOST: Final = (
 )
 CONNECT_TIMEOUT_S: Final = 10
 
+UNLOCK_PATIENCE_S: Final = 5
+"""How long a session that is closed waits for its lock to be given back."""
+
 # A commit is on the disk before it is acknowledged, whatever the server's own default; a reader may stay at its moment;
 # the session of a machine that is gone ends within a minute, and its lock with it.
 _SETTINGS: Final = """
@@ -97,11 +100,18 @@ class PostgresConnection:
     def close(self) -> None:
         """End the session, and with it its locks; idempotent."""
         if self._has_lock and not self.in_transaction:
-            # The server ends a session a moment later than it is closed: whoever came next would be refused meanwhile.
-            with suppress(psycopg.Error):
-                self.driver.execute("SELECT pg_advisory_unlock_all()")
+            self._unlock()
         self._has_lock = False
         self.driver.close()
+
+    def _unlock(self) -> None:
+        """The server ends a session a moment later than it is closed: whoever came next would be refused meanwhile. One
+        that says nothing is not waited for: the driver's own way would be, without end."""
+        with suppress(psycopg.Error):
+            self.driver.pgconn.send_query(b"SELECT pg_advisory_unlock_all()")
+            answer = select.poll()
+            answer.register(self.driver.fileno(), select.POLLIN)
+            answer.poll(UNLOCK_PATIENCE_S * 1_000)
 
     @property
     def in_transaction(self) -> bool:
