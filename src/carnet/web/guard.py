@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ _FORGEABLE: Final = FORMS | {"text/plain", ""}
 _MENDED_AND_SENT_AGAIN: Final = frozenset({Reason.NOT_SIGNED_IN, Reason.CONFIRMATION_NEEDED})
 LATE_S: Final = 0.2
 """So much later somebody known is told of too many requests."""
+
+LET_IN_S: Final = 1.0
+"""Whoever was let in longer ago, and has been sending or has waited for their turn since, is let in anew."""
 
 MAX_QUERY_VALUE: Final = 2_000
 _JSON: Final = "application/json"
@@ -108,6 +112,7 @@ class Guard:
         if not is_answering_options(handler):
             connection: Request[Any, Any, Any] = Request(scope, receive, send)
             desk: Desk = connection.app.state.desk
+            came_at = time.monotonic()
             await check_request(connection, handler, desk)
             principal: Principal = connection.scope["state"]["principal"]
             name = find_name(principal)
@@ -117,9 +122,9 @@ class Guard:
                     # Of the whole app: of a guard there is one for each handler.
                     turns: Turns = connection.app.state.turns
                     async with turns.taken(name):
-                        await self._go_on(connection, receive, send, desk, principal, LATE_S)
+                        await self._go_on(connection, receive, send, desk, came_at, LATE_S)
                     return
-                await self._go_on(connection, receive, send, desk, principal, 0.0)
+                await self._go_on(connection, receive, send, desk, came_at, 0.0)
             return
         # Litestar's own answer names the methods of one handler, and an address may have several.
         await Made(b"", 204, headers={"Allow": handler.opt["allow"]}).send(scope, receive, send)
@@ -130,7 +135,7 @@ class Guard:
         receive: Receive,
         send: Send,
         desk: Desk,
-        principal: Principal,
+        came_at: float,
         late_s: float,
     ) -> None:
         scope = connection.scope
@@ -142,6 +147,11 @@ class Guard:
             except Refused:
                 await asyncio.sleep(late_s)
                 raise
+        if scope["method"] not in READING:
+            await _read(connection)
+        if time.monotonic() - came_at > LET_IN_S:
+            # Whoever sends slowly could otherwise write for as long as that takes, once their key was revoked.
+            await _let_in(connection, scope["route_handler"], desk)
         if scope["route_handler"].opt["is_record"]:
             body = await connection.body()
             if len(body) < LARGE:
@@ -149,12 +159,27 @@ class Guard:
             else:
                 await in_thread(check_names_once, body)
         short: ShortWay | None = scope["route_handler"].opt["short"]
-        if short is None or not await short.has_answered(connection, receive, send, desk, principal):
+        if short is None or not await short.has_answered(connection, receive, send, desk, scope["state"]["principal"]):
             await self._app(scope, receive, send)
 
 
 async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHandler, desk: Desk) -> None:
     """What is asked of every route. Raises Refused."""
+    principal = await _let_in(connection, handler, desk)
+    if connection.scope["method"] not in READING:
+        media_type = _get_media_type(connection.scope)
+        # A bearer credential is never sent by itself, as a browser sends a cookie.
+        if find_header(connection.scope, AUTHORIZATION) is None and not handler.opt["policy"].is_harmless:
+            await _check_own_form(connection, principal, desk, media_type)
+        _check_media_type(connection, handler, media_type)
+        if connection.scope["path"].startswith("/v1/"):
+            check_is_matched(connection.scope, is_matched=handler.opt.get("is_matched", False))
+    if connection.scope["query_string"] and connection.scope["path"].startswith("/v1/"):
+        _check_query(connection, handler)
+
+
+async def _let_in(connection: Request[Any, Any, Any], handler: BaseRouteHandler, desk: Desk) -> Principal:
+    """Who asks, if they may ask this now; kept in the request's state. Raises Refused."""
     policy: Policy = handler.opt["policy"]
     principal = VISITOR
     if has_credential(connection, desk.cookies) and not handler.opt.get("reads_bearer_itself"):
@@ -168,16 +193,16 @@ async def check_request(connection: Request[Any, Any, Any], handler: BaseRouteHa
         if refused.reason in _MENDED_AND_SENT_AGAIN:
             await keep_written(connection, desk)
         raise
-    if connection.scope["method"] not in READING:
-        media_type = (find_text(connection.scope, b"content-type") or "").partition(";")[0].strip().lower()
-        # A bearer credential is never sent by itself, as a browser sends a cookie.
-        if find_header(connection.scope, AUTHORIZATION) is None and not policy.is_harmless:
-            await _check_own_form(connection, principal, desk, media_type)
-        _check_media_type(connection, handler, media_type)
-        if connection.scope["path"].startswith("/v1/"):
-            check_is_matched(connection.scope, is_matched=handler.opt.get("is_matched", False))
-    if connection.scope["query_string"] and connection.scope["path"].startswith("/v1/"):
-        _check_query(connection, handler)
+    return principal
+
+
+async def _read(connection: Request[Any, Any, Any]) -> None:
+    """Have all of the body here: the handler is given what was read."""
+    await (connection.form() if _get_media_type(connection.scope) in FORMS else connection.body())
+
+
+def _get_media_type(scope: Scope) -> str:
+    return (find_text(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 async def _check_own_form(
