@@ -256,6 +256,27 @@ def test_broken_pipe__is_silent(tmp_path: Path) -> None:
         assert "BrokenPipe" not in said
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
+def test_closed_streams__lead_nowhere_and_into_no_file(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    def run(*arguments: str, stdin: int = subprocess.DEVNULL) -> tuple[int, bytes, bytes]:
+        shell = " ".join(f"{number}>&-" for number in closed)
+        command = ["sh", "-c", f'exec "$@" {shell}', "sh", *COMMAND, *arguments]
+        ran = subprocess.run(command, env=make_env(tmp_path / "home"), stdin=stdin, capture_output=True, timeout=120)
+        return ran.returncode, ran.stdout, ran.stderr
+
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(make_line("HV000000", make_inspection()))
+    assert run("init")[0] == 0
+    assert run("import", "histovec", str(rows))[0] == 0
+    assert run("list", "--json")[::2] == (0, b"")
+    assert run("doctor")[::2] == (0, b"")
+    code, out, err = run("show", "absent")
+    assert (code, out) == (1, b"")
+    assert b"Traceback" not in err
+    assert (b"unknown_passport" in err) == (2 not in closed)
+    assert carnet("fsck", home=tmp_path / "home").code == 0
+
+
 def run_in_terminal(arguments: list[str], env: dict[str, str], columns: int) -> str:
     """What a person would see, in a terminal of so many columns."""
     import fcntl

@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit code: 0, 1 refused, 2 wrong usage, `verify`'s own 10, 11, 12, or 128
     and the signal that ended it."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is spelled out; it never ends the verb.
         if hasattr(stream, "reconfigure"):
@@ -87,6 +88,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return PIPE_CLOSED
     return code
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that the caller has closed (`>&-`) leads nowhere. Else whatever file is opened next would get
+    its number, and what is meant for a person would be written into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one; a child gets it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def hoist_home(arguments: Sequence[str]) -> list[str]:
