@@ -191,19 +191,6 @@ def test_backup__of_keys_under_a_passphrase_does_not_ask_for_it(home: Path, tmp_
     assert ran.code == 0
 
 
-def test_backup__refused_node_damaged_with_the_keys_of_another_node(home: Path, tmp_path: Path) -> None:
-    own = (home / "keys.json").read_bytes()
-    assert carnet("init", home=tmp_path / "other").code == 0
-    for keys in ((tmp_path / "other" / "keys.json").read_bytes(), b'{"carnet":"keys/1"}\n'):
-        (home / "keys.json").write_bytes(keys)
-        ran = back_up(home)
-        assert (ran.code, ran.json_error["error"]) == (1, "node_damaged")
-        assert "keys.json" in ran.json_error["message"]
-        assert [file.name for file in tmp_path.iterdir() if file.name.startswith("b")] == []
-    (home / "keys.json").write_bytes(own)
-    assert back_up(home).code == 0
-
-
 def test_restore__says_what_to_do_next(home: Path, tmp_path: Path) -> None:
     ran = carnet("backup", "-o", tmp_path / "b", PASSPHRASE, tmp_path / "pass", home=home)
     assert "Keep beside it" in ran.out

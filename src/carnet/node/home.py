@@ -45,6 +45,11 @@ class Home:
         return self.path / "keys.json"
 
     @property
+    def keys_waiting(self) -> Path:
+        """The key ring of a copy that is being restored, until all of it is there."""
+        return self.path / "keys.json.restoring"
+
+    @property
     def erasures(self) -> Path:
         """The journal of what was erased on purpose; it belongs to every copy of the store."""
         return self.path / "erasures.journal"
@@ -113,6 +118,27 @@ class Home:
                 return
             with suppress(FileNotFoundError):
                 self.building.replace(self.store)
+
+    def check_founded(self) -> None:
+        """Raise Refused(NO_NODE) where there is no node, and Refused(NODE_DAMAGED) where a part of one is missing: who
+        is told that there is none might make another over it."""
+        if self.is_founded():
+            return
+        if self.keys.exists():
+            raise Refused(
+                Reason.NODE_DAMAGED,
+                f"{self.keys.name} is in {self.path}, and no store: what it opens is missing",
+                home=str(self.path),
+                is_without_store=True,
+            )
+        if (self.store.exists() or self.store_url.exists()) and not self.keys_waiting.exists():
+            raise Refused(
+                Reason.NODE_DAMAGED,
+                f"a store is in {self.path}, and no {self.keys.name}: without its keys nothing can be read or signed",
+                home=str(self.path),
+                is_without_keys=True,
+            )
+        raise Refused(Reason.NO_NODE, f"there is no node in {self.path}", home=str(self.path))
 
     def check_empty(self) -> None:
         """Raise Refused(NODE_EXISTS) if there is a node, or a part of one: nothing is ever overwritten."""

@@ -73,6 +73,12 @@ class KeyRing:
         """The seed of an author key that this node keeps."""
         return self.authors.get(digest)
 
+    def check_is_of(self, log_key: bytes) -> None:
+        """Raise Refused(NODE_DAMAGED) unless this is the ring of the node with this public log key, 32 bytes. Another
+        node's finds no passport, opens none and signs for another log."""
+        if Signer(self.log).public != log_key:
+            raise Refused(Reason.NODE_DAMAGED, "keys.json is that of another node", is_without_keys=True)
+
     def __repr__(self) -> str:
         return f"KeyRing({len(self.authors)} author keys)"
 
@@ -121,7 +127,8 @@ def load_key_ring(path: Path, passphrase: str | None = None) -> KeyRing:
         old_nodes = tuple(unb64(seed, 32) for seed in cast("list[str]", document.get("old_nodes", [])))
         rotation = _read_rotation(cast("dict[str, object] | None", document.get("rotation")))
     except (Unverified, KeyError, TypeError, AttributeError):
-        raise Refused(Reason.NODE_DAMAGED, f"{path.name} is not a key ring of this program") from None
+        saying = f"{path.name} is not a key ring of this program"
+        raise Refused(Reason.NODE_DAMAGED, saying, is_without_keys=True) from None
     return KeyRing(log, node, kek, index, {Signer(seed).digest: seed for seed in authors}, rotation, old_nodes)
 
 

@@ -73,8 +73,7 @@ def move_store(
     STORE_UNREACHABLE, and NODE_DAMAGED where the copy is not what was signed; then the old store is still the store.
     """
     home.finish_founding()
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
     check_may_write(home)
     old: Address = home.address
     if (target or home.store) == old:

@@ -19,12 +19,12 @@ TAIL_RECORDS = 64
 """How many of the last records are hashed again."""
 
 
-def check_store(connection: Connection, book: Logbook, log_public: bytes) -> None:
+def check_store(connection: Connection, book: Logbook) -> None:
     """Raise Refused(NODE_DAMAGED) naming the table that contradicts the log. The state itself was compared when it
     was read."""
     try:
         _check_log(connection)
-        _check_checkpoint(connection, book, log_public)
+        _check_checkpoint(connection, book)
         _check_last_seal(connection)
     except (Unverified, LookupError, ValueError, TypeError, AttributeError) as error:
         raise _damaged("log", str(error)) from error
@@ -38,16 +38,14 @@ def _check_log(connection: Connection) -> None:
             raise _damaged("log_record", f"record {index} is not the one that was logged")
 
 
-def _check_checkpoint(connection: Connection, book: Logbook, log_public: bytes) -> None:
+def _check_checkpoint(connection: Connection, book: Logbook) -> None:
     """The newest signed head is a prefix of this log: a store that was put back from an old copy, or cut, is not."""
     row = connection.execute("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     if row is None:
         return
     size, note = row
-    key = log_key(book.state.genesis.origin, log_public)
-    signed = open_checkpoint(note, key).checkpoint
-    if log_public != book.state.genesis.log_key:
-        raise _damaged("keys.json", "the log key is another network's")
+    genesis = book.state.genesis
+    signed = open_checkpoint(note, log_key(genesis.origin, genesis.log_key)).checkpoint
     if size > book.state.size or signed.size != size:
         raise _damaged("checkpoint", f"a checkpoint of {signed.size} records, in a log of {book.state.size}")
     if signed.root != root_from(lambda level, index: read_node(connection, level, index), size):

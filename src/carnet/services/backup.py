@@ -167,8 +167,7 @@ def read_key(path: Path) -> SecretKey:
 def check_founded(home: Home) -> None:
     """Raise Refused(NO_NODE) unless there is a node."""
     home.finish_founding()
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
 
 
 def _pay_census(home: Home, passphrase: str | None) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from carnet.errors import Reason, Refused
 from carnet.node.fsck import Finding, check_home
 from carnet.node.fsck.findings import MAX_FINDINGS, Progress
 from carnet.node.home import Home
@@ -42,6 +41,5 @@ class Checked:
 
 def check(home: Home, passphrase: str | None, progress: Callable[[Progress], None] | None = None) -> Checked:
     """Verify everything again. Raises Refused(NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED)."""
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
     return Checked(check_home(home.path, passphrase=passphrase, progress=progress))

@@ -196,8 +196,7 @@ def replace_lost_node_key(home: Home, passphrase: str | None, command: str) -> K
 
 def change_passphrase(home: Home, old: str | None, new: str | None) -> None:
     """Put the keys under another passphrase, or under none. Raises Refused(NO_NODE, WRONG_PASSPHRASE, WRITER_BUSY)."""
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
     lock = WriterLock(home.lock, "carnet keys passphrase")
     try:
         ring = load_key_ring(home.keys, old)

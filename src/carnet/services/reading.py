@@ -33,8 +33,7 @@ class Found:
 
 def open_reader(home: Home, passphrase: str | None = None) -> Reader:
     """A reader of this home, as it is now. Raises Refused(NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED)."""
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
     return open_node_reader(home.path, passphrase=passphrase)
 
 

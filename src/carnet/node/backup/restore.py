@@ -19,7 +19,7 @@ from carnet.encoding import unb64
 from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup.contents import KEYS, STORE, Part, read_parts
 from carnet.node.backup.envelope import Header, Opener, open_chunks, read_header
-from carnet.node.backup.staging import KEYS_WAITING, stage
+from carnet.node.backup.staging import stage
 from carnet.node.backup.take import Progress, get_journal_beside, read_moment
 from carnet.node.erasing import (
     ErasureJournal,
@@ -37,7 +37,6 @@ from carnet.node.lookup import Kinds
 from carnet.node.people import forget_sessions
 from carnet.node.restored import Mark, Shown, check_head, write_mark
 from carnet.node.selfcheck import check_store
-from carnet.signing import Signer
 from carnet.vault.erasing import SignedErasure, has_uncleared, mark_cleared
 from carnet.vault.ledger import read_schemas
 from carnet.vault.store import Connection, open_store
@@ -118,7 +117,7 @@ def restore_backup(
             if shown is None:
                 # The mark stands before there are keys: at no instant could anybody write.
                 write_mark(staging.restored, Mark(about.at, now, about.log_size))
-            (staging.path / KEYS_WAITING).replace(staging.keys)
+            staging.keys_waiting.replace(staging.keys)
             if wish.is_checked:
                 _check_all(staging, wish.ring_passphrase)
             finish(staging)
@@ -150,7 +149,7 @@ def _parse_about(header: Header) -> About:
 
 def _write_parts(staging: Home, chunks: Iterator[bytes], about: About, progress: Callable[[Progress], None]) -> None:
     for part in read_parts(chunks):
-        path = staging.path / (KEYS_WAITING if part.name == KEYS else part.name)
+        path = staging.keys_waiting if part.name == KEYS else staging.path / part.name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             _write_part(file, part, progress if part.name == STORE else lambda _: None)
@@ -168,7 +167,7 @@ def _write_part(file: IO[bytes], part: Part, progress: Callable[[Progress], None
 
 def _load_ring(staging: Home, passphrase: str | None) -> KeyRing:
     try:
-        return load_key_ring(staging.path / KEYS_WAITING, passphrase)
+        return load_key_ring(staging.keys_waiting, passphrase)
     except Refused as refused:
         if refused.reason is not Reason.WRONG_PASSPHRASE:
             raise
@@ -194,7 +193,9 @@ def _check_and_erase(
         if (moment.net, moment.log_size, moment.root) != (about.net, about.log_size, about.root):
             saying = f"the store's log ({moment.log_size:,} records) is not the one that the backup names"
             raise Refused(Reason.NODE_DAMAGED, saying, table="log_record")
-        check_store(connection, read_logbook(connection), Signer(ring.log).public)
+        book = read_logbook(connection)
+        ring.check_is_of(book.state.genesis.log_key)
+        check_store(connection, book)
         shown = None if head is None else check_head(connection, head)
         return shown, *_apply(staging, connection, ring, _merge(staging, journals))
 

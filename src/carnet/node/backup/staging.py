@@ -20,9 +20,6 @@ from carnet.vault.disk import sync_directory
 RESTORING: Final = ".restoring"
 """How the folder's name ends in which a home is made."""
 
-KEYS_WAITING: Final = "keys.json.restoring"
-"""The key ring before the copy is whole: a folder without `keys.json` is no node."""
-
 
 @contextmanager
 def stage(home: Home) -> Iterator[Home]:
@@ -60,7 +57,7 @@ def _check_ours(staging: Home) -> None:
     if not staging.path.exists():
         return
     ours = {file.name for file in (staging.store, staging.keys, staging.erasures, staging.lock, staging.trust)}
-    ours |= {staging.restored.name, staging.building.name, KEYS_WAITING, PEOPLE}
+    ours |= {staging.restored.name, staging.building.name, staging.keys_waiting.name, PEOPLE}
     ours |= {name + suffix for name in ours for suffix in ("-wal", "-shm", ".new")}
     names = {entry.name for entry in staging.path.iterdir()}
     if not names <= ours or (names and staging.lock.name not in names):

@@ -25,7 +25,6 @@ from carnet.node.home import Home, write_private
 from carnet.node.keyring import RandomBytes, load_key_ring
 from carnet.node.logbook import read_node
 from carnet.node.people import copy_people
-from carnet.signing import Signer
 from carnet.tlog.tree import root_from
 from carnet.vault.copying import copy_store
 from carnet.vault.disk import explained_disk_errors, sync_directory
@@ -107,8 +106,7 @@ def take_backup(
     to the same file), and OSError; then there is no new file of that name.
     """
     home.finish_founding()
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {home.path}", home=str(home.path))
+    home.check_founded()
     _check_output(home, output, is_replacing=is_replacing)
     scratch = scratch or home.path
     _remove_left_parts(output)
@@ -235,16 +233,13 @@ def _check_output(home: Home, output: Path, *, is_replacing: bool) -> None:
 
 
 def _check_ring(home: Home, moment: Moment) -> None:
-    """With the keys of another node, or damaged ones, nothing of the backup could be read. Whether keys under a
-    passphrase are this node's is seen where they are opened: by a drill, a restore."""
+    """With the keys of another node, or none, nothing of the backup could be read. Whether keys under a passphrase are
+    this node's is seen where they are opened: by a drill, a restore."""
     try:
-        ring = load_key_ring(home.keys)
+        load_key_ring(home.keys).check_is_of(moment.log_key)
     except Refused as refused:
         if refused.reason is not Reason.WRONG_PASSPHRASE:
             raise
-        return
-    if Signer(ring.log).public != moment.log_key:
-        raise Refused(Reason.NODE_DAMAGED, "keys.json is that of another node", table="keys.json")
 
 
 def _check_room(home: Home, scratch: Path, output: Path) -> None:

@@ -160,7 +160,14 @@ def open_reader(path: Path, *, passphrase: str | None = None) -> Reader:
     """A reader of a home. Raises Refused NO_NODE, WRONG_PASSPHRASE, NODE_DAMAGED."""
     home = Home(path)
     home.finish_founding()
-    return Reader(home, load_key_ring(home.keys, passphrase))
+    ring = load_key_ring(home.keys, passphrase)
+    reader = Reader(home, ring)
+    try:
+        ring.check_is_of(reader.state.genesis.log_key)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
 def compute_opened_root(opened: Opened) -> bytes:

@@ -71,7 +71,8 @@ class Transacting:
             self._book = read_logbook(connection)
             self._node_id = self._book.state.genesis.founders[0].member
             self._kinds = Kinds(read_schemas(connection))
-            check_store(connection, self._book, self._log.public)
+            ring.check_is_of(self._book.state.genesis.log_key)
+            check_store(connection, self._book)
             self._lost = find_what_is_lost(home, connection)
             self._key_ids: dict[bytes, int] = dict(connection.execute("SELECT digest, id FROM author_key").fetchall())
             self._next_chain = _next(connection, "chain")

@@ -305,8 +305,7 @@ def open_writer(
     """
     home = Home(path)
     home.finish_founding()
-    if not home.is_founded():
-        raise Refused(Reason.NO_NODE, f"there is no node in {path}; make one with `carnet init`", home=str(path))
+    home.check_founded()
     check_may_write(home)
     command = command or " ".join(sys.argv)
     lock = WriterLock(home.lock, command, pid)
