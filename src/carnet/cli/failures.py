@@ -68,8 +68,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
     "without_keys": "Put the newest copy of this node's own keys.json back. If there is none, restore a backup into a\n"
     "  new folder: it has them.",
-    "without_store": "Restore a backup into a new folder. A copy of node.db that is put back by hand may be an old one,\n"
-    "  and nothing would notice.",
+    "without_store": "Restore a backup into a new folder. A node.db that is put back by hand may be an old copy, and\n"
+    "  nothing would notice.",
     Reason.NOT_SIGNED_IN: "Name the file with your API key: --key-file FILE, or CARNET_API_KEY_FILE.",
     "process_killed": "See whether memory ran out (`dmesg` tells), then run the same command again: what was sealed\n"
     "  stays sealed. An import with --workers 0 is one process, and needs the least.",
