@@ -277,6 +277,36 @@ def test_closed_streams__lead_nowhere_and_into_no_file(tmp_path: Path, closed: t
     assert carnet("fsck", home=tmp_path / "home").code == 0
 
 
+def test_names_that_are_no_text__are_told_and_never_a_bug(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"h\xe9")
+    home, rows, secret = tmp_path / "home", tmp_path / f"{odd}.jsonl", tmp_path / "pass"
+    with rows.open("wb") as file:
+        file.write(make_line("HV000000", make_inspection()))
+    secret.write_bytes(b"caf\xe9\n")
+    for words in (("init",), ("import", "histovec", str(rows)), ("status", "--json")):
+        ran = carnet(*words, home=tmp_path / odd)
+        assert (ran.code, ran.out) == (2, ""), words
+        assert "no text in UTF-8" in ran.err, words
+    assert not (tmp_path / odd).exists()
+    # A file that is only read or written may be called anything.
+    assert carnet("import", "histovec", rows, home=home).code == 0
+    ran = carnet("backup", "-o", tmp_path / "b", "--passphrase-file", secret, home=home)
+    assert (ran.code, "(code: wrong_passphrase)" in ran.err, "UTF-8" in ran.err) == (1, True, True)
+    secret.write_text("café\n", encoding="utf-8")
+    ran = carnet("backup", "-o", tmp_path / odd, "--passphrase-file", secret, "--json", home=home)
+    assert ran.code == 0
+    assert Path(ran.json["file"]) == tmp_path / odd
+    assert carnet("drill", tmp_path / odd, "--passphrase-file", secret, home=home).code == 0
+    ran = carnet("status", home=home)
+    assert ran.out.count("h\\xe9") == 1
+    assert "just now, good" in ran.out
+
+
+def test_home__of_a_variable_with_the_line_end_of_windows(tmp_path: Path) -> None:
+    assert carnet("init", env=make_env(tmp_path / "home") | {"CARNET_HOME": f"{tmp_path / 'home'}\r"}).code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["home"]
+
+
 def run_in_terminal(arguments: list[str], env: dict[str, str], columns: int) -> str:
     """What a person would see, in a terminal of so many columns."""
     import fcntl

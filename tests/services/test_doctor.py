@@ -23,7 +23,7 @@ from carnet.services import surroundings as around
 from carnet.services.doctor import check_backup, examine
 from carnet.services.surroundings import Found
 from carnet.types import Basis
-from tests.cli.run import carnet
+from tests.cli.run import carnet, make_env
 from tests.node.home import TestNode, make_node, new_passport
 from tests.postgres import Cluster
 
@@ -270,6 +270,23 @@ def test_doctor__finds_what_is_wrong(
     assert found.why
     assert found.todo
     assert snapshot(node.path) == before
+
+
+@pytest.mark.parametrize(
+    "environment, level, said",
+    [
+        ({"CARNET_PORT": "9000"}, "ok", "can be read"),
+        ({"CARNET_PORT": "81x40"}, "problem", "CARNET_PORT is '81x40'"),
+        ({"CARNET_PROT": "9000"}, "warning", "CARNET_PROT (CARNET_PORT?)"),
+    ],
+)
+def test_doctor__looks_at_what_the_environment_sets(
+    node: TestNode, environment: dict[str, str], level: str, said: str
+) -> None:
+    (found,) = [one for one in examine(Home(node.path), environment) if one.check == "settings"]
+    assert (found.level, said in found.said) == (level, True), found
+    ran = carnet("doctor", env=make_env(node.path, **environment))
+    assert (ran.code, said in ran.out) == (int(level == "problem"), True)
 
 
 def test_doctor__finds_a_census_that_is_owed(node: TestNode) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 
 import pytest
 
 from carnet.errors import Reason, Refused
-from carnet.services.settings import SETTINGS, Settings, find_settings, from_document, to_document, to_text
+from carnet.services.settings import (
+    SETTINGS,
+    Settings,
+    find_settings,
+    find_unknown,
+    from_document,
+    to_document,
+    to_text,
+)
 from tests.cli.run import carnet, make_env
 from tests.shared import ROOT
 
@@ -54,6 +63,36 @@ def test_find_settings__refused_value_out_of_range(variable: str, text: str) -> 
     with pytest.raises(Refused, match=variable) as caught:
         find_settings({}, {variable: text})
     assert caught.value.reason is Reason.VALUE_OUT_OF_RANGE
+
+
+def test_find_unknown__names_what_was_probably_meant() -> None:
+    given = {"CARNET_PROT": "9000", "CARNET_BEHIND_PROYX": "1", "CARNET_COLOUR": "red", "PATH": "/", "CARNET_HOME": "h"}
+    assert find_unknown({**given, **{setting.variable: "" for setting in SETTINGS}}) == [
+        ("CARNET_BEHIND_PROYX", "CARNET_BEHIND_PROXY"),
+        ("CARNET_COLOUR", ""),
+        ("CARNET_PROT", "CARNET_PORT"),
+    ]
+
+
+def test_find_unknown__knows_every_variable_that_the_code_asks_for() -> None:
+    asked = set()
+    for file in (ROOT / "src" / "carnet").rglob("*.py"):
+        asked |= set(re.findall(r"""environ(?:\.get\(|\[)["'](CARNET_[A-Z_]+)""", file.read_text(encoding="utf-8")))
+    assert len(asked) >= 5
+    assert find_unknown(dict.fromkeys(asked, "")) == []
+
+
+def test_settings__tell_of_variables_that_change_nothing() -> None:
+    ran = carnet("settings", env=make_env(CARNET_PROT="9000"))
+    assert ran.code == 0
+    assert "CARNET_PROT is no variable of Carnet, and changes nothing: CARNET_PORT is." in ran.err
+    assert "CARNET_" not in carnet("settings", env=make_env(CARNET_PORT="9000")).err
+
+
+def test_settings__of_a_file_with_the_line_ends_of_windows() -> None:
+    found = carnet("settings", "--json", env=make_env(CARNET_PORT="9000\r", CARNET_ORIGIN="https://x.example\r"))
+    values = {row["name"]: row["value"] for row in found.json["settings"]}
+    assert (found.code, values["port"], values["origin"]) == (0, "9000", "https://x.example")
 
 
 def test_check__refuses_to_be_open_in_the_clear() -> None:

@@ -75,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     and the signal that ended it."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
+    _mend_variables()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is spelled out; it never ends the verb.
         if hasattr(stream, "reconfigure"):
@@ -101,6 +102,14 @@ def _open_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _mend_variables() -> None:
+    """A file of variables that was written on Windows leaves the end of its lines in each of ours: in a folder's name
+    it would be another folder."""
+    for name, value in os.environ.items():
+        if name.startswith("CARNET_") and value.endswith("\r"):
+            os.environ[name] = value.rstrip("\r")
 
 
 def hoist_home(arguments: Sequence[str]) -> list[str]:

@@ -153,8 +153,10 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
         saying = f"{where}{error.strerror or error}"
         facts = {"errno": name, "file": str(error.filename) if error.filename else None}
-        is_closed = name in ("EACCES", "EPERM") and os.path.basename(facts["file"] or "") in _OF_A_HOME
-        return "system_error", saying, facts | ({"is_closed": True} if is_closed else {})
+        is_of_a_home = os.path.basename(facts["file"] or "") in _OF_A_HOME
+        is_closed, is_frozen = name in ("EACCES", "EPERM") and is_of_a_home, name == "EROFS" and is_of_a_home
+        marks = {"is_closed": is_closed, "is_frozen": is_frozen}
+        return "system_error", saying, facts | {mark: True for mark, is_so in marks.items() if is_so}
     if isinstance(error, click.ClickException):
         return "refused", error.format_message(), {}
     if type(error).__module__.split(".")[0] in STORE_MODULES or type(error).__module__ == "carnet.vault.store":

@@ -6,7 +6,7 @@ They refuse to serve in the clear where others can reach it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,9 +62,22 @@ def serve(session: Session, /, passphrase_file: str | None, **options: Any) -> N
     from carnet.services.settings import find_settings
 
     settings = find_settings(options, os.environ)
+    for line in say_unknown(os.environ):
+        click.echo(line, err=True)
     start_logs(settings.log_level, "writer")
     run(session.home, session.find_passphrase(passphrase_file), settings, tell, environment=os.environ)
     click.echo("Stopped. What was sealed is on the disk.", err=True)
+
+
+def say_unknown(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable that looks like a setting and is none: a service that starts without a word would be
+    taken for one that is set so."""
+    from carnet.services.settings import find_unknown
+
+    return [
+        f"{name} is no variable of Carnet, and changes nothing" + (f": {meant} is." if meant else ".")
+        for name, meant in find_unknown(environment)
+    ]
 
 
 def tell(serving: Serving) -> None:
@@ -114,6 +127,8 @@ def settings(is_json: bool, **options: Any) -> None:
         write_json_line({"settings": rows})
         return
     _show(found, rows)
+    for line in say_unknown(os.environ):
+        click.echo(line, err=True)
 
 
 def _show(found: Settings, rows: list[dict[str, str]]) -> None:

@@ -54,6 +54,14 @@ class Session:
         """The node's folder; it may not exist."""
         from carnet.node.home import Home
 
+        try:
+            os.fspath(self.home_path).encode()
+        except UnicodeEncodeError:
+            import click
+
+            raise click.UsageError(
+                f"The home's name, {self.home_path}, is no text in UTF-8, as a store's must be: choose another folder."
+            ) from None
         return Home(self.home_path)
 
     @property
@@ -102,10 +110,15 @@ def find_key_file() -> str | None:
 
 
 def read_passphrase(path: Path) -> str:
-    """The first line of a file, without its end. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty."""
+    """The first line of a file, without its end. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty, or no
+    text in UTF-8."""
     from carnet.errors import Reason, Refused
 
-    text = path.read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+    try:
+        text = path.read_bytes().split(b"\n")[0].decode().rstrip("\r")
+    except UnicodeDecodeError:
+        saying = f"the first line of {path} is no text in UTF-8: what would be typed would be other bytes"
+        raise Refused(Reason.WRONG_PASSPHRASE, saying, file=str(path)) from None
     if not text:
         raise Refused(
             Reason.WRONG_PASSPHRASE, f"the first line of {path} is empty, and a passphrase is not", file=str(path)

@@ -5,6 +5,7 @@ Neither changes anything. They refuse to say that a store is undamaged: only `ca
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -204,7 +205,8 @@ def format_bytes(count: int) -> str:
 def doctor(session: Session, is_json: bool) -> int:
     """Find what is wrong with this installation, say why it matters and what to do. Changes nothing.
 
-    Permissions, disk, clock, versions, the lock and who holds it, keys, the signed head, erasures, backups.
+    Permissions, disk, clock, versions, the environment's settings, the lock and who holds it, keys, the signed head,
+    erasures, backups.
 
     \b
     Exit code  0  no problem; there may be warnings
@@ -213,7 +215,7 @@ def doctor(session: Session, is_json: bool) -> int:
     from carnet.cli.terminal import Terminal, write_json_line
     from carnet.services.doctor import examine
 
-    found = examine(session.home)
+    found = examine(session.home, os.environ)
     problems = sum(one.level == "problem" for one in found)
     warnings = sum(one.level == "warning" for one in found)
     if is_json:
@@ -227,9 +229,13 @@ def doctor(session: Session, is_json: bool) -> int:
         if one.level != "ok":
             terminal.say(f"Why it matters: {one.why}", indent=4)
             terminal.say(f"What to do: {one.todo}", indent=4)
-    said = f"{len(found)} checks: {problems} problems, {warnings} warnings."
+    said = f"{len(found)} checks: {_count(problems, 'problem')}, {_count(warnings, 'warning')}."
     terminal.say((said, "bold red" if problems else "bold"), " Nothing was changed.")
     return PROBLEMS if problems else 0
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 VERBS: dict[str, click.Command] = {"doctor": doctor, "status": status}

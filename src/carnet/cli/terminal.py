@@ -138,10 +138,17 @@ def _to_cell(cell: Piece) -> Any:
 
 
 def write_json_line(document: object) -> None:
-    """One object on one line of standard output, in canonical JSON: names ascending, UTF-8."""
+    """One object on one line of standard output, in canonical JSON: names ascending, UTF-8. A file's name that is no
+    text in it is escaped as Python spells it, `\\udce9` for the byte e9, and read back as that by `json.loads`."""
     from carnet.encoding import encode_trusted
 
-    sys.stdout.buffer.write(encode_trusted(document) + b"\n")
+    try:
+        line = encode_trusted(document)
+    except UnicodeEncodeError:
+        import json
+
+        line = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    sys.stdout.buffer.write(line + b"\n")
 
 
 def format_moment(at_ms: int) -> str:

@@ -184,6 +184,11 @@ def is_own_file(path: Path) -> bool:
     return name in OWN_FILES and Home(real.parent).is_founded()
 
 
+def spell(path: Path) -> str:
+    """The whole path as text for a note: a byte of a name that is no text in UTF-8 is spelled, `\\xe9`."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+
+
 def check_private(path: Path) -> Path:
     """The path of a file that only its owner may read. Raises OSError, and Refused(NOT_PRIVATE) for any other."""
     mode = path.stat().st_mode

@@ -7,7 +7,7 @@ It changes nothing, and looks at the ends of the store only. It refuses to say t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from carnet.errors import CarnetError, Reason, Refused, Unverified
@@ -22,6 +22,7 @@ from carnet.services import surroundings as around
 from carnet.services.findings import Found, cannot_check, cannot_look, find
 from carnet.services.founding import now_ms
 from carnet.services.guarding import check_guard
+from carnet.services.settings import find_settings, find_unknown
 from carnet.services.surroundings import WEEK_MS
 from carnet.signing import Signer
 from carnet.tlog.checkpoint import log_key, open_checkpoint
@@ -30,9 +31,12 @@ from carnet.tlog.tree import root_from
 from carnet.vault.store import Connection, Error, open_store
 
 
-def examine(home: Home) -> list[Found]:
-    """Every check that can be made, in order. Raises nothing for what is wrong: that is the answer."""
+def examine(home: Home, environment: Mapping[str, str] | None = None) -> list[Found]:
+    """Every check that can be made, in order; of `environment` whether the service could be set by it. Raises nothing
+    for what is wrong: that is the answer."""
     found = [around.check_python(), around.check_kernel(), _attempt(home, "sqlite", _check_sqlite)[0]]
+    if environment is not None:
+        found += _attempt(home, "settings", lambda: check_settings(environment))
     found += _attempt(home, "node", lambda: around.check_founding(home))
     if not home.path.is_dir():
         return found
@@ -163,6 +167,21 @@ def _check_census(seen: Glance) -> Found:
     if census.is_owed:
         return find("census.owed", "warning")
     return find("census.ok", record=census.record, changed=census.changed)
+
+
+def check_settings(environment: Mapping[str, str]) -> Iterator[Found]:
+    """Whether `carnet serve` can read what the environment sets, and asks for all of it."""
+    try:
+        find_settings({}, environment)
+    except Refused as refused:
+        yield find("settings.wrong", "problem", error=refused.message)
+        return
+    unknown = find_unknown(environment)
+    if unknown:
+        names = ", ".join(f"{name} ({meant}?)" if meant else name for name, meant in unknown)
+        yield find("settings.unknown", "warning", names=names)
+    else:
+        yield find("settings.ok")
 
 
 def check_backup(home: Home, log_size: int, now: int) -> Found:

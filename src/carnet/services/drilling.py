@@ -16,7 +16,7 @@ from carnet.errors import CarnetError, Reason, Refused, Unverified
 from carnet.node.backup.envelope import Opener
 from carnet.node.backup.restore import About, Wish, read_about
 from carnet.node.backup.take import Progress, read_last_backup
-from carnet.node.home import Home, write_private
+from carnet.node.home import Home, spell, write_private
 from carnet.node.logbook import read_node
 from carnet.services.backup import check_founded, restore
 from carnet.services.founding import now_ms
@@ -72,7 +72,7 @@ def drill(
         with make_folder(DRILLS, scratch) as folder:
             problem = _try(file, Home(folder / "home"), opener, ring_passphrase, progress)
     took_ms = (time.monotonic_ns() - started) // 1_000_000
-    done = Drill(now_ms(), took_ms, str(file.absolute()), about.at, about.log_size, b64(about.root), behind, problem)
+    done = Drill(now_ms(), took_ms, spell(file), about.at, about.log_size, b64(about.root), behind, problem)
     write_private(home.last_drill, encode({"carnet": _NOTE, **done.to_document()}) + b"\n")
     return done
 

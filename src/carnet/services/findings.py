@@ -101,6 +101,17 @@ WORDS: Final[dict[str, Words]] = {
         "before %(wanted)s it can lose committed data when its write-ahead log is reset",
         "pip install 'pysqlite3>=0.6.1' (see CONTRIBUTING.md, SQLite)",
     ),
+    "settings.ok": Words("what the environment sets can be read"),
+    "settings.wrong": Words(
+        "a setting cannot be read: %(error)s",
+        "`carnet serve` does not start with it",
+        "set it anew; `carnet serve --help` says how",
+    ),
+    "settings.unknown": Words(
+        "no variables of Carnet: %(names)s",
+        "nothing asks for them: what they were to change is as it was",
+        "`carnet settings` shows each that there is, and its value now",
+    ),
     "rows.ok": Words("the database keeps passports from callers by itself, as role %(role)s"),
     "rows.no_role": Words(
         "the database does not keep passports from callers by itself",
@@ -175,6 +186,11 @@ WORDS: Final[dict[str, Words]] = {
         "the home is on %(kind)s",
         "SQLite's write-ahead log does not work over a network: the store can be damaged",
         _LOCAL,
+    ),
+    "files.frozen": Words(
+        "the home is on a disk that may only be read",
+        "what is there can be shown, proved and checked; nothing can be sealed, erased or noted",
+        "look at the disk (`dmesg` may say why), or copy the whole home to one that can be written",
     ),
     "files.passing": Words(
         "the home is on %(kind)s",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -165,6 +166,19 @@ SETTINGS = (
 )
 """Every setting, in the order in which people meet them."""
 
+OTHER_VARIABLES = frozenset(
+    {
+        "CARNET_API_KEY_FILE",
+        "CARNET_DEBUG",
+        "CARNET_HOME",
+        "CARNET_KERNEL",
+        "CARNET_KEY_FILE",
+        "CARNET_PASSPHRASE_FILE",
+        "CARNET_SERVER",
+    }
+)
+"""What else is asked of the environment, by the command line and by whoever installs."""
+
 _DEFAULTS = Settings()
 
 
@@ -181,6 +195,14 @@ def find_settings(options: Mapping[str, object], environment: Mapping[str, str])
         if given is not None:
             found[setting.name] = _parse(setting, given, where)
     return Settings(**found)
+
+
+def find_unknown(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(name, the one that was probably meant or "") of variables that look like ours and that nothing asks for: what
+    somebody meant to set by them is not set."""
+    known = OTHER_VARIABLES | {setting.variable for setting in SETTINGS}
+    unknown = sorted(name for name in environment if name.startswith("CARNET_") and name not in known)
+    return [(name, next(iter(get_close_matches(name, known, 1, 0.8)), "")) for name in unknown]
 
 
 def to_text(settings: Settings, name: str) -> str:

@@ -22,6 +22,7 @@ from carnet.node.people import MOVING
 from carnet.node.restored import Mark
 from carnet.node.writer import MAX_CLOCK_STEP_MS, format_moment
 from carnet.services.findings import Found, find
+from carnet.vault.disk import is_read_only
 from carnet.vault.scratch import COPIES, DRILLS, FIGURES, find_left
 from carnet.vault.store import MINIMUM_SQLITE
 
@@ -143,7 +144,9 @@ def judge_room(free: int, store: int) -> Found:
 
 
 def check_file_system(home: Home) -> Found:
-    """The kind of file system the home is on, where the system tells."""
+    """The kind of file system the home is on, where the system tells; or that it takes no writes."""
+    if is_read_only(home.path):
+        return find("files.frozen", "warning")
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -21,7 +21,7 @@ from carnet.errors import Reason, Refused, Unverified
 from carnet.node.backup.contents import PEOPLE, STORE, list_small_files, write_end, write_part
 from carnet.node.backup.envelope import MAGIC, Sealer, SealingWriter
 from carnet.node.erasing import ErasureJournal
-from carnet.node.home import Home, write_private
+from carnet.node.home import Home, spell, write_private
 from carnet.node.keyring import RandomBytes, load_key_ring
 from carnet.node.logbook import read_node
 from carnet.node.people import copy_people
@@ -146,7 +146,7 @@ def take_backup(
         journal, erasure_count = keep_journal_beside(home, output, moment.net)
         part.replace(output)
         sync_directory(output.parent)
-    is_noted = _note(home, LastBackup(now, str(output.absolute()), byte_count, moment.log_size))
+    is_noted = _note(home, LastBackup(now, spell(output), byte_count, moment.log_size))
     return Taken(output, byte_count, now, moment, journal, erasure_count, is_noted)
 
 
@@ -215,7 +215,7 @@ def _note(home: Home, last: LastBackup) -> bool:
     try:
         write_private(home.last_backup, encode(document) + b"\n")
     except (OSError, Refused):
-        # A home on a read-only disk, or a name that is no text: the backup is good all the same.
+        # A home on a read-only disk, or a name with a control in it: the backup is good all the same.
         return False
     return True
 
@@ -245,6 +245,12 @@ def _check_ring(home: Home, moment: Moment) -> None:
 def _check_room(home: Home, scratch: Path, output: Path) -> None:
     """Refuse before anything is written: a full disk would stop the writer that this must not disturb."""
     size = _measure(home)
+    if not os.access(scratch, os.W_OK):
+        raise Refused(
+            Reason.NO_ROOM,
+            f"a copy of the store has to stand in {scratch} for a moment, and nothing may be written there",
+            folder=str(scratch),
+        )
     is_same = os.stat(scratch).st_dev == os.stat(output.parent).st_dev
     wanted = {scratch: 2 * size} if is_same else {scratch: size, output.parent: size}
     for folder, count in wanted.items():
