@@ -65,6 +65,8 @@ NEXT_STEPS: dict[str, str] = {
     "file_busy": "Wait until it has finished, or name another file.",
     Reason.WRITER_AWAY: "Start it again with `carnet serve`; reading and verifying work meanwhile.",
     Reason.WRONG_PASSPHRASE: "Name the file that holds it: --passphrase-file FILE, or CARNET_PASSPHRASE_FILE.",
+    "backup_secret": "Name the file that holds what the backup was made with: --passphrase-file FILE,\n"
+    "  CARNET_BACKUP_PASSPHRASE_FILE, or --key-file FILE for one that was sealed for a key.",
     Reason.NODE_DAMAGED: "Run `carnet fsck` to see which table, row and column; restore a backup.",
     "without_keys": "Put the newest copy of this node's own keys.json back. If there is none, restore a backup into a\n"
     "  new folder: it has them.",
@@ -119,6 +121,8 @@ def report(error: Exception, *, is_json: bool) -> int:
     )
     # Some facts say more than the reason: a child of this command is not started by `carnet serve`.
     told = next((named for fact, named in _TOLD_BY_FACT.items() if facts.get(fact)), code)
+    if told == Reason.WRONG_PASSPHRASE and facts.get("of") == "backup":
+        told = "backup_secret"
     advice = NEXT_STEPS.get(told)
     if advice is not None:
         click.echo(f"  {advice}", err=True)
