@@ -85,6 +85,20 @@ def test_init__refused_bad_store(tmp_path: Path, store: str, error: str) -> None
     assert carnet("init", "--json", home=tmp_path / "home").code == 0
 
 
+def test_init__refused_schema_that_is_not_there_or_not_the_users(tmp_path: Path, url: str) -> None:
+    schema = url.rpartition("%3D")[2]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE owner_of_none_{schema} LOGIN".encode())
+    for store in (url.replace(schema, "absent"), url.replace("carnet@", f"owner_of_none_{schema}@")):
+        refused = carnet("init", "--store", store, home=tmp_path / "home")
+        assert refused.code == 1
+        assert "(code: store_unreachable)" in refused.err
+        assert "CREATE SCHEMA" in refused.err
+        assert "fsck" not in refused.err
+    # Nothing stands in the way of another try.
+    assert carnet("init", "--store", url, home=tmp_path / "home").code == 0
+
+
 def test_erase__tables_are_written_anew(tmp_path: Path, home: Path, url: str, postgres: Cluster) -> None:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT content, secret FROM entry WHERE chain = 2").fetchall()

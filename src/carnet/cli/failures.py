@@ -37,11 +37,15 @@ STORE_MODULES = ("pysqlite3", "sqlalchemy", "sqlite3")
 
 _OF_A_HOME = frozenset({"erasures.journal", "keys.json", "node.db", "people.sqlite", "writer.lock"})
 
+_NOT_ALLOWED = frozenset({"3F000", "42501"})
+"""SQLSTATEs of PostgreSQL: no such schema, no right to do that (its appendix A)."""
+
 _TOLD_BY_FACT = {
     "is_ours": "process_killed",
     "is_closed": "closed",
     "is_frozen": "frozen",
     "is_output": "file_busy",
+    "is_not_allowed": "not_allowed",
     "is_without_keys": "without_keys",
     "is_without_store": "without_store",
     "is_other_schema": "other_schema",
@@ -51,6 +55,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
     Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
     Reason.STORE_UNREACHABLE: "Start the server, or see that address and password are right (PGPASSWORD, ~/.pgpass).",
+    "not_allowed": "The user in the URL needs one schema that is there and CREATE in it; an administrator makes it with\n"
+    "  CREATE SCHEMA NAME AUTHORIZATION USER (docs/postgresql.md, *Begin*).",
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read. If a move was killed, the\n"
     "  same `carnet move` finishes it; if one ended while this command ran, run it again.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
@@ -169,6 +175,10 @@ def describe(error: Exception) -> tuple[str | None, str, dict[str, object]]:
         if (refused := explain_disk_error(error)) is not None:
             return describe(refused)
         saying = str(getattr(error, "orig", error)).splitlines()[0]
+        state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+        if state in _NOT_ALLOWED:
+            # The server is well, and nothing of ours is in it yet, or none of it is touched.
+            return str(Reason.STORE_UNREACHABLE.value), f"the database refuses it: {saying}", {"is_not_allowed": True}
         return str(Reason.NODE_DAMAGED.value), f"the store cannot be used: {saying}", {"what": saying}
     return None, str(error), {}
 
