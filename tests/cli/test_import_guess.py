@@ -71,6 +71,57 @@ def test_guess__writes_a_mapping_that_imports_the_file(tmp_path: Path, name: str
     assert done.json == {"rows_read": 12, "sealed": 12, "duplicate": 0, "faulty": 0, "passports": 12}, done.err
 
 
+def test_guess__of_rows_without_a_vehicle_writes_what_was_understood(tmp_path: Path) -> None:
+    file, mapping, home = tmp_path / "visites.csv", tmp_path / "mapping.json", tmp_path / "home"
+    file.write_text("".join(";".join(row[1:]) + "\n" for row in [HEADER, *ROWS]), encoding="utf-8")
+    ran = carnet("import", "guess", file, "-o", mapping)
+    assert ran.code == 1
+    assert "Kilométrage: odometer in km" in ran.out
+    assert "Date de visite: days written dd/mm/yyyy" in ran.out
+    assert 'under "subject" the "column" that names the vehicle' in ran.out
+    refused = carnet("import", "file", file, "--map", mapping, home=home)
+    assert refused.code != 0
+    assert "does not say which vehicle" in refused.err
+    document = json.loads(mapping.read_text())
+    document["subject"]["value"] = VINS[0]
+    mapping.write_text(json.dumps(document))
+    done = carnet("import", "file", file, "--map", mapping, "--json", home=home)
+    assert done.json == {"rows_read": 12, "sealed": 12, "duplicate": 0, "faulty": 0, "passports": 1}, done.err
+
+
+def test_guess__of_rows_without_a_reading_writes_what_no_row_is_read_by(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "f.csv", tmp_path / "mapping.json"
+    file.write_text("".join(f"{vin};{day}\n" for vin, day, *_ in [("VIN", "Date"), *ROWS]), encoding="utf-8")
+    ran = carnet("import", "guess", file, "-o", mapping)
+    assert ran.code == 1
+    assert "Date: days written dd/mm/yyyy" in ran.out
+    assert 'under "odometer" the column of the reading' in ran.out
+    refused = carnet("import", "file", file, "--map", mapping, "--validate-only")
+    assert "requires odometer_" in refused.err
+    document = json.loads(mapping.read_text())
+    assert document["subject"]["column"] == "VIN"
+    document["kind"] = "vehicle.service/1"
+    mapping.write_text(json.dumps(document))
+    assert "12 good, 0 faulty" in carnet("import", "file", file, "--map", mapping, "--validate-only").out
+
+
+def test_guess__says_that_nothing_was_written(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "f.csv", tmp_path / "mapping.json"
+    file.write_text("colour;price\nred;cheap\nblue;dear\n")
+    ran = carnet("import", "guess", file, "-o", mapping)
+    assert ran.code == 1
+    assert "Nothing was written" in ran.out
+    assert not mapping.exists()
+
+
+def test_file__without_a_mapping_points_to_guess(tmp_path: Path) -> None:
+    file = tmp_path / "les visites.csv"
+    write_csv(file)
+    ran = carnet("import", "file", file)
+    assert ran.code == 2
+    assert f"carnet import guess '{file}' -o mapping.json" in ran.err
+
+
 def test_guess__tells_a_program_everything(tmp_path: Path) -> None:
     file = tmp_path / "visites.csv"
     write_csv(file)

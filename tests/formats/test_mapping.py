@@ -318,7 +318,7 @@ def test_read_mapping__writes_and_reads_itself() -> None:
         ({"format": 2}, Reason.WRONG_TYPE, None),
         ({"reader": {"type": "parquet"}}, Reason.WRONG_TYPE, None),
         ({"reader": {"type": "delimited", "separator": '"'}}, Reason.FIELDS_CONFLICT, "reader.quote"),
-        ({"subject": {"scheme": "vin"}}, Reason.FIELDS_CONFLICT, "subject"),
+        ({"subject": {"scheme": "vin"}}, Reason.MISSING_FIELD, "subject"),
         ({"subject": {"scheme": "vin", "column": "a", "value": "b"}}, Reason.FIELDS_CONFLICT, "subject"),
         ({"subject": {"scheme": "VIN", "column": "a"}}, Reason.VALUE_OUT_OF_RANGE, "subject.scheme"),
         ({"subject": {"scheme": "plate", "column": "a"}}, Reason.FIELDS_CONFLICT, "subject.country"),

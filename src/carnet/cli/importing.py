@@ -5,6 +5,7 @@ It refuses to know how a format is read.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,20 +234,23 @@ def vpic(session: Session, /, wmi: Path | None, **given: Any) -> int:
     ),
 )
 @click.option(
-    "--map", "mapping", type=click.Path(path_type=Path), required=True, metavar="MAPPING", help="The mapping document."
+    "--map", "mapping", type=click.Path(path_type=Path), metavar="MAPPING", help="The mapping document (required)."
 )
 @click.option(
     "--open-as", metavar="SCHEME", help="Open a passport under this scheme for a plate that no passport knows."
 )
 @with_order
 @click.pass_obj
-def file(session: Session, /, mapping: Path, open_as: str | None, **given: Any) -> int:
+def file(session: Session, /, mapping: Path | None, open_as: str | None, **given: Any) -> int:
     """Certify any table, as a mapping document says: CSV, NDJSON, a JSON array (plain or packed with gzip), Parquet,
     XLSX.
 
     The mapping says which column becomes which field of which kind of entry; `carnet import guess` proposes one.
     Each row is one entry.
     """
+    if mapping is None:
+        saying = f"carnet import guess {shlex.quote(str(given['file']))} -o mapping.json"
+        raise click.UsageError(f"Missing option '--map'. To have a mapping proposed: {saying}")
     if session.server is not None:
         from carnet.formats.documents import read_json
         from carnet.formats.mapping_document import read_mapping

@@ -15,6 +15,8 @@ from carnet.cli.group import OutsidePath, as_json, verb
 from carnet.cli.session import now_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from carnet.cli.terminal import Terminal
     from carnet.formats.guess import Guess
     from carnet.formats.rows import Item
@@ -39,18 +41,20 @@ def guess(file: Path, output: Path | None, force: bool, is_json: bool) -> int:
     """Look at the beginning of an unknown file, and propose how to read it.
 
     Says what it takes the file for and why, with every doubt, and shows the first ten rows as they would be understood.
-    Nothing is imported. The mapping is yours to edit: docs/importing.md explains each key.
+    Nothing is imported. The mapping is yours to edit: docs/importing.md explains each key. Where no column says which
+    vehicle a row is about, or what was read, it holds what was understood, and you say the rest.
 
     \b
     Exit code  0  a mapping is proposed
-               1  none can be, and no verb of its own knows the file: the reasons say why
+               1  none can be, or none that is whole, and no verb of its own knows the file: the reasons say why
     """
     from carnet.services.guessing import guess_file
     from carnet.services.importers import write_mapping
 
     found = guess_file(None if str(file) == "-" else file, now_ms())
-    if output is not None and found.mapping is not None:
-        write_mapping(found.mapping, output, is_forced=force)
+    proposed = found.mapping or found.draft
+    if output is not None and proposed is not None:
+        write_mapping(proposed, output, is_forced=force)
     if is_json:
         _write_json(found, output)
     else:
@@ -65,12 +69,13 @@ def _write_json(found: Guess, output: Path | None) -> None:
         {
             "columns": [{"name": c.name, "sort": c.sort, "confidence": c.confidence} for c in found.columns],
             "confidence": found.confidence,
+            "draft": None if found.draft is None else found.draft.to_json(),
             "importer": found.importer,
             "doubts": [str(one) for one in found.doubts],
             "mapping": None if found.mapping is None else found.mapping.to_json(),
             "reasons": [str(one) for one in found.grounds],
             "rows": [_describe(item) for item in found.rows],
-            "written": None if output is None or found.mapping is None else str(output),
+            "written": None if output is None or not (found.mapping or found.draft) else str(output),
         }
     )
 
@@ -119,15 +124,32 @@ def _show(found: Guess, file: Path, output: Path | None) -> None:
         terminal.rule("The first rows, as they would be understood")
         _show_rows(terminal, found.rows)
     terminal.say("")
-    if found.mapping is None:
+    if found.mapping is None and found.draft is None:
+        if output is not None:
+            terminal.say("Nothing was written: there is no mapping to edit.")
         return
     if output is None:
-        terminal.say(("Next: ", "dim"), f"carnet import guess {_quote(file)} -o mapping.json writes the mapping.")
+        what = "the mapping" if found.draft is None else "what was understood, for you to say the rest"
+        terminal.say(("Next: ", "dim"), f"carnet import guess {_quote(file)} -o mapping.json writes {what}.")
         return
-    terminal.say(f"The mapping is in {output}: read it, and mend what is wrong.")
+    if found.draft is None:
+        terminal.say(f"The mapping is in {output}: read it, and mend what is wrong.")
+    else:
+        terminal.say(f"What was understood is in {output}. Before a row can be read, say there:")
+        for missing in _list_missing(found):
+            terminal.say(missing, indent=2)
     command = f"carnet import file {_quote(file)} --map {_quote(output)}"
     terminal.say(("Next: ", "dim"), f"{command} --validate-only")
     terminal.say(("Then: ", "dim"), command)
+
+
+def _list_missing(found: Guess) -> Iterator[str]:
+    """What is to be said in a mapping that is not whole, and where."""
+    codes = {doubt.code for doubt in found.doubts}
+    if "no_vehicle" in codes:
+        yield 'under "subject" the "column" that names the vehicle, or its VIN as "value" if all rows are about one'
+    if "no_kind" in codes:
+        yield 'under "odometer" the column of the reading, or under "kind" what a row is, such as "vehicle.service/1"'
 
 
 def _show_rows(terminal: Terminal, rows: tuple[Item, ...]) -> None:

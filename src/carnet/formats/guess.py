@@ -71,6 +71,7 @@ class _Look(NamedTuple):
 class Guess(NamedTuple):
     """What a file seems to be. `mapping` is None where no entry can be made of it, and the reasons say why.
 
+    `draft` is then a mapping that says what was understood, and lacks what the first doubts name, or None.
     `confidence` is between 0 and 100; `reasons` are remarks for a person, the doubtful ones first; `rows` are the
     first rows as they would be understood, good or faulty. `importer` is the verb of `carnet import` that knows the
     format, and reads more of it than a mapping could; `reader` is how the file is written, where it holds a table.
@@ -84,6 +85,7 @@ class Guess(NamedTuple):
     doubt_count: int = 0
     importer: str | None = None
     reader: Reader | None = None
+    draft: Mapping | None = None
 
     @property
     def doubts(self) -> tuple[Remark, ...]:
@@ -183,7 +185,8 @@ def _propose(
 ) -> Guess:
     plan: Plan = compute_template_plan(reader, columns) or compute_plan(reader, columns, name)
     if plan.mapping is None:
-        return Guess(None, 0, (*plan.doubts, *reasons, *plan.reasons), columns, (), len(plan.doubts), reader=reader)
+        said = (*plan.doubts, *reasons, *plan.reasons)
+        return Guess(None, 0, said, columns, (), len(plan.doubts), reader=reader, draft=plan.draft)
     try:
         items = list(islice(read(plan.mapping), SAMPLE_ROWS))
     except Refused as refused:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from carnet.errors import Refused
@@ -106,73 +106,89 @@ _NO = frozenset("non no n 0 faux false nein nee".split())
 
 
 class Plan(NamedTuple):
-    """A proposed mapping, or none; how sure it is (0 to 100); what is doubtful; what it rests on."""
+    """A proposed mapping, or none; how sure it is (0 to 100); what is doubtful; what it rests on. Where a vehicle or a
+    reading is missing, `draft` is what was understood all the same: no file can be read by it before that is said."""
 
     mapping: Mapping | None
     confidence: int
     doubts: tuple[Remark, ...]
     reasons: tuple[Remark, ...]
+    draft: Mapping | None = None
 
 
 def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> Plan:
-    """The mapping that fits the columns best; none where nothing says which vehicle a row is about, or what was
-    read.
+    """The mapping that fits the columns best; a draft alone where nothing says which vehicle a row is about, or what
+    was read.
     """
     doubts: list[Remark] = []
     reasons: list[Remark] = []
     about = _find_subject(columns, doubts, reasons)
     day = _find_day(columns, doubts)
     odometer = _find_odometer(columns, doubts, reasons)
-    if about is None:
-        named = _find_named(columns, _VIN_WORDS)
-        doubts[:0] = [remark("no_vehicle"), *([remark("no_vins", column=named)] if named else [])]
-        return Plan(None, 0, tuple(doubts), tuple(reasons))
     told = _find_kind(columns, file_name)
-    if odometer is None and told is None:
-        doubts.insert(0, remark("no_kind"))
-        return Plan(None, 0, tuple(doubts), tuple(reasons))
-    confidence = about[1]
-    if odometer is None:
+    missing = _list_missing(columns, about, has_kind=odometer is not None or told is not None)
+    confidence = 0 if about is None else about[1]
+    if odometer is not None:
+        confidence = min(confidence, odometer[1])
+    elif told is not None:
         doubts.append(remark("no_odometer"))
         confidence = min(confidence, 60)
-    else:
-        confidence = min(confidence, odometer[1])
     when = When()
-    if day is None:
-        doubts.append(remark("no_day"))
-        others = _NEVER_THE_DAY.split()
-        named = _find_named([c for c in columns if c.sort != "day" and not _words(c.name) & {*others}], _DAY_NAMES)
-        if named is not None:
-            doubts.append(remark("unread_day", column=named))
-        confidence = min(confidence, 40)
-    else:
+    if day is not None:
         when = _make_when(day, columns)
         _tell_doubt(day, doubts)
         confidence = min(confidence, day.confidence)
         reasons.append(remark("days", column=day.name, form=day.form or "iso"))
+    elif not missing:
+        doubts += _tell_no_day(columns)
+        confidence = min(confidence, 40)
     kind = told or "vehicle.odometer/1"
-    reasons.append(remark("kind", kind=kind))
-    used = {about[0].column, when.column, when.time_column}
+    if told is not None or odometer is not None:
+        reasons.append(remark("kind", kind=kind))
+    subject = About(scheme="vin") if about is None else about[0]
+    used = {subject.column, when.column, when.time_column}
     reading = None if odometer is None else odometer[0]
     if reading is not None:
         used |= {reading.column, reading.unit_column}
     fields = _find_fields(kind, [column for column in columns if column.name not in used], doubts, reasons)
-    if reading is None and "odometer_state" in get_schema(kind).names:
+    # A reading that is missing is not one that was not stated: of a draft, nothing could be read.
+    if reading is None and told is not None and "odometer_state" in get_schema(kind).names:
         fields += (Constant(field="odometer_state", value="not_stated"),)
     mapping = Mapping(
         reader=reader,
         kind=kind,
-        subject=about[0],
-        plate=_find_plate(about[0], columns, reasons),
+        subject=subject,
+        plate=_find_plate(subject, columns, reasons),
         occurred=when,
         odometer=reading,
         fields=fields,
     )
+    if missing:
+        return Plan(None, 0, (*missing, *doubts), tuple(reasons), mapping if mapping.columns() else None)
     try:
         check_mapping(mapping)
     except Refused as refused:
         return Plan(None, 0, (repeat_refusal(refused), *doubts), tuple(reasons))
     return Plan(mapping, confidence, tuple(doubts), tuple(reasons))
+
+
+def _list_missing(columns: Sequence[Column], about: object, *, has_kind: bool) -> list[Remark]:
+    """What no column says, and without which no entry can be made."""
+    missing = []
+    if about is None:
+        named = _find_named(columns, _VIN_WORDS)
+        missing += [remark("no_vehicle"), *([remark("no_vins", column=named)] if named else [])]
+    if not has_kind:
+        missing.append(remark("no_kind"))
+    return missing
+
+
+def _tell_no_day(columns: Sequence[Column]) -> Iterator[Remark]:
+    yield remark("no_day")
+    others = _NEVER_THE_DAY.split()
+    named = _find_named([c for c in columns if c.sort != "day" and not _words(c.name) & {*others}], _DAY_NAMES)
+    if named is not None:
+        yield remark("unread_day", column=named)
 
 
 def _find_subject(columns: Sequence[Column], doubts: list[Remark], reasons: list[Remark]) -> tuple[About, int] | None:

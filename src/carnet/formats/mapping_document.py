@@ -225,7 +225,10 @@ def check_mapping(mapping: Mapping) -> None:
 
 
 def _check_about(about: About) -> None:
-    if (about.column is None) == (about.value is None):
+    if about.column is None and about.value is None:
+        saying = "it does not say which vehicle a row is about: subject needs a column, or one value for the whole file"
+        raise Refused(Reason.MISSING_FIELD, saying, field="subject")
+    if about.column is not None and about.value is not None:
         saying = "the subject is a column or a value, and not both"
         raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject")
     if SCHEME.fullmatch(about.scheme) is None:

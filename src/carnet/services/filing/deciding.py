@@ -71,6 +71,7 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
         format="mapping",
         origin=origin,
         mapping=None if guess.mapping is None else guess.mapping.to_json(),
+        draft=None if guess.draft is None else guess.draft.to_json(),
         confidence=guess.confidence,
         doubts=guess.doubts,
         reasons=guess.grounds,

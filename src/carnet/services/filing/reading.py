@@ -39,7 +39,8 @@ class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """`origin` says whose the mapping is, `saved` which one of the member's; `problem` is (code, sentence) where the
+    """`origin` says whose the mapping is, `saved` which one of the member's; `draft` is a mapping that is not whole,
+    where none was found: what was understood of the columns all the same. `problem` is (code, sentence) where the
     file cannot be read so, `cause` the same in particular.
 
     Counts of cells are of those that cannot be read, and of those that were mended and can;
@@ -48,6 +49,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     origin: Origin
     mapping: dict[str, Any] | None = None
+    draft: dict[str, Any] | None = None
     saved: str | None = None
     confidence: int = 100
     doubts: tuple[Remark, ...] = ()

@@ -141,10 +141,12 @@ def find_current(files: Files, job: Job) -> dict[int, dict[str, str]]:
 
 
 def _find_mapping(reading: Reading | None) -> Mapping | None:
-    if reading is None or reading.mapping is None:
+    """The mapping that the file was read by, or what was understood of its columns where that was not enough."""
+    document = None if reading is None else reading.mapping or reading.draft
+    if document is None:
         return None
     try:
-        return msgspec.convert(reading.mapping, Mapping)
+        return msgspec.convert(document, Mapping)
     except msgspec.ValidationError:
         return None
 
