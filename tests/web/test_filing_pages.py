@@ -181,6 +181,49 @@ def test_clerk__is_told_before_sealing_that_no_column_is_the_day(browser: Browse
         expect(visit.page.locator(".banner--wait")).to_contain_text("Aucune colonne ne donne le jour des faits")
 
 
+def test_clerk__drops_a_table_of_one_vehicle_and_says_which(clerk: Visit, street: Street) -> None:
+    mark = next(MARKS)
+    rows = "".join(f"{day}/03/2026;{300_000 + mark + day} km;Vidange\n" for day in (13, 14, 15))
+    drop(clerk, "carnet d'entretien.csv", f"Date;Km;Prestation\n{rows}".encode())
+    wait_until_read(clerk)
+    told = clerk.page.locator("#trouble").inner_text()
+    assert "No column says which vehicle a row is about" in told
+    assert "Understood so far: Date → Date, Km → Odometer (km), Prestation → The invoice's own words." in told
+    # The cells are shown though none was read yet, and what was understood stands in the form.
+    assert "13/03/2026" in clerk.page.locator(".filetable").inner_text()
+    assert clerk.page.get_by_label("Km", exact=True).input_value() == "odometer_km"
+    # What was refused is asked again, and nothing of what was chosen is lost.
+    clerk.page.get_by_label("Prestation", exact=True).select_option("")
+    clerk.find("Read it so", "button").click()
+    expect(clerk.page.get_by_role("alert")).to_contain_text("Say which vehicle a row is about")
+    assert clerk.page.get_by_label("Prestation", exact=True).input_value() == ""
+    clerk.complaints[:] = [one for one in clerk.complaints if "422" not in one]
+    clerk.page.get_by_label("Prestation", exact=True).select_option("invoice_text")
+    clerk.page.get_by_label("its VIN").fill(street.get_vin("hero").lower())
+    clerk.find("Read it so", "button").click()
+    wait_until_read(clerk)
+    assert tally(clerk)[:2] == [3, 0]
+    assert clerk.page.get_by_label("its VIN").input_value() == street.get_vin("hero")
+    seal(clerk)
+    assert tally(clerk) == [3, 0, 0]
+
+
+def test_clerk__drops_a_table_that_numbers_its_vehicles_in_its_own_way(clerk: Visit, street: Street) -> None:
+    drop(clerk, "parc.csv", b"id vehicule;Date;Km\n17;13/03/2026;1000\n18;14/03/2026;2000\n")
+    wait_until_read(clerk)
+    told = clerk.page.locator("#trouble").inner_text()
+    assert "No column says which vehicle a row is about" in told, "17 of one garage is not 17 of another"
+    assert tally(clerk)[:2] == [0, 0]
+
+
+def test_clerk__is_told_that_a_table_has_a_header_alone(clerk: Visit, street: Street) -> None:
+    drop(clerk, "vide.csv", b"VIN;Date;Km\n")
+    wait_until_read(clerk)
+    told = clerk.page.locator("#trouble").inner_text()
+    assert "There is no row in it" in told
+    assert "Say below" not in told
+
+
 @pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_template__is_downloaded(browser: Browser, street: Street, name: str) -> None:
     with visiting(browser, street, "clerk", language="fr-FR") as visit:

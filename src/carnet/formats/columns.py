@@ -30,6 +30,7 @@ from carnet.formats.mapping_document import (
 )
 from carnet.passport.kinds import get_schema
 from carnet.passport.kinds.language import Choice, Clock, Code, Day, Flag, Integer, Text
+from carnet.passport.vin import check_not_short, check_vin
 
 VEHICLE: Final = ("vin", "legacy", "plate")
 COMMON: Final = ("vin", "legacy", "plate", "day", "time", "odometer_km", "odometer_mi")
@@ -66,11 +67,15 @@ def find_meanings(mapping: Mapping) -> dict[str, str]:
     return found
 
 
-def make_column_mapping(reader: Reader, columns: Sequence[Column], kind: str, meanings: Object[str, str]) -> Mapping:
-    """The mapping in which each of these columns means what is said of it; the others are not read.
+def make_column_mapping(
+    reader: Reader, columns: Sequence[Column], kind: str, meanings: Object[str, str], vin: str = ""
+) -> Mapping:
+    """The mapping in which each of these columns means what is said of it; the others are not read. `vin` is that of
+    the one vehicle that all rows are about, where no column says it.
 
-    Raises Refused UNKNOWN_KIND, UNKNOWN_FIELD (no such column or meaning), FIELDS_CONFLICT (two columns mean the same),
-    MISSING_FIELD (no vehicle, or what the kind requires), WRONG_TYPE (the cells cannot be read so).
+    Raises Refused UNKNOWN_KIND, UNKNOWN_FIELD (no such column or meaning), FIELDS_CONFLICT (two columns mean the same,
+    or a column and `vin`), MISSING_FIELD (no vehicle, or what the kind requires), WRONG_TYPE (the cells cannot be read
+    so), INVALID_VIN.
     """
     by_name = {column.name: column for column in columns}
     allowed = list_meanings(kind)
@@ -84,7 +89,10 @@ def make_column_mapping(reader: Reader, columns: Sequence[Column], kind: str, me
         of[meaning] = by_name[name]
     if of.keys() >= {"vin", "legacy"}:
         raise Refused(Reason.FIELDS_CONFLICT, "two columns are the VIN: choose one", field=of["legacy"].name)
-    if not of.keys() & set(VEHICLE):
+    if vin and of.keys() & set(VEHICLE):
+        saying = "the vehicle is said by a column, and for the whole file: choose one of the two"
+        raise Refused(Reason.FIELDS_CONFLICT, saying, field="subject")
+    if not vin and not of.keys() & set(VEHICLE):
         saying = "no column says which vehicle a row is about: choose the one of the VIN, or of the plate"
         raise Refused(Reason.MISSING_FIELD, saying, field="vin")
     fields = [_make_field(kind, meaning, column) for meaning, column in of.items() if meaning not in COMMON]
@@ -94,7 +102,7 @@ def make_column_mapping(reader: Reader, columns: Sequence[Column], kind: str, me
     mapping = Mapping(
         reader=reader,
         kind=kind,
-        subject=_make_subject(of),
+        subject=_make_one_vehicle(vin) if vin else _make_subject(of),
         plate=_make_plate(of),
         occurred=_make_when(of),
         odometer=odometer,
@@ -110,6 +118,12 @@ def _make_subject(of: Object[str, Column]) -> About:
             return About(scheme="vin", column=of[meaning].name, legacy=meaning == "legacy")
     plate = of["plate"]
     return About(scheme="plate", column=plate.name, country=plate.country or COUNTRY)
+
+
+def _make_one_vehicle(vin: str) -> About:
+    number = check_vin(vin)
+    check_not_short(number.value, "Where it is right, the file needs a column that is said to be an old chassis number")
+    return About(scheme="vin", value=number.value)
 
 
 def _make_plate(of: Object[str, Column]) -> Plate | None:

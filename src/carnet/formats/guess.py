@@ -59,11 +59,13 @@ _KNOWN = (
 
 
 class _Look(NamedTuple):
-    """What the text of a file holds: its reader, columns, rows and why; and the keys of its objects, if it has any."""
+    """What the text of a file holds: its reader, columns, rows with their lines, and why; and the keys of its objects,
+    if it has any."""
 
     reader: Reader
     names: list[str]
     rows: list[list[str]]
+    lines: list[int]
     reasons: list[Remark]
     keys: frozenset[str] = frozenset()
 
@@ -73,7 +75,8 @@ class Guess(NamedTuple):
 
     `draft` is then a mapping that says what was understood, and lacks what the first doubts name, or None.
     `confidence` is between 0 and 100; `reasons` are remarks for a person, the doubtful ones first; `rows` are the
-    first rows as they would be understood, good or faulty. `importer` is the verb of `carnet import` that knows the
+    first rows as they would be understood, good or faulty; `head` are the same as they stand: (line, cells by column).
+    `importer` is the verb of `carnet import` that knows the
     format, and reads more of it than a mapping could; `reader` is how the file is written, where it holds a table.
     """
 
@@ -86,6 +89,7 @@ class Guess(NamedTuple):
     importer: str | None = None
     reader: Reader | None = None
     draft: Mapping | None = None
+    head: tuple[tuple[int, dict[str, str]], ...] = ()
 
     @property
     def doubts(self) -> tuple[Remark, ...]:
@@ -116,7 +120,7 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
         head = head[: head.rfind(b"\n") + 1] or head
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     is_json = first in (b"{", b"[")
-    reader, names, rows, reasons, keys = _look_at_json(head) if is_json else _look_at_text(head)
+    reader, names, rows, lines, reasons, keys = _look_at_json(head) if is_json else _look_at_text(head)
     if len(names) > MAX_COLUMNS:
         return refuse_columns(len(names))
     columns = tuple(
@@ -124,14 +128,25 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     )
     importer, advice = _find_importer(keys)
     if not rows:
-        reasons = [*reasons, remark("no_row"), *_explain_no_row(head, reader)]
-        return Guess(None, 0, (*advice, *reasons), columns, (), len(advice), importer, reader)
+        doubts = [*advice, remark("no_row"), *_explain_no_row(head, reader)]
+        return Guess(None, 0, (*doubts, *reasons), columns, (), len(doubts), importer, reader)
     found = _propose(
         lambda mapping: read_mapped([head], mapping, now), name, reader, columns, reasons, is_cut=not is_whole
     )
     return found._replace(
-        reasons=(*advice, *found.reasons), doubt_count=len(advice) + found.doubt_count, importer=importer
+        reasons=(*advice, *found.reasons),
+        doubt_count=len(advice) + found.doubt_count,
+        importer=importer,
+        head=_list_head(names, rows, lines),
     )
+
+
+def _list_head(
+    names: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int]
+) -> tuple[tuple[int, dict[str, str]], ...]:
+    """The first rows as they stand."""
+    few = zip(lines, rows[:SHOWN_ROWS], strict=False)
+    return tuple((line, dict(zip(names, row, strict=False))) for line, row in few)
 
 
 def refuse_columns(count: int) -> Guess:
@@ -151,7 +166,8 @@ def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
     if rows[0].header > 1:
         reasons.append(remark("header_line", line=rows[0].header))
         reader = Given(header=rows[0].header)
-    return _propose(lambda mapping: read_table(rows, mapping, now), name, reader, columns, reasons, is_cut=False)
+    found = _propose(lambda mapping: read_table(rows, mapping, now), name, reader, columns, reasons, is_cut=False)
+    return found._replace(head=_list_head(names, cells, [row.line for row in rows]))
 
 
 def _explain_no_row(head: bytes, reader: Reader) -> Iterator[Remark]:
@@ -208,8 +224,10 @@ def _propose(
 
 
 def _look_at_json(head: bytes) -> _Look:
-    values = [document.value for document in islice(read_documents([head]), SAMPLE_ROWS)]
+    documents = list(islice(read_documents([head]), SAMPLE_ROWS))
+    values = [document.value for document in documents]
     objects = [_flatten(value) for value in values if isinstance(value, dict)]
+    lines = [document.line for document in documents if isinstance(document.value, dict)]
     names = list(dict.fromkeys(name for each in objects for name in each))
     rows = [[each.get(name, "") for name in names] for each in objects]
     reasons = [remark("objects", count=len(names))]
@@ -217,7 +235,7 @@ def _look_at_json(head: bytes) -> _Look:
         lists = (name for each in values if isinstance(each, dict) for name, inner in each.items() if _is_rows(inner))
         reasons += [remark("inner_list", name=name) for name in islice(lists, 1)]
     keys = frozenset(key for value in values if isinstance(value, dict) for key in value)
-    return _Look(Json(), names, rows, reasons, keys)
+    return _Look(Json(), names, rows, lines, reasons, keys)
 
 
 def _is_rows(value: object) -> bool:
@@ -239,19 +257,20 @@ def _flatten(value: dict[str, object], prefix: str = "", depth: int = 0) -> dict
 
 class _Cut(NamedTuple):
     """A text cut into rows by a separator: the share of them (in percent) that have the most common number of cells,
-    which is `width`."""
+    which is `width`; and the lines in which they begin."""
 
     share: int
     width: int
     separator: str
     rows: list[list[str]]
+    lines: list[int]
 
 
 def _look_at_text(head: bytes) -> _Look:
     encoding, why = _guess_encoding(head)
     cut = _cut_rows(head, encoding, 1, SAMPLE_ROWS)
     if not cut.rows:
-        return _Look(Delimited(), [], [], [why])
+        return _Look(Delimited(), [], [], [], [why])
     has_header, why_header = _guess_header(cut.rows)
     header: bool | int = has_header
     if not _begins_table(cut):
@@ -263,21 +282,23 @@ def _look_at_text(head: bytes) -> _Look:
     separated = remark("separated", count=len(names), separator=repr(cut.separator))
     reasons = [why, separated if len(names) > 1 else remark("one_column"), why_header]
     reader = Delimited(encoding=encoding, separator=cut.separator, header=header)  # type: ignore[arg-type]
-    return _Look(reader, names, cut.rows[1:] if has_header else cut.rows, reasons)
+    first = 1 if has_header else 0
+    return _Look(reader, names, cut.rows[first:], cut.lines[first:], reasons)
 
 
 def _cut_rows(head: bytes, encoding: str, first_line: int, most: int) -> _Cut:
     """The rows from a line on, cut by the separator that suits them best."""
-    best = _Cut(-1, -1, ",", [])
+    best = _Cut(-1, -1, ",", [], [])
     for separator in _SEPARATORS:
         cells = read_cells([head], encoding=encoding, separator=separator, quote='"', first_line=first_line)
-        rows = [row.cells for row in islice(cells, most) if row.refused is None and _is_row(row)]
+        found = [row for row in islice(cells, most) if row.refused is None and _is_row(row)]
+        rows = [row.cells for row in found]
         widths = Counter(map(len, rows))
         width, count = widths.most_common(1)[0] if widths else (0, 0)
         # The right separator cuts most rows alike, into more than one; of those, the one that cuts most.
         share = round(100 * count / max(1, len(rows))) if width > 1 else 0
         if (share, width) > (best.share, best.width):
-            best = _Cut(share, width, separator, rows)
+            best = _Cut(share, width, separator, rows, [row.line for row in found])
     return best
 
 

@@ -93,9 +93,16 @@ def choose_mapping(
 
 
 def choose_columns(
-    files: Files, member: MemberId, id_: str, kind: str, meanings: Mapping[str, str], check: Check = as_it_is
+    files: Files,
+    member: MemberId,
+    id_: str,
+    kind: str,
+    meanings: Mapping[str, str],
+    check: Check = as_it_is,
+    vin: str = "",
 ) -> Job:
-    """Have the file read so that each of these columns means what is said of it, in entries of this kind.
+    """Have the file read so that each of these columns means what is said of it, in entries of this kind; all of the
+    vehicle `vin`, if it is given.
 
     Raises Refused as `choose_mapping`, and as `make_column_mapping`.
     """
@@ -103,7 +110,7 @@ def choose_columns(
     if reading.reader is None:
         raise Refused(Reason.FIELDS_CONFLICT, "this file has no columns that could be chosen", field="columns")
     reader: Reader = msgspec.convert(reading.reader, Reader)
-    mapping = make_column_mapping(reader, reading.columns, kind, meanings)
+    mapping = make_column_mapping(reader, reading.columns, kind, meanings, vin)
     return choose_mapping(files, member, id_, mapping.to_json(), check)
 
 

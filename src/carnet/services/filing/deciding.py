@@ -14,7 +14,7 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.formats.guess import Guess
-from carnet.formats.mapping_document import Mapping, Reader, read_mapping
+from carnet.formats.mapping_document import About, Mapping, Reader, read_mapping
 from carnet.formats.remarks import refuse_for, remark
 from carnet.formats.templates import drop_error_heading, find_template
 from carnet.passport.subject import parse_subject
@@ -65,13 +65,14 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
     if known is not None:
         document = known.document | {"reader": seen["reader"]}
         return Reading(format="mapping", origin="saved", saved=known.id, mapping=document, **cast("Any", seen))
-    guess = _forget_own_numbers(guess)
+    guess = _forget_own_id(guess)
     origin: Origin = "template" if find_template([column.name for column in guess.columns]) else "guessed"
     return Reading(
         format="mapping",
         origin=origin,
         mapping=None if guess.mapping is None else guess.mapping.to_json(),
         draft=None if guess.draft is None else guess.draft.to_json(),
+        head=() if guess.mapping is not None else guess.head,
         confidence=guess.confidence,
         doubts=guess.doubts,
         reasons=guess.grounds,
@@ -79,13 +80,15 @@ def decide(files: Files, job: Job, now: Millis) -> Reading:
     )
 
 
-def _forget_own_numbers(guess: Guess) -> Guess:
-    """The same where a file numbers its vehicles in its own way: number 17 of two members is not one vehicle, and both
-    would meet in one passport. Who has such a file imports it under a scheme that names whose numbers they are."""
-    if guess.mapping is None or guess.mapping.subject.scheme in ("vin", "plate"):
+def _forget_own_id(guess: Guess) -> Guess:
+    """The same where a file numbers its vehicles in its own way: the numbers of one member say nothing to another, and
+    those of two would meet in one passport. Who has such a file imports it under a scheme that names it."""
+    mapping = guess.mapping
+    if mapping is None or mapping.subject.scheme in ("vin", "plate"):
         return guess
+    draft = msgspec.structs.replace(mapping, subject=About(scheme="vin"))
     reasons = (remark("no_vehicle"), *guess.reasons)
-    return guess._replace(mapping=None, confidence=0, reasons=reasons, doubt_count=guess.doubt_count + 1)
+    return guess._replace(mapping=None, draft=draft, confidence=0, reasons=reasons, doubt_count=guess.doubt_count + 1)
 
 
 def open_job(files: Files, job: Job, reading: Reading, stack: ExitStack) -> Opened:

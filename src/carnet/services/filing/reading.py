@@ -40,7 +40,8 @@ class ShownRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """`origin` says whose the mapping is, `saved` which one of the member's; `draft` is a mapping that is not whole,
-    where none was found: what was understood of the columns all the same. `problem` is (code, sentence) where the
+    where none was found: what was understood of the columns all the same, and `head` the first rows as they stand,
+    (line, cells by column). `problem` is (code, sentence) where the
     file cannot be read so, `cause` the same in particular.
 
     Counts of cells are of those that cannot be read, and of those that were mended and can;
@@ -50,6 +51,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
     mapping: dict[str, Any] | None = None
     draft: dict[str, Any] | None = None
+    head: tuple[tuple[int, dict[str, str]], ...] = ()
     saved: str | None = None
     confidence: int = 100
     doubts: tuple[Remark, ...] = ()

@@ -37,7 +37,7 @@ from carnet.services.principals import Principal, Role
 from carnet.services.spreadsheets import write_csv
 from carnet.web.api.files import get_files, get_sender
 from carnet.web.desk import Desk, TheDesk, ThePrincipal
-from carnet.web.pages.filing_shown import PAGE, find_current, show_job
+from carnet.web.pages.filing_shown import PAGE, Choice, find_current, show_job
 from carnet.web.pages.filing_words import say_state
 from carnet.web.pages.front import FormData
 from carnet.web.pages.sayings import say_refusal
@@ -113,10 +113,12 @@ def choose_console_columns(
     names = [] if reading is None else [column.name for column in reading.columns]
     meanings = {name: str(data.get(f"m{at}", "")) for at, name in enumerate(names)}
     chosen = {name: meaning for name, meaning in meanings.items() if meaning}
+    vin = str(data.get("vehicle", "")).strip()
     try:
-        waiting = choose_columns(files, member, job, str(data.get("kind", "")), chosen)
+        waiting = choose_columns(files, member, job, str(data.get("kind", "")), chosen, vin=vin)
     except Refused as refused:
-        return _show_job(request, desk, principal, job, refused)
+        choice = Choice(str(data.get("kind", "")), chosen, vin)
+        return _show_job(request, desk, principal, job, refused, choice)
     wait_a_moment(files, waiting, PATIENCE_S)
     return go(f"{HERE}/{job}")
 
@@ -249,14 +251,19 @@ def _show_list(request: AnyRequest, desk: Desk, principal: Principal, problem: s
 
 
 def _show_job(
-    request: AnyRequest, desk: Desk, principal: Principal, id_: str, refused: Refused | None = None
+    request: AnyRequest,
+    desk: Desk,
+    principal: Principal,
+    id_: str,
+    refused: Refused | None = None,
+    choice: Choice | None = None,
 ) -> Response[str]:
     files, language = get_files(desk), find_reader_language(request, desk)
     with desk.reading() as reader:
         member = get_member(reader.state, principal)
     job = files.get(member.id, id_)
     page = request.query_params.get("page", "1")
-    facts = show_job(files, job, language, int(page) if _is_number(page) and len(page) < 6 else 1)
+    facts = show_job(files, job, language, int(page) if _is_number(page) and len(page) < 6 else 1, choice)
     facts["problem"] = None if refused is None else _say_act(refused, language)
     facts["page_size"] = PAGE
     facts["seen"] = _name_reading(files, job) if find_reading(files, job) else ""
@@ -275,7 +282,7 @@ def _say_act(refused: Refused, language: Any) -> str:
     _ = load_translations(language).gettext
     words = {
         Reason.FIELDS_CONFLICT: _("Two columns mean the same: choose one of them, and let the other be ignored."),
-        Reason.MISSING_FIELD: _("Choose the column that says which vehicle a row is about: the VIN, or the plate."),
+        Reason.MISSING_FIELD: _("Say which vehicle a row is about: by a column of VINs or plates, or one VIN for all."),
         Reason.WRONG_TYPE: _("What stands in that column cannot be read so: choose another meaning."),
         Reason.FILE_NOT_WAITING: _("This was not done: the file is at work just now, or no row of it is ready."),
         Reason.CHANGED_SINCE: _("Somebody has changed this since you looked: look again, then decide."),
@@ -283,6 +290,10 @@ def _say_act(refused: Refused, language: Any) -> str:
             "Your organisation keeps its own key, so the node cannot sign for it: sign these entries where the key is."
         ),
     }
+    if refused.reason is Reason.FIELDS_CONFLICT and refused.facts.get("field") == "subject":
+        return _("A column says the vehicle, and you wrote one for the whole file: choose one of the two.")
+    if refused.reason is Reason.MISSING_FIELD and str(refused.facts.get("field", "")).startswith("odometer"):
+        return _("Choose the column that is the odometer, or say that each row is something else.")
     return words.get(refused.reason) or say_refusal(language, refused)
 
 

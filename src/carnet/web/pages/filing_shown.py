@@ -61,6 +61,22 @@ class RowToMend(NamedTuple):
     text: str | None = None
 
 
+class PreviewRow(NamedTuple):
+    """One of the first rows of the file."""
+
+    line: int
+    cells: dict[str, str]
+    state: str = "unread"
+
+
+class Choice(NamedTuple):
+    """What a form said that was refused, to be shown in it again: the kind, the meanings of columns, one VIN."""
+
+    kind: str
+    meanings: dict[str, str]
+    vehicle: str
+
+
 class Column(NamedTuple):
     """A column of the file, and what it means."""
 
@@ -69,8 +85,8 @@ class Column(NamedTuple):
     said: str
 
 
-def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str, Any]:
-    """The facts of the template `console/file.html`."""
+def show_job(files: Files, job: Job, language: Language, page: int, choice: Choice | None = None) -> dict[str, Any]:
+    """The facts of the template `console/file.html`; `choice` stands in its form instead of how the file is read."""
     reading = find_reading(files, job)
     mapping = _find_mapping(reading)
     kind = "vehicle.service/1" if mapping is None else mapping.kind
@@ -88,15 +104,19 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
     doubted, _ = read_lines(files.path(job, DOUBTS), 0, SHOWN_DOUBTS) if is_waiting else ([], 0)
     proposals = sum(cell.proposal is not None for row in rows for cell in row.cells)
     is_over = job.state == "done"
+    kinds = _list_kinds(reading, kind, language)
+    if choice is None or choice.kind not in dict(kinds):
+        choice = Choice(kind, meanings, _find_vehicle(reading, mapping) or "")
     return {
         "job": job,
         "state": say_state(language, job),
         "received": files.count_received(job),
         "reading": reading,
         "kind": kind,
-        "kinds": _list_kinds(reading, kind, language),
+        "kinds": kinds,
         "columns": columns,
-        "options": [(one, say_meaning(language, kind, one)) for one in list_meanings(kind)] if columns else [],
+        "choice": choice,
+        "options": _list_options(choice.kind, language) if columns else [],
         "rows": rows,
         "proposals": proposals,
         "page": max(1, page),
@@ -107,11 +127,29 @@ def show_job(files: Files, job: Job, language: Language, page: int) -> dict[str,
         "trouble": None if reading is None or reading.problem is None else _say_trouble(reading, language),
         "grave": _list_grave(reading, language),
         "doubts": [] if reading is None else [say_remark(language, one) for one in reading.doubts],
+        "preview": _list_preview(reading),
+        "understood": [one for one in columns if one.meaning] if reading is not None and reading.draft else [],
+        "asks_vehicle": bool(choice.vehicle) or _find_vehicle(reading, mapping) is not None,
         "receipts": _list_receipts(files, job) if is_over else [],
         "doubted": [(one, say_row_doubt(language, one["code"])) for one in doubted],
         "duplicates": read_lines(files.path(job, DUPLICATES), 0, SHOWN_DUPLICATES)[0],
         "left": [_make_left(one, meanings, language) for one in read_lines(faults, 0, PAGE)[0]] if is_over else [],
     }
+
+
+def _list_preview(reading: Reading | None) -> list[PreviewRow]:
+    """The first rows as they stand, and what would become of each, if it could be read."""
+    if reading is None:
+        return []
+    read = [PreviewRow(one.line, one.cells, one.state) for one in reading.rows]
+    return read or [PreviewRow(line, cells) for line, cells in reading.head]
+
+
+def _find_vehicle(reading: Reading | None, mapping: Mapping | None) -> str | None:
+    """The VIN that all rows are about, blank where it is not said yet; None where a column says the vehicle."""
+    if reading is None or reading.format != "mapping" or (mapping is not None and mapping.subject.column is not None):
+        return None
+    return "" if mapping is None else mapping.subject.value or ""
 
 
 def _list_grave(reading: Reading | None, language: Language) -> list[str]:
@@ -163,6 +201,10 @@ def _list_columns(reading: Reading | None, kind: str, meanings: dict[str, str], 
 def _list_kinds(reading: Reading | None, kind: str, language: Language) -> list[tuple[str, str]]:
     kinds = dict.fromkeys((kind, *KINDS) if reading is not None else KINDS)
     return [(one, get_wording(language).kind(one)) for one in kinds]
+
+
+def _list_options(kind: str, language: Language) -> list[tuple[str, str]]:
+    return [(one, say_meaning(language, kind, one)) for one in list_meanings(kind)]
 
 
 def _find_step(job: Job, reading: Reading | None) -> int:
