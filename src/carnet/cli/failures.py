@@ -55,8 +55,8 @@ NEXT_STEPS: dict[str, str] = {
     Reason.NO_NODE: "Make a node with `carnet init`, or name another folder with --home.",
     Reason.NODE_EXISTS: "Use it as it is, or choose another folder with --home.",
     Reason.STORE_UNREACHABLE: "Start the server, or see that address and password are right (PGPASSWORD, ~/.pgpass).",
-    "not_allowed": "The user in the URL needs one schema that is there and CREATE in it; an administrator makes it with\n"
-    "  CREATE SCHEMA NAME AUTHORIZATION USER (docs/postgresql.md, *Begin*).",
+    "not_allowed": "The user in the URL needs one schema that is there and CREATE in it; an administrator makes it\n"
+    "  with CREATE SCHEMA NAME AUTHORIZATION USER (docs/postgresql.md, *Begin*).",
     Reason.STORE_MOVED: "Use the home that names the new store; this one can still be read. If a move was killed, the\n"
     "  same `carnet move` finishes it; if one ended while this command ran, run it again.",
     Reason.WRITER_REPLACED: "Let the other writer go on, and ask there again.",
