@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from carnet.node.backup.staging import KEYS_WAITING
 from carnet.node.home import Home
 from carnet.services.founding import found
 from carnet.vault.partial import PART
@@ -55,7 +54,8 @@ def test_backup__is_on_the_disk_before_it_has_its_name(ground: Path) -> None:
 def test_restore__is_on_the_disk_before_it_has_its_name(ground: Path) -> None:
     back_up(ground)
     copy, staging = ground / "copy", ground / "copy.restoring"
-    store, keys, mark = (str(staging / name) for name in ("node.db", KEYS_WAITING, "restored.json.new"))
+    home = Home(staging)
+    store, keys, mark = str(home.store), str(home.keys_waiting), str(staging / "restored.json.new")
     watched = [ground, copy, staging, *map(Path, (store, keys, mark))]
     ran = run_traced(("restore", ground / "b", PASSPHRASE, ground / "pass"), copy, ground / "trace", watched=watched)
     assert ran.code == 0, ran.err

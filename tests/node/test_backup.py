@@ -17,7 +17,6 @@ from carnet.node.backup import envelope
 from carnet.node.backup.contents import PEOPLE, read_parts, write_end, write_part
 from carnet.node.backup.envelope import Opener, Passphrase, Recipient, Sealer, SealingWriter, SecretKey
 from carnet.node.backup.restore import Restored, Wish, read_about, restore_backup
-from carnet.node.backup.staging import KEYS_WAITING
 from carnet.node.backup.take import Taken, get_journal_beside, read_last_backup, take_backup
 from carnet.node.erasing import ErasureJournal
 from carnet.node.fsck import check_home
@@ -463,7 +462,8 @@ def test_restore__goes_on_where_another_was_killed(checked: TestNode, tmp_path: 
     bring_back(tmp_path / "b", tmp_path / "whole")
     assert (tmp_path / "whole" / PEOPLE).exists()
     (tmp_path / "whole").rename(tmp_path / "copy.restoring")
-    (tmp_path / "copy.restoring" / "keys.json").rename(tmp_path / "copy.restoring" / KEYS_WAITING)
+    half = Home(tmp_path / "copy.restoring")
+    half.keys.rename(half.keys_waiting)
     (tmp_path / "copy.restoring" / f"{PEOPLE}-wal").touch()
     bring_back(tmp_path / "b", tmp_path / "copy")
     assert (tmp_path / "copy" / PEOPLE).exists()
