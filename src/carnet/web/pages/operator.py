@@ -3,6 +3,7 @@ operator decides here, a claim of a passport that has a holder. What else an ope
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ def get_node(request: AnyRequest, desk: TheDesk, principal: ThePrincipal) -> Res
     status = get_status(desk.home)
     facts: dict[str, Any] = {
         "attention": _list_attention(desk, principal, status),
-        "checks": [(one, say_finding(language, one)) for one in examine(desk.home)],
+        "checks": [(one, say_finding(language, one)) for one in examine(desk.home, os.environ)],
         "claims": list_contests(office, principal, is_open_only=True),
         "disk_percent": 100 - 100 * status.disk_free // max(1, status.disk_total),
         "names": names,
