@@ -6,7 +6,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.figures import IS_QUICK, open_folder
 
@@ -22,30 +25,46 @@ second were measured against. Tuned it is shown beside."""
 _SOURCE = Path(__file__).resolve().parent / "tessera"
 
 
-def measure_tessera() -> list[tuple[str, float, float | None]]:
-    """What Tessera's POSIX log takes in a second, in leaves of 200 bytes, until a published checkpoint covers the last:
-    as it comes, and with larger batches and a checkpoint each second, which suit so quick a sender. Each with the ratio
-    that is wanted, if one is."""
-    go = shutil.which("go")
-    if go is None:
-        return _leave_out("there is no go on the path")
-    rates = []
+class TesseraLog(NamedTuple):
+    """Tessera's POSIX log under one setting: as it comes, or with larger batches and a checkpoint each second, which
+    suit so quick a sender. `wanted` is the ratio to its rate that is wanted, if one is."""
+
+    name: str
+    program: Path
+    options: tuple[str, ...]
+    wanted: float | None
+
+    def measure(self) -> float:
+        """Leaves of 200 bytes that a new log takes in a second, until a published checkpoint covers the last."""
+        with open_folder("log") as folder:
+            command = [str(self.program), "-folder", str(folder / "log"), "-leaves", str(TESSERA_LEAVES), *self.options]
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        if ran.returncode != 0:
+            raise RuntimeError(f"Tessera ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}")
+        return float(ran.stdout)
+
+
+@contextmanager
+def open_tessera() -> Iterator[list[TesseraLog]]:
+    """Its settings, to be measured; none, with a printed reason, where it cannot be built."""
     with open_folder("tessera") as folder:
         program = folder / "peer"
-        built = subprocess.run(
-            [go, "build", "-mod=readonly", "-o", program, "."], cwd=_SOURCE, capture_output=True, text=True, check=False
-        )
-        if built.returncode != 0:
-            return _leave_out(f"it does not build here: {built.stderr.strip().splitlines()[-1:]}")
-        for name, options, target in _SETTINGS[IS_QUICK:]:
-            command = [program, "-folder", folder / name, "-leaves", str(TESSERA_LEAVES), *options]
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-            if ran.returncode != 0:
-                return _leave_out(f"it ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}")
-            rates.append((f"Tessera POSIX, published, {name}", float(ran.stdout), target))
-    return rates
+        is_built = _has_built(program)
+        yield [
+            TesseraLog(f"Tessera POSIX, published, {name}", program, options, wanted)
+            for name, options, wanted in _SETTINGS[IS_QUICK:]
+            if is_built
+        ]
 
 
-def _leave_out(why: str) -> list[tuple[str, float, float | None]]:
-    print(f"left out: Tessera, because {why}", file=sys.stderr)
-    return []
+def _has_built(program: Path) -> bool:
+    go = shutil.which("go")
+    if go is None:
+        print("left out: Tessera, because there is no go on the path", file=sys.stderr)
+        return False
+    command = [go, "build", "-mod=readonly", "-o", str(program), "."]
+    built = subprocess.run(command, cwd=_SOURCE, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        why = built.stderr.strip().splitlines()[-1:]
+        print(f"left out: Tessera, because it does not build here: {why}", file=sys.stderr)
+    return built.returncode == 0
