@@ -325,3 +325,9 @@ def test_unb64__refused_bad_base64(text: str) -> None:
 def test_unb64__refused_wrong_size() -> None:
     with pytest.raises(Unverified, match="3 bytes where 32"):
         unb64("AAAA", 32)
+
+
+def test_decode__says_of_a_file_that_was_cut_that_it_was() -> None:
+    with pytest.raises(Unverified, match="truncated") as caught:
+        decode(b'{"carnet":"submission/1","at":12')
+    assert caught.value.code == "not_canonical"

@@ -261,7 +261,12 @@ def _check_size(data: bytes, max_bytes: int) -> None:
 
 
 def _not_canonical(error: Exception) -> Unverified:
-    why = error.message if isinstance(error, Refused) else type(error).__name__
+    why = type(error).__name__
+    if isinstance(error, Refused):
+        why = error.message
+    elif isinstance(error, msgspec.DecodeError):
+        # It says at which byte, and repeats nothing of them.
+        why = str(error)
     return Unverified("not_canonical", f"not a canonical document: {why}")
 
 
