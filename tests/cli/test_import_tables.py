@@ -151,6 +151,38 @@ def test_import__parquet_types_become_what_they_say(tmp_path: Path) -> None:
         assert fields["odometer_km"] == Decimal(12_345)
 
 
+def write_book(path: Path, *sheets: tuple[str, list[list[object]]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets:
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+READINGS: list[list[object]] = [["VIN", "Date", "Km"], *([vin, date(2020, 2, 29), 12_345] for vin in VINS[:3])]
+
+
+def test_guess__the_table_may_stand_in_another_sheet_than_the_first(tmp_path: Path) -> None:
+    file = write_book(tmp_path / "a.xlsx", ("Aide", [["À lire"], ["Remplir le second onglet"]]), ("Relevés", READINGS))
+    found = guess_file(file, NOW)
+    assert found.mapping is not None
+    assert getattr(found.mapping.reader, "sheet", None) == "Relevés"
+    assert (found.doubts, "the table is in the sheet Relevés" in map(str, found.grounds)) == ((), True)
+    ran = run(tmp_path, file, found.mapping.to_json())
+    assert ran.json == {"rows_read": 3, "sealed": 3, "duplicate": 0, "faulty": 0, "passports": 3}, ran.err
+
+
+def test_guess__another_sheet_with_a_table_is_told(tmp_path: Path) -> None:
+    file = write_book(tmp_path / "a.xlsx", ("Janvier", READINGS), ("Notes", [["rien"]]), ("Février", READINGS))
+    found = guess_file(file, NOW)
+    assert found.mapping is not None
+    assert getattr(found.mapping.reader, "sheet", None) is None
+    assert [str(doubt) for doubt in found.doubts] == ["only the sheet Janvier is read; Février holds a table too"]
+
+
 @pytest.mark.parametrize("type_", ["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMPTZ", "DATE"])
 def test_guess__a_parquet_column_of_midnights_holds_days(tmp_path: Path, type_: str) -> None:
     file = tmp_path / "readings.parquet"

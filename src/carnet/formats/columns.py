@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from carnet.errors import Reason, Refused
+from carnet.formats.dates import SERIAL
 from carnet.formats.guess_columns import Column
-from carnet.formats.guess_plan import UNITS, make_reading
+from carnet.formats.guess_plan import UNITS, is_serial, make_reading
 from carnet.formats.mapping_document import (
     About,
     Constant,
@@ -138,7 +139,11 @@ def _make_when(of: Object[str, Column]) -> When:
     if day is None:
         return When()
     time = of.get("time")
-    return When(column=day.name, form=day.form or FORM, time_column=None if time is None else time.name)
+    return When(
+        column=day.name,
+        form=day.form or (SERIAL if is_serial(day) else FORM),
+        time_column=None if time is None else time.name,
+    )
 
 
 def _make_odometer(of: Object[str, Column]) -> Odometer | None:

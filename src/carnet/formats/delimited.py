@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from carnet.errors import Reason, Refused
 from carnet.formats.lines import Line, find_line_fault, is_hopeless, split_text_lines
+from carnet.formats.table import write_letters
 
 MAX_LINES = 100
 """A row of more lines is a quote that was never closed."""
@@ -63,7 +64,7 @@ def read_cells(
         more = _find_rest(line, mark, waiting, lines)
         row = _split(line, more, encoding, separator, quote)
         if more and (
-            row.refused is not None or width not in (None, len(row.cells)) or _hides_rows(more, separator, width)
+            row.refused is not None or width not in (None, len(row.cells)) or _hides_rows(more, separator, mark, width)
         ):
             # The quote was a stray one: what it seemed to hold are rows of their own.
             waiting.extendleft(reversed(more))
@@ -86,6 +87,18 @@ def name_cells(cells: list[str], *, has_header: bool) -> list[str]:
     while names and not names[-1]:
         names.pop()
     return names
+
+
+def tell_apart(names: list[str]) -> list[str]:
+    """The same, where several columns have one name each of them with its letter behind, as a spreadsheet shows it:
+    `Date (B)` and `Date (D)`."""
+    counts = Counter(names)
+    return [_add_letter(name, at, counts) if name and counts[name] > 1 else name for at, name in enumerate(names)]
+
+
+def _add_letter(name: str, at: int, names: Container[str]) -> str:
+    made = f"{name} ({write_letters(at)})"
+    return _add_letter(made, at, names) if made in names else made
 
 
 def is_blank(cells: list[str], width: int) -> bool:
@@ -114,10 +127,13 @@ def _find_rest(line: Line, mark: bytes, waiting: deque[Line], lines: Iterator[Li
     return []
 
 
-def _hides_rows(more: list[Line], separator: str, width: int | None) -> bool:
-    """Whether a line inside quotes looks like a whole row: of two stray quotes, far more likely than a text."""
-    mark = separator.encode()
-    return width is not None and width > 2 and any(line.data.count(mark) + 1 == width for line in more[:-1])
+def _hides_rows(more: list[Line], separator: str, quote: bytes, width: int | None) -> bool:
+    """Whether a line inside quotes looks like a whole row: of two stray quotes, far more likely than a text. Of the
+    last line what stands before its quote is inside."""
+    if width is None or width <= 2:
+        return False
+    inside = [*(line.data for line in more[:-1]), more[-1].data.rpartition(quote)[0]]
+    return any(data.count(separator.encode()) + 1 == width for data in inside)
 
 
 def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: str) -> Cells:

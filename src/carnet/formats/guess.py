@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from itertools import islice
 from typing import NamedTuple
 
 from carnet.errors import Refused
-from carnet.formats.delimited import Cells, is_blank, is_directive, name_cells, read_cells
+from carnet.formats.delimited import Cells, is_blank, is_directive, name_cells, read_cells, tell_apart
 from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault
 from carnet.formats.guess_columns import Column, compute_column
@@ -124,7 +125,10 @@ def guess(head: bytes, name: str, now: Millis) -> Guess:
     if len(names) > MAX_COLUMNS:
         return refuse_columns(len(names))
     columns = tuple(
-        compute_column(column, [row[place] for row in rows if place < len(row)]) for place, column in enumerate(names)
+        compute_column(column, [row[place] for row in rows if place < len(row)])
+        for place, column in enumerate(names)
+        # A column without a name is not read.
+        if column
     )
     importer, advice = _find_importer(keys)
     if not rows:
@@ -146,7 +150,7 @@ def _list_head(
 ) -> tuple[tuple[int, dict[str, str]], ...]:
     """The first rows as they stand."""
     few = zip(lines, rows[:SHOWN_ROWS], strict=False)
-    return tuple((line, dict(zip(names, row, strict=False))) for line, row in few)
+    return tuple((line, {name: cell for name, cell in zip(names, row, strict=False) if name}) for line, row in few)
 
 
 def refuse_columns(count: int) -> Guess:
@@ -160,7 +164,11 @@ def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
         return Guess(None, 0, (remark("no_row"),), (), ())
     names = list(rows[0].values)
     cells = [[write_cell(row.values.get(name)) or "" for name in names] for row in rows]
-    columns = tuple(compute_column(column, [row[at] for row in cells]) for at, column in enumerate(names))
+    columns = tuple(
+        _compute_mixed(column, [row.values.get(column) for row in rows])
+        or compute_column(column, [row[at] for row in cells])
+        for at, column in enumerate(names)
+    )
     reasons = [remark("table", count=len(names))]
     reader = Given()
     if rows[0].header > 1:
@@ -168,6 +176,17 @@ def guess_rows(rows: Sequence[TableRow], name: str, now: Millis) -> Guess:
         reader = Given(header=rows[0].header)
     found = _propose(lambda mapping: read_table(rows, mapping, now), name, reader, columns, reasons, is_cut=False)
     return found._replace(head=_list_head(names, cells, [row.line for row in rows]))
+
+
+def _compute_mixed(name: str, values: Sequence[object]) -> Column | None:
+    """A column in which some cells are days and others texts that write days; None for every other."""
+    texts = [value for value in values if isinstance(value, str) and value.strip()]
+    if not texts or not any(isinstance(value, date) for value in values):
+        return None
+    found = compute_column(name, texts)
+    if found.sort != "day":
+        return None
+    return found._replace(confidence=min(50, found.confidence), doubt=remark("mixed_days", column=name))
 
 
 def _explain_no_row(head: bytes, reader: Reader) -> Iterator[Remark]:
@@ -278,7 +297,7 @@ def _look_at_text(head: bytes) -> _Look:
         if line is not None:
             cut = _cut_rows(head, encoding, line, SAMPLE_ROWS)
             has_header, header, why_header = True, line, remark("header_line", line=line)
-    names = name_cells(cut.rows[0], has_header=has_header)
+    names = tell_apart(name_cells(cut.rows[0], has_header=has_header))
     separated = remark("separated", count=len(names), separator=repr(cut.separator))
     reasons = [why, separated if len(names) > 1 else remark("one_column"), why_header]
     reader = Delimited(encoding=encoding, separator=cut.separator, header=header)  # type: ignore[arg-type]
@@ -351,17 +370,21 @@ def _guess_encoding(head: bytes) -> tuple[str, Remark]:
 
 
 def _guess_header(rows: list[list[str]]) -> tuple[bool, Remark]:
-    """A header holds names: each once, none blank, and no digits where the rows below have them."""
+    """A header holds names, and no digits where the rows below have them; each once and none blank, or it is told by
+    the rows below."""
     first, rest = rows[0], rows[1:50]
     names = name_cells(first, has_header=True)
-    if any(not name for name in names) or len(set(names)) != len(names):
-        twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
-        return False, remark("header_blank") if twice is None else remark("header_twice", name=twice)
     measured = [
         place
         for place in range(len(names))
         if rest and all(any(c.isdigit() for c in row[place]) for row in rest if place < len(row) and row[place].strip())
     ]
+    if any(not name for name in names) or len(set(names)) != len(names):
+        # A header all the same, where it has words above columns that hold digits in each row.
+        if len(set(names)) > 2 and measured and not any(any(map(str.isdigit, first[place])) for place in measured):
+            return True, remark("header")
+        twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
+        return False, remark("header_blank") if twice is None else remark("header_twice", name=twice)
     if measured and all(any(c.isdigit() for c in first[place]) for place in measured):
         return False, remark("header_values")
     return True, remark("header")

@@ -14,17 +14,19 @@ from carnet.errors import Refused
 from carnet.formats.dates import MIDNIGHT, get_date_reader
 from carnet.formats.mapping_document import Number
 from carnet.formats.remarks import Remark, remark
+from carnet.formats.values import strip_vin
 from carnet.passport.plate import check_plate
-from carnet.passport.vin import check_vin
+from carnet.passport.vin import VIN_LENGTH, check_vin
 
 Sort = Literal["blank", "vin", "day", "clock", "number", "plate", "word", "text"]
 
 _BLANKS = frozenset({"", "-", "--", "n/a", "na", "null", "none", "nc", "n.c.", "?"})
 _NUMBER = re.compile(
-    r"[+-]?(?P<whole>\d{1,3}(?:(?P<group>[ \u00a0\u202f.,'])\d{3})+|\d+)(?:(?P<decimal>[.,])(?P<part>\d+))?"
+    r"[+-]?(?P<whole>\d{1,3}(?:(?P<group>[ \u00a0\u2009\u202f.,'\u2019])\d{3})+|\d+)(?:(?P<decimal>[.,])(?P<part>\d+))?"
     r"(?:\s*(?P<suffix>[A-Za-z²³]{1,8}))?",
     re.ASCII,
 )
+_GROUPS = {"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2019": "'"}
 _MIDNIGHT = re.compile(r"[ T]0?0:00(:00(\.0+)?)?(Z|[+-]00:?00)?$", re.ASCII)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 _CLOCKS = ("", " HH:MM", " HH:MM:SS")
@@ -39,8 +41,12 @@ _SUREST_FIRST = (
     "mm-dd-yyyy",
     "dd/mm/yy",
     "mm/dd/yy",
+    "dd.mm.yy",
+    "dd-month-yyyy",
+    "dd-month-yy",
 )
 _PLATE_COUNTRIES = ("FR", "GB", "NL", "BE", "ES", "IT")
+_NEVER = str.maketrans("IOQ", "100")
 _ENOUGH = 0.9
 """Of the values of a column, so many must agree for it to be of a sort; in a short file all but one, so that one slip
 does not make nothing of a whole column: it is a cell to mend."""
@@ -63,6 +69,7 @@ class Column(NamedTuple):
     empty: tuple[str, ...] = ()
     doubt: Remark | None = None
     largest: int = 0
+    smallest: int = 0
 
 
 def compute_column(name: str, values: Sequence[str]) -> Column:
@@ -92,14 +99,25 @@ def _share(said: Sequence[str], is_one: Callable[[str], object]) -> float:
 
 
 def _look_for_vins(name: str, said: Sequence[str]) -> Column | None:
-    def is_vin(value: str) -> bool:
-        try:
-            return len(value) == 17 and not value.isdecimal() and not check_vin(value).is_legacy
-        except Refused:
-            return False
+    bare = [strip_vin(value) for value in said]
+    # A letter that no VIN has, in one or in all of them, makes no other column of it: they are cells to mend.
+    if not _is_enough(_share(bare, _is_nearly_vin), bare):
+        return None
+    return Column(name, "vin", round(100 * _share(bare, _is_vin)))
 
-    share = _share(said, is_vin)
-    return Column(name, "vin", round(100 * share)) if _is_enough(share, said) else None
+
+def _is_vin(value: str) -> bool:
+    try:
+        return len(value) == VIN_LENGTH and not value.isdecimal() and not check_vin(value).is_legacy
+    except Refused:
+        return False
+
+
+def _is_nearly_vin(value: str) -> bool:
+    if _is_vin(value):
+        return True
+    is_number = len(value) == VIN_LENGTH and value.isascii() and value.isalnum()
+    return is_number and any(map(str.isdigit, value)) and _is_vin(value.upper().translate(_NEVER))
 
 
 def _look_for_days(name: str, said: Sequence[str]) -> Column | None:
@@ -164,17 +182,25 @@ def _look_for_numbers(name: str, said: Sequence[str]) -> Column | None:
     suffixes = Counter(match["suffix"].lower() for match in found if match["suffix"])
     suffix = suffixes.most_common(1)[0][0] if suffixes else None
     decimals, groups, doubt = _tell_marks(name, found)
-    largest = max((int(re.sub(r"\D", "", match["whole"])) for match in found), default=0)
+    whole = [int(re.sub(r"\D", "", match["whole"])) for match in found]
     number = Number(decimal=decimals, group=groups, suffix=suffix)
     confidence = 60 if doubt else 95
-    return Column(name, "number", confidence, number=number, doubt=doubt, largest=min(largest, 10**12))
+    return Column(
+        name,
+        "number",
+        confidence,
+        number=number,
+        doubt=doubt,
+        largest=min(max(whole), 10**12),
+        smallest=min(*whole, 10**12),
+    )
 
 
 def _tell_marks(
     name: str, found: Sequence[re.Match[str]]
 ) -> tuple[Literal[".", ","], Literal[" ", ".", ",", "'"] | None, Remark | None]:
     """The decimal mark, the mark between groups, and the doubt that stays where one mark could be either."""
-    groups = Counter(" " if match["group"] in "\u00a0\u202f " else match["group"] for match in found if match["group"])
+    groups = Counter(_GROUPS.get(match["group"], match["group"]) for match in found if match["group"])
     decimals = Counter(match["decimal"] for match in found if match["decimal"])
     group = groups.most_common(1)[0][0] if groups else None
     decimal = decimals.most_common(1)[0][0] if decimals else None

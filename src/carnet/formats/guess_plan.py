@@ -1,6 +1,7 @@
 """From what columns look like, and what they are called, to a mapping document with reasons.
 
-The words are those that French, English, German and Dutch files use. It refuses to hide a doubt: each is a remark.
+The words are those that French, English, German, Dutch, Spanish, Italian and Polish files use. It refuses to hide a
+doubt: each is a remark.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from carnet.errors import Refused
+from carnet.formats.dates import SERIAL
 from carnet.formats.guess_columns import Column
 from carnet.formats.mapping_document import (
     About,
@@ -37,39 +39,55 @@ from carnet.passport.kinds.language import Day as DaySpec
 from carnet.passport.kinds.language import Flag as FlagSpec
 from carnet.passport.kinds.language import Integer as IntegerSpec
 
-_DAY_NAMES = "date jour day datum tag datetime timestamp"
+_DAY_NAMES = "date jour day datum tag datetime timestamp fecha data giorno dzien"
 _DAY_WORDS = f"{_DAY_NAMES} when le"
 _NOT_THE_DAY = "fin end used created"
 # A day of these is another than that of the row: when the car was new, or what is to come.
 _NEVER_THE_DAY = (
     "first premiere ere mise mec dmec circulation immat immatriculation registration registered regn erstzulassung ez "
-    "toelating naissance birth expiry valid valable validite echeance until due next prochain prochaine"
+    "toelating naissance birth expiry valid valable validite echeance until due next prochain prochaine "
+    "matriculacion vencimiento proxima immatricolazione scadenza prossima nastepny nastepna nastepne waznosci"
 )
 _ODOMETER_WORDS = (
-    "km kms kilometrage compteur kilometres kilometers mileage miles odometer odo tachostand kilometerstand"
+    "km kms kilometrage compteur kilometres kilometers mileage miles odometer odo tachostand kilometerstand "
+    "kilometros kilometraje cuentakilometros chilometri chilometraggio contachilometri przebieg tellerstand "
+    "laufleistung"
 )
 # Numbers of these are kilometres too, and none that an odometer showed that day.
 _NEVER_THE_ODOMETER = (
     "next prochain prochaine due an year annual annuel annuelle yearly interval intervalle max limit limite forfait "
-    "garantie warranty conso consumption co g kg l h vitesse speed price prix per par cout cost distance trip trajet"
+    "proximo proxima prossimo prossima anual annuale garantie warranty conso consumption co g kg l h vitesse speed "
+    "price prix per par cout cost distance trip trajet"
 )
 UNITS: dict[str, Literal["km", "mi"]] = {
-    **dict.fromkeys("km kms kilometrage kilometre kilometres kilometer kilometers kilometerstand".split(), "km"),
-    **dict.fromkeys("mi mile miles".split(), "mi"),
+    **dict.fromkeys(
+        "km kms kilometrage kilometre kilometres kilometer kilometers kilometerstand kilometros chilometri".split(),
+        "km",
+    ),
+    **dict.fromkeys("mi mile miles millas miglia".split(), "mi"),
 }
 """Words that say in which unit an odometer counts, in headings and behind numbers."""
-_VIN_WORDS = "vin chassis fin"
+_VIN_WORDS = "vin chassis fin bastidor telaio nadwozia fahrgestellnummer chassisnummer"
+OWN: Final = "file"
+"""The scheme of ids of the file's own, until somebody names a better one."""
+
 _VEHICLE_WORDS, _ID_WORDS = "vehicle vehicule chassis fahrzeug", "id ref reference"
 _OF_A_NUMBER = "n no nr num number numero nummer code key cle identifier identifiant de du des of the le la"
 """What may stand beside a word for a vehicle in the name of its id: a type or a speed is that of many."""
 _KINDS = (
-    ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu nature result resultat centre pv test"),
-    ("vehicle.repair/1", "repair reparation panne reparatur"),
+    ("vehicle.inspection/1", "inspection controle technique ct mot apk tuv hu pv test itv revisione badanie"),
+    ("vehicle.repair/1", "repair reparation panne reparatur reparatie reparacion averia riparazione guasto naprawa"),
     (
         "vehicle.service/1",
-        "service entretien revision invoice facture fact travaux garage workshop atelier maintenance prestation",
+        (
+            "service entretien revision invoice facture fact travaux garage workshop atelier maintenance prestation "
+            "onderhoud werkzaamheden factuur werkplaats wartung arbeiten rechnung werkstatt mantenimiento taller "
+            "trabajo trabajos factura tagliando manutenzione officina lavori fattura serwis przeglad warsztat faktura"
+        ),
     ),
 )
+# Words that inspections use, and much else: several of them together are one.
+_OF_INSPECTIONS = "nature result resultat resultaat centre"
 # Field of the entry → words in the column's name that mean it.
 _MEANINGS: dict[str, str] = {
     "centre": "centre center station",
@@ -78,8 +96,10 @@ _MEANINGS: dict[str, str] = {
     "report_number": "pv report rapport certificate certificat",
     "end_time": "end fin",
     "valid_until": "valid valable expiry echeance validite until",
-    "establishment": "garage workshop atelier etablissement establishment",
-    "invoice_text": "invoice facture libelle prestation travaux designation description",
+    "establishment": "garage workshop atelier etablissement establishment werkplaats werkstatt taller officina "
+    "warsztat",
+    "invoice_text": "invoice facture libelle prestation travaux designation description omschrijving werkzaamheden "
+    "arbeiten beschreibung trabajo trabajos descripcion lavori descrizione opis",
     "labour_minutes": "minutes min mn",
 }
 # The last word of a field's name → what may stand behind its numbers.
@@ -123,9 +143,13 @@ def compute_plan(reader: Reader, columns: Sequence[Column], file_name: str) -> P
     doubts: list[Remark] = []
     reasons: list[Remark] = []
     about = _find_subject(columns, doubts, reasons)
+    columns = [_find_serial_days(column) for column in columns]
     day = _find_day(columns, doubts)
     odometer = _find_odometer(columns, doubts, reasons)
     told = _find_kind(columns, file_name)
+    if odometer is None and day is None and about is not None and about[0].scheme == OWN:
+        # A word in some heading makes no event of rows that have neither day nor reading, and may be of no vehicles.
+        told = None
     missing = _list_missing(columns, about, has_kind=odometer is not None or told is not None)
     confidence = 0 if about is None else about[1]
     if odometer is not None:
@@ -209,7 +233,7 @@ def _find_subject(columns: Sequence[Column], doubts: list[Remark], reasons: list
             if told is _VEHICLE_WORDS and words - {*told.split(), *_ID_WORDS.split(), *_OF_A_NUMBER.split()}:
                 continue
             doubts.append(remark("own_id", column=column.name))
-            return About(scheme="file", column=column.name), 40
+            return About(scheme=OWN, column=column.name), 40
     return None
 
 
@@ -249,9 +273,27 @@ def _find_day(columns: Sequence[Column], doubts: list[Remark]) -> Column | None:
     return day
 
 
+def _find_serial_days(column: Column) -> Column:
+    """A column of numbers that by its name and their size are days as spreadsheets count them: no reading of that day,
+    and no English data."""
+    words = _words(column.name)
+    is_day = words & {*_DAY_NAMES.split()} - {"data"} and not words & {*_ODOMETER_WORDS.split()}
+    if not is_day or not is_serial(column):
+        return column
+    doubt = remark("serial_days", column=column.name)
+    return column._replace(sort="day", confidence=60, form=SERIAL, number=None, doubt=doubt)
+
+
+def is_serial(column: Column) -> bool:
+    """Whether the numbers of a column could be days as spreadsheets count them: 20000 is in 1954, 60000 in 2064."""
+    number = column.number
+    is_plain = column.sort == "number" and number is not None and number.group is None and number.suffix is None
+    return is_plain and column.smallest >= 20_000 and column.largest <= 60_000
+
+
 def _make_when(day: Column, columns: Sequence[Column]) -> When:
     clocks = [column for column in columns if column.sort == "clock" and not _words(column.name) & {"end", "fin"}]
-    has_clock = day.form is not None and ("HH" in day.form or day.form == "iso")
+    has_clock = day.form is not None and ("HH" in day.form or day.form in ("iso", SERIAL))
     clock = None if has_clock or not clocks else clocks[0].name
     return When(column=day.name, form=day.form or "iso", time_column=clock)
 
@@ -308,6 +350,9 @@ def _find_kind(columns: Sequence[Column], file_name: str) -> str | None:
     """The kind that the names of the file and of its columns speak of, if they speak of any."""
     words = _words(file_name).union(*(_words(column.name) for column in columns))
     scores = [(len(words & {*told.split()}), -place, kind) for place, (kind, told) in enumerate(_KINDS)]
+    vague = len(words & {*_OF_INSPECTIONS.split()})
+    if vague > 1 or scores[0][0]:
+        scores[0] = (scores[0][0] + vague, *scores[0][1:])
     score, _, kind = max(scores)
     return kind if score else None
 

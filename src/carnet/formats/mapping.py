@@ -19,7 +19,7 @@ import msgspec
 
 from carnet.errors import Reason, Refused
 from carnet.formats.dates import get_date_reader
-from carnet.formats.delimited import is_blank, is_directive, name_cells, read_cells
+from carnet.formats.delimited import is_blank, is_directive, name_cells, read_cells, tell_apart
 from carnet.formats.documents import read_documents
 from carnet.formats.faults import Fault, Frame, Origin
 from carnet.formats.mapping_document import (
@@ -33,17 +33,19 @@ from carnet.formats.mapping_document import (
     Odometer,
     Plate,
     Quantity,
+    Reader,
     Reading,
     YesNo,
     check_mapping,
 )
 from carnet.formats.rows import Item, Place, Row, compute_latest, find_column, make_fault
 from carnet.formats.table import TableRow
+from carnet.formats.values import strip_vin
 from carnet.formats.xlsx import NoValue
 from carnet.passport.kinds import get_schema
 from carnet.passport.occurred import UNKNOWN, Occurred
 from carnet.passport.subject import check_subject, find_subject
-from carnet.passport.vin import check_not_short
+from carnet.passport.vin import VIN_LENGTH, check_not_short
 from carnet.types import Millis, Subject, show
 
 Cell: TypeAlias = str | None
@@ -63,6 +65,9 @@ _FAILED = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!",
     "-Infinity",
 }
 """What a spreadsheet shows, and a program writes, where a computation failed."""
+
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_LINE_BREAKS = re.compile(r"\s*[\t\n\v\f\r\x85\u2028\u2029]\s*")
 
 _IF_OLD = "If the file is of old vehicles, whose numbers are shorter, say so in the mapping: subject.legacy"
 
@@ -165,7 +170,7 @@ def _read_delimited(
             if refused is not None:
                 yield make_fault(Place(row.line, 1), refused, row.raw)
                 return
-            plan, width = RowPlan(mapping, names, now), len(names)
+            plan, width = RowPlan(mapping, tell_apart(names), now, names), len(names)
             if reader.header:
                 # A copy of faulty rows is read by the same mapping: its header stands in the same line.
                 header = b"\n" * (first_line - 1) + row.raw
@@ -188,12 +193,15 @@ def _read_delimited(
 
 
 def _find_header_fault(names: list[str], mapping: Mapping) -> Refused | None:
+    apart = tell_apart(names)
     for name in mapping.columns():
-        if name not in names:
-            saying = f"the file has no column {show(name)}; it has {', '.join(map(show, names[:40]))}"
-            return Refused(Reason.MISSING_FIELD, saying, field=name)
         if names.count(name) > 1:
-            return Refused(Reason.DUPLICATE_KEY, f"the file has two columns {show(name)}", field=name)
+            called = " and ".join(show(own) for own, written in zip(apart, names, strict=True) if written == name)
+            saying = f"the file has two columns {show(name)}: the mapping calls them {called}"
+            return Refused(Reason.DUPLICATE_KEY, saying, field=name)
+        if name not in apart:
+            saying = f"the file has no column {show(name)}; it has {', '.join(map(show, apart[:40]))}"
+            return Refused(Reason.MISSING_FIELD, saying, field=name)
     return None
 
 
@@ -260,9 +268,10 @@ def write_cell(value: object) -> Cell:
 
 
 class RowPlan:
-    """A mapping compiled for the columns of one file."""
+    """A mapping compiled for the columns of one file: `columns` are each of another name, `written` as the file names
+    them, where that is not the same."""
 
-    def __init__(self, mapping: Mapping, columns: list[str], now: Millis) -> None:
+    def __init__(self, mapping: Mapping, columns: list[str], now: Millis, written: list[str] | None = None) -> None:
         self._schema = get_schema(mapping.kind)
         self._kind = mapping.kind
         self._latest = compute_latest(now)
@@ -274,7 +283,9 @@ class RowPlan:
         self._odometer = (
             None if mapping.odometer is None else _compile_odometer(self._schema.names, mapping.odometer, at)
         )
-        self._readers = [(r.field, _compile_reading(r, at)) for r in mapping.fields if not isinstance(r, Constant)]
+        self._readers = [
+            (r.field, _compile_reading(r, at, mapping.reader)) for r in mapping.fields if not isinstance(r, Constant)
+        ]
         self._constants = {r.field: r.value for r in mapping.fields if isinstance(r, Constant)}
         self.unit = None if mapping.odometer is None else mapping.odometer.unit
         self._columns = {r.field: r.column for r in mapping.fields if not isinstance(r, Constant)}
@@ -286,8 +297,9 @@ class RowPlan:
         self._columns["occurred"] = mapping.occurred.column or "occurred"
         # The same row of the same columns is the same, whatever the mapping made of it; another kind is another entry.
         # Columns that were moved, and blanks around a cell, are no other row.
-        self._order = sorted(range(len(columns)), key=columns.__getitem__)
-        self._prefix = msgspec.json.encode(["mapping", mapping.kind, [columns[at] for at in self._order]])
+        written = columns if written is None else written
+        self._order = sorted(range(len(written)), key=written.__getitem__)
+        self._prefix = msgspec.json.encode(["mapping", mapping.kind, [written[at] for at in self._order]])
 
     def mend(self, cells: Sequence[Cell], mends: Object[str, str]) -> list[Cell]:
         """The cells of a row with those that a person wrote instead; of a column that is not here, nothing."""
@@ -410,6 +422,8 @@ def _compile_subject(
         if not value:
             raise Refused(Reason.MISSING_FIELD, "the row does not say which vehicle it is about")
         _check_not_failed(value)
+        if about.scheme == "vin" and len(value) > VIN_LENGTH:
+            value = strip_vin(value)
         # What is refused is asked again, for the reason.
         subject = find_subject(about.scheme, value, about.country) or check_subject({**base, "value": value})
         if subject.scheme == "vin" and not any(map(str.isdigit, subject.value)):
@@ -441,7 +455,7 @@ def _compile_occurred(mapping: Mapping, at: Object[str, int]) -> Callable[[Seque
     if when.column is None:
         return lambda cells: UNKNOWN
     day, zone = at[when.column], when.zone
-    read = get_date_reader(when.form)
+    read = _find_day_reader(when.form, mapping.reader)
     if when.time_column is None:
 
         def read_day(cells: Sequence[Cell]) -> Occurred:
@@ -460,6 +474,15 @@ def _compile_occurred(mapping: Mapping, at: Object[str, int]) -> Callable[[Seque
         return timed(f"{occurred.at}T{hour}", zone) if hour else occurred
 
     return read_both
+
+
+def _find_day_reader(form: str, reader: Reader) -> Callable[[str, str | None], Occurred]:
+    """The reader of a form; in a table that knows days as such (XLSX, Parquet), which come in their ISO writing, of
+    those too: such a column may hold days and texts."""
+    read, iso = get_date_reader(form), get_date_reader("iso")
+    if not isinstance(reader, Given) or form == "iso" or form.startswith("yyyy-mm-dd"):
+        return read
+    return lambda cell, zone: iso(cell, zone) if _ISO_DAY.match(cell) else read(cell, zone)
 
 
 def _compile_odometer(
@@ -497,12 +520,12 @@ def _compile_odometer(
     return read
 
 
-def _compile_reading(reading: Reading, at: Object[str, int]) -> Get:
+def _compile_reading(reading: Reading, at: Object[str, int], table: Reader) -> Get:
     """A function of the cells that gives the field, None where the file says nothing."""
     if isinstance(reading, Constant):
         return lambda cells: reading.value
     place, empty = at[reading.column], frozenset(reading.empty)
-    read = _compile_cell(reading)
+    read = _compile_cell(reading, table)
 
     def find(cells: Sequence[Cell]) -> Any:
         cell = cells[place]
@@ -520,11 +543,11 @@ def _check_not_failed(cell: str) -> str:
     return cell
 
 
-def _compile_cell(reading: Reading) -> Callable[[str], Any]:
+def _compile_cell(reading: Reading, table: Reader) -> Callable[[str], Any]:
     if isinstance(reading, Quantity):
         return _compile_number(reading.number, reading.factor)
     if isinstance(reading, Date):
-        dated = get_date_reader(reading.form)
+        dated = _find_day_reader(reading.form, table)
 
         def read_day(cell: str) -> str:
             at = dated(cell, None).at or ""
@@ -537,7 +560,8 @@ def _compile_cell(reading: Reading) -> Callable[[str], Any]:
         return _compile_words(reading.values)
     if isinstance(reading, YesNo):
         return _compile_words(dict.fromkeys(reading.yes, True) | dict.fromkeys(reading.no, False))
-    return lambda cell: cell
+    # People break lines within a cell; an entry's text is one line.
+    return lambda cell: _LINE_BREAKS.sub(" ", cell) if not cell.isprintable() else cell
 
 
 def _compile_words(values: Object[str, Any]) -> Callable[[str], Any]:
@@ -554,8 +578,10 @@ def _compile_words(values: Object[str, Any]) -> Callable[[str], Any]:
 def _compile_number(number: Number, factor: int) -> Callable[[str], int]:
     group = re.escape(number.group) if number.group is not None else None
     if number.group == " ":
-        # The no-break spaces that typesetters put between groups.
-        group = "[ \u00a0\u202f]"
+        # The thin and no-break spaces that typesetters put between groups.
+        group = "[ \u00a0\u2009\u202f]"
+    elif number.group == "'":
+        group = "['\u2019]"
     whole = r"\d+" if group is None else rf"\d{{1,3}}(?:{group}\d{{3}})+|\d+"
     suffix = "" if number.suffix is None else rf"(?:\s*{re.escape(number.suffix)})?"
     pattern = re.compile(rf"([+-]?)({whole})(?:{re.escape(number.decimal)}(\d+))?{suffix}", re.ASCII | re.IGNORECASE)

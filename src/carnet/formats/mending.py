@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from carnet.errors import Reason, Refused
-from carnet.formats.delimited import is_blank, name_cells, read_cells
+from carnet.formats.delimited import is_blank, name_cells, read_cells, tell_apart
 from carnet.formats.faults import Fault, Origin
 from carnet.formats.mapping import RowPlan, write_cell
 from carnet.formats.mapping_document import Date, Delimited, Reader, When
@@ -48,7 +48,7 @@ def find_cells(origin: Origin | None, reader: Reader) -> dict[str, str] | None:
     rows = [row.cells for row in read_cells([data], encoding=encoding, separator=reader.separator, quote=reader.quote)]
     if not rows or (reader.header and len(rows) < 2):
         return None
-    names, cells = name_cells(rows[0], has_header=bool(reader.header)), rows[-1]
+    names, cells = tell_apart(name_cells(rows[0], has_header=bool(reader.header))), rows[-1]
     if len(cells) != len(names) and not is_blank(cells, len(names)):
         return None
     return dict(zip(names, cells, strict=False))

@@ -102,6 +102,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "cp1252": "Windows-1252: it is not UTF-8, and its accents are single bytes",
         "ascii": "plain ASCII, read as UTF-8",
         "utf8": "UTF-8: all of it can be read so",
+        "sheet": "the table is in the sheet %(sheet)s",
         "header": "the first row names the columns",
         "header_line": "line %(line)s names the columns; what stands above it is passed over",
         "header_blank": "no header: its first row has a blank cell",
@@ -127,6 +128,10 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "no_day": "no column is the day on which it happened: it would be unknown",
         "unread_day": "%(column)s seems by its name to be the day, and is written in no form that is known here, such "
         "as 31/12/2020",
+        "serial_days": "%(column)s: numbers, read as the days that spreadsheets count: 45292 is 1 January 2024",
+        "mixed_days": "%(column)s: some cells are days, others texts. A spreadsheet that did so may have swapped day "
+        "and month in the first: compare some with the paper",
+        "other_sheets": "only the sheet %(sheet)s is read; %(other)s holds a table too",
         "plates_only": "%(column)s: plates only. A plate names a vehicle for a while: rows find a passport that knows "
         "the plate for that day, and open none",
         "own_id": "%(column)s: an id of the file's own; choose a scheme that names the file",
@@ -152,6 +157,9 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "parquet_name": "the name of a Parquet file may hold no *, ? or [: rename it",
         "xlsx_none": "this is no XLSX file",
         "xlsx_damaged": "this XLSX file is damaged",
+        "zip_of_files": "this is a zip archive of other files: unpack it, and hand in the table that is in it",
+        "open_document": "this is an OpenDocument file: save it as XLSX or CSV",
+        "xlsb": "this is a binary Excel file (XLSB): save it as XLSX or CSV",
         "xlsx_part": "this XLSX file lacks its part %(part)s",
         "xlsx_parts": "this XLSX file has more than %(most)s parts",
         "xlsx_password": "this XLSX file is under a password: save it without one",

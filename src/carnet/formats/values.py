@@ -11,11 +11,20 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from carnet.errors import Reason, Refused
+from carnet.passport.vin import VIN_LENGTH
 from carnet.types import show
 
 T = TypeVar("T")
 
+_AROUND_A_VIN = re.compile(r"[\s*'=\".-]")
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,12}(?:\.\d*)?|\.\d+)", re.ASCII)
+
+
+def strip_vin(text: str) -> str:
+    """A VIN without what people and programs write around and into it: `="…"`, `'…`, `*…*`, gaps between its groups.
+    Where what is left has not 17 characters, the text as it is."""
+    bare = _AROUND_A_VIN.sub("", text)
+    return bare if len(bare) == VIN_LENGTH else text
 
 
 def find_text(given: Mapping[str, Any], name: str) -> str | None:

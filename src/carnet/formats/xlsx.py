@@ -71,6 +71,7 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
     if len(archive.infolist()) > MAX_PARTS:
         raise refuse_file("xlsx_parts", most=MAX_PARTS)
     try:
+        _check_kind(archive)
         book = _read_workbook(archive)
         target = _choose_sheet(book.sheets, sheet)
         styles = _read_styles(archive, book.styles)
@@ -89,7 +90,30 @@ def read_sheet(file: IO[bytes], sheet: str | None = None) -> Iterator[SheetRow]:
         raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
 
 
+def list_sheets(file: IO[bytes]) -> list[str]:
+    """The names of the sheets that are shown, in order. Raises Refused as `read_sheet`."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_kind(archive)
+            return [name for name, _, is_shown in _read_workbook(archive).sheets if is_shown]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
+    except expat.ExpatError as error:
+        raise refuse_file("xlsx_damaged", error=brief(str(error), 200)) from None
+
+
 # ---- the archive
+
+
+def _check_kind(archive: zipfile.ZipFile) -> None:
+    """Refuse what is packed in the same way, and is something else."""
+    names = archive.NameToInfo
+    if "xl/workbook.bin" in names:
+        raise refuse_file("xlsb")
+    if "content.xml" in names and "mimetype" in names:
+        raise refuse_file("open_document")
+    if names and not any(name.startswith(("xl/", "_rels/", "[Content_Types]")) for name in names):
+        raise refuse_file("zip_of_files")
 
 
 def _unpack(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> Iterator[bytes]:

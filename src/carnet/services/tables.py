@@ -20,7 +20,7 @@ from carnet.formats.lines import BROKEN
 from carnet.formats.mapping_document import Given, Mapping
 from carnet.formats.remarks import refuse_file
 from carnet.formats.table import TableRow, name_columns
-from carnet.formats.xlsx import read_sheet
+from carnet.formats.xlsx import list_sheets, read_sheet
 from carnet.services.sources import CHUNK_BYTES, Source
 from carnet.types import brief
 
@@ -90,6 +90,10 @@ class Table:
         for row in name_columns(read_sheet(self._file, self._sheet), self._header):
             self.position = self._file.tell()
             yield row
+
+    def list_sheets(self) -> list[str]:
+        """The names of its sheets that are shown. Raises Refused where it is no XLSX file, or damaged."""
+        return list_sheets(self._file)
 
     def chunks(self) -> Iterator[bytes]:
         """None: a table has no use for its bytes."""

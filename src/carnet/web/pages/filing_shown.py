@@ -31,8 +31,8 @@ SHOWN_DUPLICATES: Final = 20
 SHOWN_DOUBTS: Final = 20
 MAX_FAULTS: Final = 20_000
 GRAVE: Final = (
-    "either_mark", "either_order", "either_unit", "no_day", "no_kind", "no_row", "no_vehicle", "no_vins", "own_id",
-    "plate_country", "unread_day",
+    "either_mark", "either_order", "either_unit", "mixed_days", "no_day", "no_kind", "no_row", "no_vehicle", "no_vins",
+    "other_sheets", "own_id", "plate_country", "serial_days", "unread_day",
 )  # fmt: skip
 """What is told before a file can be sealed: a day, a reading or a vehicle would be another, or missing."""
 
