@@ -3,6 +3,7 @@ same command goes on."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,10 +13,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from carnet.encoding import b64
 from carnet.node.fsck import check_home
+from carnet.node.home import Home
+from carnet.services.reading import open_reader
 from carnet.vault.partial import PART
 from tests.cli.run import COMMAND, Ran, carnet, make_env, make_inspection, make_line
 
@@ -156,6 +161,44 @@ def test_import__killed_with_faulty_rows_goes_on(tmp_path: Path, register: Path)
     assert (again.code, again.json["faulty"]) == (1, VEHICLES // 100), again.err
     assert len(faulty.read_bytes().splitlines()) == VEHICLES // 100
     assert sorted(one.name for one in folder.iterdir()) == ["mend.jsonl", "mend.jsonl.faults.ndjson"]
+
+
+def read_receipts(home: Path, receipts: Path) -> list[int]:
+    """The rows that have receipts, sorted; each whole line is of an entry that stands where it says."""
+    told = [json.loads(line) for line in receipts.read_bytes().splitlines(keepends=True) if line.endswith(b"}\n")]
+    by_passport: dict[str, list[dict[str, Any]]] = {}
+    for one in told:
+        by_passport.setdefault(one["passport"], []).append(one)
+    with open_reader(Home(home)) as reader:
+        for passport, own in by_passport.items():
+            links = reader.get_links(bytes.fromhex(passport))
+            for one in own:
+                link = links[one["seq"]]
+                assert (b64(link.signed), link.seal) == (one["signed"], one["record"])
+    return sorted(one["row"] for one in told)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_import__killed_again_and_again_has_all_receipts_in_the_end(
+    tmp_path: Path, register: Path, workers: str
+) -> None:
+    """The commits that were under way are sealed, and their receipts come with the next run: one for each row."""
+    home, receipts = tmp_path / "home", tmp_path / "receipts"
+    words: list[str | Path] = ["import", "histovec", register, "--receipts", receipts, "--workers", workers]
+    written = 0
+    for more in (1, 150_000, 400_000):
+        process = begin(*words, home=home)
+        wait_until(lambda: receipts.exists() and receipts.stat().st_size >= written + more, process)  # noqa: B023
+        os.killpg(process.pid, signal.SIGKILL)
+        end(process)
+        written = receipts.stat().st_size
+    again = carnet(*words, "--json", home=home)
+    assert (again.code, again.json["faulty"]) == (1, VEHICLES // 100), again.err
+    rows = read_receipts(home, receipts)
+    good = VEHICLES * ROWS_EACH - VEHICLES // 100
+    assert (len(rows), len(set(rows))) == (good, good)
+    assert carnet(*words, home=home).code == 1
+    assert read_receipts(home, receipts) == rows
 
 
 def test_import__killed_keeps_the_faults_of_the_last_run(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from carnet.services.founding import found, get_operator, now_ms, open_writer_at
 from carnet.services.import_run import Run
 from carnet.services.importing import HISTOVEC, Sinks, Summary, import_file
 from carnet.services.reading import open_reader
+from carnet.services.receipts import KeptReceipts
 from carnet.services.regrouping import Batch, Regrouping
 from carnet.types import Basis, Subject
 from tests.cli.run import make_inspection, make_line
@@ -105,6 +106,83 @@ def test_import__a_stop_between_commits_loses_only_what_was_not_acknowledged(hom
     assert again.duplicate > 0
     with open_reader(home) as reader:
         assert reader.count_entries() == 4 * VEHICLES
+
+
+def check_receipts(home: Home, receipts: bytes, row_count: int) -> None:
+    """Each row has one receipt, of a statement that stands where it says; each statement has one."""
+    told = [json.loads(line) for line in receipts.splitlines()]
+    assert sorted(one["row"] for one in told) == list(range(1, row_count + 1))
+    assert len({one["statement"] for one in told}) == row_count
+    with open_reader(home) as reader:
+        for one in told:
+            entries = list(reader.read_entries(bytes.fromhex(one["passport"])))
+            assert (entries[one["seq"]].sid.hex(), entries[one["seq"]].seal) == (one["statement"], one["record"])
+
+
+@pytest.mark.parametrize("is_grouped", [True, False])
+@pytest.mark.parametrize("stopped_at", [1, 49, 120, 3 * VEHICLES])
+def test_import__gives_the_receipts_that_a_stop_kept_from_it(home: Home, is_grouped: bool, stopped_at: int) -> None:
+    class Stop(Exception):
+        pass
+
+    class Stopping(io.BytesIO):
+        """Ends with a receipt that is durable, and not acknowledged."""
+
+        count = 0
+
+        def flush(self) -> None:
+            self.count += 1
+            if self.count == stopped_at:
+                raise Stop
+
+    if is_grouped:
+        lines = make_rows(range(2001, 2004))
+    else:
+        lines = [line for year in range(2001, 2004) for line in make_rows(range(year, year + 1))]
+    receipts = Stopping()
+    with open_writer_at(home, None, "test") as writer, pytest.raises(Stop):
+        run(writer, lines, Sinks(receipts=receipts, kept=KeptReceipts()))
+    assert len(receipts.getvalue().splitlines()) == stopped_at
+    for is_again in (False, True):
+        kept = KeptReceipts(receipts.getvalue().splitlines())
+        with open_writer_at(home, None, "test") as writer:
+            after = run(writer, lines, Sinks(receipts=receipts, kept=kept))
+        assert (after.sealed + after.duplicate, after.faulty) == (3 * VEHICLES, 0)
+        assert after.sealed == 0 or not is_again
+        check_receipts(home, receipts.getvalue(), 3 * VEHICLES)
+
+
+def test_import__a_row_that_stands_twice_gets_its_receipt_twice(home: Home) -> None:
+    lines, receipts = make_rows(range(2001, 2002)), io.BytesIO()
+    with open_writer_at(home, None, "test") as writer:
+        run(writer, [*lines, *lines], Sinks(receipts=receipts, kept=KeptReceipts()))
+    told = {one["row"]: one for one in map(json.loads, receipts.getvalue().splitlines())}
+    assert sorted(told) == list(range(1, 2 * VEHICLES + 1))
+    for number in range(1, VEHICLES + 1):
+        assert told[number] == told[number + VEHICLES] | {"row": number}
+
+
+def test_import__gives_nobody_receipts_of_anothers_rows(home: Home) -> None:
+    receipts = io.BytesIO()
+    with open_writer_at(home, None, "test") as writer:
+        other = writer.enrol_member("The centre", "inspection_centre")
+        sinks = Sinks(receipts=receipts, kept=KeptReceipts())
+        run(writer, make_rows(range(2001, 2002)))
+        lines = make_rows(range(2001, 2003))
+        known = import_file(writer, other, HISTOVEC, lines, now_ms(), sinks=sinks, basis=Basis.HOSTED)
+    assert (known.sealed, known.duplicate) == (VEHICLES, VEHICLES)
+    assert len(receipts.getvalue().splitlines()) == VEHICLES
+
+
+def test_kept_receipts__of_a_file_that_is_not_whole() -> None:
+    sid = bytes(range(32))
+    line = json.dumps({"row": 7, "sig": "s", "statement": sid.hex()}).encode()
+    torn = [line[:-3], b"", bytes(40), b'{"row": 7}', line.replace(b": 7", b': "7"'), line.replace(b"00", b"zz")]
+    assert not KeptReceipts(torn).has(7, sid)
+    kept = KeptReceipts([*torn, line])
+    assert kept.has(7, sid)
+    assert not kept.has(8, sid)
+    assert not kept.has(7, sid[::-1])
 
 
 def test_append__refused_subject_mismatch_for_a_plate_that_is_another_vehicles(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from carnet.errors import Reason, Refused
 from carnet.formats.mapping_document import read_mapping
 from carnet.node.jobs import Group
 from carnet.services.importers import make_dvsa, make_mapped, make_rdw
-from carnet.services.importing import Format, Summary, import_file
+from carnet.services.importing import Format, Sinks, Summary, import_file
 from carnet.services.plates import Plates
+from carnet.services.receipts import KeptReceipts
 from carnet.types import Basis, Mark, Subject
 from tests.node.home import TestNode, make_item, make_node, opening
 
@@ -85,6 +87,22 @@ def test_import__rows_about_a_plate_find_its_vehicle_of_that_day(node: TestNode)
     assert (count_entries(node, FIRST), count_entries(node, SECOND)) == (before[0] + 2, before[1] + 1)
     again = import_rows(node, *plates_only(rows))
     assert (again.sealed, again.duplicate) == (0, 3)
+
+
+def test_import__gives_rows_about_a_plate_their_receipts_again(node: TestNode) -> None:
+    """Also where the writer finds that they are sealed, since the batch before had nothing that was."""
+    format_, data = plates_only("EF-456-GH,2021-06-01,2000\n")
+    assert import_rows(node, format_, data).sealed == 1
+    receipts = BytesIO()
+    sinks = Sinks(receipts=receipts, kept=KeptReceipts())
+    format_, data = plates_only("AB-123-CD,2020-06-01,1000\nEF-456-GH,2021-06-01,2000\nAB-123-CD,2020-06-01,1000\n")
+    summary = import_file(
+        node.writers[0], node.operator, format_, [data], node.clock(), sinks=sinks, batch_rows=1, worker_count=0
+    )
+    assert (summary.sealed, summary.duplicate) == (1, 2)
+    told = {one["row"]: one for one in map(json.loads, receipts.getvalue().splitlines())}
+    assert sorted(told) == [1, 2, 3]
+    assert told[3] == told[1] | {"row": 3}
 
 
 def test_import__refused_rows_about_a_plate_that_names_no_vehicle(node: TestNode) -> None:

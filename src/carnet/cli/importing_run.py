@@ -22,6 +22,7 @@ from carnet.cli.session import Session, now_ms, stopwatch
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
     from carnet.services.importing import Format, Progress, Sinks, Summary
+    from carnet.services.receipts import KeptReceipts
     from carnet.services.sources import Source
     from carnet.services.tables import Table
 
@@ -44,7 +45,11 @@ _OPTIONS = (
         type=OutsidePath(),
         help="Write the fault of each row here: row, column, rule (NDJSON).",
     ),
-    click.option("--receipts", type=OutsidePath(), help="Append a signed receipt of each sealed row (NDJSON)."),
+    click.option(
+        "--receipts",
+        type=OutsidePath(),
+        help="Append a signed receipt of each row that is sealed, now or before, if it has none there yet (NDJSON).",
+    ),
     click.option("--as", "member", metavar="MEMBER", help="In whose name: an id or a name.  [the node's operator]"),
     click.option("--workers", type=click.IntRange(0, 64), help="Processes that prepare rows.  [by the file's size]"),
     passphrase_file,
@@ -113,8 +118,10 @@ def _open_sinks(stack: ExitStack, order: Order) -> Sinks:
     rows, faults = open_faults(stack, order)
     faulty = FaultyRows(faults, rows)
     stack.callback(faulty.finish)
-    receipts = None if order.receipts is None else stack.enter_context(_open_receipts(order.receipts))
-    return Sinks(faulty, receipts)
+    if order.receipts is None:
+        return Sinks(faulty)
+    kept = _read_receipts(order.receipts)
+    return Sinks(faulty, stack.enter_context(_open_receipts(order.receipts)), kept=kept)
 
 
 def open_faults(stack: ExitStack, order: Order) -> tuple[IO[bytes] | None, IO[bytes] | None]:
@@ -139,6 +146,16 @@ def open_faults(stack: ExitStack, order: Order) -> tuple[IO[bytes] | None, IO[by
         return stack.enter_context(writing_rows_and_list(path))
     rows = None if path is None else stack.enter_context(writing_rows(path))
     return rows, None if listed is None else stack.enter_context(writing_whole(listed))
+
+
+def _read_receipts(path: Path) -> KeptReceipts:
+    """Which receipts the file has by now; a pipe is not asked."""
+    from carnet.services.receipts import KeptReceipts
+
+    if not path.is_file():
+        return KeptReceipts()
+    with path.open("rb") as written:
+        return KeptReceipts(written)
 
 
 def _open_receipts(path: Path) -> IO[bytes]:

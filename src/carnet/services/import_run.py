@@ -21,7 +21,7 @@ from carnet.formats.rows import Row
 from carnet.ledger.rules.members import Member
 from carnet.node.jobs import ChainRef, Group
 from carnet.node.jobs import Item as Statement
-from carnet.node.placing import Outcome
+from carnet.node.placing import Outcome, Receipt
 from carnet.node.pool import PreparePool, Preparing
 from carnet.node.prepare import find_day
 from carnet.node.recent import Recent
@@ -30,7 +30,7 @@ from carnet.passport.statement import NO_TARGET
 from carnet.passport.subject import encode_subject
 from carnet.services.faulty import FaultyRows
 from carnet.services.plates import Plates
-from carnet.services.receipts import describe_receipt, make_receipt
+from carnet.services.receipts import KeptReceipts, describe_receipt, make_receipts
 from carnet.services.regrouping import Batch, Held, Shape, Waited, cut_items, get_source, read_held
 from carnet.types import Millis, Subject, make_tuple
 from carnet.vault.sealing import compute_source_digests
@@ -45,6 +45,8 @@ KNOWN_CHAINS = 20_000
 MAX_FLIGHTS = 16
 """Batches that are read at most before the first of them is prepared: some 30 MB."""
 SHOWN_FAULTS = 10
+KNOWN_TOGETHER = 8_192
+"""Rows that were sealed before whose receipts are looked up together: some 3 MB."""
 ANY_NUMBER = 1 << 63
 """No passport has so high a number."""
 
@@ -73,11 +75,13 @@ Progress = Callable[[Summary], None]
 
 class Sinks(NamedTuple):
     """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON. Those of a file whose sender may
-    ask for any of them later are signed when they are asked for: `is_signed_later`."""
+    ask for any of them later are signed when they are asked for: `is_signed_later`. With `kept`, which `receipts` has
+    already, a row that the member sealed before gets its receipt again, unless it is one of them."""
 
     faults: FaultyRows | None = None
     receipts: IO[bytes] | None = None
     is_signed_later: bool = False
+    kept: KeptReceipts | None = None
 
 
 NOWHERE = Sinks()
@@ -151,12 +155,16 @@ class Run:
         # Rows of vehicles whose passport another opened while ours was on its way, and those that were sent again.
         self._overtaken: list[Row | Held] = []
         self._sent_again = set[bytes]()
+        # Rows that were sealed before, by subject (`cj`), digest of the source and number, where they get a receipt.
+        self._sealed_before: list[tuple[bytes, bytes, int]] = []
         self.sinks = sinks
         self.summary = Summary()
 
     def add(self, batch: Batch) -> None:
         """Send one batch on its way, and commit those that are ready."""
         self._send_again()
+        if len(self._sealed_before) >= KNOWN_TOGETHER:
+            self.drain()
         waited, by_subject = batch.waited, self._group(batch.rows)
         if self._opening and not self._opening.isdisjoint(by_subject if waited is None else waited.subjects):
             # A vehicle whose passport is being opened: its chain is known only after that commit.
@@ -211,7 +219,7 @@ class Run:
             elif chain.id < older or subject in sent_again:
                 touched.append(chain.id)
                 if known.get(chain.id):
-                    own, packed = self._leave_out(known[chain.id], own, packed)
+                    own, packed = self._leave_out(subject, known[chain.id], own, packed, shapes)
             if own:
                 groups.append(make_tuple(Group, (own, chain)))
                 order += packed
@@ -219,9 +227,18 @@ class Run:
         return load
 
     def _leave_out(
-        self, known: set[bytes], items: Sequence[msgspec.Raw], rows: Sequence[bytes]
+        self,
+        subject: bytes,
+        known: set[bytes],
+        items: Sequence[msgspec.Raw],
+        rows: Sequence[bytes],
+        shapes: Sequence[Shape],
     ) -> tuple[list[msgspec.Raw], list[bytes]]:
         """The rows that are not known yet, with their items. One that stands twice is found where it is prepared."""
+        if self.sinks.kept is not None:
+            for row in rows:
+                if get_source(row) in known:
+                    self._note_sealed_before(subject, get_source(row), read_held(row, shapes).row)
         left = [(item, row) for item, row in zip(items, rows, strict=True) if get_source(row) not in known]
         self.summary.duplicate += len(items) - len(left)
         return [item for item, _ in left], [row for _, row in left]
@@ -275,6 +292,7 @@ class Run:
             while self._landings:
                 self._land()
             self._send_again()
+        self._write_receipts_again()
         self._progress(self.summary)
 
     def _send_again(self) -> None:
@@ -315,6 +333,7 @@ class Run:
         for row, source in zip(rows, digests, strict=True):
             if source in known:
                 self.summary.duplicate += 1
+                self._note_sealed_before(subject, source, row.row)
                 continue
             known.add(source)
             content = row.content
@@ -385,7 +404,10 @@ class Run:
             raise outcome.refused
         self._opening -= flight.opens
         self._account(flight, outcome)
-        _write_receipts(self._writer, flight, outcome, self.sinks)
+        if self.sinks.receipts is not None:
+            rows = [(flight.get_row(receipt.place), receipt) for receipt in outcome.receipts]
+            told = [(row.row, receipt) for row, receipt in rows if row is not None]
+            _write_receipts(self._writer, told, self.sinks)
 
     def _account(self, flight: _Flight, outcome: Outcome) -> None:
         summary = self.summary
@@ -403,6 +425,8 @@ class Run:
             if refusal.reason == Reason.ALREADY_SEALED:
                 summary.duplicate += 1
                 self._looks_first = True
+                if self.sinks.kept is not None:
+                    self._note_refused_duplicate(row)
                 continue
             if refusal.reason == Reason.SUBJECT_TAKEN and encode_subject(row.subject) not in self._sent_again:
                 self._overtaken.append(row)
@@ -410,6 +434,41 @@ class Run:
             # One whose existence the member may not learn is told as a vehicle that it could open none for.
             hidden = self._find_why_not_opened() if refusal.reason == Reason.UNKNOWN_PASSPORT else None
             note_fault(summary, _make_fault(row, *(hidden or (refusal.reason, refusal.message))), self.sinks)
+
+    def _note_refused_duplicate(self, row: Row | Held) -> None:
+        if isinstance(row, Held):
+            self._note_sealed_before(encode_subject(row.subject), row.source, row.row)
+            return
+        subject = row.subject
+        if subject.scheme == "plate":
+            # It was found before: the row was sent to the passport.
+            subject = self._plates.get_passport(subject, find_day(row.fields["occurred"]))
+        self._note_sealed_before(encode_subject(subject), self._digest([row])[0], row.row)
+
+    def _note_sealed_before(self, subject: bytes, source: bytes, row: int) -> None:
+        if self.sinks.kept is not None:
+            self._sealed_before.append((subject, source, row))
+
+    def _write_receipts_again(self) -> None:
+        """The receipts of rows that this member sealed before, now or in another run, as far as their file has none.
+        Nothing is under way by now, so all of them are found. Whoever sends another's row is told no more of it."""
+        sinks, rows, self._sealed_before = self.sinks, self._sealed_before, []
+        if sinks.receipts is None or sinks.kept is None or not rows:
+            return
+        numbers, wanted = list[int](), list[tuple[bytes, bytes]]()
+        with self._writer.reading():
+            subjects = [*dict.fromkeys(subject for subject, _, _ in rows)]
+            chains = dict(zip(subjects, self._find_chains(subjects), strict=True))
+            for subject, source, number in rows:
+                chain = chains[subject]
+                sealed = None if chain is None else self._writer.find_sealed_row(chain.id, source)
+                if chain is None or sealed is None or sealed.member != self._member.id:
+                    continue
+                if not sinks.kept.has(number, sealed.sid):
+                    numbers.append(number)
+                    wanted.append((chain.chain16, sealed.sid))
+            found = self._writer.find_receipts(wanted)
+        _write_receipts(self._writer, [(numbers[place], receipt) for place, receipt in found.items()], sinks)
 
     def _find_why_not_opened(self) -> tuple[Reason, str] | None:
         rules = self._writer.state.rules
@@ -445,15 +504,13 @@ def _make_fault(row: Row | Held, reason: Reason, message: str) -> Fault:
     return Fault(row.line, row.row, None, reason, message, raw, row.origin)
 
 
-def _write_receipts(writer: Writing, flight: _Flight, outcome: Outcome, sinks: Sinks) -> None:
+def _write_receipts(writer: Writing, rows: Sequence[tuple[int, Receipt]], sinks: Sinks) -> None:
     """One line for each sealed row, on the disk's side of its commit."""
     if sinks.receipts is None:
         return
-    for receipt in outcome.receipts:
-        row = flight.get_row(receipt.place)
-        if row is not None:
-            made = describe_receipt(receipt) if sinks.is_signed_later else make_receipt(writer, receipt)
-            line = {**made, "row": row.row}
-            sinks.receipts.write(encode_trusted(line) + b"\n")
-            # Whole lines alone: what a buffer holds of the next one would be torn where the import is killed.
-            sinks.receipts.flush()
+    receipts = [receipt for _, receipt in rows]
+    made = list(map(describe_receipt, receipts)) if sinks.is_signed_later else make_receipts(writer, receipts)
+    for (number, _), told in zip(rows, made, strict=True):
+        sinks.receipts.write(encode_trusted({**told, "row": number}) + b"\n")
+        # Whole lines alone: what a buffer holds of the next one would be torn where the import is killed.
+        sinks.receipts.flush()
