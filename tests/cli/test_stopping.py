@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from carnet.encoding import b64
 from carnet.node.fsck import check_home
 from carnet.node.home import Home
 from carnet.services.reading import open_reader
@@ -171,10 +170,10 @@ def read_receipts(home: Path, receipts: Path) -> list[int]:
         by_passport.setdefault(one["passport"], []).append(one)
     with open_reader(Home(home)) as reader:
         for passport, own in by_passport.items():
-            links = reader.get_links(bytes.fromhex(passport))
+            entries = list(reader.read_entries(bytes.fromhex(passport)))
             for one in own:
-                link = links[one["seq"]]
-                assert (b64(link.signed), link.seal) == (one["signed"], one["record"])
+                entry = entries[one["seq"]]
+                assert (entry.sid.hex(), entry.seal) == (one["statement"], one["record"])
     return sorted(one["row"] for one in told)
 
 
@@ -199,6 +198,23 @@ def test_import__killed_again_and_again_has_all_receipts_in_the_end(
     assert (len(rows), len(set(rows))) == (good, good)
     assert carnet(*words, home=home).code == 1
     assert read_receipts(home, receipts) == rows
+
+
+@pytest.mark.parametrize("more", [1, 1_500_000, 5_000_000])
+def test_import__stopped_has_a_receipt_for_each_row_that_is_sealed(tmp_path: Path, more: int) -> None:
+    """Those of the commits that were under way are waited for."""
+    home, receipts, large = tmp_path / "home", tmp_path / "receipts", tmp_path / "large.jsonl"
+    rows = [make_inspection(date=f"20{10 + n}-03-04", pv=f"A{n}") for n in range(ROWS_EACH)]
+    large.write_bytes(b"".join(make_line(f"HV{at:09d}", *rows) for at in range(5 * VEHICLES)))
+    process = begin("import", "histovec", large, "--receipts", receipts, "--workers", "2", home=home)
+    wait_until(lambda: receipts.exists() and receipts.stat().st_size >= more, process)
+    process.send_signal(signal.SIGTERM)
+    ran = end(process)
+    assert ran.code == 143, ran.err
+    told = read_receipts(home, receipts)
+    with open_reader(Home(home)) as reader:
+        sealed = reader.count_entries() - reader.count_passports()
+    assert len(told) == sealed < 5 * VEHICLES * ROWS_EACH
 
 
 def test_import__killed_keeps_the_faults_of_the_last_run(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import click
 
 from carnet.cli.group import OutsidePath, as_json, passphrase_file
 from carnet.cli.session import Session, now_ms, stopwatch
+from carnet.cli.stopping import stop_put_off
 
 if TYPE_CHECKING:
     from carnet.cli.terminal import Terminal
@@ -196,7 +197,15 @@ def _import(
     with reach(home, passphrase, session.command) as writer:
         operator = get_operator(writer, order.member)
         return import_file(
-            writer, operator, format_, source.chunks(), now_ms(), sinks=sinks, progress=progress, worker_count=count
+            writer,
+            operator,
+            format_,
+            source.chunks(),
+            now_ms(),
+            sinks=sinks,
+            progress=progress,
+            worker_count=count,
+            stop_put_off=stop_put_off,
         )
 
 

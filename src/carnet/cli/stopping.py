@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 ENDED_BY_SIGNAL = 128
@@ -51,6 +51,7 @@ class Signals:
     def __init__(self) -> None:
         self.number: signal.Signals | None = None
         self._since = 0.0
+        self._is_put_off = False
 
     @property
     def first(self) -> signal.Signals:
@@ -66,22 +67,47 @@ class Signals:
                 import logging
 
                 logging.lastResort = None
-            raise Stopped
+            if not self._is_put_off:
+                raise Stopped
+            return
         if time.monotonic() - self._since > SAME_WISH_S:
             os.write(2, b"\nEnded at once.\n")
             os._exit(to_exit_code(number))
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """What is in the block is done to its end: `Stopped` for a signal that comes meanwhile is raised behind it. A
+        later one still ends the process at once."""
+        before, self._is_put_off = self.number, True
+        try:
+            yield
+        finally:
+            self._is_put_off = False
+        if before is None and self.number is not None:
+            raise Stopped
+
+
+_heeding: Signals | None = None
+
+
+def stop_put_off() -> AbstractContextManager[None]:
+    """`Signals.put_off` of those that this process heeds, if it does."""
+    return nullcontext() if _heeding is None else _heeding.put_off()
 
 
 @contextmanager
 def heed_signals() -> Iterator[Signals]:
     """Turn signals that ask to end into `Stopped`; those that the caller was told to ignore (nohup, `&`) stay so."""
+    global _heeding  # noqa: PLW0603 - signals are the process's own
     signals, heeded = Signals(), []
     if threading.current_thread() is threading.main_thread():
         heeded = [number for number in _NUMBERS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     before = [(number, signal.signal(number, signals.stop)) for number in heeded]
+    _heeding = signals
     try:
         yield signals
     finally:
+        _heeding = None
         # Once one has come, those right behind it change nothing any more, not even the exit code.
         for number, handler in before if signals.number is None else ():
             signal.signal(number, handler)

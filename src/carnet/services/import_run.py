@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -72,6 +73,9 @@ class Summary:
 
 Progress = Callable[[Summary], None]
 
+PutOff = Callable[[], AbstractContextManager[None]]
+"""A block in which nobody is stopped by a KeyboardInterrupt; one that was due is raised behind it."""
+
 
 class Sinks(NamedTuple):
     """Where faulty rows and receipts are written, if anywhere; receipts are NDJSON. Those of a file whose sender may
@@ -135,9 +139,10 @@ class Run:
         basis: int,
         *,
         window: int,
+        stop_put_off: PutOff = nullcontext,
     ) -> None:
         self._writer, self._member, self._pool, self._now = writer, member, pool, now
-        self._progress, self._window = progress, window
+        self._progress, self._window, self._stop_put_off = progress, window, stop_put_off
         self._today = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%d")
         self._index_key = writer.index_key
         self._opens_as, self._basis = opens_as, basis
@@ -289,8 +294,7 @@ class Run:
         while self._flights or self._landings or self._overtaken:
             while self._flights:
                 self._touch_down()
-            while self._landings:
-                self._land()
+            self.land()
             self._send_again()
         self._write_receipts_again()
         self._progress(self.summary)
@@ -393,21 +397,28 @@ class Run:
         """Hand the oldest flight to the writer, and acknowledge one of those before it."""
         while len(self._landings) >= self._writer.most_ahead:
             self._land()
-        landing = self._writer.start_commit(self._flights[0].prepared, is_quiet=self.sinks.receipts is None)
-        self._landings.append((self._flights.popleft(), landing))
+        with self._stop_put_off():
+            landing = self._writer.start_commit(self._flights[0].prepared, is_quiet=self.sinks.receipts is None)
+            self._landings.append((self._flights.popleft(), landing))
 
     def _land(self) -> None:
         """Wait for the oldest commit that is under way; only when this returns is any of it acknowledged."""
-        flight, landing = self._landings.popleft()
-        outcome = landing.result()
-        if outcome.refused is not None:
-            raise outcome.refused
-        self._opening -= flight.opens
-        self._account(flight, outcome)
-        if self.sinks.receipts is not None:
-            rows = [(flight.get_row(receipt.place), receipt) for receipt in outcome.receipts]
-            told = [(row.row, receipt) for row, receipt in rows if row is not None]
-            _write_receipts(self._writer, told, self.sinks)
+        with self._stop_put_off():
+            flight, landing = self._landings.popleft()
+            outcome = landing.result()
+            if outcome.refused is not None:
+                raise outcome.refused
+            self._opening -= flight.opens
+            self._account(flight, outcome)
+            if self.sinks.receipts is not None:
+                rows = [(flight.get_row(receipt.place), receipt) for receipt in outcome.receipts]
+                told = [(row.row, receipt) for row, receipt in rows if row is not None]
+                _write_receipts(self._writer, told, self.sinks)
+
+    def land(self) -> None:
+        """Acknowledge the commits that are under way, and begin no other."""
+        while self._landings:
+            self._land()
 
     def _account(self, flight: _Flight, outcome: Outcome) -> None:
         summary = self.summary

@@ -13,6 +13,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from carnet.formats.faults import Fault
@@ -21,7 +22,7 @@ from carnet.formats.rows import Item, Row
 from carnet.ledger.rules.members import Member
 from carnet.node.pool import PreparePool, look_for_cycles_rarely
 from carnet.node.writing import Writing
-from carnet.services.import_run import NOWHERE, OPENING, Progress, Run, Sinks, Summary, note_fault
+from carnet.services.import_run import NOWHERE, OPENING, Progress, PutOff, Run, Sinks, Summary, note_fault
 from carnet.services.regrouping import Batch, Regrouping
 from carnet.types import Basis, Millis
 
@@ -100,27 +101,49 @@ def import_file(
     worker_count: int = 0,
     batch_rows: int = BATCH_ROWS,
     basis: int = Basis.REPORTED,
+    stop_put_off: PutOff | None = None,
 ) -> Summary:
     """Seal every good row that is not sealed yet, reported by `member` (basis 3), or said by it (basis 2), and take a
     census at the end.
 
     Raises Refused(NOT_ACCREDITED) before anything is read if the member may not say such entries on this basis, or
     report without opening passports: who only says them need not open any. A receipt is written only after its commit.
+    With `stop_put_off`, on a KeyboardInterrupt what is under way is waited for where receipts are asked for, and these
+    are written.
     """
     for kind in (OPENING, *format_.kinds) if basis == Basis.REPORTED else format_.kinds:
         member.check_accredited(kind, basis, writer.state.rules.get_kind(kind).class_)
     # It tells whether others wait for it, too.
     writer.check_alive()
+    if sinks.receipts is None:
+        stop_put_off = None
     thresholds, before = look_for_cycles_rarely(), sys.getswitchinterval()
     # A commit in another thread asks for the interpreter each time the disk or the server has answered.
     sys.setswitchinterval(SWITCH_S)
     try:
         with PreparePool(writer.context(), worker_count) as pool:
-            run = Run(writer, member, pool, now, sinks, progress, format_.opens_as, basis, window=2 * worker_count)
+            run = Run(
+                writer,
+                member,
+                pool,
+                now,
+                sinks,
+                progress,
+                format_.opens_as,
+                basis,
+                window=2 * worker_count,
+                stop_put_off=stop_put_off or nullcontext,
+            )
             # On an error what is in flight is dropped with the pool: the next run will find it in the file again.
-            for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
-                run.add(batch)
-            run.drain()
+            try:
+                for batch in _make_batches(writer, format_.read(chunks, now), run, batch_rows):
+                    run.add(batch)
+                run.drain()
+            except KeyboardInterrupt:
+                # Sealed it will be anyway. Where an answer may have been cut in two, nobody waits for the rest of it.
+                if stop_put_off is not None:
+                    run.land()
+                raise
         take_census_if_due(writer)
     finally:
         sys.setswitchinterval(before)
