@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from carnet import kernel
+from carnet.encoding import b64, encode
 from carnet.node.backup.envelope import Passphrase
 from carnet.node.backup.restore import restore_backup
 from carnet.node.backup.take import take_backup
@@ -231,9 +233,34 @@ def stop_founding_at_the_end(node: TestNode) -> None:
     (node.path / "node.db").rename(node.path / "node.db.new")
 
 
+def put_older_keys_back(node: TestNode) -> None:
+    keys = node.path / "keys.json"
+    older = keys.read_bytes()
+    with node.open() as writer:
+        (old,) = writer.state.members.get(writer.node_id).keys
+        writer.rotate_key(writer.node_id, old.digest)
+    keys.write_bytes(older)
+
+
+def change_node_key(node: TestNode) -> None:
+    document = json.loads((node.path / "keys.json").read_bytes())
+    document["node"] = b64(bytes(range(32)))
+    (node.path / "keys.json").write_bytes(encode(document) + b"\n")
+
+
+def leave_moved(node: TestNode) -> None:
+    (node.path / "node.db.moved-1").write_bytes(bytes(1_500_000))
+    (node.path / "node.db.moved-1-wal").write_bytes(b"log")
+
+
 @pytest.mark.parametrize(
     "provoke, check, level, said",
     [
+        (put_older_keys_back, "keys", "problem", "was revoked at record"),
+        (put_older_keys_back, "keys", "problem", "carnet keys rotate node --lost"),
+        (change_node_key, "keys", "problem", "is none of this node's"),
+        (leave_moved, "left", "warning", "left by a move, 2 MB: "),
+        (leave_moved, "left", "warning", "node.db.moved-1-wal"),
         (break_modes, "modes", "problem", "mode 0640"),
         (break_folder_modes, "modes", "problem", "mode 0777"),
         (break_keys, "keys", "problem", "not a key ring"),

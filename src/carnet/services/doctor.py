@@ -18,6 +18,7 @@ from carnet.node.home import Home
 from carnet.node.keyring import load_key_ring
 from carnet.node.logbook import read_node
 from carnet.node.restored import find_mark, find_what_is_lost
+from carnet.node.rotation import settle
 from carnet.services import surroundings as around
 from carnet.services.findings import Found, cannot_check, cannot_look, find
 from carnet.services.founding import now_ms
@@ -109,8 +110,17 @@ def _check_keys(home: Home, seen: Glance | None) -> Found:
         if refused.reason is not Reason.WRONG_PASSPHRASE:
             raise
         return find("keys.closed")
-    if seen is not None and Signer(ring.log).public != seen.state.genesis.log_key:
+    if seen is None:
+        return find("keys.ok")
+    if Signer(ring.log).public != seen.state.genesis.log_key:
         return find("keys.other", "problem", keys=home.keys.name)
+    node = seen.state.members.get(seen.state.genesis.founders[0].member)
+    # As a writer takes it: a rotation that was killed is finished by the next one, and is no fault.
+    key = node.find_key(Signer(settle(ring, seen.state.members, node.id).node).digest)
+    if key is None:
+        return find("keys.unlisted", "problem", keys=home.keys.name)
+    if key.revoked is not None:
+        return find("keys.revoked", "problem", keys=home.keys.name, record=key.revoked)
     return find("keys.ok")
 
 

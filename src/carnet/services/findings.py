@@ -223,6 +223,11 @@ WORDS: Final[dict[str, Words]] = {
         "there can be a copy of the store in it, with its keys, which an erasure does not reach",
         "do again what was killed (serve, backup, drill, move, restore): it removes them first; or remove them",
     ),
+    "left.moved": Words(
+        "left by a move, %(megabytes)s MB: %(paths)s",
+        "it is a copy of the store as it was then, which an erasure does not reach",
+        "once the node works where it is now (`carnet fsck`, `carnet backup`), remove them",
+    ),
     "copy.ok": Words("this home may write"),
     "copy.restored": Words(
         "this home was restored from a backup, and only reads",
@@ -243,6 +248,16 @@ WORDS: Final[dict[str, Words]] = {
         "the key ring is another node's",
         "whatever it signs belongs to another log, and contents do not open",
         "put this node's own %(keys)s back",
+    ),
+    "keys.revoked": Words(
+        "the node key in %(keys)s was revoked at record %(record)s",
+        "it is an older copy of the key ring: what is there can be read, and nothing can be sealed",
+        "put the newest copy of %(keys)s back; if there is none, `carnet keys rotate node --lost` (docs/keys.md)",
+    ),
+    "keys.unlisted": Words(
+        "the node key in %(keys)s is none of this node's",
+        "what is there can be read, and nothing can be sealed",
+        "put the newest copy of %(keys)s back; if there is none, `carnet keys rotate node --lost` (docs/keys.md)",
     ),
     "head.ok": Words("the newest signed head, of %(size)s records, is that of the log"),
     "head.absent": Words(

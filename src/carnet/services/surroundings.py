@@ -210,17 +210,23 @@ def is_alive(pid: int) -> bool:
     return pid > 0
 
 
-def check_left(home: Home) -> Found:
-    """What processes that were killed have left behind, and whoever does the same next removes."""
+def check_left(home: Home) -> Iterator[Found]:
+    """What processes that were killed have left behind, and whoever does the same next removes; and the stores before a
+    move, which nobody removes by himself."""
     left = [*find_left(COPIES, home.path), *find_left(FIGURES), *find_left(DRILLS)]
     if find_holder(home.lock) is None:
         left += [path for path in (home.moving, home.path / MOVING) if path.exists()]
     staging = Home(home.path.absolute().with_name(home.path.name + RESTORING))
     if staging.lock.exists() and find_holder(staging.lock) is None:
         left.append(staging.path)
-    if not left:
-        return find("left.ok")
-    return find("left.there", "warning", paths=", ".join(map(str, left)))
+    moved = sorted(home.path.glob("*.moved-*"))
+    if left:
+        yield find("left.there", "warning", paths=", ".join(map(str, left)))
+    if moved:
+        megabytes = -(-sum(path.stat().st_size for path in moved) // 1_000_000)
+        yield find("left.moved", "warning", megabytes=megabytes, paths=", ".join(map(str, moved)))
+    if not left and not moved:
+        yield find("left.ok")
 
 
 def judge_mark(mark: Mark | None) -> Found:
