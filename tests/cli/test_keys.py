@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -16,6 +17,7 @@ import pytest
 from carnet.errors import Reason
 from carnet.node.home import Home
 from carnet.services.founding import open_writer_at
+from carnet.services.keeping import change_passphrase
 from carnet.types import Basis, Subject
 from tests.cli.run import COMMAND, Ran, carnet, make_env
 from tests.cli.test_erase import read_all
@@ -268,6 +270,21 @@ def test_passphrase__refused_wrong_passphrase_leaves_no_key_file(home: Path, tmp
     assert carnet("keys", "passphrase", "--new-key-file", other, home=home).code == 1
     assert not other.exists()
     assert (home / "keys.json").read_bytes() == before
+
+
+def test_passphrase__a_byte_order_mark_is_no_part_of_it(home: Path, tmp_path: Path) -> None:
+    """As Notepad saves it. One who had the mark in his passphrase, before this was so, writes it twice."""
+    plain, marked, twice = (tmp_path / name for name in ("plain", "marked", "twice"))
+    for at, file in enumerate((plain, marked, twice)):
+        file.write_bytes(at * codecs.BOM_UTF8 + "cœur\r\n".encode())
+    assert carnet("keys", "passphrase", "--new-file", plain, home=home).code == 0
+    assert [carnet("list", "--passphrase-file", file, home=home).code for file in (plain, marked)] == [0, 0]
+    assert carnet("list", "--json", "--passphrase-file", twice, home=home).json_error["error"] == "wrong_passphrase"
+    change_passphrase(Home(home), "cœur", "\ufeffcœur")
+    assert carnet("list", "--passphrase-file", marked, home=home).code == 1
+    assert carnet("list", "--passphrase-file", twice, home=home).code == 0
+    assert carnet("keys", "passphrase", "--passphrase-file", twice, "--new-file", marked, home=home).code == 0
+    assert carnet("list", "--passphrase-file", plain, home=home).code == 0
 
 
 def test_passphrase__asks_a_person_twice_and_nobody_else(home: Path) -> None:

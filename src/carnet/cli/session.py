@@ -110,12 +110,13 @@ def find_key_file() -> str | None:
 
 
 def read_passphrase(path: Path) -> str:
-    """The first line of a file, without its end. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty, or no
-    text in UTF-8."""
+    """The first line of a file, without its end, and without the mark that an editor on Windows puts before UTF-8: it
+    would be no part of what is typed. Raises OSError, and Refused(WRONG_PASSPHRASE) if it is empty, or no text in
+    UTF-8."""
     from carnet.errors import Reason, Refused
 
     try:
-        text = path.read_bytes().split(b"\n")[0].decode().rstrip("\r")
+        text = path.read_bytes().split(b"\n")[0].decode("utf-8-sig").rstrip("\r")
     except UnicodeDecodeError:
         saying = f"the first line of {path} is no text in UTF-8: what would be typed would be other bytes"
         raise Refused(Reason.WRONG_PASSPHRASE, saying, file=str(path)) from None
