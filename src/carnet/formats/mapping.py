@@ -50,7 +50,6 @@ from carnet.types import Millis, Subject, show
 
 Cell: TypeAlias = str | None
 Get: TypeAlias = Callable[[Sequence[Cell]], Any]
-GetSubject: TypeAlias = Callable[[Sequence[Cell]], tuple[Subject, dict[str, Any]]]
 Mends: TypeAlias = Object[int, Object[str, str]]
 """What a person says instead of the file: row number → column → cell. The row is known again as it was mended."""
 

@@ -251,14 +251,6 @@ def make_item(new: NewEntry, subject: Mapping[str, object]) -> Item:
     return Item(new.kind, {**new.fields, **common}, mark=mark, target=target)
 
 
-def check_new(reader: Reader, new: NewEntry, subject: Subject) -> None:
-    """Raise what the schema of its kind would refuse; nothing is written."""
-    document = reader.kinds.get(new.kind)
-    if document is None:
-        raise Refused(Reason.UNKNOWN_KIND, f"the rules in force name no kind {new.kind[:80]!a}", kind=new.kind[:80])
-    read_schema(document).validate(cast("Mapping[str, Any]", make_item(new, subject.to_json()).fields))
-
-
 def _check_as_if_there(reader: Reader, new: NewEntry, subject: Subject, now: Millis) -> None:
     """Raise what would be refused if the vehicle had a passport. An entry that nobody would take must not tell whether
     there is one: who is told that leaves a signature there."""

@@ -195,5 +195,3 @@ _SUBJECT: dict[str, Any] = {
     "required": ["scheme", "value"],
     "type": "object",
 }
-SUBJECT_SCHEMA = _SUBJECT
-"""The JSON Schema of a subject. Spec: 2.3."""

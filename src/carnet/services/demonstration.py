@@ -38,7 +38,6 @@ from carnet.types import Basis, Custody, KeyRole, Mark
 
 NETWORK = "demo.carnet.example"
 OPERATOR = "Carnet demonstration"
-DEFAULT_SEED = 2026
 
 Progress = Callable[[int, int], None]
 """Entries sealed so far, of how many."""

@@ -34,9 +34,6 @@ MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024
 REGISTRY = Format(read_registry, (IDENTITY, TITLE, ACCIDENT))
 """Vehicles of the French register with their operations, anonymised."""
 
-RDW_SCHEME = "rdw"
-"""A Dutch number belongs to the vehicle, not to its holder, so that the register's own may stand for a passport."""
-
 
 def make_report(subject: Subject | None) -> Format:
     """The report that HistoVec hands to a holder; `subject` says which vehicle it is where its VIN is masked."""

@@ -27,10 +27,9 @@ from carnet.types import Millis
 IDENTITY: Final = "vehicle.identity/1"
 INSPECTION: Final = "vehicle.inspection/1"
 SOON: Final = timedelta(days=60)
-FAVOURABLE: Final = frozenset({"A", "AP", "PASSED"})
-"""Results of an inspection after which a vehicle may go on without another visit. Source: domain.md §2."""
 
 UNFAVOURABLE: Final = frozenset({"S", "SP", "R", "RP", "X", "FAILED"})
+"""Results of an inspection after which a vehicle may not go on without another visit. Source: domain.md §2."""
 
 
 RUBRICS: Final[dict[str, str]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -77,10 +77,6 @@ class Frame:
         """What stands before the address of a page that wears a member's look."""
         is_under = self.look is not None and self.path.startswith("/with/")
         return f"/with/{self.look.public_id}" if self.look is not None and is_under else ""
-
-    def with_path(self, path: str) -> Frame:
-        """The same frame for another path."""
-        return replace(self, path=path)
 
 
 def render(template: str, frame: Frame, **facts: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -28,8 +28,6 @@ from carnet.services.importing import Format as Importer
 from carnet.services.sources import Source
 from carnet.services.tables import Table, open_mapped
 from carnet.types import Millis
-
-CERTAIN: Final = 100
 
 
 class Opened(NamedTuple):

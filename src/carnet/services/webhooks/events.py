@@ -7,7 +7,7 @@ entry.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -183,6 +183,3 @@ def make_example(event: EventKind) -> dict[str, Any]:
     """An example of the whole payload."""
     found: dict[str, Any] = msgspec.json.decode(make_payload(event.name, _AT, event.example))
     return found
-
-
-Payload: TypeAlias = dict[Literal["type", "timestamp", "data"], Any]

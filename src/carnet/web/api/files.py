@@ -46,7 +46,6 @@ GONE = (Reason.NOT_FOUND,)
 FormatIn = Annotated[
     Format, msgspec.Meta(description="mapping: any table, as the mapping document says. guess: find out, and wait.")
 ]
-GUESSED = {"name": "workshop-2026-11-19.csv", "format": "guess", "size": 3120}
 
 
 class FileIn(Input, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from carnet.services.names import Prefix, find_id
 from carnet.services.principals import Principal
 from carnet.web.cookies import FORM, compute_form_token, make_secret
 from carnet.web.desk import Desk
-from carnet.web.language import LANGUAGES, Language, choose_language, find_language
+from carnet.web.language import Language, choose_language, find_language
 from carnet.web.rendering import THEMES, Frame, Theme, render
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
@@ -173,8 +173,3 @@ def find_back(text: object, otherwise: str = "/") -> str:
     """A path of ours that a form brought back; never another site's address."""
     is_ours = isinstance(text, str) and text.startswith("/") and not text.startswith(("//", "/\\")) and len(text) < 500
     return str(text) if is_ours and str(text).isprintable() and str(text).isascii() else otherwise
-
-
-def list_languages() -> tuple[Language, ...]:
-    """The languages that there are."""
-    return LANGUAGES
