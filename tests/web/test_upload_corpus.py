@@ -102,7 +102,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
     "an old Excel": ("travaux.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "failed", "old Excel"),
     "a program": ("x.xlsx", lambda: b"MZ\x90\x00\x03" + bytes(range(256)) * 4, "failed", ""),
     "a picture": ("x.csv", lambda: b"\x89PNG\r\n\x1a\n" + bytes(2_000), "failed", ""),
-    "a zip that is no XLSX": ("x.xlsx", lambda: zip_of(readme=b"hello"), "failed", "lacks its part"),
+    "a zip that is no XLSX": ("x.xlsx", lambda: zip_of(readme=b"hello"), "failed", "unpack it"),
     "a zip that is cut": ("x.xlsx", lambda: book(["vin"])[:-40], "failed", "no XLSX file"),
     "blanks": ("x.csv", lambda: b" \n" * 50, "failed", "empty"),
     "a database": ("x.csv", lambda: b"SQLite format 3\x00" + bytes(100), "failed", "SQLite"),
