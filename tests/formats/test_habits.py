@@ -14,6 +14,7 @@ from carnet.formats.faults import Fault
 from carnet.formats.guess import Guess, guess, guess_rows
 from carnet.formats.mapping import read_mapped, read_table
 from carnet.formats.mapping_document import About, Delimited, Mapping, Odometer, When
+from carnet.formats.mending import list_cell_faults
 from carnet.formats.rows import Row
 from carnet.formats.table import TableRow
 from carnet.types import Subject
@@ -86,7 +87,6 @@ def test_get_date_reader__refused(text: str, form: str) -> None:
     [
         (("3 janv. 2020", "14 févr. 2021"), "dd-month-yyyy", ["2020-01-03", "2021-02-14"]),
         (("05-Mar-23", "14-Dec-22"), "dd-month-yy", ["2023-03-05", "2022-12-14"]),
-        (("03.04.23", "14.02.22"), "dd.mm.yy", ["2023-04-03", "2022-02-14"]),
     ],
 )
 def test_guess__days_with_names_and_short_years(cells: tuple[str, ...], form: str, read: list[str]) -> None:
@@ -95,9 +95,10 @@ def test_guess__days_with_names_and_short_years(cells: tuple[str, ...], form: st
     assert (found.mapping.occurred.form, days(found)) == (form, read)
 
 
-def test_guess__a_short_day_that_may_begin_with_its_year_is_not_read() -> None:
+@pytest.mark.parametrize("mark", "-.")
+def test_guess__a_short_day_that_may_begin_with_its_year_is_not_read(mark: str) -> None:
     """23-04-05 is 5 April in one country, and 23 April in the next."""
-    found = look("VIN;Date;Km", *(f"{vin};23-04-0{at};45003" for at, vin in enumerate(VINS, 1)))
+    found = look("VIN;Date;Km", *(f"{vin};23{mark}04{mark}0{at};45003" for at, vin in enumerate(VINS, 1)))
     assert codes(found) == ["no_day", "unread_day"]
 
 
@@ -139,13 +140,22 @@ def test_guess__marks_between_thousands(cell: str) -> None:
 # ---- numbers of vehicles
 
 
-@pytest.mark.parametrize(
-    "written", ["WVW ZZZ 1KZ 7P 100000", "WVW-ZZZ1KZ7P-100000", "*WVWZZZ1KZ7P100000*", "'WVWZZZ1KZ7P100000"]
-)
-def test_guess__a_vin_with_gaps_and_signs_is_that_vin(written: str) -> None:
-    found = look("Châssis;Date;Km", *[f"{written};14/02/2020;45003"] * 3)
+@pytest.mark.parametrize("written", ["*WVWZZZ1KZ7P100000*", "'WVWZZZ1KZ7P100000", '="WVWZZZ1KZ7P100000"'])
+def test_guess__a_vin_with_signs_around_it_is_that_vin(written: str) -> None:
+    found = look("Châssis,Date,Km", *[f"{written},14/02/2020,45003"] * 3)
     assert codes(found) == []
     assert [item.subject for item in found.rows if isinstance(item, Row)] == [Subject("vin", VINS[0])] * 3
+
+
+@pytest.mark.parametrize("written", ["WVW ZZZ 1KZ 7P 100000", "WVW-ZZZ1KZ7P-100000", "WVWZZZ1KZ7P10000-0"])
+def test_guess__a_vin_with_gaps_is_a_cell_to_mend(written: str) -> None:
+    """WVWZZZ1KZ7P10000-0 may well be the number of sixteen characters of another vehicle, and a suffix."""
+    found = look("VIN;Date;Km", *[f"{written};14/02/2020;45003"] * 3)
+    assert found.mapping is not None
+    assert [item.rule for item in found.rows if isinstance(item, Fault)] == [Reason.INVALID_VIN] * 3
+    cells = {"VIN": written, "Date": "14/02/2020", "Km": "45003"}
+    [fault] = list_cell_faults(found.rows[0], cells, found.mapping, NOW)  # type: ignore[arg-type]
+    assert (fault.column, fault.proposal) == ("VIN", VINS[0])
 
 
 def make_mapping(**changes: object) -> Mapping:
@@ -163,7 +173,9 @@ def read(text: str, **changes: object) -> tuple[list[Row], list[Fault]]:
     return split(read_mapped([text.encode()], make_mapping(**changes), NOW))
 
 
-@pytest.mark.parametrize("written", ["WVW ZZZ 1KZ 7P 10000", "WVWZZZ1KZ7P100000-1", "WVWZZZ1KZ7P100000/2"])
+@pytest.mark.parametrize(
+    "written", ["WVW ZZZ 1KZ 7P 10000", "WVWZZZ1KZ7P10000 1", "WVWZZZ1KZ7P100000-1", "*WVWZZZ1KZ7P10000*"]
+)
 def test_read__a_number_that_is_no_vin_without_its_signs_is_no_vin(written: str) -> None:
     rows, faults = read(f"VIN;Date;Km\n{written};14/02/2020;45003\n")
     assert rows == []
@@ -233,12 +245,3 @@ def test_guess__a_list_of_models_is_no_list_of_events() -> None:
     """It has ids, and a heading that a workshop could have used."""
     found = look("id;pv;barrels;make", *(f"{at};0;15.{at};Alfa" for at in range(9)))
     assert (found.mapping, codes(found)[0]) == (None, "no_kind")
-
-
-# ---- quotes
-
-
-def test_read__two_stray_quotes_in_the_last_column_lose_no_row() -> None:
-    text = f'VIN;Date;Km;Note\n{VINS[0]};14/02/2020;1;"12 inch\n{VINS[1]};14/02/2020;2;15"\n{VINS[2]};;3;c\n'
-    rows, faults = read(text)
-    assert sorted([row.row for row in rows] + [fault.row for fault in faults]) == [1, 2, 3]

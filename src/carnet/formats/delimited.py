@@ -64,7 +64,7 @@ def read_cells(
         more = _find_rest(line, mark, waiting, lines)
         row = _split(line, more, encoding, separator, quote)
         if more and (
-            row.refused is not None or width not in (None, len(row.cells)) or _hides_rows(more, separator, mark, width)
+            row.refused is not None or width not in (None, len(row.cells)) or _hides_rows(more, separator, width)
         ):
             # The quote was a stray one: what it seemed to hold are rows of their own.
             waiting.extendleft(reversed(more))
@@ -127,13 +127,10 @@ def _find_rest(line: Line, mark: bytes, waiting: deque[Line], lines: Iterator[Li
     return []
 
 
-def _hides_rows(more: list[Line], separator: str, quote: bytes, width: int | None) -> bool:
-    """Whether a line inside quotes looks like a whole row: of two stray quotes, far more likely than a text. Of the
-    last line what stands before its quote is inside."""
-    if width is None or width <= 2:
-        return False
-    inside = [*(line.data for line in more[:-1]), more[-1].data.rpartition(quote)[0]]
-    return any(data.count(separator.encode()) + 1 == width for data in inside)
+def _hides_rows(more: list[Line], separator: str, width: int | None) -> bool:
+    """Whether a line inside quotes looks like a whole row: of two stray quotes, far more likely than a text."""
+    mark = separator.encode()
+    return width is not None and width > 2 and any(line.data.count(mark) + 1 == width for line in more[:-1])
 
 
 def _split(line: Line, more: list[Line], encoding: str, separator: str, quote: str) -> Cells:

@@ -14,7 +14,7 @@ from carnet.errors import Refused
 from carnet.formats.dates import MIDNIGHT, get_date_reader
 from carnet.formats.mapping_document import Number
 from carnet.formats.remarks import Remark, remark
-from carnet.formats.values import strip_vin
+from carnet.formats.values import close_gaps, strip_vin
 from carnet.passport.plate import check_plate
 from carnet.passport.vin import VIN_LENGTH, check_vin
 
@@ -41,7 +41,6 @@ _SUREST_FIRST = (
     "mm-dd-yyyy",
     "dd/mm/yy",
     "mm/dd/yy",
-    "dd.mm.yy",
     "dd-month-yyyy",
     "dd-month-yy",
 )
@@ -100,7 +99,7 @@ def _share(said: Sequence[str], is_one: Callable[[str], object]) -> float:
 
 def _look_for_vins(name: str, said: Sequence[str]) -> Column | None:
     bare = [strip_vin(value) for value in said]
-    # A letter that no VIN has, in one or in all of them, makes no other column of it: they are cells to mend.
+    # Gaps, or a letter that no VIN has, in one or in all of them, make no other column of it: they are cells to mend.
     if not _is_enough(_share(bare, _is_nearly_vin), bare):
         return None
     return Column(name, "vin", round(100 * _share(bare, _is_vin)))
@@ -116,8 +115,8 @@ def _is_vin(value: str) -> bool:
 def _is_nearly_vin(value: str) -> bool:
     if _is_vin(value):
         return True
-    is_number = len(value) == VIN_LENGTH and value.isascii() and value.isalnum()
-    return is_number and any(map(str.isdigit, value)) and _is_vin(value.upper().translate(_NEVER))
+    bare = close_gaps(value) or ""
+    return bare.isascii() and any(map(str.isdigit, bare)) and _is_vin(bare.upper().translate(_NEVER))
 
 
 def _look_for_days(name: str, said: Sequence[str]) -> Column | None:

@@ -18,6 +18,7 @@ from carnet.formats.faults import Fault, Origin
 from carnet.formats.mapping import RowPlan, write_cell
 from carnet.formats.mapping_document import Date, Delimited, Reader, When
 from carnet.formats.mapping_document import Mapping as MappingDocument
+from carnet.formats.values import close_gaps
 from carnet.types import Millis
 
 _DIGITS = str.maketrans("OoQDlI|SsB", "0000111558")
@@ -123,6 +124,8 @@ def _list_candidates(cell: str, reason: Reason, unit: str | None, form: str | No
             yield bare
     elif reason is Reason.INVALID_PLATE:
         yield from _list_plates(cell)
+    elif reason is Reason.INVALID_VIN and (closed := close_gaps(cell)):
+        yield closed
 
 
 def _list_days(cell: str, reason: Reason, form: str) -> Iterator[str]:

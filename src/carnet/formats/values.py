@@ -16,15 +16,23 @@ from carnet.types import show
 
 T = TypeVar("T")
 
-_AROUND_A_VIN = re.compile(r"[\s*'=\".-]")
+_AROUND_A_VIN = "*'=\" \u00a0\t"
+_IN_A_VIN = re.compile(r"[\s*'=\".-]")
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,12}(?:\.\d*)?|\.\d+)", re.ASCII)
 
 
 def strip_vin(text: str) -> str:
-    """A VIN without what people and programs write around and into it: `="…"`, `'…`, `*…*`, gaps between its groups.
-    Where what is left has not 17 characters, the text as it is."""
-    bare = _AROUND_A_VIN.sub("", text)
+    """A VIN without what people and programs write around it: `="…"`, `'…`, `*…*`. Where what is left has not 17
+    characters, the text as it is."""
+    bare = text.strip(_AROUND_A_VIN)
     return bare if len(bare) == VIN_LENGTH else text
+
+
+def close_gaps(text: str) -> str | None:
+    """The 17 characters that are left of a VIN without gaps and signs within it, None for another number of them. It
+    is for a person to say that this is the VIN: a shorter number with a suffix looks the same."""
+    bare = _IN_A_VIN.sub("", text)
+    return bare if len(bare) == VIN_LENGTH else None
 
 
 def find_text(given: Mapping[str, Any], name: str) -> str | None:
