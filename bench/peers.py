@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 from bench.figures import IS_QUICK, open_folder
@@ -35,10 +36,11 @@ class TesseraLog(NamedTuple):
     wanted: float | None
 
     def measure(self) -> float:
-        """Leaves of 200 bytes that a new log takes in a second, until a published checkpoint covers the last."""
-        with open_folder("log") as folder:
-            command = [str(self.program), "-folder", str(folder / "log"), "-leaves", str(TESSERA_LEAVES), *self.options]
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        """Leaves of 200 bytes that a new log takes in a second, until a published checkpoint covers the last. The log
+        stays until the bench ends: to remove so many files takes the disk from whoever is measured next."""
+        folder = mkdtemp(dir=self.program.parent)
+        command = [str(self.program), "-folder", folder, "-leaves", str(TESSERA_LEAVES), *self.options]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         if ran.returncode != 0:
             raise RuntimeError(f"Tessera ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}")
         return float(ran.stdout)
