@@ -113,7 +113,9 @@ def is_of_todays_schema(home: Path) -> bool:
     if isinstance(address, str):
         with psycopg.connect(address) as asking:
             return asking.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)]
-    connection = sqlite.connect(f"file:{home / 'node.db'}?mode=ro", uri=True)
+    # A cut between the last two steps of a founding leaves the store under its first name.
+    store = next(path for path in (Home(home).store, Home(home).building) if path.exists())
+    connection = sqlite.connect(f"file:{store}?mode=ro", uri=True)
     try:
         return bool(connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)])
     finally:
